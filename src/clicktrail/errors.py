@@ -1,0 +1,75 @@
+"""One family of errors; each knows whether trying again can help."""
+
+
+class ClicktrailError(Exception):
+    """Base of all errors that Clicktrail raises on purpose.
+
+    The message is written for the person who reads it: what is wrong, and what to do.
+    """
+
+    permanent = True
+    """``True`` when the same call will fail again, ``False`` when a later try may succeed."""
+
+
+class SettingError(ClicktrailError):
+    """A setting has a value that cannot be used: names the setting, the value, what is expected."""
+
+
+class InvalidInput(ClicktrailError):
+    """Something given by the user cannot be used (a name, an ARN, an address, a file)."""
+
+
+class NotFound(ClicktrailError):
+    """The named configuration set, destination, identity, key or event does not exist."""
+
+
+class AlreadyExists(ClicktrailError):
+    """A thing of that name exists already."""
+
+
+class InvalidToken(ClicktrailError):
+    """A tracking link that is not ours: wrong, damaged, foreign, or sealed with a retired key."""
+
+
+class MessageRefused(ClicktrailError):
+    """An email that is not accepted: an SMTP reply for the sender.
+
+    ``code`` is the SMTP reply code (RFC 5321 § 4.2), ``text`` its text, beginning with an
+    enhanced status code (RFC 3463) where one is known.
+    """
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code} {text}")
+        self.code = code
+        self.text = text
+        self.permanent = code >= 500
+
+
+class SmarthostRefused(MessageRefused):
+    """The smarthost itself answered with a 4xx or 5xx: its code and text, unchanged."""
+
+
+class SmarthostUnavailable(ClicktrailError):
+    """The smarthost is down, too slow, or went away in the middle of a transaction."""
+
+    permanent = False
+
+
+class JournalUnavailable(ClicktrailError):
+    """The journal cannot take a click now."""
+
+    permanent = False
+
+
+class StoreUnavailable(ClicktrailError):
+    """The store cannot be read or written now."""
+
+    permanent = False
+
+
+class DeliveryFailed(ClicktrailError):
+    """A destination did not take an event. ``permanent`` tells whether to go on trying."""
+
+    def __init__(self, text: str, *, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.permanent = permanent

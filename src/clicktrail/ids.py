@@ -1,0 +1,58 @@
+"""Identifiers and times.
+
+An id is 21 characters (126 bits) of ``-0-9A-Z_a-z``: 48 bits of time in steps of 64 µs, 78 bits of
+chance. The alphabet is in ASCII order, so ids sort by the time they were made, as text and as
+bytes: new rows go to the end of every index.
+"""
+
+import os
+import string
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime
+
+from clicktrail.errors import InvalidInput
+
+ID_LENGTH = 21
+_STANDARD = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_").encode()
+_ORDERED = ("-" + string.digits + string.ascii_uppercase + "_" + string.ascii_lowercase).encode()
+_TO_ORDERED = bytes.maketrans(_STANDARD, _ORDERED)
+_TO_STANDARD = bytes.maketrans(_ORDERED, _STANDARD)
+_ALPHABET = frozenset(_ORDERED.decode())
+
+
+def now_us() -> int:
+    """Return the time now, in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+def new_id(at_us: int | None = None) -> str:
+    """Return a new id, made at that time (default: now)."""
+    at = now_us() if at_us is None else at_us
+    # 16 bytes: 48 bits of time, then chance; the last two bits are not part of the id.
+    raw = (at >> 6).to_bytes(6) + os.urandom(10)
+    return urlsafe_b64encode(raw)[:ID_LENGTH].translate(_TO_ORDERED).decode()
+
+
+def pack_id(text: str) -> bytes:
+    """Return the 16 bytes of an id. Raises `InvalidInput` for a text that is none."""
+    if len(text) != ID_LENGTH or not _ALPHABET.issuperset(text):
+        raise InvalidInput(f"{text!r} is not an id: {ID_LENGTH} letters, digits, '-', '_'")
+    return urlsafe_b64decode(text.encode().translate(_TO_STANDARD) + b"A==")
+
+
+def unpack_id(raw: bytes) -> str:
+    """Return the id of its 16 bytes (the inverse of `pack_id`)."""
+    return urlsafe_b64encode(raw)[:ID_LENGTH].translate(_TO_ORDERED).decode()
+
+
+def rfc3339(at_us: int) -> str:
+    """Return a time as RFC 3339 text in UTC (``2026-11-23T18:08:04.933666Z``)."""
+    seconds, micros = divmod(at_us, 1_000_000)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+
+
+def day_of(at_us: int) -> str:
+    """Return the UTC day of a time (``2026-11-23``)."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).date().isoformat()

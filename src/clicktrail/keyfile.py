@@ -1,0 +1,130 @@
+"""The key ring on disk: one JSON file that only its owner may read (mode 0600)."""
+
+import os
+import secrets
+import time
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+import msgspec
+
+from clicktrail.errors import InvalidInput, InvalidToken
+from clicktrail.ids import now_us, rfc3339
+from clicktrail.token import KEY_SIZE, MAX_KEY_ID, Key, KeyRing, Opened, key_id_of
+
+
+class _StoredKey(msgspec.Struct):
+    id: int
+    secret: str
+    created_at: int
+    created: str = ""
+
+
+class _Stored(msgspec.Struct):
+    keys: list[_StoredKey]
+
+
+def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write a file of mode 0600, durably and at once (never half of it).
+
+    Without ``replace``, raises `FileExistsError` where there is one already.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class KeyFile:
+    """Reads, makes and changes the key ring's file; notices when another process changed it."""
+
+    RECHECK_SECONDS = 1.0
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._ring: KeyRing | None = None
+        self._checked = 0.0
+
+    def create_if_missing(self) -> None:
+        """Make the file with a first key, unless it is there already."""
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            first = Key(1, secrets.token_bytes(KEY_SIZE), now_us())
+            try:
+                write_private(self.path, _dump((first,)), replace=False)
+            except FileExistsError:
+                return  # another process was first: its key is as good
+
+    def ring(self) -> KeyRing:
+        """Return the key ring as it is now. Raises `InvalidInput` where it cannot be read."""
+        try:
+            stat = self.path.stat()
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if self._ring is None or seen != self._seen:
+                self._ring = _load(self.path.read_bytes(), self.path)
+                self._seen = seen
+        except OSError as error:
+            raise InvalidInput(f"the key ring {self.path} cannot be read: {error}") from None
+        return self._ring
+
+    def open(self, token: str) -> Opened:
+        """Open a token; a key that this process has not seen yet is looked up in the file.
+
+        Raises `InvalidToken`.
+        """
+        ring = self._ring or self.ring()
+        try:
+            return ring.open(token)
+        except InvalidToken:
+            # Only a key id that is not on the ring is worth a look, and at most one a second:
+            # forged tokens must not cost file reads.
+            key_id = key_id_of(token)
+            now = time.monotonic()
+            if key_id is None or key_id in ring or now - self._checked < self.RECHECK_SECONDS:
+                raise
+            self._checked = now
+            return self.ring().open(token)
+
+    def rotate(self) -> Key:
+        """Add a key that seals new links from now on, and return it."""
+        ring = self.ring()
+        if ring.newest.id >= MAX_KEY_ID:
+            raise InvalidInput("the key ring has used all 255 key ids")
+        key = Key(ring.newest.id + 1, secrets.token_bytes(KEY_SIZE), now_us())
+        write_private(self.path, _dump((*ring.keys, key)))
+        return key
+
+    def retire(self, key_id: int) -> None:
+        """Take a key off the ring for ever: links sealed with it stop working."""
+        write_private(self.path, _dump(self.ring().without(key_id).keys))
+
+
+def _dump(keys: tuple[Key, ...]) -> bytes:
+    stored = [
+        _StoredKey(k.id, b64encode(k.secret).decode(), k.created_at, rfc3339(k.created_at))
+        for k in keys
+    ]
+    return msgspec.json.format(msgspec.json.encode(_Stored(stored))) + b"\n"
+
+
+def _load(raw: bytes, path: Path) -> KeyRing:
+    try:
+        stored = msgspec.json.decode(raw, type=_Stored)
+        return KeyRing(Key(k.id, b64decode(k.secret), k.created_at) for k in stored.keys)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise InvalidInput(f"{path} is not a key ring: {error}") from None

@@ -1,0 +1,201 @@
+"""The values that the parts of Clicktrail hand to one another. All are frozen.
+
+Times are whole microseconds since 1970-01-01 UTC (``…_at``); they become RFC 3339 texts only at
+the edge (`clicktrail.ids.rfc3339`).
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from clicktrail.errors import InvalidInput
+
+Tags = dict[str, list[str]]
+"""Tag name → its values, in the order given."""
+
+Header = tuple[str, str]
+"""A header as the sender sent it: name, and raw value unfolded (RFC 2047 words undecoded)."""
+
+
+class EventType(StrEnum):
+    """Event types of the SES v2 API (``MatchingEventTypes``). `SEND` and `CLICK` are produced."""
+
+    SEND = "SEND"
+    REJECT = "REJECT"
+    BOUNCE = "BOUNCE"
+    COMPLAINT = "COMPLAINT"
+    DELIVERY = "DELIVERY"
+    OPEN = "OPEN"
+    CLICK = "CLICK"
+    RENDERING_FAILURE = "RENDERING_FAILURE"
+    DELIVERY_DELAY = "DELIVERY_DELAY"
+    SUBSCRIPTION = "SUBSCRIPTION"
+
+
+class HttpsPolicy(StrEnum):
+    """``HttpsPolicy`` of SES tracking options: the scheme of tracking links."""
+
+    OPTIONAL = "OPTIONAL"
+    """The scheme of the original link."""
+    REQUIRE = "REQUIRE"
+    """Always https."""
+
+
+class Reason(StrEnum):
+    """Why an email is not tracked (behaviour § 1 and § 4)."""
+
+    OFF = "off"
+    SEVERAL_RECIPIENTS = "several-recipients"
+    NO_HTML = "no-html"
+    SIGNED = "signed"
+    NO_LINKS = "no-links"
+    UNPARSABLE = "unparsable"
+
+
+class MessageState(StrEnum):
+    """How far an email came. Only `SENT` emails are counted as ``Sent``."""
+
+    PENDING = "pending"
+    """Durable here; the smarthost has not yet answered."""
+    SENT = "sent"
+    """The smarthost has accepted it."""
+    REFUSED = "refused"
+    """The smarthost did not accept it; the sender was told so and keeps it."""
+
+
+class Verdict(StrEnum):
+    """Who clicked (behaviour § 7)."""
+
+    HUMAN = "human"
+    SUSPECT = "suspect"
+    MACHINE = "machine"
+
+
+@dataclass(frozen=True, slots=True)
+class EventDestination:
+    """Where events of a configuration set go. ``arn`` names the stream or webhook."""
+
+    name: str
+    arn: str
+    types: frozenset[EventType]
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationSet:
+    """Settings that an email names: what is tracked, and who is told."""
+
+    name: str
+    engagement: bool = False
+    redirect_domain: str | None = None
+    https_policy: HttpsPolicy = HttpsPolicy.OPTIONAL
+    destinations: tuple[EventDestination, ...] = ()
+
+    @property
+    def click_tracking(self) -> bool:
+        """Whether emails with this configuration set get tracking links (behaviour § 1)."""
+        return self.engagement or any(
+            d.enabled and EventType.CLICK in d.types for d in self.destinations
+        )
+
+    def subscribers(self, event_type: EventType) -> tuple[EventDestination, ...]:
+        """Return the enabled destinations for events of that type."""
+        return tuple(d for d in self.destinations if d.enabled and event_type in d.types)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A domain (``example.com``) or an address (``a@example.com``) that sends."""
+
+    id: str
+    name: str
+    configuration_set: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One tracked link of an email. ``index`` counts from 0 in the order of the email."""
+
+    index: int
+    url: str
+    """The original URL, exactly as a browser would read it from the email."""
+    tags: tuple[tuple[str, str], ...] = ()
+    part: int = 0
+    """Which HTML part, counted from 0."""
+    offset: int = 0
+    """Where its element begins, in characters of the decoded part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An accepted email, as kept in the store: everything that a notification needs."""
+
+    id: str
+    accepted_at: int
+    source: str
+    """Envelope sender; ``""`` for the null reverse-path."""
+    recipients: tuple[str, ...]
+    """Envelope recipients that the smarthost accepted."""
+    identity: Identity | None = None
+    configuration_set: str | None = None
+    source_ip: str | None = None
+    headers: tuple[Header, ...] = ()
+    tags: Tags = field(default_factory=dict)
+    """The sender's own tags; system tags are added in the notification."""
+    reason: Reason | None = None
+    """Why it is not tracked; ``None`` for a tracked email."""
+    links: tuple[Link, ...] = ()
+    warnings: tuple[str, ...] = ()
+    state: MessageState = MessageState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """One click, as logged before the redirect. Holds all that the token knew."""
+
+    event_id: str
+    message_id: str
+    link: int
+    url: str
+    clicked_at: int
+    ip: str
+    user_agent: str
+
+
+PROVIDERS: dict[str, tuple[str, ...]] = {
+    "Yandex": ("yandex.ru", "yandex.com", "ya.ru", "yandex.by", "yandex.kz"),
+    "Google": ("gmail.com", "googlemail.com"),
+    "Mail.Ru Group": ("mail.ru", "bk.ru", "list.ru", "inbox.ru", "internet.ru"),
+    "Microsoft": ("outlook.com", "hotmail.com", "live.com", "msn.com", "windowslive.com"),
+}
+"""Recipients' providers by domain (behaviour § 8); every other domain is ``Other``."""
+
+OTHER_PROVIDER = "Other"
+
+_PROVIDER_OF = {domain: name for name, domains in PROVIDERS.items() for domain in domains}
+
+
+def domain_of(address: str) -> str:
+    """Return the domain of an address in lower case, or ``""`` where it has none."""
+    return address.rpartition("@")[2].strip("<> \t").rstrip(".").lower() if "@" in address else ""
+
+
+def provider_of(address: str) -> str:
+    """Return the provider of a recipient's address (behaviour § 8)."""
+    return _PROVIDER_OF.get(domain_of(address), OTHER_PROVIDER)
+
+
+NAME_LIMIT = 64
+_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+def check_name(name: str, what: str) -> str:
+    """Return a name of a configuration set or event destination, if it is one.
+
+    SES v2 ``CreateConfigurationSet``: letters, digits, ``_`` and ``-``, at most 64 characters.
+    Raises `InvalidInput`.
+    """
+    if not name or len(name) > NAME_LIMIT or not _NAME_CHARACTERS.issuperset(name):
+        raise InvalidInput(
+            f"{what} {name!r} is not a valid name: use 1 to {NAME_LIMIT} letters, digits, '_', '-'"
+        )
+    return name

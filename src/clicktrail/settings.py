@@ -1,0 +1,449 @@
+"""All settings, in one table: name, type, default, help.
+
+A setting is given, the later winning, in ``clicktrail.toml``, in the environment
+(``smtp.listen`` is ``CLICKTRAIL_SMTP_LISTEN``) and as a flag of ``clicktrail serve``
+(``--smtp-listen``). A value that cannot be used raises `SettingError` with the setting's name, the
+value, and what is expected.
+"""
+
+import ipaddress
+import os
+import socket
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from clicktrail.errors import SettingError
+from clicktrail.token import TrackingHosts
+
+T = TypeVar("T")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+ENVIRONMENT_PREFIX = "CLICKTRAIL_"
+DEFAULT_FILE = Path("clicktrail.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port to listen on or connect to."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A type of setting: how a text becomes a value, and how to say what is expected."""
+
+    expects: str
+    parse: Callable[[str], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """One row of the table. ``default`` is a text, as a user would write it."""
+
+    name: str
+    kind: Kind[T]
+    default: str
+    help: str
+    secret: bool = False
+    flag: str = ""
+    """Its flag of ``clicktrail serve``."""
+
+    def __post_init__(self) -> None:
+        if not self.flag:
+            flag = "--" + self.name.replace(".", "-").replace("_", "-")
+            object.__setattr__(self, "flag", flag)
+
+    @property
+    def environment(self) -> str:
+        """Its environment variable."""
+        return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_")
+
+
+def _address(text: str) -> Address:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or any(c.isspace() or c in "/@" for c in host):
+        raise ValueError
+    return Address(host, int(port))
+
+
+def _optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    return lambda text: parse(text) if text else None
+
+
+def _host(text: str) -> str:
+    if any(c.isspace() or c in "/@?#" for c in text):
+        raise ValueError
+    return text
+
+
+def _whole(low: int, high: int) -> Kind[int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return Kind(f"a whole number from {low} to {high}", parse)
+
+
+def _seconds(low: float, high: float) -> Kind[float]:
+    def parse(text: str) -> float:
+        number = float(text)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return Kind(f"seconds, from {low:g} to {high:g}", parse)
+
+
+def _choice(*words: str) -> Kind[str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError
+        return text
+
+    return Kind("one of: " + ", ".join(words), parse)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _smarthost(text: str) -> str:
+    if text and not text.startswith(("smtp://", "smtps://", "maildir:")):
+        raise ValueError
+    return text
+
+
+_TEXT = Kind("a text", str)
+_PATH = Kind("a path", Path)
+_FILE = Kind("a path, or nothing", _optional(Path))
+_LISTEN = Kind("host:port (for IPv6 [address]:port)", _address)
+_LISTEN_OR_NONE = Kind("host:port (for IPv6 [address]:port), or nothing", _optional(_address))
+_HOST = Kind("a host name with an optional port", _host)
+_NETWORKS = Kind("networks separated by commas, such as 10.0.0.0/8,::1/128", _networks)
+_SMARTHOST = Kind("smtp://host:port, smtps://host:port or maildir:PATH", _smarthost)
+
+SETTINGS: tuple[Setting[Any], ...] = (
+    Setting("data", _PATH, "clicktrail-data", "Folder for the database, the journal and the keys."),
+    Setting(
+        "smarthost.url",
+        _SMARTHOST,
+        "",
+        "Your mail server, which sends the emails on: smtp://host:port (STARTTLS as in"
+        " smarthost.tls), smtps://host:port (TLS from the start), or maildir:PATH to try things:"
+        " emails are written there and go nowhere.",
+        flag="--smarthost",
+    ),
+    Setting(
+        "smarthost.tls",
+        _choice("if-offered", "required", "never"),
+        "if-offered",
+        "STARTTLS with an smtp:// smarthost. With if-offered the certificate is not checked.",
+    ),
+    Setting(
+        "smarthost.verify",
+        _choice("yes", "no"),
+        "yes",
+        "Check the smarthost's certificate (smtps://, or smarthost.tls = required).",
+    ),
+    Setting("smarthost.username", _TEXT, "", "User name for AUTH at the smarthost."),
+    Setting("smarthost.password", _TEXT, "", "Password for AUTH at the smarthost.", secret=True),
+    Setting(
+        "smarthost.timeout",
+        _seconds(0.1, 600),
+        "30",
+        "How long one answer of the smarthost may take; then the sender gets 451.",
+    ),
+    Setting(
+        "smarthost.connections",
+        _whole(1, 1000),
+        "32",
+        "How many connections to the smarthost may be open at once.",
+    ),
+    Setting("smtp.listen", _LISTEN, "127.0.0.1:2525", "Where emails come in by SMTP."),
+    Setting(
+        "smtp.hostname",
+        _TEXT,
+        "",
+        "Name given in the SMTP greeting and in trace headers; the machine's name if empty.",
+    ),
+    Setting(
+        "smtp.tls_certificate",
+        _FILE,
+        "",
+        "PEM file with the certificate chain: STARTTLS is offered.",
+    ),
+    Setting("smtp.tls_key", _FILE, "", "PEM file with the certificate's private key."),
+    Setting(
+        "smtp.allow",
+        _NETWORKS,
+        "127.0.0.0/8,::1/128",
+        "Networks that may send without AUTH; everybody else must sign in.",
+    ),
+    Setting(
+        "smtp.max_size", _whole(1024, 1 << 30), "10485760", "The largest email taken, in bytes."
+    ),
+    Setting(
+        "smtp.max_connections",
+        _whole(1, 100_000),
+        "1000",
+        "How many SMTP connections may be open at once; one more is answered 421.",
+    ),
+    Setting("smtp.timeout", _seconds(1, 3600), "300", "How long an SMTP client may be silent."),
+    Setting(
+        "tracking.host",
+        _HOST,
+        "",
+        "Host (and port) of http tracking links, as the outside world sees it;"
+        " redirect.listen if empty.",
+    ),
+    Setting(
+        "tracking.https_host",
+        _HOST,
+        "",
+        "Host (and port) of https tracking links; tracking.host if empty, or, with both empty,"
+        " redirect.tls_listen where that is set.",
+    ),
+    Setting(
+        "tracking.scheme",
+        _choice("link", "http", "https"),
+        "link",
+        "Scheme of tracking links: the original link's, or always the same. http lets you try"
+        " https links on a machine without a certificate.",
+    ),
+    Setting("redirect.listen", _LISTEN, "127.0.0.1:8480", "Where clicks come in by http."),
+    Setting(
+        "redirect.tls_listen",
+        _LISTEN_OR_NONE,
+        "",
+        "Where clicks come in by https; needs redirect.tls_certificate.",
+    ),
+    Setting("redirect.tls_certificate", _FILE, "", "PEM file with the certificate chain."),
+    Setting("redirect.tls_key", _FILE, "", "PEM file with the certificate's private key."),
+    Setting(
+        "redirect.trusted_proxies",
+        _NETWORKS,
+        "",
+        "Networks of your own proxies: only their X-Forwarded-For or Forwarded is believed.",
+    ),
+    Setting(
+        "journal.timeout",
+        _seconds(0.01, 60),
+        "0.25",
+        "How long a click may wait for the journal before it goes to the local spool.",
+    ),
+    Setting(
+        "journal.queue",
+        _whole(1, 1_000_000),
+        "20000",
+        "How many clicks may wait for the journal at once; more go to the local spool.",
+    ),
+    Setting(
+        "api.listen",
+        _LISTEN,
+        "127.0.0.1:8482",
+        "Where the HTTP API listens (the built-in stream is read there).",
+    ),
+    Setting(
+        "api.token",
+        _TEXT,
+        "",
+        "Bearer token of the HTTP API; if empty, one is made in the data folder (api-token).",
+        secret=True,
+    ),
+    Setting(
+        "publish.retry_for",
+        _seconds(0, 30 * 86400),
+        "86400",
+        "How long a notification is retried before it becomes a dead letter.",
+    ),
+    Setting(
+        "publish.retry_first",
+        _seconds(0.01, 3600),
+        "1",
+        "Wait before the first retry; it doubles with each one, with jitter.",
+    ),
+    Setting(
+        "publish.retry_most", _seconds(0.01, 86400), "3600", "The longest wait between retries."
+    ),
+    Setting(
+        "webhook.secret",
+        _TEXT,
+        "",
+        "Signing secret (whsec_…) of webhooks; if empty, one is made in the data folder"
+        " (webhook-secret).",
+        secret=True,
+    ),
+    Setting("webhook.timeout", _seconds(0.1, 300), "10", "How long a webhook may take to answer."),
+    Setting(
+        "webhook.allow",
+        _NETWORKS,
+        "",
+        "Loopback, private and link-local networks that webhooks may call, also without TLS."
+        " All others of that kind are refused.",
+    ),
+    Setting(
+        "log.level",
+        _choice("debug", "info", "warning", "error"),
+        "info",
+        "The least level that is logged.",
+    ),
+    Setting(
+        "log.format",
+        _choice("auto", "json", "text"),
+        "auto",
+        "Log lines as JSON or as text; auto: text on a terminal, JSON elsewhere.",
+    ),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+class Settings:
+    """The settings in force. `get` gives a parsed value, `source` tells where it was given."""
+
+    def __init__(self, texts: Mapping[str, tuple[str, str]] | None = None) -> None:
+        """Take texts by setting name, each with its source. Raises `SettingError`."""
+        given = texts or {}
+        for name, (_, source) in given.items():
+            if name not in _BY_NAME:
+                raise SettingError(
+                    f"unknown setting {name!r} in {source}: see `clicktrail settings` for all"
+                )
+        self._sources = {name: source for name, (_, source) in given.items()}
+        self._texts = {s.name: given.get(s.name, (s.default, ""))[0] for s in SETTINGS}
+        self._values = {s.name: self._parse(s, self._texts[s.name]) for s in SETTINGS}
+        self._check()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def text(self, name: str) -> str:
+        """Return a setting as it was written."""
+        return self._texts[name]
+
+    def source(self, name: str) -> str:
+        """Return where a setting was given; ``default`` where it was not."""
+        return self._sources.get(name, "default")
+
+    def given(self) -> dict[str, str]:
+        """Return the settings that were given, as texts."""
+        return {name: self._texts[name] for name in self._sources}
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return cast(Path, self["data"])
+
+    @property
+    def hostname(self) -> str:
+        """The name this machine goes by in SMTP."""
+        return cast(str, self["smtp.hostname"]) or socket.getfqdn()
+
+    @property
+    def tracking_hosts(self) -> TrackingHosts:
+        """Where tracking links point."""
+        http = self["tracking.host"] or str(self["redirect.listen"])
+        secure = self["tracking.https_host"]
+        if not secure and not self["tracking.host"] and self["redirect.tls_listen"]:
+            secure = str(self["redirect.tls_listen"])
+        scheme = self["tracking.scheme"]
+        return TrackingHosts(http, secure or http, None if scheme == "link" else scheme)
+
+    def _parse(self, setting: Setting[T], text: str) -> T:
+        try:
+            return setting.kind.parse(text.strip())
+        except ValueError:
+            shown = "(hidden)" if setting.secret else repr(text)
+            raise SettingError(
+                f"{setting.name} = {shown} (from {self.source(setting.name)}) cannot be used:"
+                f" expected {setting.kind.expects}"
+            ) from None
+
+    def _check(self) -> None:
+        for first, second in (
+            ("smtp.tls_certificate", "smtp.tls_key"),
+            ("redirect.tls_certificate", "redirect.tls_key"),
+            ("redirect.tls_listen", "redirect.tls_certificate"),
+            ("redirect.tls_certificate", "redirect.tls_listen"),
+            ("smarthost.username", "smarthost.password"),
+        ):
+            if self[first] and not self[second]:
+                raise SettingError(f"{first} is set, so {second} is needed too: it is empty")
+        for name in (n for n in self._texts if n.endswith(("_certificate", "_key"))):
+            path = self[name]
+            if path is not None and not os.access(path, os.R_OK):
+                raise SettingError(
+                    f"{name} = {str(path)!r} (from {self.source(name)}) cannot be used:"
+                    " expected a file that can be read"
+                )
+
+
+def load_settings(
+    flags: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Gather the settings from the file, the environment and the flags, the later winning.
+
+    ``file`` must exist when given; else ``clicktrail.toml`` of the working folder is read where
+    there is one. Raises `SettingError`.
+    """
+    texts: dict[str, tuple[str, str]] = {}
+    env = os.environ if environment is None else environment
+    named = file or (Path(env["CLICKTRAIL_CONFIG"]) if env.get("CLICKTRAIL_CONFIG") else None)
+    path = named or DEFAULT_FILE
+    if named is not None or path.exists():
+        for name, text in _read_file(path):
+            texts[name] = (text, str(path))
+    for setting in SETTINGS:
+        if setting.environment in env:
+            texts[setting.name] = (env[setting.environment], setting.environment)
+    for name, text in (flags or {}).items():
+        setting = _BY_NAME[name]
+        texts[name] = (text, setting.flag)
+    return Settings(texts)
+
+
+def _read_file(path: Path) -> Iterable[tuple[str, str]]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} is not TOML: {error}") from None
+    return _flatten(tables, "", path)
+
+
+def _flatten(tables: Mapping[str, Any], prefix: str, path: Path) -> Iterable[tuple[str, str]]:
+    for key, value in tables.items():
+        name = prefix + key
+        if isinstance(value, dict):
+            yield from _flatten(value, name + ".", path)
+        elif isinstance(value, bool):
+            yield name, "yes" if value else "no"
+        elif isinstance(value, list):
+            yield name, ",".join(str(item) for item in value)
+        elif isinstance(value, str | int | float):
+            yield name, str(value)
+        else:
+            raise SettingError(f"{name} in {path} is a date: expected a text or a number")

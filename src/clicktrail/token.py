@@ -1,0 +1,238 @@
+"""Tracking links: seal and open their tokens; the key ring. No I/O.
+
+A token is base64url (RFC 4648 § 5) without padding over::
+
+    version (1 byte) | key id (1 byte) | AES-SIV (RFC 5297) of: message id (16) | index | URL
+
+The two head bytes are authenticated with the rest. ``index`` is the link's number as a LEB128
+varint. The URL is UTF-8: as it is in version 1, as raw deflate (RFC 1951) with a preset dictionary
+in version 2, whichever is shorter. Nobody without the key can read, change or make a token, and
+opening one needs nothing but the key.
+"""
+
+import binascii
+import zlib
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from clicktrail.errors import InvalidInput, InvalidToken, NotFound
+from clicktrail.ids import pack_id, unpack_id
+from clicktrail.model import HttpsPolicy
+
+PATH = "/c/"
+"""A tracking link is ``{scheme}://{host}/c/{token}``."""
+
+KEY_SIZE = 64
+"""Bytes of a key: AES-256 in SIV mode takes two."""
+
+MAX_KEY_ID = 255
+
+MAX_URL = 8192
+"""The longest URL (in UTF-8 bytes) that is put into a tracking link; longer ones stay as they are.
+
+Mail programs and browsers cut or refuse much longer ones.
+"""
+
+_PLAIN, _DEFLATED = 1, 2
+
+# What URLs in emails often hold, the most frequent last (RFC 1950 § 2.2). It is part of the format:
+# a change of it is a new version.
+_DICTIONARY = (
+    b"/unsubscribe?email=/preferences/account/settings/orders/products/category/collections/"
+    b"articles/newsletter/blog/news/index.php?page=.html#/en/de/ru/status/intent/tweet?url=share?"
+    b"play.google.com/store/apps/details?id=apps.apple.com/app/www.facebook.com/www.instagram.com/"
+    b"www.linkedin.com/company/twitter.com/www.youtube.com/watch?v=t.me/vk.com/&token=&id=&lang="
+    b"&utm_id=&utm_term=&utm_content=&utm_campaign=utm_campaign=&utm_source=newsletter&utm_medium="
+    b"email?utm_source=.org/.net/.ru/.com/http://https://www."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of the ring. ``id`` is 1 to 255, ``secret`` has 64 bytes."""
+
+    id: int
+    secret: bytes
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a tracking link holds."""
+
+    message_id: str
+    link: int
+    url: str
+    key_id: int
+
+
+class KeyRing:
+    """Seals with the newest key (the highest id), opens with every key on the ring.
+
+    Raises `InvalidInput` for an empty ring or a malformed key.
+    """
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        self.keys = tuple(sorted(keys, key=lambda key: key.id))
+        if not self.keys:
+            raise InvalidInput("the key ring is empty: make a key with `clicktrail keys rotate`")
+        for key in self.keys:
+            if not 1 <= key.id <= MAX_KEY_ID or len(key.secret) != KEY_SIZE:
+                raise InvalidInput(f"key {key.id} is malformed: its id is 1 to 255, its size 64")
+        self._ciphers = {key.id: AESSIV(key.secret) for key in self.keys}
+        self.newest = self.keys[-1]
+
+    def __contains__(self, key_id: int) -> bool:
+        return key_id in self._ciphers
+
+    def without(self, key_id: int) -> "KeyRing":
+        """Return the ring with a key retired; its links stop working.
+
+        Raises `NotFound`, and `InvalidInput` for the newest key, which new links need.
+        """
+        if key_id not in self:
+            raise NotFound(f"there is no key {key_id} on the key ring")
+        if key_id == self.newest.id:
+            raise InvalidInput(f"key {key_id} seals new links: rotate first, then retire it")
+        return KeyRing(key for key in self.keys if key.id != key_id)
+
+    def sealer(self, message_id: str) -> "Sealer":
+        """Return what seals the links of one message."""
+        key = self.newest
+        return Sealer(self._ciphers[key.id], key.id, pack_id(message_id))
+
+    def seal(self, message_id: str, link: int, url: str) -> str:
+        """Return the token of a link."""
+        return self.sealer(message_id).seal(link, url)
+
+    def open(self, token: str) -> Opened:
+        """Return what a token holds. Raises `InvalidToken` for all that we did not seal."""
+        raw = _decode(token)
+        if len(raw) < 2 + 16 + 16 + 1:
+            raise InvalidToken("the token is too short")
+        version, key_id = raw[0], raw[1]
+        if version not in (_PLAIN, _DEFLATED):
+            raise InvalidToken(f"unknown format version {version}")
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise InvalidToken(f"key {key_id} is not on the key ring")
+        try:
+            plain = cipher.decrypt(raw[2:], [raw[:2]])
+        except InvalidTag:
+            raise InvalidToken("the token is damaged or forged") from None
+        link, start = _read_varint(plain, 16)
+        url = plain[start:]
+        if version == _DEFLATED:
+            inflater = zlib.decompressobj(-zlib.MAX_WBITS, _DICTIONARY)
+            url = inflater.decompress(url, MAX_URL)
+        return Opened(unpack_id(plain[:16]), link, url.decode("utf-8", "surrogatepass"), key_id)
+
+    def is_tracking_link(self, url: str) -> bool:
+        """Whether a URL is a tracking link that this key ring made."""
+        if PATH not in url:
+            return False
+        try:
+            path = urlsplit(url).path
+            if not path.startswith(PATH):
+                return False
+            self.open(path[len(PATH) :])
+        except (ValueError, InvalidToken):
+            return False
+        return True
+
+
+class Sealer:
+    """Seals the links of one message with one key."""
+
+    __slots__ = ("_cipher", "_key_id", "_message_id")
+
+    def __init__(self, cipher: AESSIV, key_id: int, message_id: bytes) -> None:
+        self._cipher = cipher
+        self._key_id = key_id
+        self._message_id = message_id
+
+    def seal(self, link: int, url: str) -> str:
+        """Return the token of a link. Raises `InvalidInput` for a URL over `MAX_URL` bytes."""
+        raw = url.encode("utf-8", "surrogatepass")
+        if len(raw) > MAX_URL:
+            raise InvalidInput(f"a URL of {len(raw)} bytes is too long to track ({MAX_URL})")
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -10, 3, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
+        short = deflater.compress(raw) + deflater.flush()
+        version, body = (_DEFLATED, short) if len(short) < len(raw) else (_PLAIN, raw)
+        head = bytes((version, self._key_id))
+        sealed = self._cipher.encrypt(self._message_id + _varint(link) + body, [head])
+        return urlsafe_b64encode(head + sealed).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingHosts:
+    """Where tracking links point: a host with an optional port for each scheme.
+
+    ``scheme`` forces one scheme for all links; ``None`` keeps the original link's.
+    """
+
+    http: str
+    https: str
+    scheme: str | None = None
+
+    def prefix(self, url: str, policy: HttpsPolicy) -> str:
+        """Return ``scheme://host/c/`` for the tracking link of a URL (behaviour § 5)."""
+        secure = url[:6].lower() == "https:"
+        if self.scheme is not None:
+            secure = self.scheme == "https"
+        if secure or policy is HttpsPolicy.REQUIRE:
+            return f"https://{self.https}{PATH}"
+        return f"http://{self.http}{PATH}"
+
+
+def key_id_of(token: str) -> int | None:
+    """Return the key id that a token names, unverified; ``None`` where it is no token."""
+    try:
+        raw = _decode(token)
+    except InvalidToken:
+        return None
+    return raw[1] if len(raw) > 1 else None
+
+
+def _decode(token: str) -> bytes:
+    try:
+        text = token.encode("ascii")
+        if b"+" in text or b"/" in text:
+            raise InvalidToken("the token is not base64url")
+        padded = text.translate(_FROM_URLSAFE) + b"=" * (-len(text) % 4)
+        raw = binascii.a2b_base64(padded, strict_mode=True)
+    except (UnicodeEncodeError, binascii.Error):
+        raise InvalidToken("the token is not base64url") from None
+    # RFC 4648 § 3.5: refuse an encoding whose unused bits are not zero, so that no two texts
+    # are the same token.
+    if urlsafe_b64encode(raw).rstrip(b"=") != text:
+        raise InvalidToken("the token is not canonical base64url")
+    return raw
+
+
+_FROM_URLSAFE = bytes.maketrans(b"-_", b"+/")
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _read_varint(raw: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = raw[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+        shift += 7
