@@ -10,6 +10,7 @@ without `ensurepip`; there, pip is taken from its own package, or else from the 
 import hashlib
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import urllib.parse
 import urllib.request
 import venv
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -82,7 +84,7 @@ def find_pip() -> Path:
     )
     try:
         files = json.loads(fetch(request))["files"]
-        newest = [f for f in files if f["filename"].endswith(".whl") and not f.get("yanked")][-1]
+        newest = max(files, key=release)
         url = urllib.parse.urljoin(request.full_url, newest["url"])
         content = fetch(urllib.request.Request(url))
     except (OSError, ValueError, LookupError) as error:
@@ -95,6 +97,14 @@ def find_pip() -> Path:
     path: Path = VENV / newest["filename"]
     path.write_bytes(content)
     return path
+
+
+def release(file: dict[str, Any]) -> tuple[int, ...]:
+    """Return the version of a file of pip's, for comparing; what cannot be used comes first."""
+    name = re.fullmatch(r"pip-([0-9.]+)-py3-none-any\.whl", file["filename"])
+    if name is None or file.get("yanked"):
+        return ()
+    return tuple(int(number) for number in name[1].split("."))
 
 
 def fetch(request: urllib.request.Request) -> bytes:
