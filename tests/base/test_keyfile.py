@@ -1,0 +1,70 @@
+"""The key ring's file: private, never half written, followed when another process changes it."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from clicktrail.errors import InvalidInput, InvalidToken
+from clicktrail.ids import new_id
+from clicktrail.keyfile import KeyFile
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFile:
+    file = KeyFile(tmp_path / "data" / "keys.json")
+    file.create_if_missing()
+    return file
+
+
+def test_the_first_key_is_made_in_a_file_that_only_the_owner_reads(keys: KeyFile) -> None:
+    assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
+    assert [key.id for key in keys.ring().keys] == [1]
+
+
+def test_processes_that_start_together_agree_on_the_first_key(tmp_path: Path) -> None:
+    files = [KeyFile(tmp_path / "keys.json") for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(KeyFile.create_if_missing, files))
+    assert len({file.ring().newest.secret for file in files}) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
+
+
+def test_rotation_keeps_old_links_and_retirement_ends_them(keys: KeyFile) -> None:
+    token = keys.ring().seal(new_id(), 0, "http://a/")
+    assert keys.rotate().id == 2
+    assert keys.open(token).url == "http://a/"
+    keys.retire(1)
+    assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
+    keys.ring()
+    with pytest.raises(InvalidToken):
+        keys.open(token)
+
+
+def test_a_key_made_by_another_process_is_found(keys: KeyFile) -> None:
+    keys.ring()
+    other = KeyFile(keys.path)
+    other.rotate()
+    assert keys.open(other.ring().seal(new_id(), 0, "http://b/")).url == "http://b/"
+
+
+def test_forged_tokens_do_not_cost_file_reads(keys: KeyFile, tmp_path: Path) -> None:
+    token = keys.ring().seal(new_id(), 0, "http://a/")
+    keys.path.rename(tmp_path / "away")
+    with pytest.raises(InvalidToken):
+        keys.open(token[:-1])
+    assert keys.open(token).url == "http://a/"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "{", '{"keys": []}', '{"keys": [{"id": 1}]}', "\xff"])
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(InvalidInput, match=r"keys\.json|key ring is empty"):
+        KeyFile(path).ring()
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        KeyFile(tmp_path / "none.json").ring()

@@ -1,0 +1,105 @@
+"""Settings: file, environment, flags; a wrong one is refused by name, value and expectation."""
+
+from pathlib import Path
+
+import pytest
+
+from clicktrail.errors import SettingError
+from clicktrail.settings import SETTINGS, Address, Settings, load_settings
+
+
+def test_defaults_are_all_usable() -> None:
+    settings = Settings()
+    assert settings["smtp.listen"] == Address("127.0.0.1", 2525)
+    assert settings.source("smtp.listen") == "default"
+    assert settings.data == Path("clicktrail-data")
+    assert settings.hostname
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(
+        'data = "from-file"\n[smtp]\nlisten = "127.0.0.1:1"\nmax_size = 2000\n'
+        '[webhook]\nallow = ["10.0.0.0/8", "::1/128"]\n'
+    )
+    settings = load_settings(
+        {"smtp.listen": "127.0.0.1:3"},
+        {"CLICKTRAIL_SMTP_LISTEN": "127.0.0.1:2", "CLICKTRAIL_SMTP_MAX_SIZE": "3000"},
+        file,
+    )
+    assert settings["smtp.listen"].port == 3
+    assert settings.source("smtp.listen") == "--smtp-listen"
+    assert settings["smtp.max_size"] == 3000
+    assert settings.source("smtp.max_size") == "CLICKTRAIL_SMTP_MAX_SIZE"
+    assert settings.data == Path("from-file")
+    assert [str(network) for network in settings["webhook.allow"]] == ["10.0.0.0/8", "::1/128"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("smtp.listen", "2525", "host:port"),
+        ("smtp.listen", "127.0.0.1:99999", "host:port"),
+        ("smtp.max_size", "big", "a whole number from 1024"),
+        ("smtp.max_size", "12", "a whole number from 1024"),
+        ("smarthost.url", "mail.example.com", "smtp://host:port"),
+        ("smarthost.timeout", "nan", "seconds"),
+        ("redirect.trusted_proxies", "10.0.0.1/8", "networks"),
+        ("tracking.scheme", "ftp", "one of: link, http, https"),
+        ("tracking.host", "http://x/", "a host name"),
+        ("smtp.tls_certificate", "/nowhere.pem", ""),
+    ],
+)
+def test_a_wrong_value_is_refused_with_name_value_and_what_is_expected(
+    name: str, text: str, expected: str
+) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings({name: (text, "clicktrail.toml")})
+    message = str(refused.value)
+    assert name in message
+    assert expected in message
+    if expected:
+        assert repr(text) in message
+        assert "clicktrail.toml" in message
+
+
+def test_a_secret_is_not_shown() -> None:
+    secrets = [setting.name for setting in SETTINGS if setting.secret]
+    assert {"smarthost.password", "api.token", "webhook.secret"} <= set(secrets)
+
+
+def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("[smtp]\nlisen = 'x'\n")
+    with pytest.raises(SettingError, match=r"smtp\.lisen"):
+        load_settings({}, {}, file)
+
+
+@pytest.mark.parametrize("text", ["a = ", "a = 2026-01-01", "\udcff"])
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(SettingError, match=r"c\.toml"):
+        load_settings({}, {}, file)
+    with pytest.raises(SettingError, match="none"):
+        load_settings({}, {}, tmp_path / "none.toml")
+
+
+def test_a_key_needs_its_certificate() -> None:
+    with pytest.raises(SettingError, match=r"smarthost\.password"):
+        Settings({"smarthost.username": ("me", "x")})
+
+
+def test_tracking_hosts_follow_the_listeners_unless_given() -> None:
+    hosts = Settings().tracking_hosts
+    assert (hosts.http, hosts.https, hosts.scheme) == ("127.0.0.1:8480", "127.0.0.1:8480", None)
+    given = Settings({"tracking.host": ("t.example", "x"), "tracking.scheme": ("http", "x")})
+    assert given.tracking_hosts.https == "t.example"
+    assert given.tracking_hosts.scheme == "http"
+
+
+def test_flags_and_environment_names() -> None:
+    table = {setting.name: setting for setting in SETTINGS}
+    assert table["smarthost.url"].flag == "--smarthost"
+    assert table["smtp.tls_key"].flag == "--smtp-tls-key"
+    assert table["smtp.tls_key"].environment == "CLICKTRAIL_SMTP_TLS_KEY"
