@@ -1,0 +1,53 @@
+"""The journal: every click is written here, durably, before the person is sent on.
+
+It is a queue between the redirect (which appends) and the publisher (which reads, and commits
+what it has put into the store). Delivery is at least once: after a crash an entry may be read
+again; its click has the same event id, and the store counts it once.
+"""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from clicktrail.model import Click
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A click in the journal. ``position`` grows in the order in which clicks became durable."""
+
+    position: int
+    click: Click
+
+
+class Journal(Protocol):
+    """Where clicks are kept between the redirect and the store.
+
+    Any number of processes may append; one reads.
+    """
+
+    def append(self, click: Click) -> Awaitable[None]:
+        """Write a click; ``await`` returns when it is durable.
+
+        Raises `JournalUnavailable` when it cannot be written now; it may have been all the same.
+        """
+        ...
+
+    async def read(self, limit: int, wait: float) -> list[Entry]:
+        """Return up to ``limit`` entries that this reader has not read yet, the oldest first.
+
+        Waits up to ``wait`` seconds for the first one, and then returns ``[]``.
+        Raises `JournalUnavailable`.
+        """
+        ...
+
+    async def commit(self, entries: Sequence[Entry]) -> None:
+        """Say that these entries are dealt with: the journal may forget them.
+
+        Entries that were read and not committed are read again by the next reader.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, and let go of files and connections."""
+        ...
