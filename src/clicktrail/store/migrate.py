@@ -1,0 +1,71 @@
+"""Brings the database to the newest schema, whichever process comes first."""
+
+import fcntl
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from clicktrail.errors import StoreUnavailable
+
+NEWEST = "0001"
+"""The revision that this version of Clicktrail works with."""
+
+_FOLDER = Path(__file__).parent / "migrations"
+
+
+def migrate(path: Path) -> None:
+    """Upgrade a SQLite file, made if it is missing. Blocks; several processes may do so at once.
+
+    Raises `StoreUnavailable`.
+    """
+    try:
+        if _revision(path) == NEWEST:
+            return
+        # Held by the process that migrates; the others wait here and then find nothing to do.
+        with path.with_name(path.name + ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _revision(path) != NEWEST:
+                _upgrade(path)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnavailable(f"the database {path} cannot be used: {error}") from error
+
+
+def _revision(path: Path) -> str | None:
+    with closing(sqlite3.connect(path, timeout=15)) as connection:
+        found = connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+        ).fetchone()
+        if found is None:
+            return None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return str(row[0]) if row else None
+
+
+def _upgrade(path: Path) -> None:
+    # Alembic is imported only when there is something to do: it takes longer than a command.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+    from sqlalchemy import URL, create_engine, event  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"isolation_level": None, "timeout": 15},
+    )
+    # All of it happens, or nothing: SQLite's schema changes are transactional.
+    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreUnavailable(
+            f"the database {path} was made by a newer version of Clicktrail: {error}"
+        ) from None
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(f"the database {path} cannot be upgraded: {error}") from error
+    finally:
+        engine.dispose()

@@ -1,0 +1,237 @@
+"""The tables. Migrations (`clicktrail.store.migrations`) make them; a test compares the two.
+
+Ids and event ids sort by the time they were made (`clicktrail.ids`), so as primary keys they grow
+at the end: a click costs the same with ten million stored. Times are microseconds since 1970 UTC.
+Where "none" must be part of a primary key it is ``""``.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only where the column's type is exactly INTEGER.
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+
+configuration_version = Table(
+    "configuration_version",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+"""One row; its version grows with each change of the five tables below it."""
+
+configuration_sets = Table(
+    "configuration_sets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("engagement", Boolean, nullable=False),
+    Column("redirect_domain", Text),
+    Column("https_policy", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+event_destinations = Table(
+    "event_destinations",
+    metadata,
+    Column(
+        "configuration_set",
+        String(64),
+        ForeignKey("configuration_sets.name", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("name", String(64), primary_key=True),
+    Column("arn", Text, nullable=False),
+    Column("types", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("name", String(320), primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column(
+        "configuration_set",
+        String(64),
+        ForeignKey("configuration_sets.name", ondelete="SET NULL"),
+    ),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+smtp_users = Table(
+    "smtp_users",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    Column("password", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("accepted_at", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("configuration_set", String(64), nullable=False),
+    Column("identity_id", String(32), nullable=False),
+    Column("identity", String(320), nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("reason", String(32), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What counting and choosing destinations need. Small, and kept when the contents are forgotten."""
+
+message_contents = Table(
+    "message_contents",
+    metadata,
+    Column("message_id", String(32), primary_key=True),
+    Column("recipients", LargeBinary, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+"""Headers, addresses, tags and links, as MessagePack (`clicktrail.store.messages`)."""
+
+announcements = Table(
+    "announcements",
+    metadata,
+    Column("message_id", String(32), primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Emails whose Send event is still to be made."""
+
+clicks = Table(
+    "clicks",
+    metadata,
+    Column("event_id", String(32), primary_key=True),
+    Column("message_id", String(32), nullable=False),
+    Column("link", Integer, nullable=False),
+    Column("clicked_at", BigInteger, nullable=False),
+    Column("verdict", String(8), nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("ip", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+clicked_links = Table(
+    "clicked_links",
+    metadata,
+    Column("message_id", String(32), primary_key=True),
+    Column("link", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""Which links of which emails were clicked at all: what makes a click unique."""
+
+
+def _dimensions() -> list[Column[str]]:
+    return [
+        Column("day", String(10), primary_key=True),
+        Column("configuration_set", String(64), primary_key=True),
+        Column("identity", String(320), primary_key=True),
+        Column("provider", String(32), primary_key=True),
+    ]
+
+
+def _click_counts() -> list[Column[int]]:
+    return [
+        Column("clicks", BigInteger, nullable=False),
+        Column("unique_clicks", BigInteger, nullable=False),
+        Column("human_clicks", BigInteger, nullable=False),
+    ]
+
+
+counters = Table(
+    "counters",
+    metadata,
+    *_dimensions(),
+    Column("sent", BigInteger, nullable=False),
+    *_click_counts(),
+    sqlite_with_rowid=False,
+)
+
+link_counters = Table(
+    "link_counters",
+    metadata,
+    *_dimensions(),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("url", Text, nullable=False),
+    *_click_counts(),
+    sqlite_with_rowid=False,
+)
+"""``digest`` stands for the URL, which may be long."""
+
+tag_counters = Table(
+    "tag_counters",
+    metadata,
+    *_dimensions(),
+    Column("tag", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    *_click_counts(),
+    sqlite_with_rowid=False,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("event_id", String(64), nullable=False),
+    Column("configuration_set", String(64), nullable=False),
+    Column("destination", String(64), nullable=False),
+    Column("arn", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("next_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Column("died_at", BigInteger),
+    Column("payload", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Notifications on their way. ``next_at`` is when to try next; none for a dead letter."""
+Index("outbox_due", outbox.c.configuration_set, outbox.c.destination, outbox.c.next_at)
+Index(
+    "outbox_dead",
+    outbox.c.id,
+    sqlite_where=outbox.c.died_at.is_not(None),
+    postgresql_where=outbox.c.died_at.is_not(None),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("configuration_set", String(64), primary_key=True),
+    Column("destination", String(64), primary_key=True),
+    Column("last_success_at", BigInteger),
+    Column("last_failure_at", BigInteger),
+    Column("last_error", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Every destination that ever had a row in the outbox, and how it has been doing."""
+
+stream_events = Table(
+    "stream_events",
+    metadata,
+    Column("position", Serial, primary_key=True),
+    Column("stream", String(128), nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""The built-in streams, one beside the other; positions grow over all of them."""
+Index("stream_events_stream", stream_events.c.stream, stream_events.c.position)

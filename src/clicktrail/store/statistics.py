@@ -1,0 +1,233 @@
+"""Counters by day (UTC) and dimension, and how they are read (behaviour § 8)."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from clicktrail.store.database import Database
+from clicktrail.store.schema import counters, link_counters, tag_counters
+
+Insert = Callable[[Table], sqlite.Insert | postgresql.Insert]
+
+
+class Dimensions(NamedTuple):
+    """What every counter is kept by. ``""`` where an email has no set, identity or recipient."""
+
+    day: str
+    configuration_set: str
+    identity: str
+    provider: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What is counted."""
+
+    sent: int = 0
+    clicks: int = 0
+    unique_clicks: int = 0
+    human_clicks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One UTC day."""
+
+    day: str
+    sent: int
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClicks:
+    """The clicks of one original URL."""
+
+    url: str
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagClicks:
+    """The clicks of links with one value of one link tag."""
+
+    tag: str
+    value: str
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+
+class Statistics:
+    """Reads the counters. Every method may raise `StoreUnavailable`.
+
+    Days are ``2026-11-23``; both ends of a period belong to it. A filter that is not given lets
+    everything through; ``""`` stands for "none" (no configuration set, no identity).
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def daily(
+        self,
+        configuration_set: str | None = None,
+        identity: str | None = None,
+        provider: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> list[Day]:
+        """Return the days on which anything was counted, the earliest first."""
+        statement = (
+            select(counters.c.day, func.sum(counters.c.sent), *_sums(counters))
+            .where(*_filters(counters, configuration_set, identity, provider, since, until))
+            .group_by(counters.c.day)
+            .order_by(counters.c.day)
+        )
+        return [Day(*row) for row in await self._rows(statement)]
+
+    async def links(
+        self,
+        configuration_set: str | None = None,
+        identity: str | None = None,
+        provider: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 1000,
+    ) -> list[LinkClicks]:
+        """Return clicks by original URL, the most clicked first."""
+        table = link_counters
+        clicks, *others = _sums(table)
+        statement = (
+            select(func.min(table.c.url), clicks, *others)
+            .where(*_filters(table, configuration_set, identity, provider, since, until))
+            .group_by(table.c.digest)
+            .order_by(clicks.desc(), func.min(table.c.url))
+            .limit(limit)
+        )
+        return [LinkClicks(*row) for row in await self._rows(statement)]
+
+    async def tags(
+        self,
+        configuration_set: str | None = None,
+        identity: str | None = None,
+        provider: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 1000,
+    ) -> list[TagClicks]:
+        """Return clicks by link tag and value, the most clicked first."""
+        table = tag_counters
+        clicks, *others = _sums(table)
+        statement = (
+            select(table.c.tag, table.c.value, clicks, *others)
+            .where(*_filters(table, configuration_set, identity, provider, since, until))
+            .group_by(table.c.tag, table.c.value)
+            .order_by(clicks.desc(), table.c.tag, table.c.value)
+            .limit(limit)
+        )
+        return [TagClicks(*row) for row in await self._rows(statement)]
+
+    async def _rows(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:
+        async with self._database.read() as connection:
+            return (await connection.execute(statement)).all()
+
+
+async def add_counts(
+    connection: AsyncConnection, insert: Insert, counts: Mapping[Dimensions, Counts]
+) -> None:
+    """Add to the counters; numbers may be negative."""
+    rows = [
+        {**key._asdict(), **dict(zip(_NAMES, astuple(count), strict=True))}
+        for key, count in counts.items()
+    ]
+    await _upsert(connection, insert, counters, _NAMES, rows)
+
+
+async def add_link_counts(
+    connection: AsyncConnection, insert: Insert, counts: Mapping[tuple[Dimensions, str], Counts]
+) -> None:
+    """Add to the counters by original URL."""
+    rows = [
+        {**key._asdict(), "digest": digest(url), "url": url, **_click_numbers(count)}
+        for (key, url), count in counts.items()
+    ]
+    await _upsert(connection, insert, link_counters, _NAMES[1:], rows)
+
+
+async def add_tag_counts(
+    connection: AsyncConnection,
+    insert: Insert,
+    counts: Mapping[tuple[Dimensions, str, str], Counts],
+) -> None:
+    """Add to the counters by link tag and value."""
+    rows = [
+        {**key._asdict(), "tag": tag, "value": value, **_click_numbers(count)}
+        for (key, tag, value), count in counts.items()
+    ]
+    await _upsert(connection, insert, tag_counters, _NAMES[1:], rows)
+
+
+def digest(url: str) -> bytes:
+    """Return the 16 bytes that stand for a URL in a key."""
+    return hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+_NAMES = ("sent", "clicks", "unique_clicks", "human_clicks")
+
+
+def _click_numbers(count: Counts) -> dict[str, int]:
+    return {
+        "clicks": count.clicks,
+        "unique_clicks": count.unique_clicks,
+        "human_clicks": count.human_clicks,
+    }
+
+
+async def _upsert(
+    connection: AsyncConnection,
+    insert: Insert,
+    table: Table,
+    names: tuple[str, ...],
+    rows: list[dict[str, Any]],
+) -> None:
+    if rows:
+        statement = insert(table)
+        added = {name: table.c[name] + statement.excluded[name] for name in names}
+        keys = list(table.primary_key.columns)
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=keys, set_=added), rows
+        )
+
+
+def _sums(table: Table) -> list[ColumnElement[int]]:
+    return [func.sum(table.c[name]) for name in _NAMES[1:]]
+
+
+def _filters(
+    table: Table,
+    configuration_set: str | None,
+    identity: str | None,
+    provider: str | None,
+    since: str | None,
+    until: str | None,
+) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
+    if configuration_set is not None:
+        wanted.append(table.c.configuration_set == configuration_set)
+    if identity is not None:
+        wanted.append(table.c.identity == identity)
+    if provider is not None:
+        wanted.append(table.c.provider == provider)
+    if since is not None:
+        wanted.append(table.c.day >= since)
+    if until is not None:
+        wanted.append(table.c.day <= until)
+    return wanted

@@ -1,0 +1,38 @@
+"""The store: everything that is kept but the clicks on their way (`clicktrail.journal`)."""
+
+import asyncio
+
+from clicktrail.store.configuration import ConfigurationStore
+from clicktrail.store.database import Database
+from clicktrail.store.messages import MessageStore
+from clicktrail.store.migrate import migrate
+from clicktrail.store.statistics import Statistics
+from clicktrail.store.users import UserStore
+
+
+class Store:
+    """One database, by subject. Several processes may have it open at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.configuration = ConfigurationStore(database)
+        self.users = UserStore(database)
+        self.messages = MessageStore(database)
+        self.statistics = Statistics(database)
+
+    @classmethod
+    async def open(cls, url: str) -> "Store":
+        """Open the store at a URL such as ``sqlite:////path/clicktrail.db``.
+
+        It is made if it is missing, and brought to the newest schema.
+        Raises `StoreUnavailable`, and `InvalidInput` for a URL of another kind.
+        """
+        database = Database(url)
+        database.create_file()
+        await asyncio.to_thread(migrate, database.path)
+        return cls(database)
+
+    async def close(self) -> None:
+        """Finish what was accepted, and close all connections."""
+        await self.messages.close()
+        await self._database.close()
