@@ -65,6 +65,16 @@ class Origin:
     identity: str
     """Name of the identity; ``""`` for none."""
     provider: str
+    """Provider of the first recipient: a tracked email has only one (behaviour § 1)."""
+
+    @classmethod
+    def of(cls, message: Message) -> "Origin":
+        """Return where an email belongs."""
+        return cls(
+            message.configuration_set or "",
+            message.identity.name if message.identity else "",
+            provider_of(message.recipients[0]) if message.recipients else "",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,16 +234,15 @@ def _chunks(ids: Iterable[str]) -> Iterable[list[str]]:
 
 
 def _message_row(message: Message) -> dict[str, Any]:
-    identity = message.identity
+    origin = Origin.of(message)
     return {
         "id": message.id,
         "accepted_at": message.accepted_at,
         "state": _NUMBER[message.state],
-        "configuration_set": message.configuration_set or "",
-        "identity_id": identity.id if identity else "",
-        "identity": identity.name if identity else "",
-        # A tracked email has one recipient (behaviour § 1): clicks count for that provider.
-        "provider": provider_of(message.recipients[0]) if message.recipients else "",
+        "configuration_set": origin.configuration_set,
+        "identity_id": message.identity.id if message.identity else "",
+        "identity": origin.identity,
+        "provider": origin.provider,
         "reason": message.reason.value if message.reason else "",
     }
 

@@ -2,11 +2,14 @@
 
 import asyncio
 
+from clicktrail.store.clicks import ClickStore
 from clicktrail.store.configuration import ConfigurationStore
 from clicktrail.store.database import Database
 from clicktrail.store.messages import MessageStore
 from clicktrail.store.migrate import migrate
+from clicktrail.store.outbox import Outbox
 from clicktrail.store.statistics import Statistics
+from clicktrail.store.streams import Streams
 from clicktrail.store.users import UserStore
 
 
@@ -18,6 +21,9 @@ class Store:
         self.configuration = ConfigurationStore(database)
         self.users = UserStore(database)
         self.messages = MessageStore(database)
+        self.clicks = ClickStore(database)
+        self.outbox = Outbox(database)
+        self.streams = Streams(database)
         self.statistics = Statistics(database)
 
     @classmethod

@@ -1,0 +1,223 @@
+"""Sends what lies in the outbox: each destination in its own time, again and again if need be.
+
+A notification is claimed before it is sent: its attempt is counted and its next one set
+(`Outbox.claim`). So a crash in the middle repeats it, with the same ``eventId``, and publishers
+that run beside one another never send it at once.
+
+What waits goes to the event destination as it stands now: correcting its URL saves what has piled
+up. If it was removed or switched off, what waits for it becomes dead letters, which are kept and
+can be replayed.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from clicktrail.arn import Arn, Kind, parse_arn
+from clicktrail.errors import ClicktrailError, DeliveryFailed, InvalidInput
+from clicktrail.ids import now_us
+from clicktrail.publish.destinations import Destination
+from clicktrail.store import Store
+from clicktrail.store.outbox import Claimed, Failed, Key
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+POLL_SECONDS = 1.0
+GRACE_SECONDS = 5.0
+_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When to try again. All in seconds."""
+
+    first: float = 1.0
+    most: float = 3600.0
+    total: float = 86400.0
+
+    def next_at(self, attempt: int, started_at: int, now: int) -> int | None:
+        """Return when to try after that failed attempt; ``None``: never again."""
+        # The exponent is bounded, so that the power is.
+        wait = min(self.first * 2.0 ** min(attempt - 1, 60), self.most) * random.uniform(0.8, 1.2)  # noqa: S311
+        at = now + int(wait * 1_000_000)
+        return at if at - started_at <= self.total * 1_000_000 else None
+
+
+class Deliverer:
+    """Sends notifications to the destinations of each kind.
+
+    For each event destination at most ``concurrency`` are sent at once, and as many are held in
+    memory. One that takes longer than ``timeout`` seconds has failed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        destinations: Mapping[Kind, Destination],
+        retry: Retry,
+        *,
+        timeout: float = 10.0,
+        concurrency: int = 16,
+        lease: float | None = None,
+    ) -> None:
+        self._store = store
+        self._destinations = destinations
+        self._retry = retry
+        self._timeout = timeout
+        self._concurrency = concurrency
+        # Longer than anything between a claim and its settling takes.
+        self._lease = timeout + 30.0 if lease is None else lease
+        self._workers: dict[Key, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Look at the outbox now: something was put there."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until `stop` is called; then wait a little for what is on its way."""
+        while not self._stopping:
+            self._wake.clear()
+            seconds = POLL_SECONDS
+            try:
+                seconds = await self._look()
+            except ClicktrailError as error:
+                log.warning("outbox cannot be read", error=str(error))
+            except Exception:  # a fault of ours must not end all deliveries
+                log.exception("deliverer failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+        if self._workers:
+            await asyncio.wait(self._workers.values(), timeout=GRACE_SECONDS)
+        for task in self._workers.values():
+            task.cancel()  # its claims run out
+        for destination in self._destinations.values():
+            await destination.close()
+
+    async def stop(self) -> None:
+        """Claim nothing more; `run` returns soon."""
+        self._stopping = True
+        self._wake.set()
+
+    async def _look(self) -> float:
+        """Start a worker for each destination with something due; return how long to sleep."""
+        soonest = now_us() + int(POLL_SECONDS * 1_000_000)
+        for key, at in (await self._store.outbox.due()).items():
+            if at is None or key in self._workers:
+                continue
+            if at <= now_us():
+                worker = asyncio.create_task(self._work(key), name=f"deliver to {key[0]}/{key[1]}")
+                self._workers[key] = worker
+                worker.add_done_callback(partial(self._ended, key))
+            else:
+                soonest = min(soonest, at)
+        return max(0.001, (soonest - now_us()) / 1_000_000)
+
+    def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
+        del self._workers[key]
+        if task.cancelled():
+            return
+        if error := task.exception():
+            log.warning("deliveries interrupted", destination="/".join(key), exc_info=error)
+        else:
+            self.wake()  # something may have come while it was ending
+
+    async def _work(self, key: Key) -> None:
+        """Deliver to one destination until nothing is due."""
+        sending: set[asyncio.Task[Claimed | Failed]] = set()
+        try:
+            more = True
+            while sending or (more and not self._stopping):
+                free = self._concurrency - len(sending)
+                if more and free and not self._stopping:
+                    claimed = await self._claim(key, free)
+                    more = len(claimed) == free
+                    sending |= {asyncio.create_task(self._send(key, each)) for each in claimed}
+                if sending:
+                    done, sending = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+                    await self._settle(key, [task.result() for task in done])
+                    more = True
+        finally:
+            for task in sending:
+                task.cancel()
+
+    async def _claim(self, key: Key, limit: int) -> list[Claimed]:
+        arn, obstacle = await self._arn_of(key)
+        if arn is None:
+            count = await self._store.outbox.give_up(key, obstacle, now_us())
+            log.warning(
+                "notifications given up", destination="/".join(key), count=count, reason=obstacle
+            )
+            return []
+        now = now_us()
+        until = now + int(self._lease * 1_000_000)
+        return await self._store.outbox.claim(key, str(arn), now, until, limit)
+
+    async def _arn_of(self, key: Key) -> tuple[Arn | None, str]:
+        """Return where the destination points now, or why nothing can be sent there."""
+        owner = (await self._store.configuration.current()).sets.get(key[0])
+        found = next((d for d in owner.destinations if d.name == key[1]), None) if owner else None
+        if found is None:
+            return None, "the event destination was removed"
+        if not found.enabled:
+            return None, "the event destination is switched off"
+        try:
+            arn = parse_arn(found.arn)
+        except InvalidInput as error:
+            return None, str(error)
+        if arn.kind not in self._destinations:
+            return None, f"nothing is sent to destinations of the kind {arn.kind}"
+        return arn, ""
+
+    async def _send(self, key: Key, claimed: Claimed) -> Claimed | Failed:
+        try:
+            async with asyncio.timeout(self._timeout):
+                arn = parse_arn(claimed.arn)
+                await self._destinations[arn.kind].send(arn, claimed.event_id, claimed.payload)
+        except DeliveryFailed as error:
+            text, permanent = str(error), error.permanent
+        except TimeoutError:
+            text, permanent = f"no answer within {self._timeout:g} seconds", False
+        except Exception as error:  # a fault of ours must not lose a notification
+            log.exception("destination failed", destination="/".join(key))
+            text, permanent = f"{type(error).__name__}: {error}", False
+        else:
+            return claimed
+        now = now_us()
+        next_at = self._retry.next_at(claimed.attempt, claimed.started_at, now)
+        return Failed(claimed, text, None if permanent else next_at)
+
+    async def _settle(self, key: Key, results: list[Claimed | Failed]) -> None:
+        delivered = [each for each in results if isinstance(each, Claimed)]
+        failed = [each for each in results if isinstance(each, Failed)]
+        for each in failed:
+            log.warning(
+                "notification not delivered",
+                destination="/".join(key),
+                event_id=each.claimed.event_id,
+                attempt=each.claimed.attempt,
+                error=each.error,
+                dead=each.next_at is None,
+            )
+        await self._insist(lambda: self._store.outbox.settle(key, delivered, failed, now_us()))
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        """Call until it works, so that what was delivered is not delivered again."""
+        while True:
+            try:
+                return await call()
+            except ClicktrailError as error:
+                log.warning("outbox cannot be written", error=str(error))
+                if self._stopping:
+                    return None
+                await asyncio.sleep(_PAUSE_SECONDS)

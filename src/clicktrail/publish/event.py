@@ -1,0 +1,140 @@
+"""Notifications as JSON bytes: one object per event and destination.
+
+The fields are those of Yandex Cloud Postbox; ``link`` beside ``url``, so that readers of Amazon
+SES events work unmodified; ``bot`` is our own.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from clicktrail.ids import rfc3339
+from clicktrail.model import Click, Header, Message, Tags, Verdict, domain_of
+from clicktrail.publish.addresses import domain_in, split_addresses
+from clicktrail.store.database import storable
+
+HEADERS_LIMIT = 10 * 1024
+"""Bytes of header names and values that a notification carries."""
+
+CONTROL_HEADERS = "x-ses-"
+"""Headers that begin so speak to the service, which takes them out of the email."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def mail_object(message: Message) -> bytes:
+    """Return the ``mail`` object of an email."""
+    headers, truncated = _headers(message.headers)
+    mail: dict[str, Any] = {
+        "timestamp": rfc3339(message.accepted_at),
+        "messageId": message.id,
+        "identityId": message.identity.id if message.identity else "",
+        "source": message.source,
+        "destination": message.recipients,
+        "commonHeaders": _common_headers(message),
+        "headers": [{"name": name, "value": value} for name, value in headers],
+        "tags": _tags(message),
+    }
+    if truncated:
+        mail["headersTruncated"] = True
+    return _encode(mail)
+
+
+def reduced_mail_object(message_id: str) -> bytes:
+    """Return the ``mail`` object of an email of which nothing else is known any more."""
+    return _encode({"messageId": storable(message_id)})
+
+
+def click_object(
+    click: Click,
+    tags: Sequence[tuple[str, str]],
+    verdict: Verdict,
+    reasons: Sequence[str],
+) -> bytes:
+    """Return the ``click`` object of a click on a link with those tags."""
+    by_tag: Tags = {}
+    for tag, value in tags:
+        by_tag.setdefault(tag, []).append(value)
+    url = storable(click.url)
+    return _encode(
+        {
+            "ipAddress": storable(click.ip),
+            "timestamp": rfc3339(click.clicked_at),
+            "userAgent": storable(click.user_agent),
+            "url": url,
+            "link": url,
+            "linkTags": by_tag,
+            "bot": {"verdict": verdict, "reasons": reasons},
+        }
+    )
+
+
+def click_event(mail: bytes, click: bytes, event_id: str) -> bytes:
+    """Return a Click event; its parts are JSON from `mail_object` and `click_object`."""
+    return b'{"eventType":"Click","mail":%b,"click":%b,"eventId":%b}' % (
+        mail,
+        click,
+        _encode(event_id),
+    )
+
+
+def send_event(mail: bytes, event_id: str) -> bytes:
+    """Return a Send event."""
+    return b'{"eventType":"Send","mail":%b,"send":{},"eventId":%b}' % (mail, _encode(event_id))
+
+
+def event_id_for(event_id: str, place: int) -> str:
+    """Return the ``eventId`` of the destination at that place among those that are notified."""
+    return f"{event_id}:{place}"
+
+
+def _headers(headers: Sequence[Header]) -> tuple[list[Header], bool]:
+    kept: list[Header] = []
+    size = 0
+    for name, value in headers:
+        if name.lower().startswith(CONTROL_HEADERS):
+            continue
+        size += len(name.encode()) + len(value.encode())
+        if size > HEADERS_LIMIT:
+            return kept, True
+        kept.append((name, value))
+    return kept, False
+
+
+def _common_headers(message: Message) -> dict[str, Any]:
+    return {
+        "from": _addresses(message, "from"),
+        "to": _addresses(message, "to"),
+        "subject": _first(message, "subject"),
+        "date": _first(message, "date"),
+        "messageId": message.id,
+        "originalMessageId": _first(message, "message-id"),
+    }
+
+
+def _addresses(message: Message, wanted: str) -> list[str]:
+    return [
+        address
+        for name, value in message.headers
+        if name.lower() == wanted
+        for address in split_addresses(value)
+    ]
+
+
+def _first(message: Message, wanted: str) -> str:
+    return next((value for name, value in message.headers if name.lower() == wanted), "")
+
+
+def _tags(message: Message) -> Tags:
+    senders = _addresses(message, "from")
+    domain = domain_in(senders[0]) if senders else ""
+    system = {
+        "ses:configuration-set": message.configuration_set,
+        "ses:from-domain": domain or domain_of(message.source),
+        "ses:source-ip": message.source_ip,
+    }
+    tags: Tags = {name: [value] for name, value in system.items() if value}
+    # The sender cannot speak in the service's name.
+    tags.update((name, values) for name, values in message.tags.items() if name not in system)
+    return tags

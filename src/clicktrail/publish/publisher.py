@@ -1,0 +1,213 @@
+"""From the journal to the store: every click judged, counted and told, exactly once."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from clicktrail.errors import ClicktrailError
+from clicktrail.ids import day_of, new_id, now_us
+from clicktrail.journal import Entry, Journal
+from clicktrail.model import Click, EventType
+from clicktrail.publish.deliver import Deliverer
+from clicktrail.publish.event import click_event, click_object, send_event
+from clicktrail.publish.routing import address, targets
+from clicktrail.publish.subjects import Subject, Subjects
+from clicktrail.publish.visitor_verdict import Judge, Judgement
+from clicktrail.store import Store
+from clicktrail.store.clicks import LoggedClick, Outgoing, SendEvent
+from clicktrail.store.configuration import Configuration
+from clicktrail.store.outbox import Notification
+from clicktrail.store.statistics import Dimensions
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+_Corrected = list[LoggedClick]
+
+BATCH = 1000
+READ_SECONDS = 1.0
+ANNOUNCE_SECONDS = 0.1
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+_CORRECTABLE = 20_000
+
+
+class Publisher:
+    """Moves clicks from the journal into the store, makes Send events, and runs the deliverer.
+
+    A batch of clicks is one transaction of the store; only then the journal may forget them. A
+    crash between the two brings them again, with the same event ids, and the store takes each
+    only once. While the store or the journal fails, nothing is lost: the same clicks are tried
+    again until it works.
+    """
+
+    def __init__(self, journal: Journal, store: Store, deliverer: Deliverer) -> None:
+        self._journal = journal
+        self._store = store
+        self._deliverer = deliverer
+        self._subjects = Subjects(store)
+        self._judge = Judge()
+        self._recent: OrderedDict[str, LoggedClick] = OrderedDict()
+        """The last clicks as they were recorded: a burst may change their verdicts."""
+        self._stopping = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to `run` in the background."""
+        self._running = asyncio.create_task(self.run(), name="publisher")
+
+    async def run(self) -> None:
+        """Publish until `stop` is called."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._publish_clicks(), name="publish clicks")
+            group.create_task(self._announce_emails(), name="announce emails")
+            group.create_task(self._deliverer.run(), name="deliver notifications")
+
+    async def stop(self) -> None:
+        """Finish the batch at hand, and end. What was not committed is read again later."""
+        self._stopping.set()
+        await self._deliverer.stop()
+        if self._running is not None:
+            await self._running
+
+    async def publish(self, entries: Sequence[Entry]) -> int:
+        """Put clicks into the store; return how many were new. Raises `StoreUnavailable`."""
+        return await self._record(*await self._prepare(entries))
+
+    async def announce(self) -> int:
+        """Make the Send events that are due; return how many. Raises `StoreUnavailable`."""
+        ids = await self._store.clicks.unannounced(BATCH // 2)
+        if not ids:
+            return 0
+        subjects = await self._subjects.of(ids)
+        configuration = await self._store.configuration.current()
+        at = now_us()
+        events = [_announcement(id_, subjects[id_], configuration, at) for id_ in ids]
+        await self._store.clicks.announce(events)
+        if any(isinstance(o, Notification) for each in events for o in each.outgoing):
+            self._deliverer.wake()
+        return len(ids)
+
+    async def _publish_clicks(self) -> None:
+        with suppress(_Stopped):
+            while not self._stopping.is_set():
+                entries = await self._insist("read the journal", self._read)
+                if entries:
+                    work = await self._insist("look emails up", partial(self._prepare, entries))
+                    await self._insist("record clicks", partial(self._record, *work))
+                    await self._insist("commit", partial(self._journal.commit, entries))
+
+    async def _announce_emails(self) -> None:
+        with suppress(_Stopped):
+            while not self._stopping.is_set():
+                if not await self._insist("announce emails", self.announce):
+                    await self._pause(ANNOUNCE_SECONDS)
+
+    async def _read(self) -> list[Entry]:
+        """Read the journal; return at once when told to stop."""
+        reading = asyncio.ensure_future(self._journal.read(BATCH, READ_SECONDS))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return reading.result() if reading.done() else []
+        finally:
+            for task in (reading, stopping):
+                task.cancel()
+            await asyncio.wait((reading, stopping))
+
+    async def _prepare(self, entries: Sequence[Entry]) -> tuple[list[LoggedClick], _Corrected]:
+        """Return clicks ready to be recorded, and earlier ones whose verdicts have changed."""
+        clicks = list({e.click.event_id: e.click for e in entries}.values())
+        subjects = await self._subjects.of(click.message_id for click in clicks)
+        configuration = await self._store.configuration.current()
+        # From here on nothing can fail: no click is judged twice.
+        judgements: dict[str, Judgement] = {}
+        for click in clicks:
+            judgements |= self._judge.judge(click, subjects[click.message_id].accepted_at)
+        at = now_us()
+        logged = [
+            _log_click(
+                click, subjects[click.message_id], judgements.pop(click.event_id), configuration, at
+            )
+            for click in clicks
+        ]
+        # The judgements that are left are new ones of clicks of earlier batches.
+        corrected = [
+            replace(self._recent[event_id], verdict=new.verdict, reasons=new.reasons)
+            for event_id, new in judgements.items()
+            if event_id in self._recent
+        ]
+        return logged, corrected
+
+    async def _record(self, logged: list[LoggedClick], corrected: _Corrected) -> int:
+        new = await self._store.clicks.record(logged, corrected)
+        if any(isinstance(o, Notification) for each in logged for o in each.outgoing):
+            self._deliverer.wake()
+        for each in logged:
+            self._recent[each.click.event_id] = replace(each, outgoing=())
+        while len(self._recent) > _CORRECTABLE:
+            self._recent.popitem(last=False)
+        return new
+
+    async def _insist(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until it works. Raises `_Stopped` where it does not and the publisher stops."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await call()
+            except ClicktrailError as error:
+                log.warning("publisher must wait", what=what, error=str(error))
+            except Exception:  # a fault of ours loses no click either
+                log.exception("publisher failed", what=what)
+            if self._stopping.is_set():
+                raise _Stopped
+            await self._pause(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+
+class _Stopped(Exception):
+    """The publisher was told to stop while something did not work."""
+
+
+def _log_click(
+    click: Click, subject: Subject, judgement: Judgement, configuration: Configuration, at: int
+) -> LoggedClick:
+    origin = subject.origin
+    tags = subject.tags.get(click.link, ())
+    to = targets(configuration, origin.configuration_set if origin else None, EventType.CLICK)
+    outgoing: tuple[Outgoing, ...] = ()
+    if to:
+        told = click_object(click, tags, judgement.verdict, judgement.reasons)
+        outgoing = address(click.event_id, to, lambda id_: click_event(subject.mail, told, id_), at)
+    return LoggedClick(
+        click,
+        Dimensions(
+            day_of(click.clicked_at),
+            origin.configuration_set if origin else "",
+            origin.identity if origin else "",
+            origin.provider if origin else "",
+        ),
+        tags,
+        judgement.verdict,
+        judgement.reasons,
+        outgoing,
+    )
+
+
+def _announcement(
+    message_id: str, subject: Subject, configuration: Configuration, at: int
+) -> SendEvent:
+    set_name = subject.origin.configuration_set if subject.origin else ""
+    to = targets(configuration, set_name, EventType.SEND)
+    outgoing = address(new_id(at), to, lambda id_: send_event(subject.mail, id_), at)
+    return SendEvent(message_id, outgoing)

@@ -1,0 +1,66 @@
+"""What is told and counted of the emails that clicks belong to."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from clicktrail.model import Message
+from clicktrail.publish.event import mail_object, reduced_mail_object
+from clicktrail.store import Store
+from clicktrail.store.messages import Origin
+
+LinkTags = tuple[tuple[str, str], ...]
+
+_REMEMBERED = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One email. ``origin`` is ``None`` where nothing but its id is known any more."""
+
+    mail: bytes
+    """The ``mail`` object of its notifications."""
+    origin: Origin | None
+    accepted_at: int | None = None
+    tags: Mapping[int, LinkTags] = field(default_factory=dict)
+    """The tags of its links, by index."""
+
+
+class Subjects:
+    """Looks emails up; remembers those that were clicked last."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: OrderedDict[str, Subject] = OrderedDict()
+
+    async def of(self, message_ids: Iterable[str]) -> dict[str, Subject]:
+        """Return the subject of every id. Raises `StoreUnavailable`."""
+        wanted = dict.fromkeys(message_ids)
+        found: dict[str, Subject] = {}
+        for message_id in wanted:
+            subject = self._known.get(message_id)
+            if subject is not None:
+                self._known.move_to_end(message_id)
+                found[message_id] = subject
+        missing = [message_id for message_id in wanted if message_id not in found]
+        if missing:
+            for message_id, message in (await self._store.messages.get_many(missing)).items():
+                found[message_id] = self._known[message_id] = _subject(message)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        gone = [message_id for message_id in missing if message_id not in found]
+        if gone:
+            origins = await self._store.messages.origins(gone)
+            for message_id in gone:
+                mail = reduced_mail_object(message_id)
+                found[message_id] = Subject(mail, origins.get(message_id))
+        return found
+
+
+def _subject(message: Message) -> Subject:
+    return Subject(
+        mail_object(message),
+        Origin.of(message),
+        message.accepted_at,
+        {link.index: link.tags for link in message.links if link.tags},
+    )

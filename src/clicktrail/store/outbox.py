@@ -1,0 +1,301 @@
+"""Notifications on their way, and dead letters.
+
+A row is written in the transaction of the click it tells of. Whoever delivers claims rows first:
+the attempt is counted and the next one set before anything is sent, so that a claim that was
+lost in a crash comes up again by itself, and no two publishers send the same row at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from clicktrail.ids import now_us
+from clicktrail.store.database import Database, storable
+from clicktrail.store.schema import deliveries, outbox
+from clicktrail.store.statistics import Insert
+
+ERROR_LIMIT = 500
+"""How much of an error's text is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One event for one destination."""
+
+    event_id: str
+    configuration_set: str
+    destination: str
+    arn: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A notification that this process is to deliver now. ``attempt`` counts from 1."""
+
+    id: int
+    event_id: str
+    arn: str
+    payload: bytes
+    attempt: int
+    started_at: int
+    """When its first attempt was possible: retries end some time after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A claimed notification that was not delivered. ``next_at`` is ``None``: it is dead."""
+
+    claimed: Claimed
+    error: str
+    next_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A notification that could not be delivered."""
+
+    id: int
+    event_id: str
+    configuration_set: str
+    destination: str
+    arn: str
+    attempts: int
+    last_error: str
+    created_at: int
+    died_at: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for one destination, and how it has been doing."""
+
+    configuration_set: str
+    destination: str
+    count: int
+    oldest_at: int | None
+    """When the oldest waiting notification was made."""
+    dead: int
+    last_success_at: int | None
+    last_failure_at: int | None
+    last_error: str
+
+
+Key = tuple[str, str]
+"""A destination: its configuration set's name and its own."""
+
+
+class Outbox:
+    """Delivers nothing by itself. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def due(self) -> dict[Key, int | None]:
+        """Return every known destination, and when the next try for it is due."""
+        earliest = (
+            select(func.min(outbox.c.next_at))
+            .where(
+                outbox.c.configuration_set == deliveries.c.configuration_set,
+                outbox.c.destination == deliveries.c.destination,
+                outbox.c.next_at.is_not(None),
+            )
+            .scalar_subquery()
+        )
+        query = select(deliveries.c.configuration_set, deliveries.c.destination, earliest)
+        async with self._database.read() as connection:
+            return {(r[0], r[1]): r[2] for r in await connection.execute(query)}
+
+    async def claim(self, key: Key, arn: str, now: int, until: int, limit: int) -> list[Claimed]:
+        """Take up to ``limit`` notifications that are due for a destination, to send to ``arn``.
+
+        Nobody else gets them before ``until``; then they are due again, unless `settle` was
+        called.
+        """
+        query = (
+            select(outbox)
+            .where(
+                outbox.c.configuration_set == key[0],
+                outbox.c.destination == key[1],
+                outbox.c.next_at <= now,
+            )
+            .order_by(outbox.c.next_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        async with self._database.write() as connection:
+            rows = (await connection.execute(query)).all()
+            if rows:
+                await connection.execute(
+                    _CLAIM, [{"key": row.id, "until": until, "to": arn} for row in rows]
+                )
+        return [
+            Claimed(r.id, r.event_id, arn, r.payload, r.attempts + 1, r.started_at) for r in rows
+        ]
+
+    async def settle(
+        self, key: Key, delivered: Sequence[Claimed], failed: Sequence[Failed], at: int
+    ) -> None:
+        """Say how deliveries ended.
+
+        What was delivered is deleted. A failure counts only where nobody has claimed the
+        notification since.
+        """
+        again = [_failure(each) for each in failed if each.next_at is not None]
+        dead = [{**_failure(each), "died": at} for each in failed if each.next_at is None]
+        async with self._database.write() as connection:
+            if delivered:
+                await connection.execute(_DELIVERED, [{"key": each.id} for each in delivered])
+            if again:
+                await connection.execute(_AGAIN, again)
+            if dead:
+                await connection.execute(_DEAD, dead)
+            news: dict[str, Any] = {}
+            if delivered:
+                news["last_success_at"] = at
+            if failed:
+                news["last_failure_at"] = at
+                news["last_error"] = _short(failed[-1].error)
+            if news:
+                await connection.execute(
+                    update(deliveries).where(*_is(deliveries, key)).values(news)
+                )
+
+    async def give_up(self, key: Key, error: str, at: int) -> int:
+        """Make dead letters of all that waits for a destination; return how many."""
+        statement = (
+            update(outbox)
+            .where(*_is(outbox, key), outbox.c.next_at.is_not(None))
+            .values(next_at=None, died_at=at, last_error=_short(error))
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount
+
+    async def dead(self, limit: int = 100, after: int | None = None) -> list[DeadLetter]:
+        """Return dead letters, the newest id first; with ``after``, those of lower ids."""
+        query = select(outbox).where(outbox.c.died_at.is_not(None))
+        if after is not None:
+            query = query.where(outbox.c.id < after)
+        async with self._database.read() as connection:
+            rows = await connection.execute(query.order_by(outbox.c.id.desc()).limit(limit))
+            return [
+                DeadLetter(
+                    r.id, r.event_id, r.configuration_set, r.destination, r.arn, r.attempts,
+                    r.last_error, r.created_at, r.died_at, r.payload,
+                )
+                for r in rows
+            ]  # fmt: skip
+
+    async def replay(self, ids: Sequence[int] | None = None) -> int:
+        """Try dead letters again, all of them or those given, from the start; return how many.
+
+        Their event ids stay the same.
+        """
+        now = now_us()
+        statement = (
+            update(outbox)
+            .where(outbox.c.died_at.is_not(None))
+            .values(next_at=now, started_at=now, attempts=0, died_at=None)
+        )
+        async with self._database.write() as connection:
+            if ids is None:
+                return (await connection.execute(statement)).rowcount
+            count = 0
+            for start in range(0, len(ids), 500):
+                some = statement.where(outbox.c.id.in_(ids[start : start + 500]))
+                count += (await connection.execute(some)).rowcount
+            return count
+
+    async def waiting(self) -> list[Waiting]:
+        """Return what waits for each destination that was ever sent anything but streams."""
+        is_dead = outbox.c.died_at.is_not(None)
+        query = (
+            select(
+                deliveries,
+                func.count(outbox.c.id).filter(~is_dead).label("waiting"),
+                func.min(outbox.c.created_at).filter(~is_dead).label("oldest_at"),
+                func.count(outbox.c.id).filter(is_dead).label("dead"),
+            )
+            .outerjoin(
+                outbox,
+                (outbox.c.configuration_set == deliveries.c.configuration_set)
+                & (outbox.c.destination == deliveries.c.destination),
+            )
+            .group_by(*deliveries.columns)
+            .order_by(deliveries.c.configuration_set, deliveries.c.destination)
+        )
+        async with self._database.read() as connection:
+            return [
+                Waiting(
+                    r.configuration_set, r.destination, r.waiting, r.oldest_at, r.dead,
+                    r.last_success_at, r.last_failure_at, r.last_error,
+                )
+                for r in await connection.execute(query)
+            ]  # fmt: skip
+
+
+async def enqueue(
+    connection: AsyncConnection, insert_or: Insert, notifications: Iterable[Notification], at: int
+) -> None:
+    """Add notifications, due at once, within a transaction."""
+    rows = [
+        {
+            "event_id": each.event_id,
+            "configuration_set": each.configuration_set,
+            "destination": each.destination,
+            "arn": each.arn,
+            "created_at": at,
+            "started_at": at,
+            "next_at": at,
+            "attempts": 0,
+            "last_error": "",
+            "payload": each.payload,
+        }
+        for each in notifications
+    ]
+    if not rows:
+        return
+    await connection.execute(insert(outbox), rows)
+    known = {(row["configuration_set"], row["destination"]) for row in rows}
+    await connection.execute(
+        insert_or(deliveries).on_conflict_do_nothing(),
+        [{"configuration_set": key[0], "destination": key[1], "last_error": ""} for key in known],
+    )
+
+
+_CLAIM = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("key"))
+    .values(attempts=outbox.c.attempts + 1, next_at=bindparam("until"), arn=bindparam("to"))
+)
+_DELIVERED = delete(outbox).where(outbox.c.id == bindparam("key"))
+_FAILED = (
+    update(outbox)
+    # The count of attempts is the claim: another claim since has raised it.
+    .where(outbox.c.id == bindparam("key"), outbox.c.attempts == bindparam("attempt"))
+)
+_AGAIN = _FAILED.values(next_at=bindparam("next"), last_error=bindparam("error"))
+_DEAD = _FAILED.values(
+    next_at=bindparam("next"), last_error=bindparam("error"), died_at=bindparam("died")
+)
+
+
+def _failure(failed: Failed) -> dict[str, Any]:
+    return {
+        "key": failed.claimed.id,
+        "attempt": failed.claimed.attempt,
+        "next": failed.next_at,
+        "error": _short(failed.error),
+    }
+
+
+def _short(error: str) -> str:
+    return storable(error)[:ERROR_LIMIT]
+
+
+def _is(table: Any, key: Key) -> tuple[Any, Any]:
+    return table.c.configuration_set == key[0], table.c.destination == key[1]
