@@ -1,7 +1,6 @@
 """From the journal to the store: what is counted, who is told, and that it happens once."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,15 +11,9 @@ from clicktrail.journal.memory import MemoryJournal
 from clicktrail.model import EventType, MessageState
 from clicktrail.store import Store
 from clicktrail.store.clicks import ClickStore
-from support.publishing import HOUR, House, Receiver, click, to_stream, to_webhook
+from support.publishing import HOUR, House, Receiver, click, to_stream, to_webhook, until
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 async def test_a_click_is_counted_and_told(house: House) -> None:

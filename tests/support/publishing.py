@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from inspect import isawaitable
 from typing import Any
 
 from clicktrail.arn import Arn, Kind
@@ -112,12 +113,25 @@ class House:
         found = await self.store.streams.read(stream, 0, 10_000)
         return [json.loads(event.payload) for event in found]
 
+    async def nothing_waits(self) -> bool:
+        return not any(waiting.count for waiting in await self.store.outbox.waiting())
+
     async def publish(self) -> int:
         """Publish what the journal holds, as the publisher does."""
         entries = await self.journal.read(10_000, 0.01)
         new = await self.publisher().publish(entries)
         await self.journal.commit(entries)
         return new
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return when the condition holds; it may be a function or a coroutine function."""
+    async with asyncio.timeout(20):
+        while True:
+            holds = condition()
+            if await holds if isawaitable(holds) else holds:
+                return
+            await asyncio.sleep(0.01)
 
 
 def click(message: Message, link: int = 0, **changes: Any) -> Click:

@@ -1,0 +1,150 @@
+"""Who clicked: what leads to which verdict."""
+
+import pytest
+
+from clicktrail.ids import new_id
+from clicktrail.model import Click, Verdict
+from clicktrail.publish.visitor_verdict import Judge, Judgement, names_itself_a_machine
+from support.publishing import BROWSER
+
+SECOND = 1_000_000
+AT = 1_790_000_000 * SECOND
+HUMAN = Judgement(Verdict.HUMAN, ())
+SUSPECT_BURST = Judgement(Verdict.SUSPECT, ("burst",))
+MACHINE_BURST = Judgement(Verdict.MACHINE, ("burst",))
+
+
+def click(
+    link: int = 0, seconds: float = 0, ip: str = "ip", message: str = "m", agent: str = BROWSER
+) -> Click:
+    at = AT + int(seconds * SECOND)
+    return Click(new_id(at), message, link, "https://example.com/", at, ip, agent)
+
+
+def judge_all(*clicks: Click, judge: Judge | None = None) -> list[Judgement]:
+    """Return the last judgement of each click, after all have been judged."""
+    used = judge or Judge()
+    found: dict[str, Judgement] = {}
+    for each in clicks:
+        found |= used.judge(each, None)
+    return [found[each.event_id] for each in clicks]
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        BROWSER,
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15"
+        " (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+        " Chrome/142.0.0.0 YaBrowser/25.10 Safari/537.36",
+        "Mozilla/5.0 (Linux; Android 10; CUBOT X30) AppleWebKit/537.36 Chrome/124 Mobile",
+        "",
+    ],
+)
+def test_browsers_do_not_name_themselves_machines(agent: str) -> None:
+    assert not names_itself_a_machine(agent)
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)",
+        "Mozilla/5.0 (Windows NT 10.0; WOW64) SkypeUriPreview Preview/0.5",
+        "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/142.0.0.0 Safari/537.36",
+        "Mozilla/5.0 (compatible; Proofpoint URL Defense)",
+        "Barracuda Sentinel (EE)",
+        "curl/8.1",
+        "Wget/1.24",
+        "python-requests/2.31",
+        "python-httpx/0.27",
+        "Go-http-client/1.1",
+        "okhttp/4.9",
+        "Java/17",
+        "Apache-HttpClient/4.5",
+        "libwww-perl/6",
+        "curl" * 10_000,
+    ],
+)
+def test_crawlers_scanners_and_libraries_are_machines(agent: str) -> None:
+    [judgement] = judge_all(click(agent=agent))
+    assert judgement == Judgement(Verdict.MACHINE, ("user-agent",))
+
+
+def test_a_click_long_after_acceptance_is_human() -> None:
+    made = click()
+    assert Judge().judge(made, AT - SECOND) == {made.event_id: HUMAN}
+    assert Judge().judge(made, None) == {made.event_id: HUMAN}
+
+
+@pytest.mark.parametrize("before", [SECOND - 1, 0, -5 * SECOND])
+def test_a_click_within_a_second_of_acceptance_is_suspect(before: int) -> None:
+    made = click()
+    expected = Judgement(Verdict.SUSPECT, ("too-fast",))
+    assert Judge().judge(made, AT - before) == {made.event_id: expected}
+
+
+def test_no_user_agent_is_suspect_and_with_another_sign_a_machine() -> None:
+    made = click(agent=" ")
+    assert judge_all(made) == [Judgement(Verdict.SUSPECT, ("no-user-agent",))]
+    both = Judgement(Verdict.MACHINE, ("no-user-agent", "too-fast"))
+    assert Judge().judge(made, AT) == {made.event_id: both}
+
+
+class TestBursts:
+    def test_two_links_within_two_seconds_are_suspect_and_three_a_machine(self) -> None:
+        assert judge_all(click(0), click(1, 2)) == [SUSPECT_BURST] * 2
+        assert judge_all(click(0), click(1, 1), click(2, 2)) == [MACHINE_BURST] * 3
+
+    def test_only_those_within_two_seconds_of_one_another_count(self) -> None:
+        spread = judge_all(click(0), click(1, 1.5), click(2, 3))
+        assert spread == [SUSPECT_BURST] * 3
+        assert judge_all(click(0), click(1, 2.1), click(2, 4.2)) == [HUMAN] * 3
+
+    def test_one_link_again_and_again_is_no_burst(self) -> None:
+        assert judge_all(*(click(0, n / 10) for n in range(40))) == [HUMAN] * 40
+
+    def test_other_emails_and_other_addresses_are_apart(self) -> None:
+        assert judge_all(click(0), click(1, ip="other"), click(2, message="other")) == [HUMAN] * 3
+
+    def test_the_order_in_which_clicks_arrive_does_not_matter(self) -> None:
+        made = [click(2, 1.9), click(0), click(3, 60), click(1, 1)]
+        assert judge_all(*made) == [MACHINE_BURST, MACHINE_BURST, HUMAN, MACHINE_BURST]
+
+    def test_an_earlier_click_is_judged_again_only_when_that_changes_it(self) -> None:
+        judge = Judge()
+        first, second, third, fourth = (click(n, n / 10) for n in range(4))
+        assert list(judge.judge(first, None)) == [first.event_id]
+        assert list(judge.judge(second, None)) == [first.event_id, second.event_id]
+        assert set(judge.judge(third, None)) == {
+            first.event_id,
+            second.event_id,
+            third.event_id,
+        }
+        assert list(judge.judge(fourth, None)) == [fourth.event_id]
+
+    def test_with_another_sign_it_is_a_machine(self) -> None:
+        [first, second] = judge_all(click(0, agent=""), click(1))
+        assert first == Judgement(Verdict.MACHINE, ("no-user-agent", "burst"))
+        assert second == SUSPECT_BURST
+
+    def test_a_click_that_comes_twice_is_judged_the_same(self) -> None:
+        judge = Judge()
+        first, second = click(0), click(1)
+        judge_all(first, second, judge=judge)
+        assert judge.judge(first, None) == {first.event_id: SUSPECT_BURST}
+
+    def test_hundreds_of_links_at_once_are_all_a_machines(self) -> None:
+        judged = judge_all(*(click(n, n / 1000) for n in range(300)))
+        assert judged == [MACHINE_BURST] * 300
+
+
+def test_memory_is_bounded() -> None:
+    judge = Judge()
+    for n in range(12_000):
+        judge.judge(click(message=str(n)), None)
+    for n in range(500):
+        judge.judge(click(n, message="one"), None)
+    assert len(judge._seen) <= 10_000
+    assert max(map(len, judge._seen.values())) <= 16
