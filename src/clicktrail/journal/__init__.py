@@ -5,7 +5,7 @@ what it has put into the store). Delivery is at least once: after a crash an ent
 again; its click has the same event id, and the store counts it once.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,10 +26,11 @@ class Journal(Protocol):
     Any number of processes may append; one reads.
     """
 
-    def append(self, click: Click) -> Awaitable[None]:
-        """Write a click; ``await`` returns when it is durable.
+    async def append(self, *clicks: Click) -> None:
+        """Write clicks; returns when they are durable.
 
-        Raises `JournalUnavailable` when it cannot be written now; it may have been all the same.
+        Raises `JournalUnavailable` when they cannot be written now; some may have been all the
+        same. When it is cancelled, they may be written all the same.
         """
         ...
 

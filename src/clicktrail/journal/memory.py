@@ -26,14 +26,15 @@ class MemoryJournal:
         self._closed = False
         self.broken = False
 
-    async def append(self, click: Click) -> None:
+    async def append(self, *clicks: Click) -> None:
         """See `Journal.append`."""
         if self.broken or self._closed:
             raise JournalUnavailable("the journal is closed" if self._closed else "broken")
         shelf = self._shelf
         async with shelf.changed:
-            shelf.last += 1
-            shelf.entries[shelf.last] = Entry(shelf.last, click)
+            for click in clicks:
+                shelf.last += 1
+                shelf.entries[shelf.last] = Entry(shelf.last, click)
             shelf.changed.notify_all()
 
     async def read(self, limit: int, wait: float) -> list[Entry]:

@@ -5,7 +5,6 @@ journal twice, with the same event id.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,8 +57,6 @@ class SpooledJournal:
         self.waiting = 0
         self._down = False
         self._closed = False
-        self._watched: deque[tuple[float, asyncio.Future[None]]] = deque()
-        self._watch: asyncio.TimerHandle | None = None
         self._file: SpoolWriter | None = None
         self._batcher = Batcher(self._write)
         self._thread = ThreadPoolExecutor(1, "journal-spool")
@@ -72,29 +69,18 @@ class SpooledJournal:
             self._work.set()
             self._drainer = asyncio.create_task(self._drain())
 
-    async def append(self, click: Click) -> None:
+    async def append(self, *clicks: Click) -> None:
         """See `Journal.append`."""
         if self._closed:
             raise JournalUnavailable("the journal is closed")
         if self._drainer is None:
             self.start()
-        if not self._down and self.waiting < self._queue_limit:
-            self.waiting += 1
-            attempt = asyncio.ensure_future(self._journal.append(click))
-            self._limit_time(attempt)
-            try:
-                await attempt
-            except JournalUnavailable as error:
-                self._went_down(str(error))
-            except asyncio.CancelledError as error:
-                if error.args != (_LATE,):
-                    raise
-                self._went_down(_LATE)
-            else:
-                return
-            finally:
-                self.waiting -= 1
-        await self._spool(click)
+        self.waiting += len(clicks)
+        try:
+            if self._down or self.waiting > self._queue_limit or not await self._try(clicks):
+                await self._spool(clicks)
+        finally:
+            self.waiting -= len(clicks)
 
     async def read(self, limit: int, wait: float) -> list[Entry]:
         """See `Journal.read`."""
@@ -115,45 +101,35 @@ class SpooledJournal:
         await self._journal.close()
         await asyncio.sleep(0)  # appends that have just failed are on their way to the spool
         await self._batcher.drain()
-        if self._watch is not None:
-            self._watch.cancel()
         await self._in_thread_close()
         self._thread.shutdown(wait=False)
 
-    def _limit_time(self, attempt: "asyncio.Future[None]") -> None:
-        loop = asyncio.get_running_loop()
-        self._watched.append((loop.time() + self._timeout, attempt))
-        if self._watch is None:
-            self._watch = loop.call_later(self._timeout, self._abandon_late)
-
-    def _abandon_late(self) -> None:
-        # One timer for all attempts: a timer for each would cost more than the append itself.
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        watched = self._watched
-        while watched and (watched[0][1].done() or watched[0][0] <= now):
-            watched.popleft()[1].cancel(_LATE)
-        self._watch = loop.call_at(watched[0][0], self._abandon_late) if watched else None
+    async def _try(self, clicks: Sequence[Click]) -> bool:
+        """Append to the journal; ``False`` when it fails or is too slow."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._journal.append(*clicks)
+        except (JournalUnavailable, TimeoutError) as error:
+            self._went_down(str(error) or _LATE)
+            return False
+        return True
 
     def _went_down(self, reason: str) -> None:
         if not self._down:
             self._down = True
             log.warning("clicks go to the spool", reason=reason, spool=str(self._folder))
 
-    async def _spool(self, click: Click) -> None:
-        self.waiting += 1
+    async def _spool(self, clicks: Sequence[Click]) -> None:
         try:
-            await self._batcher.put(click)
+            await self._batcher.put([encode(click) for click in clicks])
         except OSError as error:
-            self.unlogged += 1
+            self.unlogged += len(clicks)
             raise JournalUnavailable(f"the spool {self._folder} failed too: {error}") from error
-        finally:
-            self.waiting -= 1
-        self.spooled += 1
+        self.spooled += len(clicks)
         self._work.set()
 
-    async def _write(self, clicks: list[Click]) -> None:
-        records = [encode(click) for click in clicks]
+    async def _write(self, appends: list[list[bytes]]) -> None:
+        records = [record for records in appends for record in records]
         await asyncio.get_running_loop().run_in_executor(self._thread, self._write_file, records)
 
     def _write_file(self, records: list[bytes]) -> None:
@@ -224,7 +200,7 @@ class SpooledJournal:
         try:
             while clicks := await loop.run_in_executor(self._thread, reader.read, self.CHUNK):
                 async with asyncio.timeout(max(5.0, self._timeout)):
-                    await asyncio.gather(*(self._journal.append(click) for click in clicks))
+                    await self._journal.append(*clicks)
                 self.drained += len(clicks)
             if reader.damage is not None:
                 say = log.warning if reader.damage.only_tail else log.error

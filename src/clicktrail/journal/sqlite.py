@@ -24,7 +24,7 @@ from clicktrail.model import Click
 log = structlog.get_logger(__name__)
 
 BATCH = 2048
-"""The most clicks in one commit."""
+"""A commit takes no more appends once it has this many clicks."""
 
 CHECKPOINT_PAGES = 4000
 """How long the write-ahead log grows (16 MB) before it is copied into the file."""
@@ -49,7 +49,8 @@ def _insert(rows: int) -> str:
 _INSERTS = tuple((rows, _insert(rows)) for rows in (1, 8, 64, 512))
 _MOST_ROWS = _INSERTS[-1][0]
 
-_Batch = list[tuple[bytes, "asyncio.Future[None]"]]
+_Batch = list[tuple[list[bytes], "asyncio.Future[None]"]]
+"""Appends: the records of each, and what tells that they are durable."""
 
 
 class SqliteJournal:
@@ -62,9 +63,9 @@ class SqliteJournal:
         self._writer = _Writer(path)
         self._reader = _Reader(path)
 
-    def append(self, click: Click) -> "asyncio.Future[None]":
+    async def append(self, *clicks: Click) -> None:
         """See `Journal.append`."""
-        return self._writer.put(encode(click))
+        await self._writer.put([encode(click) for click in clicks])
 
     async def read(self, limit: int, wait: float) -> list[Entry]:
         """See `Journal.read`."""
@@ -97,14 +98,14 @@ class _Writer:
         self._thread: threading.Thread | None = None
         self._idle: asyncio.Future[None] | None = None
 
-    def put(self, record: bytes) -> "asyncio.Future[None]":
-        """Queue a record; the future is done when it is durable."""
+    def put(self, records: list[bytes]) -> "asyncio.Future[None]":
+        """Queue records; the future is done when they are durable."""
         loop = self._loop or self._start()
         done = loop.create_future()
         if self._closed:
             done.set_exception(JournalUnavailable("the journal is closed"))
             return done
-        self._waiting.append((record, done))
+        self._waiting.append((records, done))
         if not self._busy:
             self._busy = True
             # Not at once: what else this turn of the loop brings goes with it.
@@ -130,10 +131,13 @@ class _Writer:
         return self._loop
 
     def _hand_over(self) -> None:
-        if len(self._waiting) <= BATCH:
-            batch, self._waiting = self._waiting, []
-        else:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        size = count = 0
+        for records, _ in self._waiting:
+            size += len(records)
+            count += 1
+            if size >= BATCH:
+                break
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
         self._work.put(batch)
 
     def _finished(self, batch: _Batch, error: Exception | None) -> None:
@@ -161,7 +165,7 @@ class _Writer:
             try:
                 if connection is None:
                     connection = _connect(self._path, durable=True)
-                _write(connection, [record for record, _ in batch])
+                _write(connection, [record for records, _ in batch for record in records])
             except (sqlite3.Error, OSError) as error:
                 failure = error
                 if connection is not None:

@@ -1,11 +1,8 @@
-"""The way of a click: open the token, log the click, redirect. No look-up, no store.
+"""The way of a click: open the token, log the click, redirect. No look-up, no store."""
 
-An RSGI application (the interface of granian), so that a request costs as little as it can.
-"""
-
+import asyncio
 from collections.abc import Callable, Sequence
-from html import escape
-from typing import Any
+from urllib.parse import unquote
 
 import structlog
 
@@ -13,49 +10,19 @@ from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.ids import new_id, now_us
 from clicktrail.journal import Journal
 from clicktrail.model import Click
+from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.location import location
+from clicktrail.redirect.pages import FAVICON, METHODS, NOT_FOUND, PREFETCH, ROBOTS, redirect_to
 from clicktrail.redirect.visitor import Visitors, is_prefetch
 from clicktrail.settings import Network
 from clicktrail.token import PATH, Opened
 
 log = structlog.get_logger(__name__)
 
-HEADERS_LIMIT = 8192
-"""Most bytes of header names and values together; more is answered 431 (RFC 6585 § 5)."""
-
 USER_AGENT_LIMIT = 1024
 """A longer User-Agent is logged cut off."""
 
-_Headers = list[tuple[str, str]]
-
-# No Referrer-Policy: the site that is redirected to sees the Referer that it would have seen
-# without tracking (the page with the email, under its own policy), never the tracking link.
-_HTML: _Headers = [
-    ("cache-control", "no-store"),
-    ("x-robots-tag", "noindex"),
-    ("content-type", "text/html; charset=utf-8"),
-    ("x-content-type-options", "nosniff"),
-    ("server", "Clicktrail"),
-]
-_TEXT: _Headers = [
-    ("cache-control", "max-age=86400"),
-    ("content-type", "text/plain; charset=utf-8"),
-    ("server", "Clicktrail"),
-]
-_PAGE_POLICY = ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")
-
-_NOT_FOUND = b"""<!doctype html>
-<html lang="en">
-<meta name="viewport" content="width=device-width">
-<title>Link not found</title>
-<style>body { font: 1.1em/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 30em;
-padding: 0 1em }</style>
-<h1>This link does not work</h1>
-<p>It may have been cut off when it was copied, or it is too old.
-<p>Open the email again and click the link there.
-</html>
-"""
-_ROBOTS = b"User-agent: *\nDisallow: /\n"
+_PATH = PATH.encode()
 
 
 class RedirectApp:
@@ -74,70 +41,93 @@ class RedirectApp:
         self._open = open_token
         self._journal = journal
         self._visitors = Visitors(trusted_proxies)
+        self._waiting: list[tuple[Click, Exchange, bytes, bytes]] = []
+        self._logging: set[asyncio.Task[None]] = set()
         self.clicks = 0
         self.unlogged = 0
         self.not_found = 0
 
-    async def __call__(self, scope: Any, protocol: Any) -> None:
-        """Answer one request (RSGI)."""
-        headers = scope.headers
-        method = scope.method
-        path = scope.path
-        if _size(headers) > HEADERS_LIMIT:
-            protocol.response_bytes(431, _HTML, b"")
-        elif method not in ("GET", "HEAD"):
-            # RFC 9110 § 15.5.6
-            protocol.response_bytes(405, [*_HTML, ("allow", "GET, HEAD")], b"")
-        elif path.startswith(PATH):
-            await self._click(path[len(PATH) :], method, scope, protocol)
-        elif path == "/robots.txt":
-            protocol.response_bytes(200, _TEXT, _ROBOTS)
-        elif path == "/favicon.ico":
-            protocol.response_bytes(404, _TEXT, b"")
+    def handle(self, exchange: Exchange) -> None:
+        """Answer a request; a click is answered when it is durable."""
+        method = exchange.method
+        target = exchange.target
+        if method not in (b"GET", b"HEAD"):
+            exchange.answer(*METHODS)
+            return
+        if not target.startswith(b"/"):
+            target = _path_of(target)
+        path = target.partition(b"?")[0]
+        if path.startswith(_PATH):
+            self._click(path[len(_PATH) :], exchange)
         else:
-            protocol.response_bytes(404, [*_HTML, _PAGE_POLICY], _NOT_FOUND)
+            head, body = {b"/robots.txt": ROBOTS, b"/favicon.ico": FAVICON}.get(path, NOT_FOUND)
+            exchange.answer(head, body if method == b"GET" else b"")
 
-    async def _click(self, token: str, method: str, scope: Any, protocol: Any) -> None:
+    async def drain(self) -> None:
+        """Return when the clicks of all requests so far are logged (or have failed to be)."""
+        while self._waiting or self._logging:
+            await asyncio.sleep(0)
+            if self._logging:
+                await asyncio.wait(self._logging)
+
+    def _click(self, token: bytes, exchange: Exchange) -> None:
+        get = exchange.method == b"GET"
         try:
-            opened = self._open(token)
-        except InvalidToken:
+            text = token.decode("ascii")
+            # RFC 3986 § 6.2.2.2: an escaped letter is the same letter.
+            opened = self._open(unquote(text) if "%" in text else text)
+        except (InvalidToken, UnicodeDecodeError):
             self.not_found += 1
-            protocol.response_bytes(404, [*_HTML, _PAGE_POLICY], _NOT_FOUND)
+            head, body = NOT_FOUND
+            exchange.answer(head, body if get else b"")
             return
-        headers = scope.headers
-        if is_prefetch(headers):
-            protocol.response_bytes(503, _HTML, b"")
+        if is_prefetch(exchange):
+            exchange.answer(*PREFETCH)
             return
-        if method == "GET":
-            at = now_us()
-            await self._log(
-                Click(
-                    new_id(at),
-                    opened.message_id,
-                    opened.link,
-                    opened.url,
-                    at,
-                    self._visitors.address(scope.client, headers),
-                    (headers.get("user-agent") or "")[:USER_AGENT_LIMIT],
-                )
-            )
-        target = location(opened.url)
-        protocol.response_bytes(
-            302,
-            [("location", target), *_HTML],
-            f'<!doctype html><title>Redirect</title><a href="{escape(target)}">Go on</a>'.encode(),
+        head, body = redirect_to(location(opened.url))
+        if not get:
+            exchange.answer(head)
+            return
+        at = now_us()
+        click = Click(
+            new_id(at),
+            opened.message_id,
+            opened.link,
+            opened.url,
+            at,
+            self._visitors.address(exchange),
+            (exchange.header(b"user-agent") or b"")[:USER_AGENT_LIMIT].decode("utf-8", "replace"),
         )
+        if not self._waiting:
+            # Not at once: the clicks that this turn of the loop brings are logged together.
+            asyncio.get_running_loop().call_soon(self._start_logging)
+        self._waiting.append((click, exchange, head, body))
 
-    async def _log(self, click: Click) -> None:
+    def _start_logging(self) -> None:
+        batch, self._waiting = self._waiting, []
+        task = asyncio.create_task(self._log(batch))
+        self._logging.add(task)
+        task.add_done_callback(self._logging.discard)
+
+    async def _log(self, batch: list[tuple[Click, Exchange, bytes, bytes]]) -> None:
         try:
-            await self._journal.append(click)
+            await self._journal.append(*[click for click, _, _, _ in batch])
         except JournalUnavailable as error:
-            # The person is sent on all the same: a click is worth less than a working link.
-            self.unlogged += 1
-            log.error("click not logged", event_id=click.event_id, reason=str(error))
+            # People are sent on all the same: a click is worth less than a link that works.
+            self.unlogged += len(batch)
+            log.error("clicks not logged", count=len(batch), reason=str(error))
+        except Exception:
+            self.unlogged += len(batch)
+            log.exception("clicks not logged", count=len(batch))
         else:
-            self.clicks += 1
+            self.clicks += len(batch)
+        for _, exchange, head, body in batch:
+            exchange.answer(head, body)
 
 
-def _size(headers: Any) -> int:
-    return sum(map(len, headers.keys())) + sum(map(len, headers.values()))
+def _path_of(target: bytes) -> bytes:
+    """Return the path of a request target in absolute form (RFC 9112 § 3.2.2)."""
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        return b""
+    return b"/" + rest.partition(b"/")[2]

@@ -1,114 +1,138 @@
-"""The redirect's HTTP server: granian inside this event loop, on any number of addresses."""
+"""The redirect's HTTP server: any number of listeners in this event loop."""
 
 import asyncio
 import contextlib
-import socket
+import resource
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 
-from granian.constants import HTTPModes, SSLProtocols
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
-
-from clicktrail.redirect.app import HEADERS_LIMIT, RedirectApp
+from clicktrail.redirect.app import RedirectApp
+from clicktrail.redirect.http import Connection, Office
 from clicktrail.settings import Address
-from clicktrail.token import MAX_URL
 
-HEADER_TIMEOUT_MS = 15_000
+REQUEST_SECONDS = 10.0
 """How long a client may take to send the head of a request."""
 
-# The longest token is some 11 KB of base64: it must fit, with all the headers.
-_BUFFER = HEADERS_LIMIT + 2 * MAX_URL
+IDLE_SECONDS = 30.0
+"""How long a connection is kept for another request."""
+
+ENDING_SECONDS = 2.0
+"""How long a client may take to hang up after its last answer."""
+
+MAX_CONNECTIONS = 20_000
+SPARE_FILES = 128
+"""Files that the process may open beside connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where to listen: plain http, or https with a certificate (PEM files)."""
+    """Where to listen: plain http, or https with a certificate chain and its key (PEM files).
+
+    With ``shared``, other processes on this machine may listen there too (``SO_REUSEPORT``).
+    """
 
     address: Address
     certificate: Path | None = None
     key: Path | None = None
+    shared: bool = False
 
 
 class RedirectServer:
-    """Serves one app on several listeners. `start` returns when all of them answer."""
+    """Serves one app on several listeners; ``addresses`` has their real ports after `start`."""
 
-    START_SECONDS = 10.0
-    STOP_SECONDS = 10.0
+    LAST_REQUESTS_SECONDS = 0.25
+    STOP_SECONDS = 5.0
 
     def __init__(self, app: RedirectApp, listeners: Sequence[Listener]) -> None:
-        self._app = app
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._office = Office(app.handle, max(16, min(MAX_CONNECTIONS, files - SPARE_FILES)))
         self._listeners = tuple(listeners)
-        self._servers: list[tuple[Server, asyncio.Task[None]]] = []
-        self._reserved: list[socket.socket] = []
+        self._servers: list[asyncio.Server] = []
+        self._housekeeper: asyncio.Task[None] | None = None
         self.addresses: tuple[Address, ...] = ()
 
     async def start(self) -> None:
-        """Listen. ``addresses`` then has the real ports. Raises `OSError`."""
-        self.addresses = tuple([await self._listen(one) for one in self._listeners])
+        """Listen. Raises `OSError` for an address that cannot be used, or `ssl.SSLError`."""
+        self._tick()
+        self._housekeeper = asyncio.create_task(self._keep_house())
         try:
-            async with asyncio.timeout(self.START_SECONDS):
-                for address in self.addresses:
-                    await self._answers(address)
-        except TimeoutError:
+            self.addresses = tuple([await self._listen(one) for one in self._listeners])
+        except BaseException:
             await self.stop()
-            raise OSError(f"the redirect does not answer on {self.addresses}") from None
+            raise
 
     async def stop(self) -> None:
-        """Take no more requests, answer those that are here, and end."""
-        servers, self._servers = self._servers, []
-        for server, _ in servers:
-            server.stop()  # type: ignore[no-untyped-call]  # granian's own
-        tasks = [task for _, task in servers]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self.STOP_SECONDS)
-            for task in late:
-                task.cancel()
-        for reserved in self._reserved:
-            reserved.close()
-        self._reserved.clear()
+        """Take no more connections, answer the requests that are here, and end."""
+        office = self._office
+        office.closing = True
+        await asyncio.sleep(0)  # what the kernel has accepted is taken
+        for server in self._servers:
+            server.close()
+        # A connection in use ends with its next answer; an idle one after a moment, in which a
+        # request that is on its way may arrive.
+        await self._until_empty(self.LAST_REQUESTS_SECONDS)
+        for connection in list(office.connections):
+            if not connection.busy:
+                connection.close()
+        await self._until_empty(self.STOP_SECONDS)
+        for connection in list(office.connections):
+            connection.abort()
+        for server in self._servers:
+            await server.wait_closed()
+        self._servers.clear()
+        if self._housekeeper is not None:
+            self._housekeeper.cancel()
+            await asyncio.wait([self._housekeeper])
+            self._housekeeper = None
+
+    async def _until_empty(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._office.until_empty()
 
     async def _listen(self, listener: Listener) -> Address:
-        host, port = await self._reserve(listener.address)
-        server = Server(
-            self._app,
-            address=host,
-            port=port,
-            http=HTTPModes.http1,
-            websockets=False,
-            backlog=2048,
-            backpressure=100_000,
-            http1_settings=HTTP1Settings(
-                header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=_BUFFER
-            ),
-            log_enabled=False,
-            ssl_cert=listener.certificate,
-            ssl_key=listener.key,
-            ssl_protocol_min=SSLProtocols.tls12,
+        context = None
+        if listener.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.set_alpn_protocols(["http/1.1"])
+            context.load_cert_chain(listener.certificate, listener.key)
+        server = await asyncio.get_running_loop().create_server(
+            self._connection,
+            listener.address.host,
+            listener.address.port,
+            backlog=4096,
+            reuse_port=listener.shared or None,
+            ssl=context,
+            ssl_handshake_timeout=REQUEST_SECONDS if context else None,
         )
-        self._servers.append((server, asyncio.create_task(server.serve())))
-        return Address(host, port)
+        self._servers.append(server)
+        return Address(*server.sockets[0].getsockname()[:2])
 
-    async def _reserve(self, address: Address) -> tuple[str, int]:
-        """Bind without listening: tells the port, keeps it, and fails here if it is taken."""
-        found = await asyncio.get_running_loop().getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, kind, _, _, where = found[0]
-        reserved = socket.socket(family, kind)
-        self._reserved.append(reserved)
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reserved.bind(where)
-        host, port = reserved.getsockname()[:2]
-        return str(host), int(port)
+    def _connection(self) -> Connection:
+        return Connection(self._office)
 
-    async def _answers(self, address: Address) -> None:
+    async def _keep_house(self) -> None:
         while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection(address.host, address.port)
-                writer.close()
-                await writer.wait_closed()
-                return
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(1)
+            self._tick()
+            self._sweep(self._office.now)
+
+    def _tick(self) -> None:
+        self._office.now = asyncio.get_running_loop().time()
+        self._office.date = f"Date: {formatdate(usegmt=True)}\r\n".encode()
+
+    def _sweep(self, now: float) -> None:
+        """Hang up on clients that are silent, or slow on purpose."""
+        for connection in list(self._office.connections):
+            if connection.ending:
+                limit = ENDING_SECONDS
+            elif connection.busy:
+                continue
+            else:
+                limit = REQUEST_SECONDS if connection.begun else IDLE_SECONDS
+            if now - connection.active_at > limit:
+                connection.abort()

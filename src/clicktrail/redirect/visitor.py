@@ -12,13 +12,15 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Headers(Protocol):
-    """Request headers by lower-case name."""
+    """Request headers by lower-case name, and who sent them."""
 
-    def get(self, key: str, default: str | None = None) -> str | None:
+    peer: str
+
+    def header(self, name: bytes) -> bytes | None:
         """Return the first header of that name."""
         ...
 
-    def get_all(self, key: str) -> list[str]:
+    def headers(self, name: bytes) -> list[bytes]:
         """Return all headers of that name, in their order."""
         ...
 
@@ -29,9 +31,9 @@ def is_prefetch(headers: Headers) -> bool:
     ``Sec-Purpose: prefetch`` (Fetch standard § 2.2.2), and its forerunners ``Purpose`` and
     ``X-Moz``.
     """
-    for name in ("sec-purpose", "purpose", "x-moz"):
-        value = headers.get(name)
-        if value is not None and "prefetch" in value.lower():
+    for name in (b"sec-purpose", b"purpose", b"x-moz"):
+        value = headers.header(name)
+        if value is not None and b"prefetch" in value.lower():
             return True
     return False
 
@@ -43,22 +45,22 @@ class Visitors:
         self._trusted = tuple(trusted)
         self._knows = lru_cache(4096)(self._is_trusted)
 
-    def address(self, peer: str, headers: Headers) -> str:
-        """Return the client's IP address, as a text; ``peer`` is ``host:port`` of the connection.
+    def address(self, headers: Headers) -> str:
+        """Return the client's IP address, as a text.
 
         With an untrusted peer it is the peer's. With a trusted one, the right-most address that is
         not a trusted proxy's in ``X-Forwarded-For`` or ``Forwarded`` (RFC 7239): all to the left of
         it is hearsay. Where the two headers differ, one of them may be the client's invention, and
         the peer's address is the one that is known.
         """
-        host = _host(peer)
+        host = headers.peer
         if not self._trusted or not self._knows(host):
             return host
         found = {
             self._first_untrusted(host, entries)
             for entries in (
-                _split(",".join(headers.get_all("x-forwarded-for"))),
-                _forwarded_for(",".join(headers.get_all("forwarded"))),
+                _split(_all(headers, b"x-forwarded-for")),
+                _forwarded_for(_all(headers, b"forwarded")),
             )
             if entries
         }
@@ -80,12 +82,15 @@ class Visitors:
         return address is not None and any(address in network for network in self._trusted)
 
 
-def _host(peer: str) -> str:
-    host = peer.rpartition(":")[0]
-    if host.startswith("["):
-        address = _parse(host)
-        return host[1:-1] if address is None else str(address)
-    return host
+def peer_address(host: str) -> str:
+    """Return the peer's address as it is logged: IPv4 in IPv6 clothes is IPv4."""
+    address = _parse(host) if ":" in host else None
+    return host if address is None else str(address)
+
+
+def _all(headers: Headers, name: bytes) -> str:
+    # RFC 9110 § 5.3: several lines are one list.
+    return b",".join(headers.headers(name)).decode("latin-1")
 
 
 def _parse(text: str) -> _Address | None:
@@ -108,10 +113,6 @@ def _parse(text: str) -> _Address | None:
 # RFC 7239 § 6: node = nodename [ ":" node-port ]; a port may be obfuscated ("_" …) too.
 _WITH_PORT = re.compile(r"(?:([0-9.]+):[\w.-]+|\[([0-9A-Fa-f:.%\w]+)\](?::[\w.-]+)?)")
 
-_QUOTED_OR_NOT = r'(?:"(?:[^"\\]|\\.)*"|[^",;]*)'
-_PAIR = re.compile(rf"\s*([\w!#$%&'*+.^`|~-]+)=({_QUOTED_OR_NOT})\s*")
-_ELEMENT = re.compile(rf"(?:{_QUOTED_OR_NOT}|;)+")
-
 
 def _split(value: str) -> list[str]:
     return [entry.strip() for entry in value.split(",")] if value else []
@@ -123,14 +124,11 @@ def _forwarded_for(value: str) -> list[str]:
     RFC 7239 § 4: ``Forwarded = 1#forwarded-element``, pairs separated by ``;``.
     """
     entries = []
-    for element in _elements(value):
-        pairs = {m[1].lower(): m[2] for m in map(_PAIR.fullmatch, _cut(element, ";")) if m}
-        entries.append(_unquote(pairs.get("for", "")))
+    for element in _cut(value, ",") if value else ():
+        pairs = (pair.partition("=") for pair in _cut(element, ";"))
+        nodes = [_unquote(node.strip()) for name, _, node in pairs if name.strip().lower() == "for"]
+        entries.append(nodes[0] if len(nodes) == 1 else "")  # § 4: not more than once
     return entries
-
-
-def _elements(value: str) -> list[str]:
-    return _cut(value, ",") if value else []
 
 
 def _cut(value: str, separator: str) -> list[str]:

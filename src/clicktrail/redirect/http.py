@@ -1,0 +1,339 @@
+"""HTTP/1.1 on one connection: request heads in, answers out, one at a time.
+
+The syntax is judged by llhttp (httptools), which Node.js uses. What is read here from a head is
+read after that judgement. Bodies are never read: a request that has one ends its connection, so
+that nobody can smuggle a request in it (RFC 9112 § 11.2).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from clicktrail.redirect.visitor import peer_address
+
+HEADERS_LIMIT = 8192
+"""Most bytes of all header lines together; more is answered 431 (RFC 6585 § 5)."""
+
+LINE_LIMIT = 16384
+"""Most bytes of the request line; more is answered 414. The longest token has some 11,000."""
+
+_END = b"\r\n\r\n"
+
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
+_URI_TOO_LONG = b"HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n"
+_HEADERS_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n"
+
+
+class Exchange(Protocol):
+    """A request, and the way to answer it."""
+
+    method: bytes
+    target: bytes
+    """As in the request line (RFC 9112 § 3.2)."""
+    peer: str
+    """The IP address at the other end of the connection."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first header of that lower-case name."""
+        ...
+
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all headers of that lower-case name, in their order."""
+        ...
+
+    def answer(self, head: bytes, body: bytes = b"") -> None:
+        """Answer; exactly once for each request.
+
+        ``head`` is the status line and headers, each with its CRLF, and no empty line at the end.
+        """
+        ...
+
+
+Handler = Callable[[Exchange], None]
+"""Answers a request, now or later."""
+
+
+class Office:
+    """What the connections of a server share: who answers, who is here, what time it is.
+
+    With ``limit`` connections open, a new one takes the place of the oldest that is not waiting
+    for an answer.
+    """
+
+    def __init__(self, handler: Handler, limit: int) -> None:
+        self.handler = handler
+        self.limit = limit
+        self.connections: dict[Connection, None] = {}
+        """All connections, the oldest first."""
+        self.now = 0.0
+        """The loop's clock, to the second."""
+        self.date = b""
+        """The ``Date`` header (RFC 9110 § 6.6.1)."""
+        self.closing = False
+        """Whether each connection ends with its next answer."""
+        self._empty: asyncio.Event | None = None
+
+    def enter(self, connection: "Connection") -> None:
+        """Add a connection."""
+        if len(self.connections) >= self.limit:
+            idle = next((other for other in self.connections if not other.busy), connection)
+            idle.abort()
+            self.leave(idle)
+        self.connections[connection] = None
+
+    def leave(self, connection: "Connection") -> None:
+        """Forget a connection."""
+        self.connections.pop(connection, None)
+        if not self.connections and self._empty is not None:
+            self._empty.set()
+
+    async def until_empty(self) -> None:
+        """Return when no connection is open."""
+        while self.connections:
+            self._empty = asyncio.Event()
+            await self._empty.wait()
+
+
+class Connection(asyncio.Protocol):
+    """One client. It is an `Exchange` for its current request."""
+
+    __slots__ = (
+        "_buffer",
+        "_busy",
+        "_complete",
+        "_ending",
+        "_eof",
+        "_head",
+        "_keep",
+        "_lower",
+        "_office",
+        "_parser",
+        "_paused",
+        "_reading",
+        "_serving",
+        "_transport",
+        "active_at",
+        "method",
+        "peer",
+        "served",
+        "target",
+    )
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._parser = HttpRequestParser(self)
+        self._buffer = b""
+        self._busy = False
+        """Whether an answer is awaited."""
+        self._ending = False
+        """Whether the last answer is given, and the client is yet to hang up."""
+        self._eof = False
+        """Whether the client has said all."""
+        self._paused = False
+        """Whether the client does not read what we write."""
+        self._reading = True
+        self._serving = False
+        self._keep = self._complete = False
+        self._head = self._lower = b""
+        self._transport = cast(asyncio.Transport, None)
+        self.method = self.target = b""
+        self.peer = ""
+        self.served = False
+        """Whether a request has been answered."""
+        self.active_at = 0.0
+        """When the client was last answered, or began a request: `Office.now`."""
+
+    # Exchange
+
+    def header(self, name: bytes) -> bytes | None:
+        """See `Exchange.header`."""
+        start = self._lower.find(b"\r\n" + name + b":")
+        if start < 0:
+            return None
+        start += len(name) + 3
+        return self._head[start : self._head.find(b"\r\n", start)].strip(b" \t")
+
+    def headers(self, name: bytes) -> list[bytes]:
+        """See `Exchange.headers`."""
+        found = []
+        start = 0
+        while (start := self._lower.find(b"\r\n" + name + b":", start)) >= 0:
+            start += len(name) + 3
+            found.append(self._head[start : self._head.find(b"\r\n", start)].strip(b" \t"))
+        return found
+
+    def answer(self, head: bytes, body: bytes = b"") -> None:
+        """See `Exchange.answer`."""
+        office = self._office
+        self._busy = False
+        self.served = True
+        if self._keep and not office.closing:
+            self._transport.write(b"%b%b\r\n%b" % (head, office.date, body))
+            self.active_at = office.now
+            if self._buffer:
+                self._serve()
+        else:
+            self._transport.write(b"%b%bConnection: close\r\n\r\n%b" % (head, office.date, body))
+            self._end()
+
+    # Of the server
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is on its way."""
+        return self._busy
+
+    @property
+    def ending(self) -> bool:
+        """Whether the last answer is given, and the client is yet to hang up."""
+        return self._ending
+
+    @property
+    def begun(self) -> bool:
+        """Whether a request is expected: its beginning is here, or it is the first."""
+        return bool(self._buffer) or not self.served
+
+    def close(self) -> None:
+        """Hang up, after what has been written is sent."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of a client."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = peer_address(peer[0]) if peer else ""
+        self.active_at = self._office.now
+        self._office.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a client."""
+        self._office.leave(self)
+        self._ending = True
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client says."""
+        if self._ending:
+            return
+        if self._buffer:
+            self._buffer += data
+        else:
+            self._buffer = data
+            self.active_at = self._office.now  # not with every byte: a slow client is cut off
+        self._serve()
+        if self._reading and len(self._buffer) > LINE_LIMIT + HEADERS_LIMIT:
+            self._reading = False
+            self._transport.pause_reading()  # it asks faster than it is answered
+
+    def eof_received(self) -> bool:
+        """Answer what was asked before a client went silent for good (``shutdown(SHUT_WR)``)."""
+        self._eof = True
+        return self._busy
+
+    def pause_writing(self) -> None:
+        """Take no more requests from a client that does not read the answers."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._paused = False
+        self._serve()
+
+    # httptools
+
+    def on_url(self, url: bytes) -> None:
+        """Keep the request target."""
+        self.target += url
+
+    def on_headers_complete(self) -> None:
+        """Keep what the parser knows only now."""
+        self.method = self._parser.get_method()
+        self._keep = self._parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        """Note that the request has no body (or that all of it is here)."""
+        self._complete = True
+
+    def _serve(self) -> None:
+        """Handle the requests that are here, up to one that cannot be answered at once."""
+        if self._serving:
+            return
+        self._serving = True
+        while self._buffer and not (self._busy or self._paused or self._ending):
+            if not self._next():
+                break
+        self._serving = False
+        if not self._reading and len(self._buffer) <= LINE_LIMIT + HEADERS_LIMIT:
+            self._reading = True
+            self._transport.resume_reading()
+
+    def _next(self) -> bool:
+        """Handle one request; ``False`` when its head is not all here."""
+        data = self._buffer
+        if data[0] in b"\r\n":
+            data = data.lstrip(b"\r\n")  # RFC 9112 § 2.2: empty lines before a request
+            self._buffer = data
+        if not data:
+            return False
+        end = data.find(_END)
+        line = data.find(b"\r\n")
+        if (line if line >= 0 else len(data)) > LINE_LIMIT:
+            self._refuse(_URI_TOO_LONG)
+            return False
+        if line >= 0 and (end if end >= 0 else len(data)) - line > HEADERS_LIMIT:
+            self._refuse(_HEADERS_TOO_LARGE)
+            return False
+        if end < 0:
+            return False
+        end += len(_END)
+        if end == len(data):
+            head, self._buffer = data, b""
+        else:
+            head, self._buffer = data[:end], data[end:]
+        self._handle(head, line)
+        return True
+
+    def _handle(self, head: bytes, line: int) -> None:
+        self._complete = False
+        self.target = b""
+        try:
+            self._parser.feed_data(head)
+        except HttpParserUpgrade:  # RFC 9110 § 7.8: it may be ignored
+            self._keep = False
+        except HttpParserError:
+            self._refuse(_BAD_REQUEST)
+            return
+        if not self._complete or head[line - 8 : line] != b"HTTP/1.1":
+            self._keep = False  # a body follows, or the client is of another age
+        if not self.target:
+            self._refuse(_BAD_REQUEST)
+            return
+        self._head = head
+        self._lower = head.lower()
+        self._busy = True
+        self._office.handler(self)
+
+    def _refuse(self, head: bytes) -> None:
+        self._keep = False
+        self.answer(head)
+
+    def _end(self) -> None:
+        """Close so that the answer arrives: not while the client is still sending.
+
+        RFC 9112 § 9.6: first the half of the connection that we write.
+        """
+        self._ending = True
+        self._buffer = b""
+        self.active_at = self._office.now
+        if self._eof or not self._transport.can_write_eof():
+            self._transport.close()
+        else:
+            self._transport.write_eof()

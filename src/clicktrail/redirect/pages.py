@@ -1,0 +1,60 @@
+"""The answers: head and body, as bytes. Nothing of a request is in them but the known link.
+
+No ``Referrer-Policy``: the site that is redirected to sees the ``Referer`` that it would have seen
+without tracking (of the page with the email, under that page's policy), never the tracking link.
+"""
+
+from html import escape
+
+Answer = tuple[bytes, bytes]
+"""Status line and headers, each with its CRLF; and the body."""
+
+_COMMON = b"X-Robots-Tag: noindex\r\nX-Content-Type-Options: nosniff\r\n"
+_HTML = b"Content-Type: text/html; charset=utf-8\r\n" + _COMMON
+_TEXT = b"Content-Type: text/plain; charset=utf-8\r\n" + _COMMON
+_NOT_STORED = b"Cache-Control: no-store\r\n"
+
+
+def _answer(status: bytes, headers: bytes, body: bytes = b"") -> Answer:
+    return b"HTTP/1.1 %b\r\n%bContent-Length: %d\r\n" % (status, headers, len(body)), body
+
+
+# RFC 9110 § 15.4.3: "a short hypertext note with a hyperlink to the different URI".
+_REDIRECT = (
+    b"HTTP/1.1 302 Found\r\nLocation: %b\r\n" + _NOT_STORED + _HTML + b"Content-Length: %d\r\n"
+)
+_NOTE = '<!doctype html><title>Redirect</title><a href="%s">Continue</a>\n'
+
+
+def redirect_to(url: str) -> Answer:
+    """Return the redirect to an ASCII URL (see `location`)."""
+    body = (_NOTE % escape(url)).encode("ascii")
+    return _REDIRECT % (url.encode("ascii"), len(body)), body
+
+
+NOT_FOUND = _answer(
+    b"404 Not Found",
+    _NOT_STORED
+    + _HTML
+    + b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n",
+    b"""<!doctype html>
+<html lang="en">
+<meta name="viewport" content="width=device-width">
+<title>Link not found</title>
+<style>body { font: 1.1em/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 30em;
+padding: 0 1em }</style>
+<h1>This link does not work</h1>
+<p>Part of it may have been lost when it was copied.
+<p>Please open the email again, and click the link there.
+</html>
+""",
+)
+
+PREFETCH = _answer(b"503 Service Unavailable", _NOT_STORED + _TEXT)
+"""For a program that fetches ahead: it will ask again when the person clicks."""
+
+METHODS = _answer(b"405 Method Not Allowed", b"Allow: GET, HEAD\r\n" + _NOT_STORED + _TEXT)
+ROBOTS = _answer(
+    b"200 OK", b"Cache-Control: max-age=86400\r\n" + _TEXT, b"User-agent: *\nDisallow: /\n"
+)
+FAVICON = _answer(b"404 Not Found", b"Cache-Control: max-age=86400\r\n" + _TEXT)
