@@ -8,13 +8,13 @@ bytes: new rows go to the end of every index.
 import os
 import string
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from datetime import UTC, datetime
 
 from clicktrail.errors import InvalidInput
 
 ID_LENGTH = 21
-_STANDARD = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_").encode()
+_STANDARD = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/").encode()
 _ORDERED = ("-" + string.digits + string.ascii_uppercase + "_" + string.ascii_lowercase).encode()
 _TO_ORDERED = bytes.maketrans(_STANDARD, _ORDERED)
 _TO_STANDARD = bytes.maketrans(_ORDERED, _STANDARD)
@@ -31,19 +31,19 @@ def new_id(at_us: int | None = None) -> str:
     at = now_us() if at_us is None else at_us
     # 16 bytes: 48 bits of time, then chance; the last two bits are not part of the id.
     raw = (at >> 6).to_bytes(6) + os.urandom(10)
-    return urlsafe_b64encode(raw)[:ID_LENGTH].translate(_TO_ORDERED).decode()
+    return unpack_id(raw)
 
 
 def pack_id(text: str) -> bytes:
     """Return the 16 bytes of an id. Raises `InvalidInput` for a text that is none."""
     if len(text) != ID_LENGTH or not _ALPHABET.issuperset(text):
         raise InvalidInput(f"{text!r} is not an id: {ID_LENGTH} letters, digits, '-', '_'")
-    return urlsafe_b64decode(text.encode().translate(_TO_STANDARD) + b"A==")
+    return a2b_base64(text.encode().translate(_TO_STANDARD) + b"A==")
 
 
 def unpack_id(raw: bytes) -> str:
     """Return the id of its 16 bytes (the inverse of `pack_id`)."""
-    return urlsafe_b64encode(raw)[:ID_LENGTH].translate(_TO_ORDERED).decode()
+    return b2a_base64(raw, newline=False)[:ID_LENGTH].translate(_TO_ORDERED).decode()
 
 
 def rfc3339(at_us: int) -> str:
