@@ -2,6 +2,9 @@
 
 Writers and the reader may be different processes over the same file; several may write. It is in
 WAL mode with ``synchronous=FULL``: a commit returns when the write-ahead log is on the disk.
+
+A row is a commit, not a click: that is one write for SQLite, and one step of a statement, for which
+Python gives up the interpreter lock and must get it back from a busy event loop.
 """
 
 import asyncio
@@ -10,10 +13,12 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from clicktrail.errors import JournalUnavailable
@@ -32,25 +37,20 @@ CHECKPOINT_PAGES = 4000
 BUSY_SECONDS = 5.0
 """How long a connection waits for another one's transaction."""
 
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS click"
-    " (position INTEGER PRIMARY KEY AUTOINCREMENT, record BLOB NOT NULL)"
-)
+# Without AUTOINCREMENT, which is one more page to write with each commit: the newest row is never
+# deleted, only emptied, so that numbers are not used again.
+_SCHEMA = "CREATE TABLE IF NOT EXISTS batch (number INTEGER PRIMARY KEY, records BLOB NOT NULL)"
+_INSERT = "INSERT INTO batch (records) VALUES (?)"
+_INDEX_BITS = 16
+"""A position is the row's number, and in the low bits the place in the row."""
 
-
-def _insert(rows: int) -> str:
-    values = ",".join(["(?)"] * rows)
-    source = f"(VALUES {values}) WHERE column1 IS NOT NULL"
-    return f"INSERT INTO click (record) SELECT column1 FROM {source}"  # noqa: S608  # only "?"s
-
-
-# One statement inserts many rows, because Python's sqlite3 gives up the interpreter lock for each
-# step of a statement, and a busy event loop is slow to give it back. NULL fills what is not used.
-_INSERTS = tuple((rows, _insert(rows)) for rows in (1, 8, 64, 512))
-_MOST_ROWS = _INSERTS[-1][0]
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[bytes]).decode
 
 _Batch = list[tuple[list[bytes], "asyncio.Future[None]"]]
 """Appends: the records of each, and what tells that they are durable."""
+
+_Rows = list[tuple[int, list[bytes]]]
 
 
 class SqliteJournal:
@@ -117,16 +117,18 @@ class _Writer:
         self._closed = True
         if self._loop is None or self._thread is None:
             return
+        thread, self._thread = self._thread, None
         if self._busy:
             self._idle = self._loop.create_future()
             await self._idle
         self._work.put(None)
-        await self._loop.run_in_executor(None, self._thread.join)
-        self._thread = None
+        await self._loop.run_in_executor(None, thread.join)
 
     def _start(self) -> asyncio.AbstractEventLoop:
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(self._loop,), name="journal-writer", daemon=True
+        )
         self._thread.start()
         return self._loop
 
@@ -141,15 +143,14 @@ class _Writer:
         self._work.put(batch)
 
     def _finished(self, batch: _Batch, error: Exception | None) -> None:
-        if error is None:
-            for _, done in batch:
-                if not done.done():
-                    done.set_result(None)
-        else:
-            failure = JournalUnavailable(f"{self._path} cannot be written: {error}")
-            for _, done in batch:
-                if not done.done():
-                    done.set_exception(failure)
+        failure = error and JournalUnavailable(f"{self._path} cannot be written: {error}")
+        for _, done in batch:
+            if done.done():  # cancelled: nobody waits
+                continue
+            if failure is None:
+                done.set_result(None)
+            else:
+                done.set_exception(failure)
         if self._waiting:
             self._hand_over()
             return
@@ -157,8 +158,7 @@ class _Writer:
         if self._idle is not None:
             self._idle.set_result(None)
 
-    def _run(self) -> None:
-        assert self._loop is not None  # noqa: S101  # set by _start
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         connection: sqlite3.Connection | None = None
         while (batch := self._work.get()) is not None:
             failure: Exception | None = None
@@ -172,7 +172,7 @@ class _Writer:
                     connection.close()
                     connection = None
             try:
-                self._loop.call_soon_threadsafe(self._finished, batch, failure)
+                loop.call_soon_threadsafe(self._finished, batch, failure)
             except RuntimeError:  # the loop was closed without closing the journal
                 break
         if connection is not None:
@@ -180,28 +180,33 @@ class _Writer:
 
 
 class _Reader:
-    """Reads in the order of positions, in a thread; deletes what is committed, now and then.
+    """Reads in the order of rows, in a thread; deletes what is committed, now and then.
 
-    Positions become visible in their order, because SQLite has one writer at a time.
+    Rows become visible in the order of their numbers, because SQLite has one writer at a time.
     """
 
-    CHUNK = 1000
-    PRUNE_SECONDS = 1.0
-    PRUNE_ENTRIES = 5000
-    SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.025
-    ACTIVE_SECONDS = 1.0
+    PRUNE_SECONDS, PRUNE_ROWS = 1.0, 500
+    """Rows are deleted when that much time has passed, or there are so many."""
+    CHUNK = 100
+    """The most rows that one transaction deletes."""
+    SHORT_PAUSE, LONG_PAUSE, ACTIVE_SECONDS = 0.005, 0.025, 1.0
+    """How often to look for new rows: soon after there were some, and later."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read_to = 0
+        """The last row that was read."""
+        self._ahead: deque[Entry] = deque()
+        """Entries of such rows that are still to be handed out."""
         self._outstanding: dict[int, None] = {}
-        """Positions read and not committed, in order."""
+        """Positions handed out and not committed, in order."""
         self._closed = False
         self._stop = threading.Event()
         self._thread: ThreadPoolExecutor | None = None
-        # Below: of the thread.
+        # Of the thread:
         self._connection: sqlite3.Connection | None = None
         self._version = -1
+        self._active_at = 0.0
         self._pruned_to = 0
         self._pruned_at = 0.0
 
@@ -209,18 +214,11 @@ class _Reader:
         """See `Journal.read`."""
         if self._closed:
             raise JournalUnavailable("the journal is closed")
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "journal-reader")
-        self._stop = stop = threading.Event()
-        try:
-            rows = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._poll, self._read_to, self._done_to, limit, wait, stop
-            )
-        except (sqlite3.Error, OSError) as error:
-            raise JournalUnavailable(f"{self._path} cannot be read: {error}") from error
-        finally:
-            stop.set()  # when this call is cancelled, the thread does not go on waiting
-        return self._entries(rows)
+        if not self._ahead:
+            await self._read_rows(limit, wait)
+        entries = [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
+        self._outstanding.update((entry.position, None) for entry in entries)
+        return entries
 
     def commit(self, entries: Sequence[Entry]) -> None:
         """See `Journal.commit`."""
@@ -239,47 +237,57 @@ class _Reader:
 
     @property
     def _done_to(self) -> int:
-        """Everything up to this position is committed."""
-        return next(iter(self._outstanding), self._read_to + 1) - 1
+        """All entries of the rows up to this one are committed."""
+        if self._outstanding:
+            return (next(iter(self._outstanding)) >> _INDEX_BITS) - 1
+        if self._ahead:
+            return (self._ahead[0].position >> _INDEX_BITS) - 1
+        return self._read_to
 
-    def _entries(self, rows: Sequence[tuple[int, bytes]]) -> list[Entry]:
-        entries = []
-        for position, record in rows:
-            self._read_to = position
-            try:
-                entries.append(Entry(position, decode(record)))
-            except ValueError as error:
-                log.error("journal entry skipped", position=position, reason=str(error))
-            else:
-                self._outstanding[position] = None
-        return entries
+    async def _read_rows(self, limit: int, wait: float) -> None:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "journal-reader")
+        self._stop = stop = threading.Event()
+        try:
+            rows = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._poll, self._read_to, self._done_to, limit, wait, stop
+            )
+        except (sqlite3.Error, OSError) as error:
+            raise JournalUnavailable(f"{self._path} cannot be read: {error}") from error
+        finally:
+            stop.set()  # when this call is cancelled, the thread does not go on waiting
+        for number, records in rows:
+            self._read_to = number
+            for index, record in enumerate(records):
+                position = number << _INDEX_BITS | index
+                try:
+                    self._ahead.append(Entry(position, decode(record)))
+                except ValueError as error:
+                    log.error("journal entry skipped", position=position, reason=str(error))
 
     def _poll(
         self, read_to: int, done_to: int, limit: int, wait: float, stop: threading.Event
-    ) -> list[tuple[int, bytes]]:
-        """Return the next rows; wait for the first one until then, or until told to stop."""
-        started = time.monotonic()
+    ) -> _Rows:
+        """Return the next rows: ``limit`` entries, or a few more, if there are so many.
+
+        Waits for the first one, until told to stop.
+        """
+        deadline = time.monotonic() + wait
         connection = self._connection or self._open()
         try:
-            self._prune(connection, done_to)
             while True:
-                rows = (
-                    self._changed(connection)
-                    and connection.execute(
-                        "SELECT position, record FROM click WHERE position > ?"
-                        " ORDER BY position LIMIT ?",
-                        (read_to, limit),
-                    ).fetchall()
-                )
-                waited = time.monotonic() - started
-                if rows or waited >= wait:
-                    if rows:
-                        self._version = -1  # there may be more
-                    return rows or []
-                pause = self.SHORTEST_PAUSE if waited < self.ACTIVE_SECONDS else self.LONGEST_PAUSE
-                if stop.wait(min(pause, wait - waited)):
-                    return []
                 self._prune(connection, done_to)
+                rows = _rows_after(connection, read_to, limit) if self._changed(connection) else []
+                now = time.monotonic()
+                if rows:
+                    self._active_at = now
+                    self._version = -1  # there may be more
+                if rows or now >= deadline:
+                    return rows
+                active = now - self._active_at < self.ACTIVE_SECONDS
+                pause = self.SHORT_PAUSE if active else self.LONG_PAUSE
+                if stop.wait(min(pause, deadline - now)):
+                    return []
         except sqlite3.Error:
             self._drop()
             raise
@@ -294,24 +302,32 @@ class _Reader:
     def _prune(self, connection: sqlite3.Connection, done_to: int, *, now: bool = False) -> None:
         waiting = done_to - self._pruned_to
         since = time.monotonic() - self._pruned_at
-        if waiting <= 0 or not (
-            now or since >= self.PRUNE_SECONDS or waiting >= self.PRUNE_ENTRIES
-        ):
+        due = now or since >= self.PRUNE_SECONDS or waiting >= self.PRUNE_ROWS
+        if waiting <= 0 or not due:
             return
+        self._pruned_at = time.monotonic()
         try:
             while self._pruned_to < done_to:
                 # In small transactions, so that writers need not wait long.
                 upto = min(done_to, self._pruned_to + self.CHUNK)
-                connection.execute("DELETE FROM click WHERE position <= ?", (upto,))
+                connection.execute(
+                    "DELETE FROM batch"
+                    " WHERE number <= ? AND number < (SELECT max(number) FROM batch)",
+                    (upto,),
+                )
                 self._pruned_to = upto
+            connection.execute("UPDATE batch SET records = x'' WHERE number = ?", (done_to,))
         except sqlite3.Error as error:  # nothing is lost: they are deleted later
             log.warning("journal not pruned", path=str(self._path), reason=str(error))
-        self._pruned_at = time.monotonic()
 
     def _open(self) -> sqlite3.Connection:
         # Deletions need not be durable: what comes back is read again.
         connection = _connect(self._path, durable=False)
-        oldest = connection.execute("SELECT min(position) FROM click").fetchone()[0]
+        try:
+            oldest = connection.execute("SELECT min(number) FROM batch").fetchone()[0]
+        except sqlite3.Error:
+            connection.close()
+            raise
         self._pruned_to = max(self._pruned_to, (oldest or 1) - 1)
         self._version = -1
         self._connection = connection
@@ -330,24 +346,35 @@ class _Reader:
 
 def _write(connection: sqlite3.Connection, records: list[bytes]) -> None:
     """Write records in one transaction."""
-    if len(records) <= _MOST_ROWS:
-        _insert_rows(connection, records)  # one statement is a transaction by itself
+    most = 1 << _INDEX_BITS
+    if len(records) <= most:
+        connection.execute(_INSERT, (_pack(records),))  # a transaction by itself
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for start in range(0, len(records), _MOST_ROWS):
-            _insert_rows(connection, records[start : start + _MOST_ROWS])
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for start in range(0, len(records), most):
+            connection.execute(_INSERT, (_pack(records[start : start + most]),))
 
 
-def _insert_rows(connection: sqlite3.Connection, records: list[bytes]) -> None:
-    count = len(records)
-    rows, statement = next(insert for insert in _INSERTS if count <= insert[0])
-    connection.execute(statement, [*records, *(None,) * (rows - count)])
+def _rows_after(connection: sqlite3.Connection, number: int, limit: int) -> _Rows:
+    rows: _Rows = []
+    found = 0
+    cursor = connection.execute(
+        "SELECT number, records FROM batch WHERE number > ? AND records <> x'' ORDER BY number",
+        (number,),
+    )
+    for row_number, packed in cursor:
+        try:
+            records = _unpack(packed)
+        except msgspec.MsgspecError as error:
+            log.error("journal row skipped", number=row_number, reason=str(error))
+            records = []
+        rows.append((row_number, records))
+        found += len(records)
+        if found >= limit:
+            break
+    cursor.close()  # ends the read transaction, which would hold up the write-ahead log
+    return rows
 
 
 def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:

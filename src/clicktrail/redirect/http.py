@@ -34,6 +34,8 @@ class Exchange(Protocol):
     """As in the request line (RFC 9112 § 3.2)."""
     peer: str
     """The IP address at the other end of the connection."""
+    lower_head: bytes
+    """All of the request's head, in lower case."""
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of that lower-case name."""
@@ -107,7 +109,6 @@ class Connection(asyncio.Protocol):
         "_eof",
         "_head",
         "_keep",
-        "_lower",
         "_office",
         "_parser",
         "_paused",
@@ -115,6 +116,7 @@ class Connection(asyncio.Protocol):
         "_serving",
         "_transport",
         "active_at",
+        "lower_head",
         "method",
         "peer",
         "served",
@@ -136,7 +138,7 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._serving = False
         self._keep = self._complete = False
-        self._head = self._lower = b""
+        self._head = self.lower_head = b""
         self._transport = cast(asyncio.Transport, None)
         self.method = self.target = b""
         self.peer = ""
@@ -149,7 +151,7 @@ class Connection(asyncio.Protocol):
 
     def header(self, name: bytes) -> bytes | None:
         """See `Exchange.header`."""
-        start = self._lower.find(b"\r\n" + name + b":")
+        start = self.lower_head.find(b"\r\n" + name + b":")
         if start < 0:
             return None
         start += len(name) + 3
@@ -159,7 +161,7 @@ class Connection(asyncio.Protocol):
         """See `Exchange.headers`."""
         found = []
         start = 0
-        while (start := self._lower.find(b"\r\n" + name + b":", start)) >= 0:
+        while (start := self.lower_head.find(b"\r\n" + name + b":", start)) >= 0:
             start += len(name) + 3
             found.append(self._head[start : self._head.find(b"\r\n", start)].strip(b" \t"))
         return found
@@ -317,7 +319,7 @@ class Connection(asyncio.Protocol):
             self._refuse(_BAD_REQUEST)
             return
         self._head = head
-        self._lower = head.lower()
+        self.lower_head = head.lower()
         self._busy = True
         self._office.handler(self)
 

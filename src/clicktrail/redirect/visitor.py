@@ -15,6 +15,8 @@ class Headers(Protocol):
     """Request headers by lower-case name, and who sent them."""
 
     peer: str
+    lower_head: bytes
+    """All of the request's head, in lower case."""
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of that name."""
@@ -31,6 +33,8 @@ def is_prefetch(headers: Headers) -> bool:
     ``Sec-Purpose: prefetch`` (Fetch standard § 2.2.2), and its forerunners ``Purpose`` and
     ``X-Moz``.
     """
+    if b"prefetch" not in headers.lower_head:
+        return False
     for name in (b"sec-purpose", b"purpose", b"x-moz"):
         value = headers.header(name)
         if value is not None and b"prefetch" in value.lower():
