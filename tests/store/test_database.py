@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -11,14 +12,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, Connection, create_engine, func, select
 
 from clicktrail.errors import InvalidInput, StoreUnavailable
 from clicktrail.model import ConfigurationSet
 from clicktrail.store import Store
 from clicktrail.store import migrate as migrating
 from clicktrail.store.database import Database, storable
-from clicktrail.store.schema import clicks, metadata
+from clicktrail.store.schema import clicks, configuration_sets, metadata
 
 OPEN = """
 import asyncio, sys
@@ -120,20 +121,56 @@ async def test_what_raises_inside_a_write_is_undone(path: Path) -> None:
     database = Database(f"sqlite:///{path}")
     row = {c.name: "x" if c.type.python_type is str else 1 for c in clicks.columns}
 
-    async def write_and_fail() -> None:
-        async with database.write() as connection:
-            await connection.execute(clicks.insert(), row)
-            raise LookupError
+    def write_and_fail(connection: Connection) -> None:
+        connection.execute(clicks.insert(), row)
+        raise LookupError
 
     with pytest.raises(LookupError):
-        await write_and_fail()
-    async with database.read() as connection:
-        assert (await connection.execute(clicks.select())).all() == []
-    async with database.read() as connection:
-        for pragma, expected in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
-            found = await connection.exec_driver_sql(f"PRAGMA {pragma}")
-            assert found.scalar() == expected
+        await database.write(write_and_fail)
+    assert await database.read(lambda c: c.execute(clicks.select()).all()) == []
     await database.close()
+
+
+async def test_it_is_durable_and_shared(path: Path) -> None:
+    await (await Store.open(f"sqlite:///{path}")).close()
+    database = Database(f"sqlite:///{path}")
+    for work in (database.read, database.write):
+        for pragma, expected in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+            found = await work(lambda c, p=pragma: c.exec_driver_sql(f"PRAGMA {p}").scalar())  # type: ignore[misc]
+            assert found == expected
+    await database.close()
+
+
+async def test_a_read_sees_one_state_while_others_write(path: Path) -> None:
+    store = await Store.open(f"sqlite:///{path}")
+    database = Database(f"sqlite:///{path}")
+    written = threading.Event()
+    began = threading.Event()
+    query = select(func.count()).select_from(configuration_sets)
+
+    def count_twice(connection: Connection) -> tuple[int | None, int | None]:
+        first = connection.scalar(query)
+        began.set()
+        assert written.wait(20)
+        return first, connection.scalar(query)
+
+    counting = asyncio.create_task(database.read(count_twice))
+    await asyncio.to_thread(began.wait, 20)
+    await store.configuration.create_set(ConfigurationSet("news"))
+    written.set()
+    assert await counting == (0, 0)
+    assert await database.read(lambda c: c.scalar(query)) == 1
+    await store.close()
+    await database.close()
+
+
+async def test_a_closed_store_is_unavailable(path: Path) -> None:
+    store = await Store.open(f"sqlite:///{path}")
+    await store.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.configuration.list_sets()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.configuration.create_set(ConfigurationSet("news"))
 
 
 @pytest.mark.parametrize(

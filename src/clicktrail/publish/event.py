@@ -12,7 +12,6 @@ import msgspec
 from clicktrail.ids import rfc3339
 from clicktrail.model import Click, Header, Message, Tags, Verdict, domain_of
 from clicktrail.publish.addresses import domain_in, split_addresses
-from clicktrail.store.database import storable
 
 HEADERS_LIMIT = 10 * 1024
 """Bytes of header names and values that a notification carries."""
@@ -43,7 +42,7 @@ def mail_object(message: Message) -> bytes:
 
 def reduced_mail_object(message_id: str) -> bytes:
     """Return the ``mail`` object of an email of which nothing else is known any more."""
-    return _encode({"messageId": storable(message_id)})
+    return _encode({"messageId": message_id})
 
 
 def click_object(
@@ -56,14 +55,13 @@ def click_object(
     by_tag: Tags = {}
     for tag, value in tags:
         by_tag.setdefault(tag, []).append(value)
-    url = storable(click.url)
     return _encode(
         {
-            "ipAddress": storable(click.ip),
+            "ipAddress": click.ip,
             "timestamp": rfc3339(click.clicked_at),
-            "userAgent": storable(click.user_agent),
-            "url": url,
-            "link": url,
+            "userAgent": click.user_agent,
+            "url": click.url,
+            "link": click.url,
             "linkTags": by_tag,
             "bot": {"verdict": verdict, "reasons": reasons},
         }

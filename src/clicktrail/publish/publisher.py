@@ -20,7 +20,7 @@ from clicktrail.publish.routing import address, targets
 from clicktrail.publish.subjects import Subject, Subjects
 from clicktrail.publish.visitor_verdict import Judge, Judgement
 from clicktrail.store import Store
-from clicktrail.store.clicks import LoggedClick, Outgoing, SendEvent
+from clicktrail.store.clicks import LoggedClick, Outgoing, SendEvent, storable_click
 from clicktrail.store.configuration import Configuration
 from clicktrail.store.outbox import Notification
 from clicktrail.store.statistics import Dimensions
@@ -122,7 +122,7 @@ class Publisher:
 
     async def _prepare(self, entries: Sequence[Entry]) -> tuple[list[LoggedClick], _Corrected]:
         """Return clicks ready to be recorded, and earlier ones whose verdicts have changed."""
-        clicks = list({e.click.event_id: e.click for e in entries}.values())
+        clicks = [storable_click(c) for c in {e.click.event_id: e.click for e in entries}.values()]
         subjects = await self._subjects.of(click.message_id for click in clicks)
         configuration = await self._store.configuration.current()
         # From here on nothing can fail: no click is judged twice.
@@ -149,7 +149,8 @@ class Publisher:
         if any(isinstance(o, Notification) for each in logged for o in each.outgoing):
             self._deliverer.wake()
         for each in logged:
-            self._recent[each.click.event_id] = replace(each, outgoing=())
+            kept = LoggedClick(each.click, each.dimensions, each.tags)  # what a correction needs
+            self._recent[each.click.event_id] = kept
         while len(self._recent) > _CORRECTABLE:
             self._recent.popitem(last=False)
         return new

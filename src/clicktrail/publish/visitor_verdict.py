@@ -67,10 +67,6 @@ class _Seen:
     links: int = 1
     """The most links, its own among them, that were clicked within two seconds, as far as known."""
 
-    @property
-    def judgement(self) -> Judgement:
-        return judge_signs(self.signs, self.links)
-
 
 class Judge:
     """Judges clicks in the order in which they are read; remembers the last ones.
@@ -98,36 +94,47 @@ class Judge:
 
     def _remember(self, click: Click, signs: tuple[str, ...]) -> dict[str, Judgement]:
         key = (click.message_id, click.ip)
-        known = self._seen.setdefault(key, [])
-        self._seen.move_to_end(key)
-        if len(self._seen) > _KEYS:
-            self._seen.popitem(last=False)
-        for each in known:
-            if each.event_id == click.event_id:
-                return {click.event_id: each.judgement}
         new = _Seen(click.event_id, click.link, click.clicked_at, signs)
+        known = self._seen.get(key)
+        if known is None:
+            self._seen[key] = [new]
+            if len(self._seen) > _KEYS:
+                self._seen.popitem(last=False)
+            return {new.event_id: judge_signs(signs, 1)}
+        self._seen.move_to_end(key)
+        for each in known:
+            if each.event_id == new.event_id:
+                return {new.event_id: judge_signs(each.signs, each.links)}
         # Clicks that waited in a spool come late and out of order: only their times count.
-        insort(known, new, key=lambda each: each.at)
-        before = {each.event_id: each.judgement for each in known}
-        _count_bursts(known, new.at)
+        insort(known, new, key=_time)
+        changed = _count_bursts([e for e in known if abs(e.at - new.at) <= BURST_MICROSECONDS], new)
         if len(known) > _CLICKS_PER_KEY:
             del known[0]
-        changed = {
-            each.event_id: each.judgement
-            for each in known
-            if each.judgement != before[each.event_id]
-        }
-        return {**changed, new.event_id: new.judgement}
+        return {each.event_id: judge_signs(each.signs, each.links) for each in changed}
 
 
-def _count_bursts(seen: list[_Seen], at: int) -> None:
-    """Count the links of all spans of two seconds around a time. ``seen`` is in order of time."""
-    for start in seen:
-        if at - BURST_MICROSECONDS <= start.at <= at:
-            span = [each for each in seen if 0 <= each.at - start.at <= BURST_MICROSECONDS]
-            links = len({each.link for each in span})
-            for each in span:
-                each.links = max(each.links, links)
+def _time(seen: _Seen) -> int:
+    return seen.at
+
+
+def _count_bursts(near: list[_Seen], new: _Seen) -> list[_Seen]:
+    """Count the links of all spans of two seconds that hold a new click.
+
+    ``near`` are the clicks that such a span may hold, in order of time, the new one among them.
+    Returns the clicks to be judged: the new one, and those that are in a larger burst than before.
+    """
+    changed = [new]
+    for start in near:
+        if start.at > new.at:
+            break
+        span = [each for each in near if 0 <= each.at - start.at <= BURST_MICROSECONDS]
+        links = min(len({each.link for each in span}), BURST_MACHINE)  # more makes no difference
+        for each in span:
+            if each.links < links:
+                each.links = links
+                if each is not new:
+                    changed.append(each)
+    return changed
 
 
 def judge_signs(signs: tuple[str, ...], links: int) -> Judgement:

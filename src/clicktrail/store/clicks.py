@@ -1,20 +1,22 @@
 """Clicks: logged, counted and turned into notifications in one transaction, each exactly once."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy.sql.dml import ReturningInsert
 
 from clicktrail.ids import now_us
 from clicktrail.model import Click, Verdict
-from clicktrail.store.database import Database, storable
+from clicktrail.store.database import Database, insert_or, storable
 from clicktrail.store.outbox import Notification, enqueue
 from clicktrail.store.schema import announcements, clicked_links, clicks
 from clicktrail.store.statistics import (
     Counts,
     Dimensions,
-    Insert,
     add_counts,
     add_link_counts,
     add_tag_counts,
@@ -27,7 +29,10 @@ Outgoing = NewStreamEvent | Notification
 
 @dataclass(frozen=True, slots=True)
 class LoggedClick:
-    """A click to record: what was seen, what it counts as, and who is told."""
+    """A click to record: what was seen, what it counts as, and who is told.
+
+    Its texts are as a database can hold them (`storable_click`).
+    """
 
     click: Click
     dimensions: Dimensions
@@ -46,21 +51,39 @@ class SendEvent:
     outgoing: tuple[Outgoing, ...] = ()
 
 
+def storable_click(click: Click) -> Click:
+    """Return the click with texts as a database can hold them (`storable`)."""
+    texts = f"{click.message_id}{click.ip}{click.user_agent}{click.url}"
+    if storable(texts) is texts:
+        return click
+    return replace(
+        click,
+        message_id=storable(click.message_id),
+        ip=storable(click.ip),
+        user_agent=storable(click.user_agent),
+        url=storable(click.url),
+    )
+
+
+def _counts() -> defaultdict[Any, Counts]:
+    return defaultdict(Counts)
+
+
 @dataclass(slots=True)
 class _Tally:
     """Counts of one batch, by what they are kept by."""
 
-    days: dict[Dimensions, Counts] = field(default_factory=dict)
-    links: dict[tuple[Dimensions, str], Counts] = field(default_factory=dict)
-    tags: dict[tuple[Dimensions, str, str], Counts] = field(default_factory=dict)
+    days: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
+    links: defaultdict[tuple[Dimensions, str], Counts] = field(default_factory=_counts)
+    tags: defaultdict[tuple[Dimensions, str, str], Counts] = field(default_factory=_counts)
 
-    def of(self, logged: LoggedClick) -> Iterable[Counts]:
+    def of(self, logged: LoggedClick) -> list[Counts]:
         """Return all counts that a click belongs to."""
         key = logged.dimensions
-        yield self.days.setdefault(key, Counts())
-        yield self.links.setdefault((key, storable(logged.click.url)), Counts())
-        for tag, value in dict.fromkeys(logged.tags):
-            yield self.tags.setdefault((key, storable(tag), storable(value)), Counts())
+        found = [self.days[key], self.links[key, logged.click.url]]
+        if logged.tags:
+            found += [self.tags[key, tag, value] for tag, value in dict.fromkeys(logged.tags)]
+        return found
 
 
 class ClickStore:
@@ -79,35 +102,12 @@ class ClickStore:
         verdict and reasons: they are no longer counted as human.
         """
         first = {each.click.event_id: each for each in reversed(logged)}
-        insert_or = self._database.insert
-        async with self._database.write() as connection:
-            known = await _insert_clicks(connection, insert_or, list(first.values()))
-            new = [each for id_, each in first.items() if id_ in known]
-            new.sort(key=lambda each: each.click.event_id)
-            tally = _Tally()
-            unseen = await _insert_links(connection, insert_or, new)
-            for each in new:
-                place = (each.click.message_id, each.click.link)
-                unique = place in unseen
-                unseen.discard(place)
-                for counts in tally.of(each):
-                    counts.clicks += 1
-                    counts.unique_clicks += unique
-                    counts.human_clicks += each.verdict is Verdict.HUMAN
-            for each in await _correct(connection, corrected):
-                for counts in tally.of(each):
-                    counts.human_clicks -= 1
-            await add_counts(connection, insert_or, tally.days)
-            await add_link_counts(connection, insert_or, tally.links)
-            await add_tag_counts(connection, insert_or, tally.tags)
-            await _send(connection, insert_or, (o for each in new for o in each.outgoing))
-        return len(new)
+        return await self._database.write(lambda c: _record(c, first, corrected))
 
     async def unannounced(self, limit: int) -> list[str]:
         """Return ids of emails whose Send event is still to be made, the oldest first."""
-        query = select(announcements.c.message_id).order_by(announcements.c.message_id)
-        async with self._database.read() as connection:
-            return list((await connection.scalars(query.limit(limit))).all())
+        query = select(announcements.c.message_id).order_by(announcements.c.message_id).limit(limit)
+        return list(await self._database.read(lambda c: c.scalars(query).all()))
 
     async def announce(self, events: Sequence[SendEvent]) -> None:
         """Send the Send events of emails, each only once whoever else tries to."""
@@ -116,10 +116,37 @@ class ClickStore:
             .where(announcements.c.message_id.in_([each.message_id for each in events]))
             .returning(announcements.c.message_id)
         )
-        async with self._database.write() as connection:
-            ours = set((await connection.scalars(statement)).all())
-            outgoing = (o for each in events if each.message_id in ours for o in each.outgoing)
-            await _send(connection, self._database.insert, outgoing)
+
+        def work(connection: Connection) -> None:
+            ours = set(connection.scalars(statement).all())
+            _send(connection, (o for e in events if e.message_id in ours for o in e.outgoing))
+
+        await self._database.write(work)
+
+
+def _record(
+    connection: Connection, first: dict[str, LoggedClick], corrected: Sequence[LoggedClick]
+) -> int:
+    inserted = _insert_clicks(connection, list(first.values()))
+    new = sorted((first[id_] for id_ in inserted), key=lambda each: each.click.event_id)
+    tally = _Tally()
+    unseen = _insert_links(connection, new)
+    for each in new:
+        place = (each.click.message_id, each.click.link)
+        unique = place in unseen
+        unseen.discard(place)
+        for counts in tally.of(each):
+            counts.clicks += 1
+            counts.unique_clicks += unique
+            counts.human_clicks += each.verdict is Verdict.HUMAN
+    for each in _correct(connection, corrected):
+        for counts in tally.of(each):
+            counts.human_clicks -= 1
+    add_counts(connection, tally.days)
+    add_link_counts(connection, tally.links)
+    add_tag_counts(connection, tally.tags)
+    _send(connection, (o for each in new for o in each.outgoing))
+    return len(new)
 
 
 _CORRECT = (
@@ -129,49 +156,49 @@ _CORRECT = (
 )
 
 
-async def _insert_clicks(
-    connection: AsyncConnection, insert_or: Insert, logged: list[LoggedClick]
-) -> set[str]:
+def _insert_clicks(connection: Connection, logged: list[LoggedClick]) -> set[str]:
     """Insert clicks that are not there; return the event ids of those that were inserted."""
     rows = [
         {
             "event_id": each.click.event_id,
-            "message_id": storable(each.click.message_id),
+            "message_id": each.click.message_id,
             "link": each.click.link,
             "clicked_at": each.click.clicked_at,
             "verdict": each.verdict.value,
             "reasons": " ".join(each.reasons),
-            "ip": storable(each.click.ip),
-            "user_agent": storable(each.click.user_agent),
-            "url": storable(each.click.url),
+            "ip": each.click.ip,
+            "user_agent": each.click.user_agent,
+            "url": each.click.url,
         }
         for each in logged
     ]
     if not rows:
         return set()
-    statement = insert_or(clicks).on_conflict_do_nothing().returning(clicks.c.event_id)
-    return set((await connection.scalars(statement, rows)).all())
+    return set(connection.scalars(_add_clicks(connection.dialect.name), rows).all())
 
 
-async def _insert_links(
-    connection: AsyncConnection, insert_or: Insert, new: list[LoggedClick]
-) -> set[tuple[str, int]]:
+@cache
+def _add_clicks(dialect: str) -> ReturningInsert[str]:
+    return insert_or(dialect, clicks).on_conflict_do_nothing().returning(clicks.c.event_id)
+
+
+def _insert_links(connection: Connection, new: list[LoggedClick]) -> set[tuple[str, int]]:
     """Mark links as clicked; return those that were not, as message id and index."""
-    places = sorted({(storable(each.click.message_id), each.click.link) for each in new})
+    places = sorted({(each.click.message_id, each.click.link) for each in new})
     if not places:
         return set()
-    statement = (
-        insert_or(clicked_links)
-        .on_conflict_do_nothing()
-        .returning(clicked_links.c.message_id, clicked_links.c.link)
-    )
     rows = [{"message_id": message_id, "link": link} for message_id, link in places]
-    return {(row[0], row[1]) for row in await connection.execute(statement, rows)}
+    statement = _add_links(connection.dialect.name)
+    return {(row[0], row[1]) for row in connection.execute(statement, rows)}
 
 
-async def _correct(
-    connection: AsyncConnection, corrected: Sequence[LoggedClick]
-) -> list[LoggedClick]:
+@cache
+def _add_links(dialect: str) -> ReturningInsert[str, int]:
+    inserting = insert_or(dialect, clicked_links).on_conflict_do_nothing()
+    return inserting.returning(clicked_links.c.message_id, clicked_links.c.link)
+
+
+def _correct(connection: Connection, corrected: Sequence[LoggedClick]) -> list[LoggedClick]:
     """Change the verdicts of clicks that count as human; return those that did."""
     if not corrected:
         return []
@@ -179,9 +206,9 @@ async def _correct(
     human = select(clicks.c.event_id).where(
         clicks.c.event_id.in_(list(by_id)), clicks.c.verdict == Verdict.HUMAN.value
     )
-    changed = [by_id[id_] for id_ in (await connection.scalars(human)).all()]
+    changed = [by_id[id_] for id_ in (connection.scalars(human)).all()]
     if changed:
-        await connection.execute(
+        connection.execute(
             _CORRECT,
             [
                 {
@@ -195,9 +222,7 @@ async def _correct(
     return changed
 
 
-async def _send(
-    connection: AsyncConnection, insert_or: Insert, outgoing: Iterable[Outgoing]
-) -> None:
+def _send(connection: Connection, outgoing: Iterable[Outgoing]) -> None:
     events: list[NewStreamEvent] = []
     notifications: list[Notification] = []
     for each in outgoing:
@@ -205,5 +230,5 @@ async def _send(
             events.append(each)
         else:
             notifications.append(each)
-    await append(connection, events)
-    await enqueue(connection, insert_or, notifications, now_us())
+    append(connection, events)
+    enqueue(connection, notifications, now_us())

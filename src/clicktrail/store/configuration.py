@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, insert, select, update
 
 from clicktrail.arn import check_deliverable
 from clicktrail.batch import Batcher
@@ -104,14 +103,17 @@ class ConfigurationStore:
             "https_policy": made.https_policy.value,
             "created_at": now_us(),
         }
-        async with self._database.write() as connection:
-            if await _exists(connection, configuration_sets, made.name):
+
+        def work(connection: Connection) -> None:
+            if _exists(connection, configuration_sets, made.name):
                 raise AlreadyExists(f"there is a configuration set {made.name!r} already")
-            await connection.execute(insert(configuration_sets), row)
+            connection.execute(insert(configuration_sets), row)
             if made.destinations:
                 rows = [_destination_row(made.name, d) for d in made.destinations]
-                await connection.execute(insert(event_destinations), rows)
-            await _bump(connection)
+                connection.execute(insert(event_destinations), rows)
+            _bump(connection)
+
+        await self._database.write(work)
 
     async def update_set(
         self,
@@ -132,63 +134,78 @@ class ConfigurationStore:
             changes["redirect_domain"] = redirect_domain
         if https_policy is not None:
             changes["https_policy"] = https_policy.value
-        async with self._database.write() as connection:
-            await _need_set(connection, name)
+
+        def work(connection: Connection) -> None:
+            _need_set(connection, name)
             if changes:
                 where = configuration_sets.c.name == name
-                await connection.execute(update(configuration_sets).where(where).values(changes))
-                await _bump(connection)
+                connection.execute(update(configuration_sets).where(where).values(changes))
+                _bump(connection)
+
+        await self._database.write(work)
 
     async def delete_set(self, name: str) -> None:
         """Delete a configuration set and its destinations. Raises `NotFound`.
 
         Identities bound to it are bound to none from then on. Links that were sent keep working.
         """
-        async with self._database.write() as connection:
-            await _need_set(connection, name)
+
+        def work(connection: Connection) -> None:
+            _need_set(connection, name)
             where = configuration_sets.c.name == name
-            await connection.execute(delete(configuration_sets).where(where))
-            await _bump(connection)
+            connection.execute(delete(configuration_sets).where(where))
+            _bump(connection)
+
+        await self._database.write(work)
 
     async def add_destination(self, set_name: str, made: EventDestination) -> None:
         """Add an event destination. Raises `NotFound`, `AlreadyExists`, `InvalidInput`."""
         _check(made)
-        async with self._database.write() as connection:
-            await _need_set(connection, set_name)
-            if await _has_destination(connection, set_name, made.name):
+
+        def work(connection: Connection) -> None:
+            _need_set(connection, set_name)
+            if _has_destination(connection, set_name, made.name):
                 raise AlreadyExists(
                     f"configuration set {set_name!r} has an event destination {made.name!r} already"
                 )
-            await connection.execute(insert(event_destinations), _destination_row(set_name, made))
-            await _bump(connection)
+            connection.execute(insert(event_destinations), _destination_row(set_name, made))
+            _bump(connection)
+
+        await self._database.write(work)
 
     async def update_destination(self, set_name: str, changed: EventDestination) -> None:
         """Replace the event destination of that name. Raises `NotFound`, `InvalidInput`."""
         _check(changed)
         row = _destination_row(set_name, changed)
         del row["created_at"]
-        async with self._database.write() as connection:
-            await _need_destination(connection, set_name, changed.name)
+
+        def work(connection: Connection) -> None:
+            _need_destination(connection, set_name, changed.name)
             statement = update(event_destinations).where(
                 event_destinations.c.configuration_set == set_name,
                 event_destinations.c.name == changed.name,
             )
-            await connection.execute(statement.values(row))
-            await _bump(connection)
+            connection.execute(statement.values(row))
+            _bump(connection)
+
+        await self._database.write(work)
 
     async def remove_destination(self, set_name: str, name: str) -> None:
         """Remove an event destination. Raises `NotFound`.
 
         What still waits for it becomes dead letters.
         """
-        async with self._database.write() as connection:
-            await _need_destination(connection, set_name, name)
+
+        def work(connection: Connection) -> None:
+            _need_destination(connection, set_name, name)
             statement = delete(event_destinations).where(
                 event_destinations.c.configuration_set == set_name,
                 event_destinations.c.name == name,
             )
-            await connection.execute(statement)
-            await _bump(connection)
+            connection.execute(statement)
+            _bump(connection)
+
+        await self._database.write(work)
 
     async def create_identity(self, name: str, configuration_set: str | None = None) -> Identity:
         """Add a domain or an address that sends.
@@ -202,13 +219,16 @@ class ConfigurationStore:
             "configuration_set": configuration_set,
             "created_at": now_us(),
         }
-        async with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             if configuration_set is not None:
-                await _need_set(connection, configuration_set)
-            if await _exists(connection, identities, made.name):
+                _need_set(connection, configuration_set)
+            if _exists(connection, identities, made.name):
                 raise AlreadyExists(f"there is an identity {made.name!r} already")
-            await connection.execute(insert(identities), row)
-            await _bump(connection)
+            connection.execute(insert(identities), row)
+            _bump(connection)
+
+        await self._database.write(work)
         return made
 
     async def get_identity(self, name: str) -> Identity:
@@ -228,51 +248,57 @@ class ConfigurationStore:
 
     async def bind_identity(self, name: str, set_name: str | None) -> None:
         """Say which configuration set its emails use that name no other. Raises `NotFound`."""
-        async with self._database.write() as connection:
-            await _need_identity(connection, name)
+
+        def work(connection: Connection) -> None:
+            _need_identity(connection, name)
             if set_name is not None:
-                await _need_set(connection, set_name)
+                _need_set(connection, set_name)
             where = identities.c.name == _normal(name)
-            await connection.execute(
-                update(identities).where(where).values(configuration_set=set_name)
-            )
-            await _bump(connection)
+            connection.execute(update(identities).where(where).values(configuration_set=set_name))
+            _bump(connection)
+
+        await self._database.write(work)
 
     async def delete_identity(self, name: str) -> None:
         """Delete an identity. Raises `NotFound`."""
-        async with self._database.write() as connection:
-            await _need_identity(connection, name)
-            await connection.execute(delete(identities).where(identities.c.name == _normal(name)))
-            await _bump(connection)
+
+        def work(connection: Connection) -> None:
+            _need_identity(connection, name)
+            connection.execute(delete(identities).where(identities.c.name == _normal(name)))
+            _bump(connection)
+
+        await self._database.write(work)
 
     async def _refresh(self, _: list[None]) -> None:
-        async with self._database.read() as connection:
-            version = await connection.scalar(select(configuration_version.c.version))
-            if version == self._current.version:
-                return
-        async with self._database.snapshot() as connection:
-            self._current = await load(connection)
+        known = self._current
+
+        def work(connection: Connection) -> Configuration:
+            version = connection.scalar(_SELECT_VERSION)
+            return known if version == known.version else load(connection)
+
+        self._current = await self._database.read(work)
 
 
-async def load(connection: AsyncConnection) -> Configuration:
+_SELECT_VERSION = select(configuration_version.c.version)
+
+
+def load(connection: Connection) -> Configuration:
     """Return the configuration as the connection's transaction sees it."""
-    version = await connection.scalar(select(configuration_version.c.version))
+    version = connection.scalar(_SELECT_VERSION)
     sets = {}
-    for row in await connection.execute(
-        select(configuration_sets).order_by(configuration_sets.c.name)
-    ):
+    for row in connection.execute(select(configuration_sets).order_by(configuration_sets.c.name)):
         sets[row.name] = ConfigurationSet(
             row.name, row.engagement, row.redirect_domain, HttpsPolicy(row.https_policy)
         )
     ordered = select(event_destinations).order_by(
         event_destinations.c.created_at, event_destinations.c.name
     )
-    for row in await connection.execute(ordered):
+    for row in connection.execute(ordered):
         types = frozenset(EventType(text) for text in row.types.split(",") if text)
         made = EventDestination(row.name, row.arn, types, row.enabled)
         owner = sets[row.configuration_set]
         sets[owner.name] = replace(owner, destinations=(*owner.destinations, made))
-    found = await connection.execute(select(identities).order_by(identities.c.name))
+    found = connection.execute(select(identities).order_by(identities.c.name))
     named = {row.name: Identity(row.id, row.name, row.configuration_set) for row in found}
     return Configuration(int(version or 0), MappingProxyType(sets), MappingProxyType(named))
 
@@ -322,33 +348,33 @@ def _identity_name(name: str) -> str:
     return normal
 
 
-async def _bump(connection: AsyncConnection) -> None:
+def _bump(connection: Connection) -> None:
     version = configuration_version.c.version
-    await connection.execute(update(configuration_version).values(version=version + 1))
+    connection.execute(update(configuration_version).values(version=version + 1))
 
 
-async def _exists(connection: AsyncConnection, table: Any, name: str) -> bool:
-    return await connection.scalar(select(table.c.name).where(table.c.name == name)) is not None
+def _exists(connection: Connection, table: Any, name: str) -> bool:
+    return connection.scalar(select(table.c.name).where(table.c.name == name)) is not None
 
 
-async def _has_destination(connection: AsyncConnection, set_name: str, name: str) -> bool:
+def _has_destination(connection: Connection, set_name: str, name: str) -> bool:
     statement = select(event_destinations.c.name).where(
         event_destinations.c.configuration_set == set_name, event_destinations.c.name == name
     )
-    return await connection.scalar(statement) is not None
+    return connection.scalar(statement) is not None
 
 
-async def _need_set(connection: AsyncConnection, name: str) -> None:
-    if not await _exists(connection, configuration_sets, name):
+def _need_set(connection: Connection, name: str) -> None:
+    if not _exists(connection, configuration_sets, name):
         raise NotFound(f"there is no configuration set {name!r}")
 
 
-async def _need_destination(connection: AsyncConnection, set_name: str, name: str) -> None:
-    await _need_set(connection, set_name)
-    if not await _has_destination(connection, set_name, name):
+def _need_destination(connection: Connection, set_name: str, name: str) -> None:
+    _need_set(connection, set_name)
+    if not _has_destination(connection, set_name, name):
         raise NotFound(f"configuration set {set_name!r} has no event destination {name!r}")
 
 
-async def _need_identity(connection: AsyncConnection, name: str) -> None:
-    if not await _exists(connection, identities, _normal(name)):
+def _need_identity(connection: Connection, name: str) -> None:
+    if not _exists(connection, identities, _normal(name)):
         raise NotFound(f"there is no identity {name!r}")

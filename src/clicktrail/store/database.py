@@ -1,23 +1,30 @@
 """The database's connections: reading, writing in one transaction, and its errors.
 
+A unit of work is a plain function of a connection. It runs in a thread, from its first statement
+to its commit, so that the event loop is left alone and a transaction costs one change of threads
+and not one for each statement.
+
 Several processes share one SQLite file. It is in WAL mode, so readers and the one writer never
 wait for one another, and ``synchronous=FULL``, so what is committed survives a power cut.
 """
 
+import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Table, event
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from clicktrail.errors import InvalidInput, StoreUnavailable
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+"""What is done with a connection, within one transaction."""
 
 BUSY_SECONDS = 15.0
 """How long a write waits for the writes of other processes."""
@@ -28,6 +35,7 @@ _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
+    "wal_autocheckpoint = 4000",  # 16 MB: pages that change all the time are copied less often
     "cache_size = -65536",
     "temp_store = MEMORY",
 )
@@ -41,54 +49,38 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.path = _path_of(url)
-        self._reader = self._engine(
-            _READERS, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
-        )
-        # One writer in this process: its batches queue here, in order, and not at SQLite's lock,
+        self._reader = _engine(self.path, _READERS, "BEGIN")
+        # A deferred transaction that reads first and then writes fails at once with SQLITE_BUSY
+        # when another process wrote in between; one that locks first waits for its turn instead.
+        self._writer = _engine(self.path, 1, "BEGIN IMMEDIATE")
+        self._read_threads = ThreadPoolExecutor(_READERS, "store-read")
+        # One thread: the writes of this process queue here, in order, and not at SQLite's lock,
         # which is waited for by sleeping.
-        self._writer = self._engine(1)
-        event.listen(self._writer.sync_engine, "begin", _begin_immediate)
+        self._write_thread = ThreadPoolExecutor(1, "store-write")
+        self._closed = False
 
-    @property
-    def insert(self) -> Callable[[Table], sqlite.Insert | postgresql.Insert]:
-        """``INSERT`` with ``on_conflict_do_…`` of the database in use."""
-        return sqlite.insert
+    async def read(self, work: Work[T]) -> T:
+        """Run ``work`` in a transaction in which all statements see one state.
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection on which each statement sees the newest state.
-
-        Raises `StoreUnavailable`, also for errors within the ``async with`` block.
+        Raises `StoreUnavailable`, and what ``work`` raises.
         """
-        with _Translated(self.path):
-            async with self._reader.connect() as connection:
-                yield connection
+        return await self._run(self._read_threads, self._reader, work)
 
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection on which all statements see one state. Raises `StoreUnavailable`."""
-        async with self.read() as connection:
-            await connection.exec_driver_sql("BEGIN")
-            try:
-                yield connection
-            finally:
-                await connection.exec_driver_sql("ROLLBACK")
+    async def write(self, work: Work[T]) -> T:
+        """Run ``work`` in a transaction that holds the write lock from its start.
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection with a transaction that holds the write lock from its start.
-
-        It is durable when the ``async with`` block has been left, and undone where that raises.
-        Raises `StoreUnavailable`.
+        What it wrote is durable on return, and undone where it raises. A call that is cancelled
+        may have written all the same. Raises `StoreUnavailable`, and what ``work`` raises.
         """
-        with _Translated(self.path):
-            async with self._writer.begin() as connection:
-                yield connection
+        return await self._run(self._write_thread, self._writer, work)
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._reader.dispose()
-        await self._writer.dispose()
+        """Finish what was begun, and close all connections."""
+        self._closed = True
+        for threads in (self._read_threads, self._write_thread):
+            await asyncio.to_thread(threads.shutdown)
+        for engine in (self._reader, self._writer):
+            engine.dispose()
 
     def create_file(self) -> None:
         """Make the file, readable for its owner only, unless it is there: it holds addresses."""
@@ -98,18 +90,23 @@ class Database:
         except OSError as error:
             raise StoreUnavailable(f"the database {self.path} cannot be made: {error}") from None
 
-    def _engine(self, connections: int, **options: Any) -> AsyncEngine:
-        engine = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=str(self.path)),
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=BUSY_SECONDS * 2,
-            # Transactions are begun by us, never by the driver.
-            connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
-            **options,
-        )
-        event.listen(engine.sync_engine, "connect", _prepare)
-        return engine
+    async def _run(self, threads: ThreadPoolExecutor, engine: Engine, work: Work[T]) -> T:
+        def run() -> T:
+            try:
+                with engine.begin() as connection:
+                    return work(connection)
+            except (SQLAlchemyError, sqlite3.Error) as error:
+                reason = getattr(error, "orig", None) or error
+                raise StoreUnavailable(f"the database {self.path} failed: {reason}") from error
+
+        if self._closed:
+            raise StoreUnavailable(f"the database {self.path} was closed")
+        return await asyncio.get_running_loop().run_in_executor(threads, run)
+
+
+def insert_or(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an ``INSERT`` that has ``on_conflict_do_…``: each database has its own."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def storable(text: str) -> str:
@@ -127,21 +124,6 @@ def storable(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-class _Translated:
-    """Turns the database's errors into `StoreUnavailable`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, SQLAlchemyError | sqlite3.Error):
-            reason = getattr(error, "orig", None) or error
-            raise StoreUnavailable(f"the database {self._path} failed: {reason}") from error
-
-
 def _path_of(url: str) -> Path:
     path = url.removeprefix("sqlite:///")
     if path in ("", url):
@@ -149,14 +131,26 @@ def _path_of(url: str) -> Path:
     return Path(path)
 
 
+def _engine(path: Path, connections: int, begin: str) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        pool_size=connections,
+        max_overflow=0,
+        # Transactions are begun by us, never by the driver. A connection is used by one thread at
+        # a time, but not always by the same one.
+        connect_args={
+            "isolation_level": None,
+            "timeout": BUSY_SECONDS,
+            "check_same_thread": False,
+        },
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
 def _prepare(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _begin_immediate(connection: Connection) -> None:
-    # A deferred transaction that reads first and then writes fails at once with SQLITE_BUSY when
-    # another process wrote in between; one that locks first waits for its turn instead.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -5,18 +5,19 @@ contents of an email, its links among them, are one MessagePack value: thirty li
 thirty rows.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, bindparam, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, insert, select, update
 
 from clicktrail.batch import Batcher
 from clicktrail.errors import NotFound
 from clicktrail.ids import day_of, new_id
 from clicktrail.model import (
+    EventType,
     Header,
     Identity,
     Link,
@@ -119,21 +120,27 @@ class MessageStore:
 
     async def get_many(self, ids: Iterable[str]) -> dict[str, Message]:
         """Return emails by id; those that are not there, or were forgotten, are left out."""
-        found: dict[str, Message] = {}
-        async with self._database.read() as connection:
+
+        def work(connection: Connection) -> dict[str, Message]:
+            found: dict[str, Message] = {}
             for some in _chunks(ids):
-                result = await connection.execute(_SELECT_MESSAGES, {"ids": some})
+                result = connection.execute(_SELECT_MESSAGES, {"ids": some})
                 found.update((row.id, _message(row)) for row in result)
-        return found
+            return found
+
+        return await self._database.read(work)
 
     async def origins(self, ids: Iterable[str]) -> dict[str, Origin]:
         """Return where emails belong, by id; emails that are not known are left out."""
-        found: dict[str, Origin] = {}
-        async with self._database.read() as connection:
+
+        def work(connection: Connection) -> dict[str, Origin]:
+            found: dict[str, Origin] = {}
             for some in _chunks(ids):
-                for row in await connection.execute(_SELECT_ORIGINS, {"ids": some}):
+                for row in connection.execute(_SELECT_ORIGINS, {"ids": some}):
                     found[row.id] = Origin(row.configuration_set, row.identity, row.provider)
-        return found
+            return found
+
+        return await self._database.read(work)
 
     async def forget(self, before: int) -> int:
         """Delete the contents of emails accepted before a time; return how many.
@@ -141,9 +148,8 @@ class MessageStore:
         What remains is enough to count their clicks and to find whom to notify.
         """
         oldest_kept = new_id(before)[:_TIME_PART]
-        where = message_contents.c.message_id < oldest_kept
-        async with self._database.write() as connection:
-            return (await connection.execute(delete(message_contents).where(where))).rowcount
+        statement = delete(message_contents).where(message_contents.c.message_id < oldest_kept)
+        return await self._database.write(lambda c: c.execute(statement).rowcount)
 
     async def close(self) -> None:
         """Return when all that was handed over is written."""
@@ -153,44 +159,47 @@ class MessageStore:
     async def _add(self, batch: list[Message]) -> None:
         rows = [_message_row(message) for message in batch]
         contents = [_content_row(message) for message in batch]
-        async with self._database.write() as connection:
-            await connection.execute(insert(messages), rows)
-            await connection.execute(insert(message_contents), contents)
+
+        def work(connection: Connection) -> None:
+            connection.execute(_INSERT_MESSAGES, rows)
+            connection.execute(_INSERT_CONTENTS, contents)
+
+        await self._database.write(work)
 
     async def _finish(self, batch: list[Finished]) -> None:
         first = {each.message_id: each for each in reversed(batch)}
-        async with self._database.write() as connection:
-            found = await connection.execute(_SELECT_PENDING, {"ids": list(first)})
-            pending = {row.id: row for row in found}
-            finished = [(first[id_], row) for id_, row in pending.items()]
-            if not finished:
-                return
-            await connection.execute(
-                _UPDATE_STATE, [{"key": f.message_id, "new": _NUMBER[f.state]} for f, _ in finished]
-            )
-            await connection.execute(
-                _UPDATE_RECIPIENTS,
-                [{"key": f.message_id, "new": _recipients(f.recipients)} for f, _ in finished],
-            )
-            sent = [(f, row) for f, row in finished if f.state is MessageState.SENT]
-            counts: dict[Dimensions, Counts] = {}
-            for each, row in sent:
-                for recipient in each.recipients:
-                    key = Dimensions(
-                        day_of(each.at), row.configuration_set, row.identity, provider_of(recipient)
-                    )
-                    counts.setdefault(key, Counts()).sent += 1
-            await add_counts(connection, self._database.insert, counts)
-            announcing = await _announcing(connection)
-            marked = [
-                {"message_id": f.message_id}
-                for f, row in sent
-                if row.configuration_set in announcing
-            ]
-            if marked:
-                await connection.execute(insert(announcements), marked)
+        await self._database.write(lambda connection: _write_finished(connection, first))
 
 
+def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
+    rows = connection.execute(_SELECT_PENDING, {"ids": list(first)}).all()
+    finished = [(first[row.id], row) for row in rows]
+    for state in {each.state for each, _ in finished}:
+        ids = [each.message_id for each, _ in finished if each.state is state]
+        connection.execute(_UPDATE_STATE, {"ids": ids, "new": _NUMBER[state]})
+    changed = [
+        {"key": each.message_id, "new": recipients}
+        for each, row in finished
+        if (recipients := _recipients(each.recipients)) != row.recipients
+    ]
+    if changed:
+        connection.execute(_UPDATE_RECIPIENTS, changed)
+    sent = [(each, row) for each, row in finished if each.state is MessageState.SENT]
+    counts: defaultdict[Dimensions, Counts] = defaultdict(Counts)
+    for each, row in sent:
+        day = day_of(each.at)
+        for recipient in each.recipients:
+            key = Dimensions(day, row.configuration_set, row.identity, provider_of(recipient))
+            counts[key].sent += 1
+    add_counts(connection, counts)
+    marked = [{"message_id": each.message_id} for each, row in sent if row.announced]
+    if marked:
+        connection.execute(_INSERT_ANNOUNCEMENTS, marked)
+
+
+_INSERT_MESSAGES = insert(messages)
+_INSERT_CONTENTS = insert(message_contents)
+_INSERT_ANNOUNCEMENTS = insert(announcements)
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _SELECT_MESSAGES = (
     select(messages, message_contents.c.recipients, message_contents.c.content)
@@ -200,31 +209,32 @@ _SELECT_MESSAGES = (
 _SELECT_ORIGINS = select(
     messages.c.id, messages.c.configuration_set, messages.c.identity, messages.c.provider
 ).where(messages.c.id.in_(_ids))
-_SELECT_PENDING = select(messages.c.id, messages.c.configuration_set, messages.c.identity).where(
-    messages.c.id.in_(_ids), messages.c.state == _NUMBER[MessageState.PENDING]
+_announced = (
+    exists()
+    .where(
+        event_destinations.c.configuration_set == messages.c.configuration_set,
+        event_destinations.c.enabled,
+        ("," + event_destinations.c.types + ",").contains(f",{EventType.SEND},"),
+    )
+    .label("announced")
 )
-_UPDATE_STATE = (
-    update(messages).where(messages.c.id == bindparam("key")).values(state=bindparam("new"))
+_SELECT_PENDING = (
+    select(
+        messages.c.id,
+        messages.c.configuration_set,
+        messages.c.identity,
+        message_contents.c.recipients,
+        _announced,
+    )
+    .join(message_contents, message_contents.c.message_id == messages.c.id)
+    .where(messages.c.id.in_(_ids), messages.c.state == _NUMBER[MessageState.PENDING])
 )
-# The recipients hardly ever change: then nothing is written.
+_UPDATE_STATE = update(messages).where(messages.c.id.in_(_ids)).values(state=bindparam("new"))
 _UPDATE_RECIPIENTS = (
     update(message_contents)
-    .where(
-        message_contents.c.message_id == bindparam("key"),
-        message_contents.c.recipients != bindparam("new"),
-    )
+    .where(message_contents.c.message_id == bindparam("key"))
     .values(recipients=bindparam("new"))
 )
-
-
-async def _announcing(connection: AsyncConnection) -> set[str]:
-    """Return the configuration sets with an enabled destination for Send events."""
-    found = await connection.execute(
-        select(event_destinations.c.configuration_set, event_destinations.c.types).where(
-            event_destinations.c.enabled
-        )
-    )
-    return {row.configuration_set for row in found if "SEND" in row.types.split(",")}
 
 
 def _chunks(ids: Iterable[str]) -> Iterable[list[str]]:

@@ -9,13 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, select, update
 
 from clicktrail.ids import now_us
-from clicktrail.store.database import Database, storable
+from clicktrail.store.database import Database, insert_or, storable
 from clicktrail.store.schema import deliveries, outbox
-from clicktrail.store.statistics import Insert
 
 ERROR_LIMIT = 500
 """How much of an error's text is kept."""
@@ -107,8 +105,8 @@ class Outbox:
             .scalar_subquery()
         )
         query = select(deliveries.c.configuration_set, deliveries.c.destination, earliest)
-        async with self._database.read() as connection:
-            return {(r[0], r[1]): r[2] for r in await connection.execute(query)}
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {(r[0], r[1]): r[2] for r in rows}
 
     async def claim(self, key: Key, arn: str, now: int, until: int, limit: int) -> list[Claimed]:
         """Take up to ``limit`` notifications that are due for a destination, to send to ``arn``.
@@ -127,12 +125,15 @@ class Outbox:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        async with self._database.write() as connection:
-            rows = (await connection.execute(query)).all()
+
+        def work(connection: Connection) -> Sequence[Any]:
+            rows = connection.execute(query).all()
             if rows:
-                await connection.execute(
-                    _CLAIM, [{"key": row.id, "until": until, "to": arn} for row in rows]
-                )
+                taken = {"ids": [row.id for row in rows], "until": until, "to": arn}
+                connection.execute(_CLAIM, taken)
+            return rows
+
+        rows = await self._database.write(work)
         return [
             Claimed(r.id, r.event_id, arn, r.payload, r.attempts + 1, r.started_at) for r in rows
         ]
@@ -147,23 +148,24 @@ class Outbox:
         """
         again = [_failure(each) for each in failed if each.next_at is not None]
         dead = [{**_failure(each), "died": at} for each in failed if each.next_at is None]
-        async with self._database.write() as connection:
+        news: dict[str, Any] = {}
+        if delivered:
+            news["last_success_at"] = at
+        if failed:
+            news["last_failure_at"] = at
+            news["last_error"] = _short(failed[-1].error)
+
+        def work(connection: Connection) -> None:
             if delivered:
-                await connection.execute(_DELIVERED, [{"key": each.id} for each in delivered])
+                connection.execute(_DELIVERED, {"ids": [each.id for each in delivered]})
             if again:
-                await connection.execute(_AGAIN, again)
+                connection.execute(_AGAIN, again)
             if dead:
-                await connection.execute(_DEAD, dead)
-            news: dict[str, Any] = {}
-            if delivered:
-                news["last_success_at"] = at
-            if failed:
-                news["last_failure_at"] = at
-                news["last_error"] = _short(failed[-1].error)
+                connection.execute(_DEAD, dead)
             if news:
-                await connection.execute(
-                    update(deliveries).where(*_is(deliveries, key)).values(news)
-                )
+                connection.execute(update(deliveries).where(*_is(deliveries, key)).values(news))
+
+        await self._database.write(work)
 
     async def give_up(self, key: Key, error: str, at: int) -> int:
         """Make dead letters of all that waits for a destination; return how many."""
@@ -172,23 +174,22 @@ class Outbox:
             .where(*_is(outbox, key), outbox.c.next_at.is_not(None))
             .values(next_at=None, died_at=at, last_error=_short(error))
         )
-        async with self._database.write() as connection:
-            return (await connection.execute(statement)).rowcount
+        return await self._database.write(lambda c: c.execute(statement).rowcount)
 
     async def dead(self, limit: int = 100, after: int | None = None) -> list[DeadLetter]:
         """Return dead letters, the newest id first; with ``after``, those of lower ids."""
         query = select(outbox).where(outbox.c.died_at.is_not(None))
         if after is not None:
             query = query.where(outbox.c.id < after)
-        async with self._database.read() as connection:
-            rows = await connection.execute(query.order_by(outbox.c.id.desc()).limit(limit))
-            return [
-                DeadLetter(
-                    r.id, r.event_id, r.configuration_set, r.destination, r.arn, r.attempts,
-                    r.last_error, r.created_at, r.died_at, r.payload,
-                )
-                for r in rows
-            ]  # fmt: skip
+        query = query.order_by(outbox.c.id.desc()).limit(limit)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [
+            DeadLetter(
+                r.id, r.event_id, r.configuration_set, r.destination, r.arn, r.attempts,
+                r.last_error, r.created_at, r.died_at, r.payload,
+            )
+            for r in rows
+        ]  # fmt: skip
 
     async def replay(self, ids: Sequence[int] | None = None) -> int:
         """Try dead letters again, all of them or those given, from the start; return how many.
@@ -201,14 +202,17 @@ class Outbox:
             .where(outbox.c.died_at.is_not(None))
             .values(next_at=now, started_at=now, attempts=0, died_at=None)
         )
-        async with self._database.write() as connection:
+
+        def work(connection: Connection) -> int:
             if ids is None:
-                return (await connection.execute(statement)).rowcount
+                return connection.execute(statement).rowcount
             count = 0
             for start in range(0, len(ids), 500):
                 some = statement.where(outbox.c.id.in_(ids[start : start + 500]))
-                count += (await connection.execute(some)).rowcount
+                count += connection.execute(some).rowcount
             return count
+
+        return await self._database.write(work)
 
     async def waiting(self) -> list[Waiting]:
         """Return what waits for each destination that was ever sent anything but streams."""
@@ -228,19 +232,17 @@ class Outbox:
             .group_by(*deliveries.columns)
             .order_by(deliveries.c.configuration_set, deliveries.c.destination)
         )
-        async with self._database.read() as connection:
-            return [
-                Waiting(
-                    r.configuration_set, r.destination, r.waiting, r.oldest_at, r.dead,
-                    r.last_success_at, r.last_failure_at, r.last_error,
-                )
-                for r in await connection.execute(query)
-            ]  # fmt: skip
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [
+            Waiting(
+                r.configuration_set, r.destination, r.waiting, r.oldest_at, r.dead,
+                r.last_success_at, r.last_failure_at, r.last_error,
+            )
+            for r in rows
+        ]  # fmt: skip
 
 
-async def enqueue(
-    connection: AsyncConnection, insert_or: Insert, notifications: Iterable[Notification], at: int
-) -> None:
+def enqueue(connection: Connection, notifications: Iterable[Notification], at: int) -> None:
     """Add notifications, due at once, within a transaction."""
     rows = [
         {
@@ -259,20 +261,22 @@ async def enqueue(
     ]
     if not rows:
         return
-    await connection.execute(insert(outbox), rows)
+    connection.execute(_INSERT, rows)
     known = {(row["configuration_set"], row["destination"]) for row in rows}
-    await connection.execute(
-        insert_or(deliveries).on_conflict_do_nothing(),
+    connection.execute(
+        insert_or(connection.dialect.name, deliveries).on_conflict_do_nothing(),
         [{"configuration_set": key[0], "destination": key[1], "last_error": ""} for key in known],
     )
 
 
+_ids: BindParameter[list[int]] = bindparam("ids", expanding=True)
+_INSERT = insert(outbox)
 _CLAIM = (
     update(outbox)
-    .where(outbox.c.id == bindparam("key"))
+    .where(outbox.c.id.in_(_ids))
     .values(attempts=outbox.c.attempts + 1, next_at=bindparam("until"), arn=bindparam("to"))
 )
-_DELIVERED = delete(outbox).where(outbox.c.id == bindparam("key"))
+_DELIVERED = delete(outbox).where(outbox.c.id.in_(_ids))
 _FAILED = (
     update(outbox)
     # The count of attempts is the claim: another claim since has raised it.

@@ -1,18 +1,16 @@
 """Counters by day (UTC) and dimension, and how they are read (behaviour § 8)."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from clicktrail.store.database import Database
+from clicktrail.store.database import Database, insert_or
 from clicktrail.store.schema import counters, link_counters, tag_counters
-
-Insert = Callable[[Table], sqlite.Insert | postgresql.Insert]
 
 
 class Dimensions(NamedTuple):
@@ -136,43 +134,37 @@ class Statistics:
         return [TagClicks(*row) for row in await self._rows(statement)]
 
     async def _rows(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:
-        async with self._database.read() as connection:
-            return (await connection.execute(statement)).all()
+        return await self._database.read(lambda connection: connection.execute(statement).all())
 
 
-async def add_counts(
-    connection: AsyncConnection, insert: Insert, counts: Mapping[Dimensions, Counts]
-) -> None:
+def add_counts(connection: Connection, counts: Mapping[Dimensions, Counts]) -> None:
     """Add to the counters; numbers may be negative."""
     rows = [
-        {**key._asdict(), **dict(zip(_NAMES, astuple(count), strict=True))}
-        for key, count in counts.items()
+        {**_key(key), "sent": count.sent, **_click_numbers(count)} for key, count in counts.items()
     ]
-    await _upsert(connection, insert, counters, _NAMES, rows)
+    _upsert(connection, counters, rows)
 
 
-async def add_link_counts(
-    connection: AsyncConnection, insert: Insert, counts: Mapping[tuple[Dimensions, str], Counts]
+def add_link_counts(
+    connection: Connection, counts: Mapping[tuple[Dimensions, str], Counts]
 ) -> None:
     """Add to the counters by original URL."""
     rows = [
-        {**key._asdict(), "digest": digest(url), "url": url, **_click_numbers(count)}
+        {**_key(key), "digest": digest(url), "url": url, **_click_numbers(count)}
         for (key, url), count in counts.items()
     ]
-    await _upsert(connection, insert, link_counters, _NAMES[1:], rows)
+    _upsert(connection, link_counters, rows)
 
 
-async def add_tag_counts(
-    connection: AsyncConnection,
-    insert: Insert,
-    counts: Mapping[tuple[Dimensions, str, str], Counts],
+def add_tag_counts(
+    connection: Connection, counts: Mapping[tuple[Dimensions, str, str], Counts]
 ) -> None:
     """Add to the counters by link tag and value."""
     rows = [
-        {**key._asdict(), "tag": tag, "value": value, **_click_numbers(count)}
+        {**_key(key), "tag": tag, "value": value, **_click_numbers(count)}
         for (key, tag, value), count in counts.items()
     ]
-    await _upsert(connection, insert, tag_counters, _NAMES[1:], rows)
+    _upsert(connection, tag_counters, rows)
 
 
 def digest(url: str) -> bytes:
@@ -183,6 +175,15 @@ def digest(url: str) -> bytes:
 _NAMES = ("sent", "clicks", "unique_clicks", "human_clicks")
 
 
+def _key(key: Dimensions) -> dict[str, str]:
+    return {
+        "day": key.day,
+        "configuration_set": key.configuration_set,
+        "identity": key.identity,
+        "provider": key.provider,
+    }
+
+
 def _click_numbers(count: Counts) -> dict[str, int]:
     return {
         "clicks": count.clicks,
@@ -191,20 +192,18 @@ def _click_numbers(count: Counts) -> dict[str, int]:
     }
 
 
-async def _upsert(
-    connection: AsyncConnection,
-    insert: Insert,
-    table: Table,
-    names: tuple[str, ...],
-    rows: list[dict[str, Any]],
-) -> None:
+def _upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     if rows:
-        statement = insert(table)
-        added = {name: table.c[name] + statement.excluded[name] for name in names}
-        keys = list(table.primary_key.columns)
-        await connection.execute(
-            statement.on_conflict_do_update(index_elements=keys, set_=added), rows
-        )
+        connection.execute(_add(connection.dialect.name, table), rows)
+
+
+@cache
+def _add(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    statement = insert_or(dialect, table)
+    names = [name for name in _NAMES if name in table.c]
+    added = {name: table.c[name] + statement.excluded[name] for name in names}
+    keys = list(table.primary_key.columns)
+    return statement.on_conflict_do_update(index_elements=keys, set_=added)
 
 
 def _sums(table: Table) -> list[ColumnElement[int]]:

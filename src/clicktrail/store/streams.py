@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, func, insert, select
 
 from clicktrail.store.database import Database
 from clicktrail.store.schema import stream_events
@@ -39,8 +38,7 @@ class Streams:
 
     async def append(self, events: Sequence[NewStreamEvent]) -> None:
         """Append events; they are durable on return."""
-        async with self._database.write() as connection:
-            await append(connection, events)
+        await self._database.write(lambda connection: append(connection, events))
 
     async def read(self, stream: str | None, after: int, limit: int) -> list[StreamEvent]:
         """Return up to ``limit`` events after a position, the oldest first.
@@ -51,9 +49,8 @@ class Streams:
         if stream is not None:
             query = query.where(stream_events.c.stream == stream)
         query = query.order_by(stream_events.c.position).limit(limit)
-        async with self._database.read() as connection:
-            rows = await connection.execute(query)
-            return [StreamEvent(r.position, r.event_id, r.stream, r.payload, r.at) for r in rows]
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [StreamEvent(r.position, r.event_id, r.stream, r.payload, r.at) for r in rows]
 
     async def last(self, stream: str | None = None) -> int:
         """Return the position of the newest event; 0 where there is none."""
@@ -65,37 +62,42 @@ class Streams:
 
     async def names(self) -> list[str]:
         """Return the names of the streams that hold events, in order."""
-        found: list[str] = []
-        async with self._database.read() as connection:
+
+        def work(connection: Connection) -> list[str]:
+            found: list[str] = []
             # One index look-up for each name: DISTINCT would walk through all events.
             query = select(func.min(stream_events.c.stream))
-            name = await connection.scalar(query)
+            name = connection.scalar(query)
             while name is not None:
                 found.append(name)
-                name = await connection.scalar(query.where(stream_events.c.stream > name))
-        return found
+                name = connection.scalar(query.where(stream_events.c.stream > name))
+            return found
+
+        return await self._database.read(work)
 
     async def forget(self, before: int) -> int:
         """Delete events made before a time; return how many."""
         where = stream_events.c.at < before
         newest = select(func.max(stream_events.c.position)).where(where).scalar_subquery()
-        async with self._database.write() as connection:
-            statement = delete(stream_events).where(stream_events.c.position <= newest, where)
-            return (await connection.execute(statement)).rowcount
+        statement = delete(stream_events).where(stream_events.c.position <= newest, where)
+        return await self._database.write(lambda c: c.execute(statement).rowcount)
 
     async def _position(self, stream: str | None, back: int) -> int:
         query = select(stream_events.c.position).order_by(stream_events.c.position.desc())
         if stream is not None:
             query = query.where(stream_events.c.stream == stream)
-        async with self._database.read() as connection:
-            return int(await connection.scalar(query.offset(back).limit(1)) or 0)
+        query = query.offset(back).limit(1)
+        return await self._database.read(lambda connection: connection.scalar(query)) or 0
 
 
-async def append(connection: AsyncConnection, events: Iterable[NewStreamEvent]) -> None:
+_INSERT = insert(stream_events)
+
+
+def append(connection: Connection, events: Iterable[NewStreamEvent]) -> None:
     """Append events within a transaction."""
     rows = [
         {"stream": e.stream, "event_id": e.event_id, "at": e.at, "payload": e.payload}
         for e in events
     ]
     if rows:
-        await connection.execute(insert(stream_events), rows)
+        connection.execute(_INSERT, rows)

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections import OrderedDict
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from clicktrail.errors import AlreadyExists, InvalidInput, NotFound
 from clicktrail.ids import now_us
@@ -40,11 +40,14 @@ class UserStore:
         password = secrets.token_urlsafe(24)
         hashed = await self._hash(password, os.urandom(_SALT))
         row = {"name": name, "password": hashed, "created_at": now_us()}
-        async with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             query = select(smtp_users.c.name).where(smtp_users.c.name == name)
-            if await connection.scalar(query) is not None:
+            if connection.scalar(query) is not None:
                 raise AlreadyExists(f"there is an SMTP user {name!r} already")
-            await connection.execute(insert(smtp_users), row)
+            connection.execute(insert(smtp_users), row)
+
+        await self._database.write(work)
         return password
 
     async def verify(self, name: str, password: str) -> bool:
@@ -53,9 +56,8 @@ class UserStore:
         A user who does not exist takes as long as a wrong password. A password that was found
         good is found good again without the costly hash, as long as the user stays the same.
         """
-        async with self._database.read() as connection:
-            query = select(smtp_users.c.password).where(smtp_users.c.name == storable(name))
-            stored = await connection.scalar(query)
+        query = select(smtp_users.c.password).where(smtp_users.c.name == storable(name))
+        stored = await self._database.read(lambda connection: connection.scalar(query))
         given = password.encode("utf-8", "surrogateescape")
         mark = hashlib.blake2b(
             hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() + given,
@@ -75,16 +77,15 @@ class UserStore:
 
     async def list(self) -> list[str]:
         """Return the names of all users, in order."""
-        async with self._database.read() as connection:
-            found = await connection.scalars(select(smtp_users.c.name).order_by(smtp_users.c.name))
-            return [str(name) for name in found]
+        query = select(smtp_users.c.name).order_by(smtp_users.c.name)
+        found = await self._database.read(lambda connection: connection.scalars(query).all())
+        return [str(name) for name in found]
 
     async def delete(self, name: str) -> None:
         """Delete a user. Raises `NotFound`."""
-        async with self._database.write() as connection:
-            done = await connection.execute(delete(smtp_users).where(smtp_users.c.name == name))
-            if not done.rowcount:
-                raise NotFound(f"there is no SMTP user {name!r}")
+        statement = delete(smtp_users).where(smtp_users.c.name == name)
+        if not await self._database.write(lambda c: c.execute(statement).rowcount):
+            raise NotFound(f"there is no SMTP user {name!r}")
 
     async def _hash(self, password: str, salt: bytes) -> bytes:
         given = password.encode("utf-8", "surrogateescape")
