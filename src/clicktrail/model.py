@@ -12,6 +12,9 @@ from clicktrail.errors import InvalidInput
 Tags = dict[str, list[str]]
 """Tag name → its values, in the order given."""
 
+LinkTags = tuple[tuple[str, str], ...]
+"""Tags of a link: keys and values, in order; a key may stand there twice."""
+
 Header = tuple[str, str]
 """A header as the sender sent it: name, and raw value unfolded (RFC 2047 words undecoded)."""
 
@@ -118,7 +121,7 @@ class Link:
     index: int
     url: str
     """The original URL, exactly as a browser would read it from the email."""
-    tags: tuple[tuple[str, str], ...] = ()
+    tags: LinkTags = ()
     part: int = 0
     """Which HTML part, counted from 0."""
     offset: int = 0
