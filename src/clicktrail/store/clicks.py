@@ -3,15 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
-from sqlalchemy.sql.dml import ReturningInsert
 
 from clicktrail.ids import now_us
 from clicktrail.model import Click, Verdict
-from clicktrail.store.database import Database, insert_or, storable
+from clicktrail.store.bulk import BulkInsert
+from clicktrail.store.database import Database, storable
 from clicktrail.store.outbox import Notification, enqueue
 from clicktrail.store.schema import announcements, clicked_links, clicks
 from clicktrail.store.statistics import (
@@ -159,43 +158,37 @@ _CORRECT = (
 def _insert_clicks(connection: Connection, logged: list[LoggedClick]) -> set[str]:
     """Insert clicks that are not there; return the event ids of those that were inserted."""
     rows = [
-        {
-            "event_id": each.click.event_id,
-            "message_id": each.click.message_id,
-            "link": each.click.link,
-            "clicked_at": each.click.clicked_at,
-            "verdict": each.verdict.value,
-            "reasons": " ".join(each.reasons),
-            "ip": each.click.ip,
-            "user_agent": each.click.user_agent,
-            "url": each.click.url,
-        }
+        (
+            each.click.event_id,
+            each.click.message_id,
+            each.click.link,
+            each.click.clicked_at,
+            each.verdict.value,
+            " ".join(each.reasons),
+            each.click.ip,
+            each.click.user_agent,
+            each.click.url,
+        )
         for each in logged
     ]
-    if not rows:
-        return set()
-    return set(connection.scalars(_add_clicks(connection.dialect.name), rows).all())
-
-
-@cache
-def _add_clicks(dialect: str) -> ReturningInsert[str]:
-    return insert_or(dialect, clicks).on_conflict_do_nothing().returning(clicks.c.event_id)
+    return {row[0] for row in _ADD_CLICKS.run(connection, rows)}
 
 
 def _insert_links(connection: Connection, new: list[LoggedClick]) -> set[tuple[str, int]]:
     """Mark links as clicked; return those that were not, as message id and index."""
     places = sorted({(each.click.message_id, each.click.link) for each in new})
-    if not places:
-        return set()
-    rows = [{"message_id": message_id, "link": link} for message_id, link in places]
-    statement = _add_links(connection.dialect.name)
-    return {(row[0], row[1]) for row in connection.execute(statement, rows)}
+    return {(row[0], row[1]) for row in _ADD_LINKS.run(connection, places)}
 
 
-@cache
-def _add_links(dialect: str) -> ReturningInsert[str, int]:
-    inserting = insert_or(dialect, clicked_links).on_conflict_do_nothing()
-    return inserting.returning(clicked_links.c.message_id, clicked_links.c.link)
+_ADD_CLICKS = BulkInsert(
+    clicks, finish=lambda s: s.on_conflict_do_nothing().returning(clicks.c.event_id)
+)
+_ADD_LINKS = BulkInsert(
+    clicked_links,
+    finish=lambda s: s.on_conflict_do_nothing().returning(
+        clicked_links.c.message_id, clicked_links.c.link
+    ),
+)
 
 
 def _correct(connection: Connection, corrected: Sequence[LoggedClick]) -> list[LoggedClick]:

@@ -16,8 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from clicktrail.errors import InvalidInput, StoreUnavailable
@@ -102,11 +101,6 @@ class Database:
         if self._closed:
             raise StoreUnavailable(f"the database {self.path} was closed")
         return await asyncio.get_running_loop().run_in_executor(threads, run)
-
-
-def insert_or(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an ``INSERT`` that has ``on_conflict_do_…``: each database has its own."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def storable(text: str) -> str:

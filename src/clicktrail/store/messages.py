@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, select, update
 
 from clicktrail.batch import Batcher
 from clicktrail.errors import NotFound
@@ -27,6 +27,7 @@ from clicktrail.model import (
     Tags,
     provider_of,
 )
+from clicktrail.store.bulk import BulkInsert, Row
 from clicktrail.store.database import Database, storable
 from clicktrail.store.schema import (
     announcements,
@@ -161,8 +162,8 @@ class MessageStore:
         contents = [_content_row(message) for message in batch]
 
         def work(connection: Connection) -> None:
-            connection.execute(_INSERT_MESSAGES, rows)
-            connection.execute(_INSERT_CONTENTS, contents)
+            _ADD_MESSAGES.run(connection, rows)
+            _ADD_CONTENTS.run(connection, contents)
 
         await self._database.write(work)
 
@@ -192,14 +193,12 @@ def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
             key = Dimensions(day, row.configuration_set, row.identity, provider_of(recipient))
             counts[key].sent += 1
     add_counts(connection, counts)
-    marked = [{"message_id": each.message_id} for each, row in sent if row.announced]
-    if marked:
-        connection.execute(_INSERT_ANNOUNCEMENTS, marked)
+    _ANNOUNCE.run(connection, [(each.message_id,) for each, row in sent if row.announced])
 
 
-_INSERT_MESSAGES = insert(messages)
-_INSERT_CONTENTS = insert(message_contents)
-_INSERT_ANNOUNCEMENTS = insert(announcements)
+_ADD_MESSAGES = BulkInsert(messages)
+_ADD_CONTENTS = BulkInsert(message_contents)
+_ANNOUNCE = BulkInsert(announcements)
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _SELECT_MESSAGES = (
     select(messages, message_contents.c.recipients, message_contents.c.content)
@@ -243,21 +242,21 @@ def _chunks(ids: Iterable[str]) -> Iterable[list[str]]:
         yield wanted[start : start + 500]
 
 
-def _message_row(message: Message) -> dict[str, Any]:
+def _message_row(message: Message) -> Row:
     origin = Origin.of(message)
-    return {
-        "id": message.id,
-        "accepted_at": message.accepted_at,
-        "state": _NUMBER[message.state],
-        "configuration_set": origin.configuration_set,
-        "identity_id": message.identity.id if message.identity else "",
-        "identity": origin.identity,
-        "provider": origin.provider,
-        "reason": message.reason.value if message.reason else "",
-    }
+    return (
+        message.id,
+        message.accepted_at,
+        _NUMBER[message.state],
+        origin.configuration_set,
+        message.identity.id if message.identity else "",
+        origin.identity,
+        origin.provider,
+        message.reason.value if message.reason else "",
+    )
 
 
-def _content_row(message: Message) -> dict[str, Any]:
+def _content_row(message: Message) -> Row:
     content = _Content(
         message.source,
         message.source_ip,
@@ -270,8 +269,7 @@ def _content_row(message: Message) -> dict[str, Any]:
         encoded = _encode(content)
     except UnicodeEncodeError:
         encoded = _encode(_storable(msgspec.to_builtins(content)))
-    recipients = _recipients(message.recipients)
-    return {"message_id": message.id, "recipients": recipients, "content": encoded}
+    return message.id, _recipients(message.recipients), encoded
 
 
 def _recipients(recipients: tuple[str, ...]) -> bytes:

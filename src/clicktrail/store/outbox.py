@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select, update
 
 from clicktrail.ids import now_us
-from clicktrail.store.database import Database, insert_or, storable
+from clicktrail.store.bulk import BulkInsert
+from clicktrail.store.database import Database, storable
 from clicktrail.store.schema import deliveries, outbox
 
 ERROR_LIMIT = 500
@@ -245,32 +246,26 @@ class Outbox:
 def enqueue(connection: Connection, notifications: Iterable[Notification], at: int) -> None:
     """Add notifications, due at once, within a transaction."""
     rows = [
-        {
-            "event_id": each.event_id,
-            "configuration_set": each.configuration_set,
-            "destination": each.destination,
-            "arn": each.arn,
-            "created_at": at,
-            "started_at": at,
-            "next_at": at,
-            "attempts": 0,
-            "last_error": "",
-            "payload": each.payload,
-        }
-        for each in notifications
+        (n.event_id, n.configuration_set, n.destination, n.arn, at, at, at, 0, "", n.payload)
+        for n in notifications
     ]
-    if not rows:
-        return
-    connection.execute(_INSERT, rows)
-    known = {(row["configuration_set"], row["destination"]) for row in rows}
-    connection.execute(
-        insert_or(connection.dialect.name, deliveries).on_conflict_do_nothing(),
-        [{"configuration_set": key[0], "destination": key[1], "last_error": ""} for key in known],
-    )
+    _ADD.run(connection, rows)
+    _ADD_DESTINATIONS.run(connection, [(*key, "") for key in sorted({row[1:3] for row in rows})])
 
 
+_ADD = BulkInsert(
+    outbox,
+    (
+        "event_id", "configuration_set", "destination", "arn", "created_at", "started_at",
+        "next_at", "attempts", "last_error", "payload",
+    ),
+)  # fmt: skip
+_ADD_DESTINATIONS = BulkInsert(
+    deliveries,
+    ("configuration_set", "destination", "last_error"),
+    lambda statement: statement.on_conflict_do_nothing(),
+)
 _ids: BindParameter[list[int]] = bindparam("ids", expanding=True)
-_INSERT = insert(outbox)
 _CLAIM = (
     update(outbox)
     .where(outbox.c.id.in_(_ids))

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
 
-from clicktrail.store.database import Database, insert_or
+from clicktrail.store.bulk import BulkInsert
+from clicktrail.store.database import Database
 from clicktrail.store.schema import counters, link_counters, tag_counters
 
 
@@ -139,32 +140,27 @@ class Statistics:
 
 def add_counts(connection: Connection, counts: Mapping[Dimensions, Counts]) -> None:
     """Add to the counters; numbers may be negative."""
-    rows = [
-        {**_key(key), "sent": count.sent, **_click_numbers(count)} for key, count in counts.items()
-    ]
-    _upsert(connection, counters, rows)
+    _ADD.run(connection, [(*key, count.sent, *_clicks(count)) for key, count in counts.items()])
 
 
 def add_link_counts(
     connection: Connection, counts: Mapping[tuple[Dimensions, str], Counts]
 ) -> None:
     """Add to the counters by original URL."""
-    rows = [
-        {**_key(key), "digest": digest(url), "url": url, **_click_numbers(count)}
-        for (key, url), count in counts.items()
-    ]
-    _upsert(connection, link_counters, rows)
+    _ADD_LINKS.run(
+        connection,
+        [(*key, digest(url), url, *_clicks(count)) for (key, url), count in counts.items()],
+    )
 
 
 def add_tag_counts(
     connection: Connection, counts: Mapping[tuple[Dimensions, str, str], Counts]
 ) -> None:
     """Add to the counters by link tag and value."""
-    rows = [
-        {**_key(key), "tag": tag, "value": value, **_click_numbers(count)}
-        for (key, tag, value), count in counts.items()
-    ]
-    _upsert(connection, tag_counters, rows)
+    _ADD_TAGS.run(
+        connection,
+        [(*key, tag, value, *_clicks(count)) for (key, tag, value), count in counts.items()],
+    )
 
 
 def digest(url: str) -> bytes:
@@ -175,35 +171,21 @@ def digest(url: str) -> bytes:
 _NAMES = ("sent", "clicks", "unique_clicks", "human_clicks")
 
 
-def _key(key: Dimensions) -> dict[str, str]:
-    return {
-        "day": key.day,
-        "configuration_set": key.configuration_set,
-        "identity": key.identity,
-        "provider": key.provider,
-    }
+def _clicks(count: Counts) -> tuple[int, int, int]:
+    return count.clicks, count.unique_clicks, count.human_clicks
 
 
-def _click_numbers(count: Counts) -> dict[str, int]:
-    return {
-        "clicks": count.clicks,
-        "unique_clicks": count.unique_clicks,
-        "human_clicks": count.human_clicks,
-    }
+def _adding(table: Table) -> BulkInsert:
+    def finish(statement: sqlite.Insert | postgresql.Insert) -> Insert:
+        names = [name for name in _NAMES if name in table.c]
+        added = {name: table.c[name] + statement.excluded[name] for name in names}
+        keys = list(table.primary_key.columns)
+        return statement.on_conflict_do_update(index_elements=keys, set_=added)
+
+    return BulkInsert(table, finish=finish)
 
 
-def _upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(_add(connection.dialect.name, table), rows)
-
-
-@cache
-def _add(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    statement = insert_or(dialect, table)
-    names = [name for name in _NAMES if name in table.c]
-    added = {name: table.c[name] + statement.excluded[name] for name in names}
-    keys = list(table.primary_key.columns)
-    return statement.on_conflict_do_update(index_elements=keys, set_=added)
+_ADD, _ADD_LINKS, _ADD_TAGS = _adding(counters), _adding(link_counters), _adding(tag_counters)
 
 
 def _sums(table: Table) -> list[ColumnElement[int]]:

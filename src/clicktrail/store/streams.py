@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
+from clicktrail.store.bulk import BulkInsert
 from clicktrail.store.database import Database
 from clicktrail.store.schema import stream_events
 
@@ -90,14 +91,9 @@ class Streams:
         return await self._database.read(lambda connection: connection.scalar(query)) or 0
 
 
-_INSERT = insert(stream_events)
-
-
 def append(connection: Connection, events: Iterable[NewStreamEvent]) -> None:
     """Append events within a transaction."""
-    rows = [
-        {"stream": e.stream, "event_id": e.event_id, "at": e.at, "payload": e.payload}
-        for e in events
-    ]
-    if rows:
-        connection.execute(_INSERT, rows)
+    _APPEND.run(connection, [(e.stream, e.event_id, e.at, e.payload) for e in events])
+
+
+_APPEND = BulkInsert(stream_events, ("stream", "event_id", "at", "payload"))
