@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, event, select
@@ -56,8 +57,7 @@ def test_some_columns_can_be_given_in_the_order_of_the_table(connection: Connect
         BulkInsert(smtp_users, ("password", "name", "created_at")).run(connection, rows)
 
 
-def test_a_driver_takes_the_largest_statement(connection: Connection) -> None:
-    raw = connection.connection.dbapi_connection
-    assert isinstance(raw, sqlite3.Connection)
-    most = raw.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+def test_the_driver_takes_the_largest_statement() -> None:
+    with closing(sqlite3.connect(":memory:")) as raw:
+        most = raw.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
     assert most >= 256 * max(len(table.columns) for table in metadata.tables.values())
