@@ -1,8 +1,9 @@
 # `make demo` and `make test` need Python 3.11 or newer, and set up the rest by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
+FUZZ_SECONDS ?= 600
 
-.PHONY: help demo run test test-long lint types format clean
+.PHONY: help demo run test test-long fuzz lint types format docs clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,8 +21,15 @@ test: ## set up, then run all tests but the long rounds
 	$(BIN)/pytest -n 2 -m "not long"
 
 test-long: ## the long rounds: kills, many generated documents, browsers
-	@$(PYTHON) tools/setup_venv.py dev
+	@$(PYTHON) tools/setup_venv.py dev browser
 	$(BIN)/pytest -m long
+
+fuzz: ## the rewriter against made-up emails, FUZZ_SECONDS each for html, parts and mime
+	@$(PYTHON) tools/setup_venv.py dev fuzz
+	@for name in html parts mime; do \
+	  PYTHONPATH=tests $(BIN)/python fuzz/fuzz_$$name.py -max_total_time=$(FUZZ_SECONDS) \
+	    -print_final_stats=1 || exit 1; \
+	done
 
 lint: ## ruff: rules and format
 	@$(PYTHON) tools/setup_venv.py dev
@@ -36,6 +44,10 @@ format: ## bring all files into shape
 	@$(PYTHON) tools/setup_venv.py dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: ## write the documents that are made from the code
+	@$(PYTHON) tools/setup_venv.py dev
+	$(BIN)/python tools/make_docs.py
 
 clean: ## remove what was set up and made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis clicktrail-demo

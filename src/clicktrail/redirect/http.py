@@ -70,7 +70,7 @@ class Office:
         self.connections: dict[Connection, None] = {}
         """All connections, the oldest first."""
         self.now = 0.0
-        """The loop's clock, to the second."""
+        """The loop's clock, at the last look (`Patience.look`)."""
         self.date = b""
         """The ``Date`` header (RFC 9110 § 6.6.1)."""
         self.closing = False
@@ -102,6 +102,7 @@ class Connection(asyncio.Protocol):
     """One client. It is an `Exchange` for its current request."""
 
     __slots__ = (
+        "_begun",
         "_buffer",
         "_busy",
         "_complete",
@@ -113,13 +114,13 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_reading",
+        "_served",
         "_serving",
         "_transport",
         "active_at",
         "lower_head",
         "method",
         "peer",
-        "served",
         "target",
     )
 
@@ -142,8 +143,10 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, None)
         self.method = self.target = b""
         self.peer = ""
-        self.served = False
+        self._served = False
         """Whether a request has been answered."""
+        self._begun = False
+        """Whether the beginning of the next one is here."""
         self.active_at = 0.0
         """When the client was last answered, or began a request: `Office.now`."""
 
@@ -170,11 +173,14 @@ class Connection(asyncio.Protocol):
         """See `Exchange.answer`."""
         office = self._office
         self._busy = False
-        self.served = True
+        if self._ending:  # the client has gone
+            return
+        self._served = True
+        self._begun = bool(self._buffer)
         if self._keep and not office.closing:
             self._transport.write(b"%b%b\r\n%b" % (head, office.date, body))
             self.active_at = office.now
-            if self._buffer:
+            if self._buffer or self._eof:
                 self._serve()
         else:
             self._transport.write(b"%b%bConnection: close\r\n\r\n%b" % (head, office.date, body))
@@ -194,8 +200,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def begun(self) -> bool:
-        """Whether a request is expected: its beginning is here, or it is the first."""
-        return bool(self._buffer) or not self.served
+        """Whether a request is due: its beginning is here, or it is the first."""
+        return self._begun or not self._served
 
     def close(self) -> None:
         """Hang up, after what has been written is sent."""
@@ -225,11 +231,10 @@ class Connection(asyncio.Protocol):
         """Take what the client says."""
         if self._ending:
             return
-        if self._buffer:
-            self._buffer += data
-        else:
-            self._buffer = data
+        if not self._begun:
+            self._begun = True
             self.active_at = self._office.now  # not with every byte: a slow client is cut off
+        self._buffer = self._buffer + data if self._buffer else data
         self._serve()
         if self._reading and len(self._buffer) > LINE_LIMIT + HEADERS_LIMIT:
             self._reading = False
@@ -238,7 +243,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Answer what was asked before a client went silent for good (``shutdown(SHUT_WR)``)."""
         self._eof = True
-        return self._busy
+        return self._busy or self._paused
 
     def pause_writing(self) -> None:
         """Take no more requests from a client that does not read the answers."""
@@ -273,6 +278,8 @@ class Connection(asyncio.Protocol):
             if not self._next():
                 break
         self._serving = False
+        if self._eof and not (self._busy or self._paused or self._ending):
+            self._transport.close()
         if not self._reading and len(self._buffer) <= LINE_LIMIT + HEADERS_LIMIT:
             self._reading = True
             self._transport.resume_reading()
@@ -339,3 +346,6 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         else:
             self._transport.write_eof()
+            if not self._reading:
+                self._reading = True
+                self._transport.resume_reading()

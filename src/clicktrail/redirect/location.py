@@ -64,12 +64,14 @@ def _domain_to_ascii(host: str) -> str:
         mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
     except (idna.IDNAError, UnicodeError):
         return _encode(host, _HOST_KEPT + b"%")
+    if any(ord(c) < 0x80 and ord(c) not in _HOST_KEPT for c in mapped):
+        return _encode(host, _HOST_KEPT + b"%")  # URL § 3.1: forbidden; no browser goes there
     return ".".join(_label_to_ascii(label) for label in mapped.split("."))
 
 
 def _label_to_ascii(label: str) -> str:
     if label.isascii():
-        return _encode(label, _HOST_KEPT + b"%")
+        return label
     # Not IDNA 2008's own rules, which forbid what browsers allow (emoji, for example).
     return "xn--" + label.encode("punycode").decode("ascii")
 

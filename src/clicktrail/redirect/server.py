@@ -13,18 +13,27 @@ from clicktrail.redirect.app import RedirectApp
 from clicktrail.redirect.http import Connection, Office
 from clicktrail.settings import Address
 
-REQUEST_SECONDS = 10.0
-"""How long a client may take to send the head of a request."""
-
-IDLE_SECONDS = 30.0
-"""How long a connection is kept for another request."""
-
-ENDING_SECONDS = 2.0
-"""How long a client may take to hang up after its last answer."""
-
 MAX_CONNECTIONS = 20_000
 SPARE_FILES = 128
 """Files that the process may open beside connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the server waits, in seconds."""
+
+    request: float = 10.0
+    """For the head of a request, from its first byte; for the TLS handshake."""
+    idle: float = 30.0
+    """For another request on the same connection."""
+    ending: float = 2.0
+    """For the client to hang up after its last answer."""
+    last_requests: float = 0.25
+    """When stopping: for requests that are on their way."""
+    stop: float = 5.0
+    """When stopping: for the answers."""
+    look: float = 1.0
+    """How often it looks who has waited too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +52,14 @@ class Listener:
 class RedirectServer:
     """Serves one app on several listeners; ``addresses`` has their real ports after `start`."""
 
-    LAST_REQUESTS_SECONDS = 0.25
-    STOP_SECONDS = 5.0
-
-    def __init__(self, app: RedirectApp, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self,
+        app: RedirectApp,
+        listeners: Sequence[Listener],
+        patience: Patience = Patience(),
+    ) -> None:
+        self._app = app
+        self._patience = patience
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._office = Office(app.handle, max(16, min(MAX_CONNECTIONS, files - SPARE_FILES)))
         self._listeners = tuple(listeners)
@@ -73,13 +86,14 @@ class RedirectServer:
             server.close()
         # A connection in use ends with its next answer; an idle one after a moment, in which a
         # request that is on its way may arrive.
-        await self._until_empty(self.LAST_REQUESTS_SECONDS)
+        await self._until_empty(self._patience.last_requests)
         for connection in list(office.connections):
             if not connection.busy:
                 connection.close()
-        await self._until_empty(self.STOP_SECONDS)
+        await self._until_empty(self._patience.stop)
         for connection in list(office.connections):
             connection.abort()
+        await self._app.drain()  # clicks of people who did not wait for the answer
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
@@ -107,7 +121,7 @@ class RedirectServer:
             backlog=4096,
             reuse_port=listener.shared or None,
             ssl=context,
-            ssl_handshake_timeout=REQUEST_SECONDS if context else None,
+            ssl_handshake_timeout=self._patience.request if context else None,
         )
         self._servers.append(server)
         return Address(*server.sockets[0].getsockname()[:2])
@@ -117,7 +131,7 @@ class RedirectServer:
 
     async def _keep_house(self) -> None:
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(self._patience.look)
             self._tick()
             self._sweep(self._office.now)
 
@@ -129,10 +143,10 @@ class RedirectServer:
         """Hang up on clients that are silent, or slow on purpose."""
         for connection in list(self._office.connections):
             if connection.ending:
-                limit = ENDING_SECONDS
+                limit = self._patience.ending
             elif connection.busy:
                 continue
             else:
-                limit = REQUEST_SECONDS if connection.begun else IDLE_SECONDS
+                limit = self._patience.request if connection.begun else self._patience.idle
             if now - connection.active_at > limit:
                 connection.abort()

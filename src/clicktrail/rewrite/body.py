@@ -14,7 +14,8 @@ _NO_CHARSETS = frozenset(
 )
 """Python codecs that no email means."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
-_PADDING = re.compile(rb"[ \t]++(?=\r?\n|\Z)")  # RFC 2045 § 6.7 (3)
+_PADDING = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")  # RFC 2045 § 6.7 (3)
+_PADDED = (b" \n", b"\t\n", b" \r\n", b"\t\r\n")
 _LONG_LINE = re.compile(rb"[^\r\n]{999}")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -51,7 +52,9 @@ def decode_transfer(body: bytes, encoding: str) -> bytes:
     if encoding in _IDENTITY:
         return body
     if encoding == "quoted-printable":
-        return binascii.a2b_qp(_PADDING.sub(b"", body))
+        if any(each in body for each in _PADDED) or body.endswith((b" ", b"\t")):
+            body = _PADDING.sub(b"", body)
+        return binascii.a2b_qp(body)
     if encoding == "base64":
         # RFC 2045 § 6.8: characters outside the alphabet are ignored.
         data = _NOT_BASE64.sub(b"", body).rstrip(b"=")

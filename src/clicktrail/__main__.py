@@ -1,0 +1,5 @@
+"""``python -m clicktrail``."""
+
+from clicktrail.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The commands of `clicktrail`, a module each group."""

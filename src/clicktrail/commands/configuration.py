@@ -1,0 +1,250 @@
+"""``clicktrail configuration-set``, ``event-destination``, ``engagement-statistics``."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from clicktrail.arn import check_deliverable, stream_arn, webhook_arn
+from clicktrail.commands.common import Json, Yes, confirm, print_json, print_table, with_store
+from clicktrail.errors import InvalidInput
+from clicktrail.model import ConfigurationSet, EventDestination, EventType, HttpsPolicy, check_name
+from clicktrail.store import Store
+
+sets = typer.Typer(no_args_is_help=True, help="Configuration sets: what is tracked, who is told.")
+destinations = typer.Typer(
+    no_args_is_help=True,
+    help="Event destinations of a configuration set: built-in streams and webhooks.",
+)
+engagement = typer.Typer(
+    no_args_is_help=True,
+    help="Engagement statistics: count clicks of a configuration set, notify nobody.",
+)
+sets.add_typer(destinations, name="event-destination")
+sets.add_typer(engagement, name="engagement-statistics")
+
+SetName = Annotated[str, typer.Argument(metavar="SET", help="Name of the configuration set.")]
+DestinationName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the destination.")]
+Types = Annotated[
+    list[EventType] | None,
+    typer.Option("--type", case_sensitive=False, help="Event type; may be given several times."),
+]
+Stream = Annotated[str | None, typer.Option(help="Send to the built-in stream of this name.")]
+Webhook = Annotated[str | None, typer.Option(metavar="URL", help="Send to this https URL.")]
+Arn = Annotated[str | None, typer.Option(help="Send where this ARN says.")]
+Domain = Annotated[
+    str | None,
+    typer.Option("--redirect-domain", help="Host of this set's tracking links; '' for none."),
+]
+Policy = Annotated[
+    HttpsPolicy | None,
+    typer.Option(
+        "--https-policy",
+        case_sensitive=False,
+        help="Scheme of tracking links: OPTIONAL, the original link's; REQUIRE, always https.",
+    ),
+]
+
+
+@sets.command("create")
+def create_set(
+    context: typer.Context,
+    name: SetName,
+    engagement_statistics: Annotated[
+        bool, typer.Option("--engagement-statistics", help="Count clicks from the start.")
+    ] = False,
+    redirect_domain: Domain = None,
+    https_policy: Policy = None,
+) -> None:
+    """Create a configuration set."""
+    made = ConfigurationSet(
+        check_name(name, "configuration set name"),
+        engagement_statistics,
+        redirect_domain or None,
+        https_policy or HttpsPolicy.OPTIONAL,
+    )
+    with_store(context, lambda store: store.configuration.create_set(made))
+    tracking = "is on" if made.click_tracking else "is off: add a CLICK destination to turn it on"
+    typer.echo(f"Created configuration set {name}. Click tracking {tracking}.")
+
+
+@sets.command("update")
+def update_set(
+    context: typer.Context,
+    name: SetName,
+    redirect_domain: Domain = None,
+    https_policy: Policy = None,
+) -> None:
+    """Change a configuration set's tracking links."""
+    changes: dict[str, Any] = {}
+    if redirect_domain is not None:
+        changes["redirect_domain"] = redirect_domain or None
+    if https_policy is not None:
+        changes["https_policy"] = https_policy
+    with_store(context, lambda store: store.configuration.update_set(name, **changes))
+    typer.echo(f"Updated configuration set {name}.")
+
+
+@sets.command("list")
+def list_sets(context: typer.Context, as_json: Json = False) -> None:
+    """List all configuration sets."""
+    found = with_store(context, lambda store: store.configuration.list_sets())
+    if as_json:
+        print_json([shown(each) for each in found])
+        return
+    print_table(
+        ("Name", "Click tracking", "Engagement statistics", "Event destinations"),
+        (
+            (
+                s.name,
+                on(s.click_tracking),
+                on(s.engagement),
+                ", ".join(d.name for d in s.destinations),
+            )
+            for s in found
+        ),
+        empty="There is no configuration set yet: clicktrail configuration-set create NAME",
+    )
+
+
+@sets.command("show")
+def show_set(context: typer.Context, name: SetName, as_json: Json = False) -> None:
+    """Show one configuration set."""
+    found = with_store(context, lambda store: store.configuration.get_set(name))
+    if as_json:
+        print_json(shown(found))
+        return
+    print_table(
+        ("Setting", "Value"),
+        (
+            ("Name", found.name),
+            ("Click tracking", on(found.click_tracking)),
+            ("Engagement statistics", on(found.engagement)),
+            ("Redirect domain", found.redirect_domain or "the installation's"),
+            ("HTTPS policy", found.https_policy.value),
+        ),
+    )
+    print_table(
+        ("Event destination", "Enabled", "Types", "ARN"),
+        ((d.name, on(d.enabled), ", ".join(sorted(d.types)), d.arn) for d in found.destinations),
+        empty="It has no event destination: nobody is notified.",
+    )
+
+
+@sets.command("delete")
+def delete_set(context: typer.Context, name: SetName, yes: Yes = False) -> None:
+    """Delete a configuration set and its destinations. Links that were sent keep working."""
+    confirm(f"Delete configuration set {name}?", yes)
+    with_store(context, lambda store: store.configuration.delete_set(name))
+    typer.echo(f"Deleted configuration set {name}.")
+
+
+@destinations.command("add")
+def add_destination(
+    context: typer.Context,
+    set_name: SetName,
+    name: DestinationName,
+    types: Types = None,
+    stream: Stream = None,
+    webhook: Webhook = None,
+    arn: Arn = None,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Add it switched off.")] = False,
+) -> None:
+    """Add an event destination; with the type CLICK (the default) it turns click tracking on."""
+    made = EventDestination(
+        check_name(name, "event destination name"),
+        one_arn(stream, webhook, arn),
+        frozenset(types or (EventType.CLICK,)),
+        not disabled,
+    )
+    with_store(context, lambda store: store.configuration.add_destination(set_name, made))
+    typer.echo(f"Added event destination {name} to {set_name}: {made.arn}")
+
+
+@destinations.command("update")
+def update_destination(
+    context: typer.Context,
+    set_name: SetName,
+    name: DestinationName,
+    types: Types = None,
+    stream: Stream = None,
+    webhook: Webhook = None,
+    arn: Arn = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Switch it on or off.")
+    ] = None,
+) -> None:
+    """Change an event destination; what is not given stays as it is."""
+
+    async def update(store: Store) -> None:
+        found = await store.configuration.get_set(set_name)
+        old = next((d for d in found.destinations if d.name == name), None)
+        if old is None:
+            raise InvalidInput(f"configuration set {set_name} has no event destination {name}")
+        changed = replace(
+            old,
+            types=frozenset(types) if types else old.types,
+            arn=one_arn(stream, webhook, arn) if stream or webhook or arn else old.arn,
+            enabled=old.enabled if enabled is None else enabled,
+        )
+        await store.configuration.update_destination(set_name, changed)
+
+    with_store(context, update)
+    typer.echo(f"Updated event destination {name} of {set_name}.")
+
+
+@destinations.command("remove")
+def remove_destination(context: typer.Context, set_name: SetName, name: DestinationName) -> None:
+    """Remove an event destination."""
+    with_store(context, lambda store: store.configuration.remove_destination(set_name, name))
+    typer.echo(f"Removed event destination {name} from {set_name}.")
+
+
+@engagement.command("enable")
+def enable_engagement(context: typer.Context, set_name: SetName) -> None:
+    """Count clicks. This alone notifies nobody."""
+    with_store(context, lambda store: store.configuration.update_set(set_name, engagement=True))
+    typer.echo(f"Engagement statistics of {set_name} are on: clicks are counted.")
+
+
+@engagement.command("disable")
+def disable_engagement(context: typer.Context, set_name: SetName) -> None:
+    """Stop counting clicks, unless an event destination wants them."""
+
+    async def disable(store: Store) -> ConfigurationSet:
+        await store.configuration.update_set(set_name, engagement=False)
+        return await store.configuration.get_set(set_name)
+
+    left = with_store(context, disable)
+    still = "stays on for its event destinations" if left.click_tracking else "is off"
+    typer.echo(f"Engagement statistics of {set_name} are off. Click tracking {still}.")
+
+
+def one_arn(stream: str | None, webhook: str | None, arn: str | None) -> str:
+    """Return the ARN of the one place that was named. Raises `InvalidInput`."""
+    named = [text for text in (stream, webhook, arn) if text]
+    if len(named) != 1:
+        raise InvalidInput("say where events go with one of --stream, --webhook or --arn")
+    made = stream_arn(stream) if stream else webhook_arn(webhook) if webhook else str(arn)
+    check_deliverable(made)
+    return made
+
+
+def on(value: bool) -> str:
+    """Return a switch's state as a word."""
+    return "on" if value else "off"
+
+
+def shown(found: ConfigurationSet) -> dict[str, Any]:
+    """Return a configuration set as JSON shows it."""
+    return {
+        "name": found.name,
+        "clickTracking": found.click_tracking,
+        "engagementStatistics": found.engagement,
+        "redirectDomain": found.redirect_domain,
+        "httpsPolicy": found.https_policy.value,
+        "eventDestinations": [
+            {"name": d.name, "enabled": d.enabled, "types": sorted(d.types), "arn": d.arn}
+            for d in found.destinations
+        ],
+    }

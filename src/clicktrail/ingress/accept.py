@@ -1,0 +1,287 @@
+"""Where both doors meet: what becomes of an email between its last byte and the answer to it.
+
+It is looked at, rewritten where it is tracked, kept in the store, handed to the smarthost, and
+only then is the sender told that it was taken.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime, parseaddr
+from typing import Protocol
+
+import structlog
+
+from clicktrail.errors import ClicktrailError, MessageRefused
+from clicktrail.ids import new_id, now_us
+from clicktrail.keyfile import KeyFile
+from clicktrail.model import (
+    ConfigurationSet,
+    Header,
+    HttpsPolicy,
+    Identity,
+    Message,
+    MessageState,
+    Reason,
+    Tags,
+)
+from clicktrail.rewrite import Policy, Rewritten, rewrite_message
+from clicktrail.rewrite.mime import headers_of, without_headers
+from clicktrail.store import Store
+from clicktrail.store.configuration import Configuration
+from clicktrail.token import TrackingHosts
+
+log = structlog.get_logger(__name__)
+
+SET_HEADER = "x-ses-configuration-set"
+TAGS_HEADER = "x-ses-message-tags"
+CONTROL_HEADERS = frozenset({SET_HEADER, TAGS_HEADER})
+"""Headers that are for us and do not go on (lower case)."""
+
+MOST_HOPS = 50
+"""More ``Received`` headers than that are a loop (RFC 5321 § 6.3)."""
+
+LARGE = 256 * 1024
+"""Emails of more bytes are rewritten in a thread, so that others need not wait."""
+
+# A dot alone on a line that begins after a lone CR or LF. Servers that take those for line ends
+# would see the end of the email, and read what follows as commands of ours.
+_SMUGGLED = re.compile(rb"(?:(?<!\r)\n|\r(?!\n))\.[\r\n]")
+
+
+class Transaction(Protocol):
+    """An email that has been announced to the smarthost."""
+
+    async def rcpt(self, address: str) -> tuple[int, str]:
+        """Name a recipient."""
+
+    async def data(self, message: bytes) -> tuple[int, str]:
+        """Send the email; return the answer that takes it over."""
+
+    async def abort(self) -> None:
+        """Give the email up."""
+
+
+class Smarthost(Protocol):
+    """Where emails go out."""
+
+    async def begin(
+        self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
+    ) -> Transaction:
+        """Announce an email."""
+
+
+class UnknownConfigurationSet(MessageRefused):
+    """The email names a configuration set that does not exist (behaviour § 1)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(554, f"5.6.0 there is no configuration set {name!a}")
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An email as it came in."""
+
+    message: bytes
+    sender: str
+    """Envelope sender; ``""`` for the null reverse-path."""
+    recipients: tuple[str, ...]
+    """Envelope recipients that the smarthost has accepted."""
+    source_ip: str | None = None
+    client: str = "localhost"
+    """What the sender's machine called itself (EHLO)."""
+    protocol: str = "ESMTP"
+    """How it came in, as in RFC 3848."""
+    configuration_set: str | None = None
+    """Named outside of the email (``ConfigurationSetName``); it wins over the header."""
+    tags: Tags = field(default_factory=dict)
+    """Given outside of the email (``EmailTags``)."""
+
+
+class Acceptor:
+    """Takes emails: `accept` is the whole way from the last byte to the answer."""
+
+    def __init__(
+        self, store: Store, keys: KeyFile, tracking_hosts: TrackingHosts, hostname: str
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._hosts = tracking_hosts
+        self._hostname = hostname
+
+    async def accept(self, submission: Submission, transaction: Transaction) -> str:
+        """Send an email on; return its id when the smarthost has taken it. Ends the transaction.
+
+        Raises `MessageRefused` (`SmarthostRefused` in the smarthost's own words),
+        `SmarthostUnavailable` and `StoreUnavailable`. Then it was not sent, unless the smarthost
+        went away without an answer.
+        """
+        try:
+            message, outgoing = await self._prepare(submission)
+            await self._store.messages.add(message)
+        except BaseException:
+            await transaction.abort()
+            raise
+        try:
+            code, text = await transaction.data(outgoing)
+        except BaseException:
+            await self._finish(message, MessageState.REFUSED, ())
+            raise
+        await self._finish(message, MessageState.SENT, submission.recipients)
+        log.info("email sent on", id=message.id, answer=f"{code} {text}")
+        return message.id
+
+    async def _prepare(self, submission: Submission) -> tuple[Message, bytes]:
+        """Return the email as it is kept, and as it goes on."""
+        raw = submission.message
+        headers = headers_of(raw)
+        _check(raw, headers)
+        configuration = await self._store.configuration.current()
+        identity = _identity(configuration, headers, submission.sender)
+        named = submission.configuration_set or _value(headers, SET_HEADER)
+        chosen = _configuration_set(configuration, named, identity)
+        tags, warnings = _tags(submission.tags, _values(headers, TAGS_HEADER))
+        if any(name.lower() in CONTROL_HEADERS for name, _ in headers):
+            raw = without_headers(raw, CONTROL_HEADERS)
+        accepted_at = now_us()
+        message_id = new_id(accepted_at)
+        rewritten = await self._rewrite(raw, message_id, chosen, submission.recipients)
+        message = Message(
+            id=message_id,
+            accepted_at=accepted_at,
+            source=submission.sender,
+            recipients=submission.recipients,
+            identity=identity,
+            configuration_set=chosen.name if chosen else None,
+            source_ip=submission.source_ip,
+            headers=tuple(h for h in headers if h[0].lower() not in CONTROL_HEADERS),
+            tags=tags,
+            reason=rewritten.reason,
+            links=rewritten.links,
+            warnings=(*warnings, *rewritten.warnings),
+        )
+        return message, self._received(submission, message) + rewritten.message
+
+    async def _rewrite(
+        self,
+        raw: bytes,
+        message_id: str,
+        chosen: ConfigurationSet | None,
+        recipients: tuple[str, ...],
+    ) -> Rewritten:
+        if chosen is None or not chosen.click_tracking:
+            return _untouched(raw, Reason.OFF)
+        if len(recipients) != 1:
+            return _untouched(raw, Reason.SEVERAL_RECIPIENTS)
+        policy = self._policy(message_id, chosen)
+        try:
+            if len(raw) > LARGE:
+                return await asyncio.to_thread(rewrite_message, raw, policy)
+            return rewrite_message(raw, policy)
+        except ClicktrailError:
+            raise
+        except Exception:  # an email is never dropped for what we cannot read (behaviour § 4)
+            log.exception("email could not be rewritten: it goes on untouched", id=message_id)
+            return _untouched(raw, Reason.UNPARSABLE)
+
+    def _policy(self, message_id: str, chosen: ConfigurationSet) -> Policy:
+        ring = self._keys.ring()
+        seal = ring.sealer(message_id).seal
+        prefix = _prefix(self._hosts, chosen)
+        return Policy(
+            link=lambda index, url: prefix(url) + seal(index, url),
+            is_own=ring.is_tracking_link,
+        )
+
+    def _received(self, submission: Submission, message: Message) -> bytes:
+        """Return the trace header (RFC 5321 § 4.4)."""
+        address = submission.source_ip or ""
+        literal = f" ([{'IPv6:' if ':' in address else ''}{address}])" if address else ""
+        client = _printable(submission.client)
+        date = format_datetime(datetime.fromtimestamp(message.accepted_at / 1e6, UTC))
+        return (
+            f"Received: from {client}{literal}\r\n"
+            f"\tby {self._hostname} (Clicktrail) with {submission.protocol} id {message.id};\r\n"
+            f"\t{date}\r\n"
+        ).encode()
+
+    async def _finish(
+        self, message: Message, state: MessageState, recipients: tuple[str, ...]
+    ) -> None:
+        """Keep how it ended. What the smarthost said stands, even if that cannot be kept."""
+        try:
+            await self._store.messages.finish(message.id, state, recipients, now_us())
+        except Exception:  # the sender must not send again what the smarthost has
+            log.exception("how an email ended could not be kept", id=message.id, state=state.value)
+
+
+def _check(raw: bytes, headers: tuple[Header, ...]) -> None:
+    if sum(name.lower() == "received" for name, _ in headers) > MOST_HOPS:
+        raise MessageRefused(554, "5.4.6 too many hops: this email goes round in circles")
+    if _SMUGGLED.search(raw):
+        raise MessageRefused(554, "5.6.0 a lone dot after a lone CR or LF cannot be sent on safely")
+
+
+def _identity(
+    configuration: Configuration, headers: tuple[Header, ...], sender: str
+) -> Identity | None:
+    """Return who sends: the identity of the From header's address, else of the envelope's."""
+    found = None
+    if value := _value(headers, "from"):
+        found = configuration.identity_for(parseaddr(value)[1])
+    return found or configuration.identity_for(sender)
+
+
+def _configuration_set(
+    configuration: Configuration, named: str | None, identity: Identity | None
+) -> ConfigurationSet | None:
+    """Return the configuration set, in the order of behaviour § 1."""
+    if named:
+        found = configuration.sets.get(named)
+        if found is None:
+            raise UnknownConfigurationSet(named)
+        return found
+    bound = identity.configuration_set if identity else None
+    return configuration.sets.get(bound) if bound else None
+
+
+def _tags(given: Tags, values: Iterable[str]) -> tuple[Tags, list[str]]:
+    """Return the email's tags (``k=v, k2=v2``) and what was wrong with them."""
+    tags = {name: list(some) for name, some in given.items()}
+    warnings = []
+    for piece in (p.strip() for value in values for p in value.split(",")):
+        name, equals, value = (part.strip() for part in piece.partition("="))
+        if equals and name:
+            tags.setdefault(name, []).append(value)
+        elif piece:
+            warnings.append(f"email tag {piece!r} is not name=value: it was dropped")
+    return tags, warnings
+
+
+def _prefix(hosts: TrackingHosts, chosen: ConfigurationSet) -> Callable[[str], str]:
+    if chosen.redirect_domain:
+        own = chosen.redirect_domain
+        hosts = TrackingHosts(own, own, hosts.scheme)
+    policy: HttpsPolicy = chosen.https_policy
+    return lambda url: hosts.prefix(url, policy)
+
+
+def _untouched(raw: bytes, reason: Reason) -> Rewritten:
+    return Rewritten(message=raw, links=(), reason=reason, warnings=())
+
+
+def _values(headers: tuple[Header, ...], name: str) -> list[str]:
+    return [value.strip() for given, value in headers if given.lower() == name]
+
+
+def _value(headers: tuple[Header, ...], name: str) -> str:
+    return next(iter(_values(headers, name)), "")
+
+
+def _printable(text: str) -> str:
+    """Return a name as a header can hold it: what a client calls itself is not to be trusted."""
+    kept = "".join(c for c in text[:255] if "!" <= c <= "~" and c not in '()<>;\\"')
+    return kept or "unknown"

@@ -1,0 +1,164 @@
+"""One SMTP connection to the smarthost: commands, answers, and an email's bytes as they are."""
+
+import contextlib
+import ssl
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aiosmtplib import SMTP
+from aiosmtplib.errors import SMTPException, SMTPResponseException
+
+from clicktrail.errors import SmarthostRefused, SmarthostUnavailable
+from clicktrail.settings import Address
+
+
+class Tls(StrEnum):
+    """When a connection is encrypted."""
+
+    NEVER = "never"
+    IF_OFFERED = "if-offered"
+    REQUIRED = "required"
+    FROM_THE_START = "from-the-start"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to reach the smarthost. ``timeout`` is how many seconds one answer may take."""
+
+    address: Address
+    tls: Tls = Tls.IF_OFFERED
+    username: str = ""
+    password: str = ""
+    hostname: str = "localhost"
+    """What we call ourselves."""
+    timeout: float = 30.0
+
+
+class Connection:
+    """A connection that is greeted, encrypted and signed in; closed after any fault.
+
+    Every method raises `SmarthostUnavailable` when the smarthost is down, slow or makes no sense.
+    """
+
+    def __init__(self, client: SMTP, login: Login) -> None:
+        self._client = client
+        self._login = login
+
+    @classmethod
+    async def open(cls, login: Login, context: ssl.SSLContext) -> "Connection":
+        """Connect."""
+        client = SMTP(
+            hostname=login.address.host,
+            port=login.address.port,
+            local_hostname=login.hostname,
+            timeout=login.timeout,
+            use_tls=login.tls is Tls.FROM_THE_START,
+            start_tls={Tls.IF_OFFERED: None, Tls.REQUIRED: True}.get(login.tls, False),
+            tls_context=context,
+            username=login.username or None,
+            password=login.password if login.username else None,
+        )
+        try:
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await _hello(client)
+        except (SMTPException, OSError, ValueError) as error:
+            client.close()
+            # Whatever it says here is about us, not about the sender's email.
+            raise SmarthostUnavailable(
+                f"the smarthost {login.address} cannot be used: {error}"
+            ) from error
+        except BaseException:
+            client.close()
+            raise
+        return cls(client, login)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can carry another command, as far as one can know."""
+        return self._client.is_connected
+
+    def offers(self, extension: str) -> bool:
+        """Whether the smarthost offers an extension (RFC 5321 § 2.2)."""
+        return self._client.supports_extension(extension)
+
+    async def command(self, *words: bytes) -> tuple[int, str]:
+        """Send a command; return an answer below 400. Raises `SmarthostRefused` for the others."""
+        try:
+            answer = await self._client.execute_command(*words)
+        except (SMTPException, OSError) as error:
+            raise self._fault(str(error)) from error
+        except BaseException:
+            self.close()  # the answer would be taken for that of the next command
+            raise
+        return self._judge(*answer)
+
+    async def data(self, message: bytes) -> tuple[int, str]:
+        """Send DATA and an email, byte for byte; return the answer that takes it over.
+
+        Raises `SmarthostRefused`. `SmarthostUnavailable` leaves open whether it was taken.
+        """
+        code, _ = await self.command(b"DATA")
+        # aiosmtplib's own DATA would turn lone CR and LF into CRLF.
+        protocol = self._client.protocol
+        if code != 354 or protocol is None:  # RFC 5321 § 4.3.2
+            raise self._fault(f"answered {code} to DATA")
+        try:
+            protocol.write(stuffed(message))
+            code, text = await protocol.read_response(timeout=self._login.timeout)
+        except (SMTPException, OSError) as error:
+            raise self._fault(f"no answer after the email was sent: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+        if 300 <= code < 400:
+            raise self._fault(f"answered {code} to an email")
+        return self._judge(code, text)
+
+    async def reset(self) -> None:
+        """Make it fit for another email, or close it. Raises nothing."""
+        try:
+            await self._client.rset()
+        except (SMTPException, OSError):
+            self.close()
+        except BaseException:
+            self.close()
+            raise
+
+    async def quit(self) -> None:
+        """Say goodbye and close. Raises nothing."""
+        with contextlib.suppress(SMTPException, OSError):
+            await self._client.quit(timeout=min(self._login.timeout, 2.0))
+        self.close()
+
+    def close(self) -> None:
+        """Close without a goodbye."""
+        self._client.close()
+
+    def _judge(self, code: int, text: str) -> tuple[int, str]:
+        if 200 <= code < 400:
+            return code, text
+        if not 400 <= code < 600:
+            raise self._fault(f"answered {code}, which is no SMTP reply code")
+        if code == 421:  # RFC 5321 § 3.8: the smarthost ends the connection
+            self.close()
+        raise SmarthostRefused(code, text)
+
+    def _fault(self, why: str) -> SmarthostUnavailable:
+        self.close()
+        return SmarthostUnavailable(f"the smarthost {self._login.address}: {why}")
+
+
+async def _hello(client: SMTP) -> None:
+    try:
+        await client.ehlo()
+    except SMTPResponseException:
+        await client.helo()  # RFC 5321 § 3.2
+
+
+def stuffed(message: bytes) -> bytes:
+    """Return an email as it goes over the wire, with the final dot (RFC 5321 § 4.5.2)."""
+    wire = message.replace(b"\r\n.", b"\r\n..")
+    if message.startswith(b"."):
+        wire = b"." + wire
+    return wire + (b".\r\n" if wire.endswith(b"\r\n") or not wire else b"\r\n.\r\n")

@@ -1,0 +1,76 @@
+"""A smarthost for trying things: each email becomes a file of a maildir, and goes nowhere."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from clicktrail.errors import SmarthostUnavailable
+from clicktrail.ids import new_id
+
+
+class MaildirSmarthost:
+    """Takes every email into a maildir (``tmp``, ``new``, ``cur``)."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    async def begin(
+        self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
+    ) -> "MaildirTransaction":
+        """Begin an email. Raises nothing: a folder that cannot be written shows in ``data``."""
+        return MaildirTransaction(self.path, sender)
+
+    async def close(self) -> None:
+        """Do nothing: every file is closed already."""
+
+
+class MaildirTransaction:
+    """One email on its way into the maildir."""
+
+    def __init__(self, path: Path, sender: str) -> None:
+        self._path = path
+        self._sender = sender
+        self._recipients: list[str] = []
+
+    async def rcpt(self, address: str) -> tuple[int, str]:
+        """Name a recipient: all are taken."""
+        self._recipients.append(address)
+        return 250, "2.1.5 Ok"
+
+    async def data(self, message: bytes) -> tuple[int, str]:
+        """Write the email; it is durable on return. Raises `SmarthostUnavailable`."""
+        # RFC 5321 § 4.4: Return-Path is added on final delivery. Nothing else is touched.
+        trace = [f"Return-Path: <{self._sender}>"]
+        trace += [f"Delivered-To: {recipient}" for recipient in self._recipients]
+        head = "".join(line + "\r\n" for line in trace).encode("utf-8", "surrogateescape")
+        name = f"{new_id()}.clicktrail"
+        try:
+            await asyncio.to_thread(_deliver, self._path, name, head + message)
+        except OSError as error:
+            raise SmarthostUnavailable(
+                f"the maildir {self._path} cannot be written: {error.strerror}"
+            ) from None
+        return 250, f"2.0.0 Ok {name}"
+
+    async def abort(self) -> None:
+        """Forget the email: nothing has been written."""
+
+
+def _deliver(path: Path, name: str, content: bytes) -> None:
+    for folder in ("tmp", "new", "cur"):
+        (path / folder).mkdir(parents=True, exist_ok=True)
+    temporary = path / "tmp" / name
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path / "new" / name)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder_handle = os.open(path / "new", os.O_RDONLY)
+    try:
+        os.fsync(folder_handle)
+    finally:
+        os.close(folder_handle)

@@ -1,0 +1,211 @@
+"""The smarthost over SMTP, with connections that are used again.
+
+An email is sent once. A connection that died while it was idle is replaced before anything of the
+email is sent; once its last byte is out and no answer came, nobody knows what became of it, and
+only the sender may try again.
+"""
+
+import asyncio
+import re
+import ssl
+
+import structlog
+from aiosmtplib.errors import SMTPServerDisconnected
+
+from clicktrail.errors import MessageRefused, SmarthostRefused, SmarthostUnavailable
+from clicktrail.relay.connection import Connection, Login, Tls
+
+log = structlog.get_logger(__name__)
+
+IDLE_SECONDS = 30.0
+"""How long a connection is kept for the next email; servers wait longer for a command."""
+
+_UNSAFE = re.compile(r"[\x00-\x20\x7f<>]")
+# RFC 5321 § 4.1.2: only a quoted local part may hold a space or an angle bracket.
+_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"@[^\x00-\x20\x7f<>"]+')
+
+
+class SmtpSmarthost:
+    """Sends emails to one SMTP server over at most ``connections`` connections.
+
+    ``verify`` checks its certificate where TLS is not just taken as offered.
+    """
+
+    def __init__(self, login: Login, *, verify: bool = True, connections: int = 32) -> None:
+        self._login = login
+        self._verify = verify and login.tls in (Tls.REQUIRED, Tls.FROM_THE_START)
+        self._free = asyncio.Semaphore(connections)
+        self._idle: dict[Connection, asyncio.TimerHandle] = {}
+        self._context: ssl.SSLContext | None = None
+        self._closed = False
+
+    async def begin(
+        self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
+    ) -> "SmtpTransaction":
+        """Connect, or use a connection again, and say MAIL FROM. See `Smarthost.begin`."""
+        try:
+            async with asyncio.timeout(self._login.timeout):
+                await self._free.acquire()
+        except TimeoutError:
+            raise SmarthostUnavailable(
+                f"all connections to the smarthost {self._login.address} are in use"
+            ) from None
+        try:
+            connection = await self._mail(sender, body_8bit=body_8bit, smtputf8=smtputf8, size=size)
+        except BaseException:
+            self._free.release()
+            raise
+        return SmtpTransaction(self, connection, smtputf8=smtputf8)
+
+    async def close(self) -> None:
+        """Say QUIT on all idle connections, and keep none from now on."""
+        self._closed = True
+        idle, self._idle = self._idle, {}
+        for timer in idle.values():
+            timer.cancel()
+        await asyncio.gather(*(connection.quit() for connection in idle))
+
+    def give_back(self, connection: Connection) -> None:
+        """Take a connection back from a transaction that is over."""
+        self._free.release()
+        self._keep(connection)
+
+    async def _mail(self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int) -> Connection:
+        while True:
+            connection, reused = await self._connection()
+            try:
+                words = _mail_from(
+                    connection, sender, body_8bit=body_8bit, smtputf8=smtputf8, size=size
+                )
+                await connection.command(*words)
+            except SmarthostUnavailable as error:
+                # It died while it was idle, and nothing but MAIL was said: try another one.
+                if reused and isinstance(error.__cause__, SMTPServerDisconnected):
+                    continue
+                raise
+            except MessageRefused as refused:
+                # RFC 5321 § 3.8: with 421 a server ends a connection that it has had enough of.
+                if reused and isinstance(refused, SmarthostRefused) and refused.code == 421:
+                    continue
+                self._keep(connection)
+                raise
+            return connection
+
+    async def _connection(self) -> tuple[Connection, bool]:
+        while self._idle:
+            connection, timer = self._idle.popitem()  # the one used last
+            timer.cancel()
+            if connection.is_open:
+                return connection, True
+            connection.close()
+        try:
+            return await Connection.open(self._login, await self._tls_context()), False
+        except SmarthostUnavailable as error:
+            log.warning("smarthost is not available", error=str(error))
+            raise
+
+    async def _tls_context(self) -> ssl.SSLContext:
+        if self._context is None:
+            context = await asyncio.to_thread(ssl.create_default_context)
+            if not self._verify:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            self._context = context
+        return self._context
+
+    def _keep(self, connection: Connection) -> None:
+        if self._closed or not connection.is_open:
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        self._idle[connection] = loop.call_later(IDLE_SECONDS, self._expire, connection)
+
+    def _expire(self, connection: Connection) -> None:
+        self._idle.pop(connection, None)
+        connection.close()
+
+
+class SmtpTransaction:
+    """One email on its way to an SMTP smarthost, from MAIL to the answer after the final dot.
+
+    After `SmarthostUnavailable` it is over.
+    """
+
+    def __init__(self, smarthost: SmtpSmarthost, connection: Connection, *, smtputf8: bool) -> None:
+        self._smarthost = smarthost
+        self._connection = connection
+        self._smtputf8 = smtputf8
+        self._over = False
+
+    async def rcpt(self, address: str) -> tuple[int, str]:
+        """Name a recipient; return the smarthost's answer.
+
+        Raises `SmarthostRefused` (other recipients may still be named), `MessageRefused` for an
+        address that cannot be sent, `SmarthostUnavailable`.
+        """
+        path = _path(address, smtputf8=self._smtputf8)
+        self._check()
+        try:
+            return await self._connection.command(b"RCPT", b"TO:" + path)
+        finally:
+            if not self._connection.is_open:
+                self._end()
+
+    async def data(self, message: bytes) -> tuple[int, str]:
+        """Send the email; return the smarthost's answer. It is sent once, whatever happens.
+
+        Raises `SmarthostRefused`, and `SmarthostUnavailable`, also where the connection ended
+        after the final dot: then the smarthost may have the email or not.
+        """
+        self._check()
+        try:
+            answer = await self._connection.data(message)
+        except BaseException:
+            await self.abort()  # a refused DATA leaves the recipients standing: only RSET ends it
+            raise
+        self._end()
+        return answer
+
+    async def abort(self) -> None:
+        """Give the email up. Raises nothing; after the end it does nothing."""
+        if self._over:
+            return
+        try:
+            if self._connection.is_open:
+                await self._connection.reset()
+        finally:
+            self._end()
+
+    def _check(self) -> None:
+        if self._over:
+            raise SmarthostUnavailable("the transaction with the smarthost is over")
+
+    def _end(self) -> None:
+        if not self._over:
+            self._over = True
+            self._smarthost.give_back(self._connection)
+
+
+def _mail_from(
+    connection: Connection, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
+) -> list[bytes]:
+    """Return the MAIL command with the parameters that the smarthost understands."""
+    words = [b"MAIL", b"FROM:" + _path(sender, smtputf8=smtputf8)]
+    if smtputf8:
+        if not connection.offers("smtputf8"):
+            # RFC 6531 § 3.5
+            raise MessageRefused(550, "5.6.7 the smarthost does not offer SMTPUTF8")
+        words.append(b"SMTPUTF8")
+    if body_8bit and connection.offers("8bitmime"):
+        words.append(b"BODY=8BITMIME")  # RFC 6152 § 3; without it the bytes go as they are
+    if size > 0 and connection.offers("size"):
+        words.append(b"SIZE=%d" % size)  # RFC 1870 § 6
+    return words
+
+
+def _path(address: str, *, smtputf8: bool) -> bytes:
+    if _UNSAFE.search(address) and not _QUOTED.fullmatch(address):
+        raise MessageRefused(553, "5.1.3 the address cannot be sent on")
+    if not smtputf8 and not address.isascii():
+        raise MessageRefused(553, "5.6.7 a non-ASCII address needs SMTPUTF8")  # RFC 6531 § 3.5
+    return b"<" + address.encode("utf-8", "surrogateescape") + b">"

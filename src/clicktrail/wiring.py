@@ -1,0 +1,181 @@
+"""The composition root: builds the parts from the settings, connects them, starts and stops them.
+
+The only place that knows which part gets which.
+"""
+
+import secrets
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from clicktrail.arn import Kind
+from clicktrail.errors import ClicktrailError, InvalidInput, SettingError
+from clicktrail.ingress.accept import Acceptor
+from clicktrail.ingress.api import ApiServer, create_api
+from clicktrail.ingress.smtp import SmtpOptions, SmtpServer
+from clicktrail.journal.spool import SpooledJournal
+from clicktrail.journal.sqlite import SqliteJournal
+from clicktrail.keyfile import KeyFile, write_private
+from clicktrail.publish.deliver import Deliverer, Retry
+from clicktrail.publish.destinations.webhook import WebhookDestination
+from clicktrail.publish.publisher import Publisher
+from clicktrail.redirect.app import RedirectApp
+from clicktrail.redirect.server import Listener, RedirectServer
+from clicktrail.relay import open_smarthost
+from clicktrail.settings import Settings
+from clicktrail.store import Store
+
+ROLES = ("publisher", "redirect", "api", "smtp")
+"""In the order in which they start; they stop in the opposite one."""
+
+
+def check_roles(settings: Settings, roles: Sequence[str]) -> list[str]:
+    """Return the roles in the order in which they start. Raises `InvalidInput`, `SettingError`."""
+    for role in roles:
+        if role not in ROLES:
+            raise InvalidInput(f"there is no role {role!r}: use one of {', '.join(ROLES)}")
+    if "smtp" in roles and not settings.text("smarthost.url"):
+        raise SettingError(
+            "smarthost.url is empty: say where emails go with --smarthost smtp://host:port,"
+            " or --smarthost maildir:PATH to try things"
+        )
+    return [role for role in ROLES if role in roles]
+
+
+def data_folder(settings: Settings) -> Path:
+    """Return the data folder; it is made where there is none. Raises `SettingError`."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingError(
+            f"data = {str(settings.data)!r} cannot be used: expected a folder ({error.strerror})"
+        ) from None
+    return settings.data
+
+
+def store_url(folder: Path) -> str:
+    """Return the URL of the store in a data folder."""
+    return f"sqlite:///{folder.absolute() / 'clicktrail.db'}"
+
+
+def key_file(folder: Path) -> KeyFile:
+    """Return the key ring's file in a data folder; made with a first key where there is none."""
+    file = KeyFile(folder / "keys.json")
+    file.create_if_missing()
+    return file
+
+
+def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
+    """Return a secret from the settings, or else from a file, where one is made at first use."""
+    if given:
+        return given
+    if not file.exists():
+        with suppress(FileExistsError):  # another process was first
+            write_private(file, make().encode() + b"\n", replace=False)
+    return file.read_text(encoding="ascii").strip()
+
+
+class Service:
+    """Some roles in this process. ``lines`` tells where they listen, after `start`."""
+
+    def __init__(self, settings: Settings, roles: Sequence[str]) -> None:
+        self._settings = settings
+        self._roles = roles
+        self._folder = data_folder(settings)
+        self._keys = key_file(self._folder)
+        self._ends: list[Callable[[], Awaitable[None]]] = []
+        self.lines: list[str] = []
+
+    async def start(self) -> None:
+        """Start all roles. Raises `ClicktrailError`; what was started is stopped by `stop`."""
+        builders = {
+            "publisher": self._start_publisher,
+            "redirect": self._start_redirect,
+            "api": self._start_api,
+            "smtp": self._start_smtp,
+        }
+        for role in self._roles:
+            try:
+                await builders[role]()
+            except OSError as error:
+                raise ClicktrailError(f"{role} cannot start: {error}") from None
+
+    async def stop(self) -> None:
+        """Stop what was started, the last first: nothing that has begun is lost."""
+        while self._ends:
+            await self._ends.pop()()
+
+    async def _open_store(self) -> Store:
+        store = await Store.open(store_url(self._folder))
+        self._ends.append(store.close)
+        return store
+
+    async def _start_publisher(self) -> None:
+        settings = self._settings
+        store = await self._open_store()
+        journal = SqliteJournal(self._folder / "journal.db")
+        self._ends.append(journal.close)
+        secret = secret_of(
+            settings["webhook.secret"],
+            self._folder / "webhook-secret",
+            lambda: "whsec_" + b64encode(secrets.token_bytes(32)).decode(),
+        )
+        timeout = settings["webhook.timeout"]
+        webhook = WebhookDestination(secret, timeout, settings["webhook.allow"])
+        self._ends.append(webhook.close)
+        retry = Retry(
+            settings["publish.retry_first"],
+            settings["publish.retry_most"],
+            settings["publish.retry_for"],
+        )
+        deliverer = Deliverer(store, {Kind.WEBHOOK: webhook}, retry, timeout=timeout)
+        publisher = Publisher(journal, store, deliverer)
+        await publisher.start()
+        self._ends.append(publisher.stop)
+        self.lines.append("publisher  counts clicks and notifies")
+
+    async def _start_redirect(self) -> None:
+        settings = self._settings
+        journal = SpooledJournal(
+            SqliteJournal(self._folder / "journal.db"),
+            self._folder / "spool",
+            settings["journal.timeout"],
+            settings["journal.queue"],
+        )
+        journal.start()
+        self._ends.append(journal.close)
+        listeners = [Listener(settings["redirect.listen"])]
+        if settings["redirect.tls_listen"]:
+            certificate, key = settings["redirect.tls_certificate"], settings["redirect.tls_key"]
+            listeners.append(Listener(settings["redirect.tls_listen"], certificate, key))
+        app = RedirectApp(self._keys.open, journal, settings["redirect.trusted_proxies"])
+        server = RedirectServer(app, listeners)
+        self._ends.append(server.stop)
+        await server.start()
+        schemes = ("http", "https")
+        shown = [f"{s}://{a}" for s, a in zip(schemes, server.addresses, strict=False)]
+        self.lines.append(f"redirect   {' '.join(shown)}")
+
+    async def _start_api(self) -> None:
+        store = await self._open_store()
+        token = secret_of(
+            self._settings["api.token"],
+            self._folder / "api-token",
+            lambda: secrets.token_urlsafe(32),
+        )
+        server = ApiServer(create_api(store.streams, token), self._settings["api.listen"])
+        self._ends.append(server.stop)
+        await server.start()
+        self.lines.append(f"api        http://{server.address}")
+
+    async def _start_smtp(self) -> None:
+        settings = self._settings
+        store = await self._open_store()
+        smarthost = open_smarthost(settings)
+        self._ends.append(smarthost.close)
+        acceptor = Acceptor(store, self._keys, settings.tracking_hosts, settings.hostname)
+        server = SmtpServer(SmtpOptions.of(settings), acceptor, smarthost, store.users)
+        self._ends.append(server.stop)
+        await server.start()
+        self.lines.append(f"smtp       {server.address} → {settings.text('smarthost.url')}")

@@ -1,0 +1,276 @@
+"""Runs the real service in processes of its own, on free loopback ports, for tests."""
+
+import email.policy
+import http.client
+import json
+import os
+import re
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.parser import BytesParser
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+PATIENCE = 30.0
+HREF = re.compile(r"""<[^<>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.I)
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the redirect answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def location(self) -> str | None:
+        return self.headers.get("location")
+
+
+class Service:
+    """A running Clicktrail. Use as a context manager; `start` and `kill` may be called between."""
+
+    def __init__(self, folder: Path, *flags: str, smarthost: str | None = None) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.mailbox = folder / "mailbox"
+        self.smtp, self.http, self.api = free_ports(3)
+        self._smarthost = smarthost or f"maildir:{self.mailbox}"
+        self._flags = flags
+        self._process: subprocess.Popen[str] | None = None
+        self._seen: set[str] = set()
+        self.log = folder / "log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the service, and wait until it is ready."""
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                self.command(
+                    "serve",
+                    "--embedded",
+                    *("--smarthost", self._smarthost),
+                    *("--smtp-listen", f"127.0.0.1:{self.smtp}"),
+                    *("--redirect-listen", f"127.0.0.1:{self.http}"),
+                    *("--api-listen", f"127.0.0.1:{self.api}"),
+                    *self._flags,
+                ),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("Ready"):
+                return
+        raise AssertionError(f"the service did not start:\n{self.log.read_text()}")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """Kill it without a warning (SIGKILL)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(PATIENCE)
+        self._close()
+
+    def stop(self) -> int:
+        """Stop it as an operator would (SIGTERM); return the exit status."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(PATIENCE)
+        self._close()
+        return status
+
+    def _close(self) -> None:
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return a command line on this service's data folder."""
+        return [sys.executable, "-m", "clicktrail", *arguments, "--data", str(self.data)]
+
+    def cli(self, *arguments: str) -> str:
+        """Run a command that must succeed; return its standard output."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    def run(self, *arguments: str, given: bytes = b"") -> "subprocess.CompletedProcess[str]":
+        """Run a command; return its outcome."""
+        done = subprocess.run(
+            self.command(*arguments),
+            input=given,
+            capture_output=True,
+            timeout=60,
+            env=clean_environment(),
+        )
+        out, errors = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        return subprocess.CompletedProcess(done.args, done.returncode, out, errors)
+
+    def configuration_set(
+        self, *, stream: bool = True, engagement: bool = False, types: Sequence[str] = ("CLICK",)
+    ) -> str:
+        """Make a configuration set of a new name, and a built-in stream of the same name."""
+        name = f"set-{os.getpid()}-{next(_numbers)}"
+        more = ("--engagement-statistics",) if engagement else ()
+        self.cli("configuration-set", "create", name, *more)
+        if stream:
+            named = [option for each in types for option in ("--type", each)]
+            self.cli("event-destination", "add", name, "to-stream", "--stream", name, *named)
+        return name
+
+    def send(
+        self,
+        message: EmailMessage | bytes,
+        recipients: Sequence[str] = ("reader@gmail.com",),
+        sender: str = "news@example.com",
+    ) -> bytes:
+        """Send an email by SMTP; return it as it arrived in the mailbox."""
+        raw = message if isinstance(message, bytes) else message.as_bytes(policy=email.policy.SMTP)
+        with smtplib.SMTP("127.0.0.1", self.smtp, timeout=PATIENCE) as client:
+            client.sendmail(sender, list(recipients), raw)
+        return self.arrived()
+
+    def arrived(self) -> bytes:
+        """Return the email that arrived since the last call."""
+
+        def look() -> bytes | None:
+            for path in sorted((self.mailbox / "new").glob("*")):
+                if path.name not in self._seen:
+                    self._seen.add(path.name)
+                    return path.read_bytes()
+            return None
+
+        return wait_for(look, "an email in the mailbox")
+
+    def request(
+        self, link: str, method: str = "GET", headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Send a request for a tracking link, over plain http to the redirect."""
+        parts = urlsplit(link)
+        connection = http.client.HTTPConnection("127.0.0.1", self.http, timeout=PATIENCE)
+        try:
+            target = parts.path + (f"?{parts.query}" if parts.query else "")
+            connection.request(method, target, headers={"User-Agent": BROWSER} | (headers or {}))
+            answer = connection.getresponse()
+            shown = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, shown, answer.read())
+        finally:
+            connection.close()
+
+    def events(self, stream: str) -> list[dict[str, Any]]:
+        """Return the events in a built-in stream."""
+        lines = self.cli("events", "tail", "--stream", stream, "--after", "0").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def wait_for_events(self, stream: str, number: int) -> list[dict[str, Any]]:
+        """Return the events in a built-in stream, when there are at least that many."""
+
+        def look() -> list[dict[str, Any]] | None:
+            found = self.events(stream)
+            return found if len(found) >= number else None
+
+        return wait_for(look, f"{number} events in stream {stream}")
+
+    def statistics(self, *options: str) -> dict[str, int]:
+        """Return sums over all days: sent, clicks, uniqueClicks, humanClicks."""
+        days = json.loads(self.cli("statistics", "--json", *options))
+        names = ("sent", "clicks", "uniqueClicks", "humanClicks")
+        return {name: sum(day[name] for day in days) for name in names}
+
+    def wait_for_clicks(self, configuration_set: str, number: int) -> dict[str, int]:
+        """Return the statistics of a configuration set, when that many clicks are counted."""
+
+        def look() -> dict[str, int] | None:
+            found = self.statistics("--configuration-set", configuration_set)
+            return found if found["clicks"] >= number else None
+
+        return wait_for(look, f"{number} clicks of {configuration_set}")
+
+
+def email_with(
+    html: str | None, configuration_set: str | None = None, *, cte: str = "quoted-printable"
+) -> EmailMessage:
+    """Return an email with a text part and, where given, an HTML part."""
+    message = EmailMessage()
+    message["From"] = "News <news@example.com>"
+    message["To"] = "Reader <reader@gmail.com>"
+    message["Subject"] = "Hello"
+    message["Message-ID"] = "<1@example.com>"
+    if configuration_set:
+        message["X-SES-CONFIGURATION-SET"] = configuration_set
+    message.set_content("See http://text.example/\n")
+    if html is not None:
+        message.add_alternative(html, subtype="html", cte=cte)
+    return message
+
+
+def html_of(raw: bytes) -> str:
+    """Return the HTML part of an email."""
+    part = BytesParser(policy=email.policy.default).parsebytes(raw).get_body(("html",))
+    assert part is not None
+    content: str = part.get_content()
+    return content
+
+
+def hrefs(html: str) -> list[str]:
+    """Return the values of all ``href`` attributes, as written."""
+    return [next(filter(None, found), "") for found in HREF.findall(html)]
+
+
+def wait_for(look: Callable[[], T | None], what: str) -> T:
+    """Return what ``look`` finds, as soon as it finds something."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        found = look()
+        if found is not None:
+            return found
+        assert time.monotonic() < until, f"no {what} within {PATIENCE:.0f} seconds"
+        time.sleep(0.02)
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports of the loopback interface that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without settings of Clicktrail, and wide enough for tables."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("CLICKTRAIL_")}
+    return kept | {"COLUMNS": "200"}

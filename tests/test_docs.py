@@ -1,0 +1,59 @@
+"""The documents are tested: what is not documented, or no longer there, fails."""
+
+import ast
+import re
+import runpy
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import clicktrail
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def functions_in(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("page", ["settings", "commands"])
+def test_pages_made_from_the_code_are_up_to_date(page: str) -> None:
+    made = runpy.run_path(str(ROOT / "tools" / "make_docs.py"))[f"{page}_page"]()
+    written = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert written == made, "run `make docs`"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    targets = [target for target in LINK.findall(text) if "://" not in target]
+    missing = [target for target in targets if not (document.parent / target).exists()]
+    assert missing == []
+
+
+def test_every_test_of_the_specification_exists_and_every_such_test_is_listed() -> None:
+    listed = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "specification.md").read_text()))
+    there = functions_in(ROOT / "tests" / "service" / "test_specification.py")
+    there = {name for name in there if name.startswith("test_")}
+    assert listed <= there
+    assert there - listed <= {"test_an_email_without_a_configuration_set_is_not_tracked"}
+
+
+def test_the_example_settings_of_the_readme_are_settings(tmp_path: Path) -> None:
+    from clicktrail.settings import load_settings
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    example = example.replace('username = "clicktrail"\n', "")  # a secret stands beside it
+    file = tmp_path / "clicktrail.toml"
+    file.write_text(example)
+    assert load_settings({}, {}, file)["tracking.host"] == "click.example.com"
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == clicktrail.__version__
