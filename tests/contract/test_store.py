@@ -21,6 +21,7 @@ from clicktrail.model import (
     Reason,
 )
 from clicktrail.store import Store
+from clicktrail.store.streams import NewStreamEvent
 
 CLICKS = frozenset({EventType.CLICK})
 STREAM = EventDestination("clicks", "arn:clicktrail:stream:::clicks", CLICKS)
@@ -333,3 +334,57 @@ class TestMessages:
         second = await Store.open(url)
         assert await second.messages.get(made.id) == made
         await second.close()
+
+
+class TestStreams:
+    @pytest.fixture
+    async def filled(self, store: Store) -> Store:
+        def event(stream: str, number: int) -> NewStreamEvent:
+            return NewStreamEvent(
+                stream, f"{stream}-{number}:0", b'{"n":%d}' % number, DAY + number
+            )
+
+        await store.streams.append([event("a", 1), event("b", 2)])
+        await store.streams.append([event("a", 3), event("a", 4)])
+        return store
+
+    async def test_they_are_read_in_order_and_in_pages(self, filled: Store, other: Store) -> None:
+        first = await other.streams.read("a", 0, 2)
+        assert [e.event_id for e in first] == ["a-1:0", "a-3:0"]
+        assert [(e.stream, e.payload, e.at) for e in first[:1]] == [("a", b'{"n":1}', DAY + 1)]
+        rest = await other.streams.read("a", first[-1].position, 2)
+        assert [e.event_id for e in rest] == ["a-4:0"]
+        assert await other.streams.read("a", rest[-1].position, 2) == []
+        assert await other.streams.read("none", 0, 2) == []
+
+    async def test_all_of_them_can_be_read_as_one(self, filled: Store) -> None:
+        events = await filled.streams.read(None, 0, 10)
+        assert [e.event_id for e in events] == ["a-1:0", "b-2:0", "a-3:0", "a-4:0"]
+        positions = [e.position for e in events]
+        assert positions == sorted(set(positions))
+
+    async def test_their_names_and_ends_are_known(self, store: Store, filled: Store) -> None:
+        assert await filled.streams.names() == ["a", "b"]
+        [*_, newest] = await filled.streams.read("b", 0, 10)
+        assert await filled.streams.last("b") == newest.position
+        assert await filled.streams.last() > newest.position
+        assert await filled.streams.last("none") == 0
+
+    @pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 1), (2, 2), (3, 3), (9, 3)])
+    async def test_one_can_begin_at_the_last_few(
+        self, filled: Store, count: int, expected: int
+    ) -> None:
+        after = await filled.streams.back_from_end("a", count)
+        assert len(await filled.streams.read("a", after, 10)) == expected
+
+    async def test_forgotten_events_leave_positions_that_are_never_used_again(
+        self, filled: Store
+    ) -> None:
+        last = await filled.streams.last()
+        assert await filled.streams.forget(DAY + 3) == 2
+        assert [e.event_id for e in await filled.streams.read(None, 0, 10)] == ["a-3:0", "a-4:0"]
+        assert await filled.streams.forget(DAY + 100) == 2
+        assert await filled.streams.names() == []
+        await filled.streams.append([NewStreamEvent("a", "id:0", b"{}", DAY)])
+        [event] = await filled.streams.read("a", last, 10)
+        assert event.position > last
