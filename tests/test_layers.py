@@ -10,7 +10,7 @@ import clicktrail
 
 SOURCE = Path(clicktrail.__file__).parent
 
-BASE = {"errors", "model", "ids", "batch", "arn", "token", "keyfile", "settings", "logs"}
+BASE = {"errors", "model", "ids", "batch", "arn", "token", "files", "keyfile", "settings", "logs"}
 MIDDLE = {"rewrite", "journal", "store"}
 STAGES = {"ingress", "relay", "redirect", "publish", "console"}
 TOP = {"wiring", "supervisor", "cli", "commands", "__main__"}

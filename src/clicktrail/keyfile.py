@@ -1,6 +1,5 @@
 """The key ring on disk: one JSON file that only its owner may read (mode 0600)."""
 
-import os
 import secrets
 import time
 from base64 import b64decode, b64encode
@@ -9,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from clicktrail.errors import InvalidInput, InvalidToken
+from clicktrail.files import write_private
 from clicktrail.ids import now_us, rfc3339
 from clicktrail.token import KEY_SIZE, MAX_KEY_ID, Key, KeyRing, Opened, key_id_of
 
@@ -22,31 +22,6 @@ class _StoredKey(msgspec.Struct):
 
 class _Stored(msgspec.Struct):
     keys: list[_StoredKey]
-
-
-def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
-    """Write a file of mode 0600, durably and at once (never half of it).
-
-    Without ``replace``, raises `FileExistsError` where there is one already.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class KeyFile:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from clicktrail.arn import Kind
 from clicktrail.errors import ClicktrailError, InvalidInput, SettingError
+from clicktrail.files import write_private
 from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.api import ApiServer, create_api
 from clicktrail.ingress.smtp import SmtpOptions, SmtpServer
 from clicktrail.journal.spool import SpooledJournal
 from clicktrail.journal.sqlite import SqliteJournal
-from clicktrail.keyfile import KeyFile, write_private
+from clicktrail.keyfile import KeyFile
 from clicktrail.publish.deliver import Deliverer, Retry
 from clicktrail.publish.destinations.webhook import WebhookDestination
 from clicktrail.publish.publisher import Publisher
@@ -85,6 +86,7 @@ class Service:
         self._folder = data_folder(settings)
         self._keys = key_file(self._folder)
         self._ends: list[Callable[[], Awaitable[None]]] = []
+        self._store: Store | None = None
         self.lines: list[str] = []
 
     async def start(self) -> None:
@@ -107,9 +109,11 @@ class Service:
             await self._ends.pop()()
 
     async def _open_store(self) -> Store:
-        store = await Store.open(store_url(self._folder))
-        self._ends.append(store.close)
-        return store
+        """Return the store that the roles of this process share."""
+        if self._store is None:
+            self._store = await Store.open(store_url(self._folder))
+            self._ends.append(self._store.close)
+        return self._store
 
     async def _start_publisher(self) -> None:
         settings = self._settings

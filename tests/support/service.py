@@ -21,6 +21,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+from typer.testing import CliRunner
+
+from clicktrail.cli import build
+
 T = TypeVar("T")
 PATIENCE = 30.0
 HREF = re.compile(r"""<[^<>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.I)
@@ -122,22 +126,10 @@ class Service:
         return [sys.executable, "-m", "clicktrail", *arguments, "--data", str(self.data)]
 
     def cli(self, *arguments: str) -> str:
-        """Run a command that must succeed; return its standard output."""
-        done = self.run(*arguments)
-        assert done.returncode == 0, f"{arguments}: {done.stderr}"
-        return done.stdout
-
-    def run(self, *arguments: str, given: bytes = b"") -> "subprocess.CompletedProcess[str]":
-        """Run a command; return its outcome."""
-        done = subprocess.run(
-            self.command(*arguments),
-            input=given,
-            capture_output=True,
-            timeout=60,
-            env=clean_environment(),
-        )
-        out, errors = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-        return subprocess.CompletedProcess(done.args, done.returncode, out, errors)
+        """Run a command that must succeed, in this process; return its standard output."""
+        done = CliRunner().invoke(build(), [*arguments, "--data", str(self.data)])
+        assert done.exit_code == 0, f"{arguments}: {done.output}"
+        return str(done.stdout)
 
     def configuration_set(
         self, *, stream: bool = True, engagement: bool = False, types: Sequence[str] = ("CLICK",)
@@ -268,9 +260,3 @@ def free_ports(number: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
-
-
-def clean_environment() -> dict[str, str]:
-    """Return the environment without settings of Clicktrail, and wide enough for tables."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("CLICKTRAIL_")}
-    return kept | {"COLUMNS": "200"}

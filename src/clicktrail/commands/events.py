@@ -162,7 +162,7 @@ def statistics(
     if len(rows) > 1:
         rows.append(
             ("Total", *(sum(column) for column in zip(*(r[1:] for r in rows), strict=True)))
-        )  # type: ignore[arg-type]
+        )
     columns = ("Day", "Sent", "Clicks", "Unique clicks", "Human clicks")
     print_table(columns, rows, numbers=columns[1:], empty="Nothing was sent or clicked.")
 

@@ -8,7 +8,6 @@ Python gives up the interpreter lock and must get it back from a busy event loop
 """
 
 import asyncio
-import os
 import queue
 import sqlite3
 import threading
@@ -22,6 +21,7 @@ import msgspec
 import structlog
 
 from clicktrail.errors import JournalUnavailable
+from clicktrail.files import create_private
 from clicktrail.journal import Entry
 from clicktrail.journal.record import decode, encode
 from clicktrail.model import Click
@@ -379,8 +379,7 @@ def _rows_after(connection: sqlite3.Connection, number: int, limit: int) -> _Row
 
 def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
     """Open the file, and make it (mode 0600, its folder 0700) where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    create_private(path)
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )

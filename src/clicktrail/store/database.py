@@ -9,7 +9,6 @@ wait for one another, and ``synchronous=FULL``, so what is committed survives a 
 """
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from clicktrail.errors import InvalidInput, StoreUnavailable
+from clicktrail.files import create_private
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -84,8 +84,7 @@ class Database:
     def create_file(self) -> None:
         """Make the file, readable for its owner only, unless it is there: it holds addresses."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            create_private(self.path)
         except OSError as error:
             raise StoreUnavailable(f"the database {self.path} cannot be made: {error}") from None
 

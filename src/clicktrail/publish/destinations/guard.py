@@ -93,7 +93,7 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as failure:
                 error = failure
-        assert error is not None  # noqa: S101 - there was at least one address
+        assert error is not None
         raise error
 
     async def sleep(self, seconds: float) -> None:
