@@ -44,6 +44,8 @@ class Clicker(threading.Thread):
                     connection.close()
                 connection = None
                 self.halt.wait(0.02)
+        if connection is not None:
+            connection.close()
 
 
 def kill_round(folder: Path, kills: int, seed: int) -> None:
