@@ -1,0 +1,294 @@
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from clicktrail.errors import (
+    MessageRefused,
+    SettingError,
+    SmarthostRefused,
+    SmarthostUnavailable,
+)
+from clicktrail.relay import Smarthost, Transaction, open_smarthost
+from clicktrail.settings import Settings
+from support.certificates import make_certificate
+from support.hostile_smarthost import HostileSmarthost
+
+MESSAGE = b"Subject: x\r\n\r\n.dot\r\n..two\r\ntrailing  \r\n\xff\xfe\r\n.\r\nlone\nand\rend\r\n"
+
+
+@asynccontextmanager
+async def relay(hostile: HostileSmarthost, **settings: str) -> AsyncIterator[Smarthost]:
+    given = {"smarthost.url": f"smtp://{hostile.address}", "smarthost.timeout": "0.5"}
+    given |= {f"smarthost.{name}": value for name, value in settings.items()}
+    smarthost = open_smarthost(Settings({name: (text, "test") for name, text in given.items()}))
+    try:
+        yield smarthost
+    finally:
+        await smarthost.close()
+
+
+async def begin(smarthost: Smarthost, sender: str = "a@example.com") -> Transaction:
+    return await smarthost.begin(sender, body_8bit=False, smtputf8=False, size=0)
+
+
+async def send(smarthost: Smarthost, message: bytes = MESSAGE) -> tuple[int, str]:
+    transaction = await begin(smarthost)
+    await transaction.rcpt("b@example.com")
+    return await transaction.data(message)
+
+
+async def test_an_email_arrives_byte_for_byte() -> None:
+    async with HostileSmarthost() as hostile, relay(hostile) as smarthost:
+        assert await send(smarthost) == (250, "2.0.0 queued")
+        assert hostile.taken[0].message == MESSAGE
+        assert hostile.taken[0].mail == "MAIL FROM:<a@example.com>"
+        assert hostile.taken[0].rcpts == ["RCPT TO:<b@example.com>"]
+
+
+@pytest.mark.parametrize(
+    ("message", "wire"),
+    [(b"", b""), (b"a: b\r\n\r\nno end", b"a: b\r\n\r\nno end\r\n"), (b".\r\n", b"..\r\n")],
+)
+async def test_the_final_dot_stands_on_a_line_of_its_own(message: bytes, wire: bytes) -> None:
+    async with HostileSmarthost() as hostile, relay(hostile) as smarthost:
+        await send(smarthost, message)
+        assert hostile.taken[0].wire == wire
+
+
+async def test_a_connection_is_used_again_after_success_refusal_and_abort() -> None:
+    async with HostileSmarthost(refused={"no@example.com": "550 no"}) as hostile:
+        async with relay(hostile) as smarthost:
+            await send(smarthost)
+            aborted = await begin(smarthost)
+            await aborted.rcpt("b@example.com")
+            await aborted.abort()
+            refused = await begin(smarthost)
+            with pytest.raises(SmarthostRefused):
+                await refused.rcpt("no@example.com")
+            await refused.abort()
+            await refused.abort()
+            await send(smarthost)
+            assert hostile.connections == 1
+            assert len(hostile.taken) == 2
+        assert hostile.commands[-1] == "QUIT"
+
+
+@pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
+@pytest.mark.parametrize("answer", ["451 4.7.1 greylisted", "550 5.7.1 no\tthanks", "552 full"])
+async def test_a_refusal_has_the_smarthosts_own_words(stage: str, answer: str) -> None:
+    async with HostileSmarthost({stage: answer}) as hostile, relay(hostile) as smarthost:
+        with pytest.raises(SmarthostRefused) as caught:
+            await send(smarthost)
+        assert f"{caught.value.code} {caught.value.text}" == answer
+        assert not hostile.taken
+
+
+async def test_a_refused_email_leaves_the_connection_clean_for_the_next() -> None:
+    async with HostileSmarthost({"DATA": "451 later"}) as hostile, relay(hostile) as smarthost:
+        with pytest.raises(SmarthostRefused):
+            await send(smarthost)
+        hostile.answers.clear()
+        await send(smarthost)
+        assert hostile.connections == 1
+        assert "RSET" in hostile.commands
+        assert len(hostile.taken[0].rcpts) == 1
+
+
+async def test_all_lines_of_a_refusal_are_kept() -> None:
+    async with HostileSmarthost({"RCPT": "550-5.1.1 one\r\n550 5.1.1 two"}) as hostile:
+        async with relay(hostile) as smarthost:
+            with pytest.raises(SmarthostRefused) as caught:
+                await send(smarthost)
+            assert caught.value.text == "5.1.1 one\n5.1.1 two"
+
+
+@pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT"])
+@pytest.mark.parametrize("fault", ["drops", "stalls"])
+async def test_a_smarthost_that_goes_away_or_stalls_is_unavailable(stage: str, fault: str) -> None:
+    hostile = HostileSmarthost()
+    getattr(hostile, fault).add(stage)
+    async with hostile, relay(hostile, timeout="0.2") as smarthost:
+        with pytest.raises(SmarthostUnavailable):
+            await send(smarthost)
+        assert not hostile.taken
+
+
+@pytest.mark.parametrize("stage", ["CONNECT", "EHLO"])
+async def test_a_refusal_of_us_is_not_told_to_the_sender_as_one_of_the_email(stage: str) -> None:
+    async with HostileSmarthost({stage: "554 go away", "HELO": "554 go"}) as hostile:
+        async with relay(hostile) as smarthost:
+            with pytest.raises(SmarthostUnavailable, match="go"):
+                await send(smarthost)
+
+
+@pytest.mark.parametrize("answer", ["hello", "999 what", "100 hm", "354 more"])
+async def test_nonsense_after_the_email_is_no_success(answer: str) -> None:
+    async with HostileSmarthost({"DOT": answer}) as hostile, relay(hostile) as smarthost:
+        with pytest.raises(SmarthostUnavailable):
+            await send(smarthost)
+        hostile.answers.clear()
+        assert (await send(smarthost))[0] == 250
+        assert hostile.connections == 2
+
+
+async def test_a_smarthost_that_is_down_is_unavailable() -> None:
+    async with HostileSmarthost() as hostile:
+        pass
+    async with relay(hostile) as smarthost:
+        with pytest.raises(SmarthostUnavailable):
+            await begin(smarthost)
+
+
+async def test_a_connection_that_died_idle_is_replaced() -> None:
+    async with HostileSmarthost() as hostile, relay(hostile) as smarthost:
+        await send(smarthost)
+        hostile.cut_all()
+        await send(smarthost)
+        assert hostile.connections == 2
+        assert len(hostile.taken) == 2
+
+
+@pytest.mark.parametrize("how", ["drops", "answers"])
+async def test_a_used_connection_that_ends_at_mail_is_replaced(how: str) -> None:
+    async with HostileSmarthost() as hostile, relay(hostile) as smarthost:
+        await send(smarthost)
+        if how == "drops":
+            hostile.drops.add("MAIL")
+        else:
+            hostile.answers["MAIL"] = "421 4.3.2 had enough"
+        with pytest.raises((SmarthostUnavailable, SmarthostRefused)):
+            await begin(smarthost)
+        assert hostile.connections == 2  # the used one, then a fresh one, which is not replaced
+
+
+async def test_an_email_is_never_sent_twice() -> None:
+    async with HostileSmarthost() as hostile, relay(hostile) as smarthost:
+        await send(smarthost)
+        hostile.drops.add("DOT")
+        with pytest.raises(SmarthostUnavailable):
+            await send(smarthost)
+        assert hostile.commands.count("DATA") == 2
+
+
+async def test_no_more_connections_than_allowed_are_open() -> None:
+    async with HostileSmarthost() as hostile:
+        async with relay(hostile, connections="2", timeout="0.2") as smarthost:
+            first, second = await begin(smarthost), await begin(smarthost)
+            with pytest.raises(SmarthostUnavailable, match="in use"):
+                await begin(smarthost)
+            await first.abort()
+            third = await begin(smarthost)
+            await second.abort()
+            await third.abort()
+            assert hostile.connections == 2
+
+
+@pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT", "CONNECT"])
+@pytest.mark.parametrize("fault", ["drops", "stalls", "answers"])
+async def test_a_fault_gives_its_place_among_the_connections_back(stage: str, fault: str) -> None:
+    hostile = HostileSmarthost()
+    async with hostile, relay(hostile, connections="1", timeout="0.1") as smarthost:
+        for _ in range(3):
+            if fault == "answers":
+                hostile.answers[stage] = "421 4.3.2 closing"
+            else:
+                getattr(hostile, fault).add(stage)
+            with pytest.raises((SmarthostUnavailable, SmarthostRefused)):
+                await asyncio.wait_for(whole(smarthost), 2)
+            hostile.answers.clear()
+            hostile.drops.clear()
+            hostile.stalls.clear()
+            assert (await send(smarthost))[0] == 250
+            hostile.cut_all()  # so that the next round connects
+
+
+async def whole(smarthost: Smarthost) -> None:
+    transaction = await begin(smarthost)
+    try:
+        await transaction.rcpt("b@example.com")
+        await transaction.data(MESSAGE)
+    finally:
+        await transaction.abort()
+
+
+async def test_a_transaction_that_is_interrupted_cannot_confuse_the_next() -> None:
+    async with HostileSmarthost(stalls={"RCPT"}) as hostile:
+        async with relay(hostile, connections="1", timeout="5") as smarthost:
+            transaction = await begin(smarthost)
+            naming = asyncio.create_task(transaction.rcpt("b@example.com"))
+            await hostile.reached.wait()
+            naming.cancel()
+            await asyncio.wait([naming])
+            await transaction.abort()
+            hostile.stalls.clear()
+            assert (await send(smarthost))[0] == 250
+            assert len(hostile.taken) == 1
+
+
+async def test_mail_says_what_the_smarthost_understands() -> None:
+    async with HostileSmarthost() as hostile, relay(hostile) as smarthost:
+        transaction = await smarthost.begin("ä@ö.example", body_8bit=True, smtputf8=True, size=77)
+        await transaction.rcpt("ü@example.com")
+        await transaction.abort()
+        assert "MAIL FROM:<ä@ö.example> SMTPUTF8 BODY=8BITMIME SIZE=77" in hostile.commands
+        assert "RCPT TO:<ü@example.com>" in hostile.commands
+
+
+async def test_mail_leaves_out_what_the_smarthost_does_not_offer() -> None:
+    async with HostileSmarthost(offers=()) as hostile, relay(hostile) as smarthost:
+        transaction = await smarthost.begin("", body_8bit=True, smtputf8=False, size=77)
+        await transaction.abort()
+        assert "MAIL FROM:<>" in hostile.commands
+        with pytest.raises(MessageRefused, match=r"550 5\.6\.7"):
+            await smarthost.begin("a@b", body_8bit=False, smtputf8=True, size=0)
+
+
+@pytest.mark.parametrize("address", ["a@b\r\nRCPT TO:<c@d>", "a b@c", "a@b> X<c@d", "\0@b"])
+async def test_an_address_cannot_carry_commands(address: str) -> None:
+    async with HostileSmarthost() as hostile, relay(hostile) as smarthost:
+        with pytest.raises(MessageRefused, match="553"):
+            await begin(smarthost, address)
+        transaction = await begin(smarthost, '"a > b"@example.com')
+        with pytest.raises(MessageRefused, match="553"):
+            await transaction.rcpt(address)
+        await transaction.abort()
+        assert 'MAIL FROM:<"a > b"@example.com>' in hostile.commands
+
+
+@pytest.mark.parametrize("tls", ["if-offered", "required", "never"])
+async def test_starttls_is_used_as_set(tls: str, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    async with HostileSmarthost(offers=("STARTTLS", "AUTH PLAIN"), tls=context) as hostile:
+        async with relay(hostile, tls=tls, verify="no", username="u", password="p") as smarthost:
+            await send(smarthost)
+            assert ("STARTTLS" in hostile.commands) == (tls != "never")
+            assert any(c.startswith("AUTH PLAIN") for c in hostile.commands)
+
+
+async def test_a_certificate_that_cannot_be_checked_ends_it(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    async with HostileSmarthost(offers=("STARTTLS",), tls=context) as hostile:
+        async with relay(hostile, tls="required") as smarthost:
+            with pytest.raises(SmarthostUnavailable):
+                await begin(smarthost)
+
+
+async def test_required_tls_that_is_not_offered_ends_it() -> None:
+    async with HostileSmarthost() as hostile, relay(hostile, tls="required") as smarthost:
+        with pytest.raises(SmarthostUnavailable):
+            await begin(smarthost)
+        assert not any(c.startswith("MAIL") for c in hostile.commands)
+
+
+@pytest.mark.parametrize("url", ["", "smtp://", "smtp://h:x", "smtp://u:p@h", "smtp://h/path"])
+def test_a_url_that_cannot_be_used_is_named(url: str) -> None:
+    with pytest.raises(SettingError, match=r"smarthost\.url"):
+        open_smarthost(Settings({"smarthost.url": (url, "test")}))

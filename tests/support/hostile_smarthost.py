@@ -1,0 +1,153 @@
+"""A smarthost on a real socket that refuses, stalls or goes away wherever a test wants it to."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+
+from clicktrail.settings import Address
+
+STAGES = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT", "RSET")
+"""Where it can misbehave; ``BODY`` is in the middle of the email, ``DOT`` after its end."""
+
+
+@dataclass
+class Taken:
+    """An email that was taken."""
+
+    mail: str
+    rcpts: list[str]
+    wire: bytes
+    """As it came, dots stuffed, without the final dot."""
+
+    @property
+    def message(self) -> bytes:
+        """The email."""
+        return self.wire.replace(b"\r\n.", b"\r\n").removeprefix(b".")
+
+
+@dataclass
+class HostileSmarthost:
+    """Answers by the book, except at the stages named in one of the fields."""
+
+    answers: dict[str, str] = field(default_factory=dict)
+    """Stage → its answer (``550 5.1.1 no such user``); lines are separated by CRLF."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Recipient → its answer."""
+    drops: set[str] = field(default_factory=set)
+    """Stages at which the connection is cut instead of an answer."""
+    stalls: set[str] = field(default_factory=set)
+    """Stages that are never answered, until `let_go` is set."""
+    offers: tuple[str, ...] = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "PIPELINING")
+    tls: ssl.SSLContext | None = None
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.taken: list[Taken] = []
+        self.commands: list[str] = []
+        self.connections = 0
+        self.reached = asyncio.Event()
+        """Set when a stage of ``stalls`` is reached."""
+        self.let_go = asyncio.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where it listens."""
+        return Address("127.0.0.1", self.port)
+
+    async def __aenter__(self) -> "HostileSmarthost":
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", self.port, limit=1 << 24
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def cut_all(self) -> None:
+        """Cut every connection that is open."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        self.connections += 1
+        try:
+            await self._serve(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            self._writers.discard(writer)
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        mail, rcpts = "", list[str]()
+        await self._answer(writer, "CONNECT", "220 hostile ESMTP")
+        while True:
+            line = (await reader.readuntil(b"\r\n")).decode("utf-8", "surrogateescape").rstrip()
+            self.commands.append(line)
+            verb = line.partition(" ")[0].upper()
+            answer = "250 2.0.0 Ok"
+            if verb == "EHLO":
+                lines = ["hostile", *self.offers]
+                answer = "\r\n".join(f"250-{text}" for text in lines[:-1]) + (
+                    f"\r\n250 {lines[-1]}" if len(lines) > 1 else "250 hostile"
+                )
+            elif verb == "STARTTLS" and self.tls is not None:
+                await self._answer(writer, verb, "220 go")
+                await writer.start_tls(self.tls)
+                continue
+            elif verb == "AUTH":
+                answer = "235 2.7.0 welcome"
+            elif verb == "MAIL":
+                mail, rcpts = line, []
+            elif verb == "RCPT":
+                address = line[line.index("<") + 1 : line.rindex(">")]
+                answer = self.refused.get(address, "250 2.1.5 Ok")
+                if answer.startswith("2") and "RCPT" not in self.answers:
+                    rcpts.append(line)
+            elif verb == "DATA":
+                await self._answer(writer, verb, "354 go on")
+                if self.answers.get(verb, "354")[:3] != "354":
+                    continue
+                if "BODY" in self.drops or "BODY" in self.stalls:
+                    await reader.readexactly(20)
+                    await self._answer(writer, "BODY", "")
+                wire = b"\r\n"
+                while not wire.endswith(b"\r\n.\r\n"):
+                    wire += await reader.readuntil(b".\r\n")
+                await self._answer(
+                    writer, "DOT", "250 2.0.0 queued", Taken(mail, rcpts, wire[2:-3])
+                )
+                continue
+            elif verb == "QUIT":
+                await self._answer(writer, verb, "221 2.0.0 bye")
+                return
+            await self._answer(writer, verb, answer)
+
+    async def _answer(
+        self, writer: asyncio.StreamWriter, stage: str, answer: str, taken: Taken | None = None
+    ) -> None:
+        if stage in self.stalls:
+            self.reached.set()
+            await self.let_go.wait()
+        if stage in self.drops:
+            raise ConnectionAbortedError
+        answer = self.answers.get(stage, answer)
+        if taken is not None and answer.startswith("2"):
+            self.taken.append(taken)
+        if answer:
+            writer.write(answer.encode() + b"\r\n")
+            await writer.drain()
