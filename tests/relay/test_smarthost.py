@@ -60,20 +60,20 @@ async def test_the_final_dot_stands_on_a_line_of_its_own(message: bytes, wire: b
 
 
 async def test_a_connection_is_used_again_after_success_refusal_and_abort() -> None:
-    async with HostileSmarthost(refused={"no@example.com": "550 no"}) as hostile:
-        async with relay(hostile) as smarthost:
-            await send(smarthost)
-            aborted = await begin(smarthost)
-            await aborted.rcpt("b@example.com")
-            await aborted.abort()
-            refused = await begin(smarthost)
-            with pytest.raises(SmarthostRefused):
-                await refused.rcpt("no@example.com")
-            await refused.abort()
-            await refused.abort()
-            await send(smarthost)
-            assert hostile.connections == 1
-            assert len(hostile.taken) == 2
+    hostile = HostileSmarthost(refused={"no@example.com": "550 no"})
+    async with hostile, relay(hostile) as smarthost:
+        await send(smarthost)
+        aborted = await begin(smarthost)
+        await aborted.rcpt("b@example.com")
+        await aborted.abort()
+        refused = await begin(smarthost)
+        with pytest.raises(SmarthostRefused):
+            await refused.rcpt("no@example.com")
+        await refused.abort()
+        await refused.abort()
+        await send(smarthost)
+        assert hostile.connections == 1
+        assert len(hostile.taken) == 2
         assert hostile.commands[-1] == "QUIT"
 
 
@@ -99,11 +99,11 @@ async def test_a_refused_email_leaves_the_connection_clean_for_the_next() -> Non
 
 
 async def test_all_lines_of_a_refusal_are_kept() -> None:
-    async with HostileSmarthost({"RCPT": "550-5.1.1 one\r\n550 5.1.1 two"}) as hostile:
-        async with relay(hostile) as smarthost:
-            with pytest.raises(SmarthostRefused) as caught:
-                await send(smarthost)
-            assert caught.value.text == "5.1.1 one\n5.1.1 two"
+    hostile = HostileSmarthost({"RCPT": "550-5.1.1 one\r\n550 5.1.1 two"})
+    async with hostile, relay(hostile) as smarthost:
+        with pytest.raises(SmarthostRefused) as caught:
+            await send(smarthost)
+        assert caught.value.text == "5.1.1 one\n5.1.1 two"
 
 
 @pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT"])
@@ -119,10 +119,10 @@ async def test_a_smarthost_that_goes_away_or_stalls_is_unavailable(stage: str, f
 
 @pytest.mark.parametrize("stage", ["CONNECT", "EHLO"])
 async def test_a_refusal_of_us_is_not_told_to_the_sender_as_one_of_the_email(stage: str) -> None:
-    async with HostileSmarthost({stage: "554 go away", "HELO": "554 go"}) as hostile:
-        async with relay(hostile) as smarthost:
-            with pytest.raises(SmarthostUnavailable, match="go"):
-                await send(smarthost)
+    hostile = HostileSmarthost({stage: "554 go away", "HELO": "554 go"})
+    async with hostile, relay(hostile) as smarthost:
+        with pytest.raises(SmarthostUnavailable, match="go"):
+            await send(smarthost)
 
 
 @pytest.mark.parametrize("answer", ["hello", "999 what", "100 hm", "354 more"])
@@ -175,16 +175,16 @@ async def test_an_email_is_never_sent_twice() -> None:
 
 
 async def test_no_more_connections_than_allowed_are_open() -> None:
-    async with HostileSmarthost() as hostile:
-        async with relay(hostile, connections="2", timeout="0.2") as smarthost:
-            first, second = await begin(smarthost), await begin(smarthost)
-            with pytest.raises(SmarthostUnavailable, match="in use"):
-                await begin(smarthost)
-            await first.abort()
-            third = await begin(smarthost)
-            await second.abort()
-            await third.abort()
-            assert hostile.connections == 2
+    hostile = HostileSmarthost()
+    async with hostile, relay(hostile, connections="2", timeout="0.2") as smarthost:
+        first, second = await begin(smarthost), await begin(smarthost)
+        with pytest.raises(SmarthostUnavailable, match="in use"):
+            await begin(smarthost)
+        await first.abort()
+        third = await begin(smarthost)
+        await second.abort()
+        await third.abort()
+        assert hostile.connections == 2
 
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT", "CONNECT"])
@@ -216,17 +216,17 @@ async def whole(smarthost: Smarthost) -> None:
 
 
 async def test_a_transaction_that_is_interrupted_cannot_confuse_the_next() -> None:
-    async with HostileSmarthost(stalls={"RCPT"}) as hostile:
-        async with relay(hostile, connections="1", timeout="5") as smarthost:
-            transaction = await begin(smarthost)
-            naming = asyncio.create_task(transaction.rcpt("b@example.com"))
-            await hostile.reached.wait()
-            naming.cancel()
-            await asyncio.wait([naming])
-            await transaction.abort()
-            hostile.stalls.clear()
-            assert (await send(smarthost))[0] == 250
-            assert len(hostile.taken) == 1
+    hostile = HostileSmarthost(stalls={"RCPT"})
+    async with hostile, relay(hostile, connections="1", timeout="5") as smarthost:
+        transaction = await begin(smarthost)
+        naming = asyncio.create_task(transaction.rcpt("b@example.com"))
+        await hostile.reached.wait()
+        naming.cancel()
+        await asyncio.wait([naming])
+        await transaction.abort()
+        hostile.stalls.clear()
+        assert (await send(smarthost))[0] == 250
+        assert len(hostile.taken) == 1
 
 
 async def test_mail_says_what_the_smarthost_understands() -> None:
@@ -264,21 +264,24 @@ async def test_starttls_is_used_as_set(tls: str, tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    async with HostileSmarthost(offers=("STARTTLS", "AUTH PLAIN"), tls=context) as hostile:
-        async with relay(hostile, tls=tls, verify="no", username="u", password="p") as smarthost:
-            await send(smarthost)
-            assert ("STARTTLS" in hostile.commands) == (tls != "never")
-            assert any(c.startswith("AUTH PLAIN") for c in hostile.commands)
+    hostile = HostileSmarthost(offers=("STARTTLS", "AUTH PLAIN"), tls=context)
+    async with (
+        hostile,
+        relay(hostile, tls=tls, verify="no", username="u", password="p") as smarthost,
+    ):
+        await send(smarthost)
+        assert ("STARTTLS" in hostile.commands) == (tls != "never")
+        assert any(c.startswith("AUTH PLAIN") for c in hostile.commands)
 
 
 async def test_a_certificate_that_cannot_be_checked_ends_it(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    async with HostileSmarthost(offers=("STARTTLS",), tls=context) as hostile:
-        async with relay(hostile, tls="required") as smarthost:
-            with pytest.raises(SmarthostUnavailable):
-                await begin(smarthost)
+    hostile = HostileSmarthost(offers=("STARTTLS",), tls=context)
+    async with hostile, relay(hostile, tls="required") as smarthost:
+        with pytest.raises(SmarthostUnavailable):
+            await begin(smarthost)
 
 
 async def test_required_tls_that_is_not_offered_ends_it() -> None:
