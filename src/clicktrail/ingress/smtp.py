@@ -5,21 +5,21 @@ one; an email is answered when the smarthost has answered.
 """
 
 import asyncio
-import collections
 import contextlib
 import ipaddress
 import ssl
 from base64 import b64decode
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 from aiosmtpd.smtp import SMTP
 
-from clicktrail.errors import MessageRefused, SmarthostUnavailable, StoreUnavailable
-from clicktrail.ingress.accept import Acceptor, Smarthost, Submission, Transaction
+from clicktrail.errors import MessageRefused, StoreUnavailable
+from clicktrail.ingress.accept import Acceptor, Smarthost
+from clicktrail.ingress.smtp_mail import WRONG, Mail, read_message
 from clicktrail.ingress.smtp_syntax import (
     Announced,
     read_mail,
@@ -34,11 +34,9 @@ from clicktrail.store.users import UserStore
 log = structlog.get_logger(__name__)
 
 BUFFER = 64 * 1024
-COMMAND_LIMIT = 2048
-AUTH_LIMIT = 12288  # RFC 4954 § 4
+COMMAND_LIMIT = 12288  # RFC 4954 § 4, the longest of all
 MOST_FAILURES = 3
 _NO_LIMIT = 86400.0
-_UNAVAILABLE = "4.4.1 the mail server behind this one cannot be reached: try again later"
 _CLOSING = "4.3.2 the service is closing: try again later"
 
 
@@ -127,20 +125,10 @@ class SmtpServer:
         return task
 
 
-@dataclass(slots=True)
-class _Mail:
-    """An email between MAIL and its end."""
-
-    announced: Announced
-    transaction: Transaction | None = None
-    recipients: list[str] = field(default_factory=list)
-    lost: bool = False
-    """Whether the smarthost went away after it had taken recipients."""
-
-
 class _Session(SMTP):
     """One connection."""
 
+    command_size_limit = COMMAND_LIMIT
     line_length_limit = BUFFER  # of aiosmtpd's reader: the parts that an email is read in
 
     def __init__(self, server: SmtpServer) -> None:
@@ -154,13 +142,10 @@ class _Session(SMTP):
             timeout=options.timeout,
             loop=asyncio.get_running_loop(),
         )
-        # aiosmtpd shares one dictionary between all connections, and clears it with each new one.
-        self.command_size_limit = COMMAND_LIMIT
-        self.command_size_limits = collections.defaultdict(
-            lambda: COMMAND_LIMIT, {"AUTH": AUTH_LIMIT}
-        )
         self._server = server
-        self._mail: _Mail | None = None
+        self._mail: Mail | None = None
+        self._client_name = ""  # what it called itself; empty before EHLO
+        self._extended = False
         self._ip: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
         self._encrypted = False
         self._signed_in = False
@@ -211,16 +196,16 @@ class _Session(SMTP):
         finally:
             self._writer.close()
             mail, self._mail = self._mail, None
-            if mail is not None and mail.transaction is not None:
-                self._server.spawn(mail.transaction.abort())
+            if mail is not None:
+                self._server.spawn(mail.abort())
 
     async def handle_exception(self, error: Exception) -> str:
         """Answer what went wrong here; the details are for the log."""
-        if isinstance(error, asyncio.IncompleteReadError):
+        if isinstance(error, asyncio.IncompleteReadError | ConnectionError):
             self._close()
             return "421 4.4.2 the connection has ended"
         log.exception("SMTP command failed", exc_info=error)
-        return "451 4.3.0 something went wrong here: try again later"
+        return "{} {}".format(*WRONG)
 
     async def push(self, status: Any) -> None:
         """Write a reply of aiosmtpd's own."""
@@ -266,9 +251,8 @@ class _Session(SMTP):
             await self._say(501, "5.5.4 expected the name of your host")
             return
         await self._forget()
-        assert self.session is not None
-        self.session.host_name = hostname
-        self.session.extended_smtp = extended
+        self._client_name = hostname
+        self._extended = extended
         lines = [self.hostname]
         if extended:
             lines.append(f"SIZE {self._server.options.max_size}")
@@ -302,17 +286,14 @@ class _Session(SMTP):
                 return
             self.transport = self._writer.transport
             self._reader._transport = self.transport  # type: ignore[attr-defined]
-            assert self.session is not None
-            self.session.ssl = {}
-            self.session.host_name = None  # RFC 3207 § 4.2: begin anew
+            self._client_name = ""  # RFC 3207 § 4.2: begin anew
             self._encrypted = True
             self._signed_in = False
 
     async def smtp_AUTH(self, arg: str) -> None:
         """Sign in (RFC 4954)."""
-        assert self.session is not None
         words = (arg or "").split()
-        if not self.session.host_name or not self.session.extended_smtp:
+        if not self._client_name or not self._extended:
             await self._say(503, "5.5.1 say EHLO first")
         elif not self._may_sign_in():
             await self._say(538, "5.7.11 encrypt the connection first (STARTTLS)")
@@ -381,8 +362,7 @@ class _Session(SMTP):
 
     async def smtp_MAIL(self, arg: str | None) -> None:
         """Begin an email (RFC 5321 § 4.1.1.2)."""
-        assert self.session is not None
-        if not self.session.host_name:
+        if not self._client_name:
             await self._say(503, "5.5.1 say EHLO first")
         elif not self._may_send():
             await self._say(530, "5.7.0 sign in first (AUTH)")  # RFC 4954 § 6
@@ -392,50 +372,28 @@ class _Session(SMTP):
             try:
                 announced = read_mail(
                     arg,
-                    extended=self.session.extended_smtp,
+                    extended=self._extended,
                     max_size=self._server.options.max_size,
                 )
             except MessageRefused as refused:
                 await self._say(refused.code, refused.text)
                 return
-            self._mail = _Mail(announced)
+            self._mail = Mail(announced, self._server.smarthost)
             await self._say(250, "2.1.0 Ok")
 
     async def smtp_RCPT(self, arg: str | None) -> None:
         """Name a recipient: the smarthost answers."""
-        mail = self._mail
-        if mail is None:
+        if self._mail is None:
             await self._say(503, "5.5.1 say MAIL first")
             return
         try:
-            address = read_rcpt(arg, smtputf8=mail.announced.smtputf8)
-            async with self._patience():
-                code, text = await self._rcpt(mail, address)
+            address = read_rcpt(arg, smtputf8=self._mail.announced.smtputf8)
         except MessageRefused as refused:
-            code, text = refused.code, refused.text
-        except SmarthostUnavailable as error:
-            log.warning("smarthost is not available", error=str(error))
-            code, text = 451, _UNAVAILABLE
+            await self._say(refused.code, refused.text)
+            return
+        async with self._patience():
+            code, text = await self._mail.rcpt(address)
         await self._say(code, text)
-
-    async def _rcpt(self, mail: _Mail, address: str) -> tuple[int, str]:
-        if mail.lost:
-            raise SmarthostUnavailable("it went away after it had taken recipients")
-        try:
-            if mail.transaction is None:
-                mail.transaction = await self._server.smarthost.begin(
-                    mail.announced.sender,
-                    body_8bit=mail.announced.body_8bit,
-                    smtputf8=mail.announced.smtputf8,
-                    size=mail.announced.size,
-                )
-            answer = await mail.transaction.rcpt(address)
-        except SmarthostUnavailable:
-            mail.transaction = None
-            mail.lost = bool(mail.recipients)
-            raise
-        mail.recipients.append(address)
-        return answer
 
     async def smtp_DATA(self, arg: str) -> None:
         """Take the email, send it on, and answer (RFC 5321 § 4.1.1.4)."""
@@ -444,94 +402,44 @@ class _Session(SMTP):
             await self._say(501, "5.5.4 DATA takes no argument")
         elif mail is None:
             await self._say(503, "5.5.1 say MAIL first")
-        elif mail.lost:
-            await self._say(451, _UNAVAILABLE)
-        elif mail.transaction is None or not mail.recipients:
-            await self._say(554, "5.5.1 no valid recipients")  # RFC 2920 § 3.1
+        elif (why := mail.not_ready()) is not None:
+            await self._say(*why)
         else:
             await self._say(354, "end with a dot on a line of its own")
-            message = await self._read_message()
+            most = self._server.options.max_size
+            message = await read_message(self._reader, most, self._reset_timeout)
             if message is None:
                 await self._forget()
-                await self._say(552, too_large(self._server.options.max_size))
-                return
-            self._mail = None  # from here on it is the acceptor's
-            self._delivering = True
-            try:
-                async with self._patience():
-                    # Shielded: the smarthost's answer is kept even if the client is gone.
-                    work = self._deliver(mail, mail.transaction, message)
-                    code, text = await asyncio.shield(self._server.spawn(work))
-                await self._say(code, text)
-            finally:
-                self._delivering = False
-            if self._server.stopping:
-                self._goodbye(421, _CLOSING)
+                await self._say(552, too_large(most))
+            else:
+                await self._deliver(mail, message)
 
-    async def _deliver(
-        self, mail: _Mail, transaction: Transaction, message: bytes
-    ) -> tuple[int, str]:
-        """Return the answer to an email."""
-        assert self.session is not None
-        submission = Submission(
-            message=message,
-            sender=mail.announced.sender,
-            recipients=tuple(mail.recipients),
+    async def _deliver(self, mail: Mail, message: bytes) -> None:
+        self._mail = None  # from here on it ends by itself
+        work = mail.deliver(
+            self._server.acceptor,
+            message,
             source_ip=str(self._ip) if self._ip else None,
-            client=self.session.host_name or "unknown",
-            protocol=self._protocol_name(mail.announced),
+            client=self._client_name,
+            how=self._protocol_name(mail.announced),
         )
+        self._delivering = True
         try:
-            message_id = await self._server.acceptor.accept(submission, transaction)
-        except MessageRefused as refused:
-            return refused.code, refused.text
-        except SmarthostUnavailable as error:
-            log.warning("smarthost is not available", error=str(error))
-            return 451, _UNAVAILABLE
-        except StoreUnavailable:
-            log.exception("email could not be kept")
-            return 451, "4.3.0 the email cannot be kept now: try again later"
-        except Exception:
-            log.exception("email could not be taken")
-            return 451, "4.3.0 something went wrong here: try again later"
-        return 250, f"2.0.0 Ok {message_id}"
+            async with self._patience():
+                # Shielded: the smarthost's answer is kept even if the client is gone.
+                code, text = await asyncio.shield(self._server.spawn(work))
+            await self._say(code, text)
+        finally:
+            self._delivering = False
+        if self._server.stopping:
+            self._goodbye(421, _CLOSING)
 
     def _protocol_name(self, announced: Announced) -> str:
         """Return how the email came in (RFC 3848, RFC 6531 § 4.3)."""
-        assert self.session is not None
-        if not self.session.extended_smtp:
+        if not self._extended:
             return "SMTP"
         marks = ("S" if self._encrypted else "") + ("A" if self._signed_in else "")
         return ("UTF8SMTP" if announced.smtputf8 else "ESMTP") + marks
-
-    async def _read_message(self) -> bytes | None:
-        """Return the email, byte for byte; ``None`` for one that is too large.
-
-        Lines end with CRLF and nothing else (RFC 5321 § 2.3.8): a lone LF never ends the email.
-        """
-        most = self._server.options.max_size
-        wire = bytearray()
-        total = 0
-        tail = b"\r\n"  # a dot on the very first line ends an empty email
-        while tail != b"\r\n.\r\n":
-            try:
-                part = await self._reader.readuntil(b".\r\n")
-            except asyncio.LimitOverrunError as overrun:
-                part = await self._reader.read(overrun.consumed)
-            tail = (tail + part[-5:])[-5:]
-            total += len(part)
-            self._reset_timeout()
-            if total <= most + most // 2 + 5:  # one byte in three may be a dot that goes
-                wire += part
-            elif total > 16 * most:
-                raise ConnectionAbortedError("the email does not end")
-            else:
-                wire.clear()
-        if total != len(wire):
-            return None
-        message = bytes(wire[:-3]).replace(b"\r\n.", b"\r\n")  # RFC 5321 § 4.5.2
-        message = message.removeprefix(b".")
-        return message if len(message) <= most else None
 
     async def smtp_RSET(self, arg: str) -> None:
         """Forget the email that has begun (RFC 5321 § 4.1.1.5)."""
@@ -543,8 +451,8 @@ class _Session(SMTP):
 
     async def _forget(self) -> None:
         mail, self._mail = self._mail, None
-        if mail is not None and mail.transaction is not None:
-            await asyncio.shield(self._server.spawn(mail.transaction.abort()))
+        if mail is not None:
+            await asyncio.shield(self._server.spawn(mail.abort()))
 
     @contextlib.asynccontextmanager
     async def _patience(self) -> AsyncIterator[None]:
