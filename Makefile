@@ -9,11 +9,11 @@ help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: ## set up, then show an email going in and a click coming out
-	@$(PYTHON) tools/setup_venv.py
+	@$(PYTHON) tools/setup_venv.py demo
 	@$(BIN)/python examples/demo.py
 
 run: ## the same, and keep serving until Ctrl-C
-	@$(PYTHON) tools/setup_venv.py
+	@$(PYTHON) tools/setup_venv.py demo
 	@$(BIN)/python examples/demo.py --keep
 
 test: ## set up, then run all tests but the long rounds

@@ -1,7 +1,11 @@
 """The import rule: base ← rewrite, journal, store ← stages ← wiring, cli; stages stay apart."""
 
 import ast
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -92,6 +96,20 @@ def test_base_modules_do_not_import_in_a_circle() -> None:
         ready = {name for name, needs in edges.items() if name not in done and needs <= done}
         assert ready, f"a circle among {sorted(set(edges) - done)}"
         done |= ready
+
+
+def test_every_library_that_is_imported_is_a_dependency() -> None:
+    project = tomllib.loads((SOURCE.parent.parent / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[<>=\[]", text)[0] for text in project["dependencies"]}
+    of = packages_distributions()
+    used = {name.partition(".")[0] for tree in MODULES.values() for name in imports(tree)}
+    used -= {"clicktrail", *sys.stdlib_module_names}
+    missing = {
+        name for name in used if declared.isdisjoint(x.lower().replace("_", "-") for x in of[name])
+    }
+    assert missing == set()
+    idle = declared - {x.lower().replace("_", "-") for name in used for x in of[name]}
+    assert idle == set()
 
 
 def test_files_stay_small() -> None:

@@ -81,13 +81,10 @@ def rewrite_html(
             edits = [_removal(html, tag, each) for _, each in tag.ours]
         if tag.name in _LINK_ELEMENTS or (tag.in_outlook and tag.name.startswith("v:")):
             tags = _tags_of(attributes, result.warnings) if tag.ours else ()
-            names = ("href", "xlink:href") if tag.in_svg and tag.name == "a" else ("href",)
-            for name in sorted(
-                names, key=lambda each: attributes[each].start if each in attributes else 0
-            ):
-                href = attributes.get(name)
-                if href is None or href.value is None:
-                    continue
+            href = attributes.get("href")
+            if href is None and tag.in_svg and tag.name == "a":
+                href = attributes.get("xlink:href")  # SVG 2 § 16.1.3
+            if href is not None and href.value is not None:
                 raw = href.value
                 url, why = classify(raw, base)
                 if url is not None:
