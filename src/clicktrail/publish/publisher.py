@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 _Corrected = list[LoggedClick]
+_Batch = tuple[list[Entry], tuple[list[LoggedClick], _Corrected]]
 
 BATCH = 1000
 READ_SECONDS = 1.0
@@ -53,7 +54,8 @@ class Publisher:
         self._subjects = Subjects(store)
         self._judge = Judge()
         self._recent: OrderedDict[str, LoggedClick] = OrderedDict()
-        """The last clicks as they were recorded: a burst may change their verdicts."""
+        """The last clicks that were prepared: a burst may change their verdicts."""
+        self._prepared: asyncio.Queue[_Batch | None] = asyncio.Queue(1)
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
@@ -64,7 +66,8 @@ class Publisher:
     async def run(self) -> None:
         """Publish until `stop` is called."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._publish_clicks(), name="publish clicks")
+            group.create_task(self._prepare_clicks(), name="prepare clicks")
+            group.create_task(self._record_clicks(), name="record clicks")
             group.create_task(self._announce_emails(), name="announce emails")
             group.create_task(self._deliverer.run(), name="deliver notifications")
 
@@ -93,14 +96,28 @@ class Publisher:
             self._deliverer.wake()
         return len(ids)
 
-    async def _publish_clicks(self) -> None:
+    async def _prepare_clicks(self) -> None:
+        """Read and prepare batches while earlier ones are written."""
         with suppress(_Stopped):
             while not self._stopping.is_set():
                 entries = await self._insist("read the journal", self._read)
                 if entries:
                     work = await self._insist("look emails up", partial(self._prepare, entries))
+                    await self._prepared.put((entries, work))
+        await self._prepared.put(None)
+
+    async def _record_clicks(self) -> None:
+        """Write batches, one after the other, in the order in which they were read."""
+        working = True
+        while batch := await self._prepared.get():
+            entries, work = batch
+            # After one batch that cannot be written none is: they are read again in their order.
+            if working:
+                try:
                     await self._insist("record clicks", partial(self._record, *work))
                     await self._insist("commit", partial(self._journal.commit, entries))
+                except _Stopped:
+                    working = False
 
     async def _announce_emails(self) -> None:
         with suppress(_Stopped):
@@ -142,17 +159,17 @@ class Publisher:
             for event_id, new in judgements.items()
             if event_id in self._recent
         ]
+        for each in logged:
+            kept = LoggedClick(each.click, each.dimensions, each.tags)  # what a correction needs
+            self._recent[each.click.event_id] = kept
+        while len(self._recent) > _CORRECTABLE:
+            self._recent.popitem(last=False)
         return logged, corrected
 
     async def _record(self, logged: list[LoggedClick], corrected: _Corrected) -> int:
         new = await self._store.clicks.record(logged, corrected)
         if any(isinstance(o, Notification) for each in logged for o in each.outgoing):
             self._deliverer.wake()
-        for each in logged:
-            kept = LoggedClick(each.click, each.dimensions, each.tags)  # what a correction needs
-            self._recent[each.click.event_id] = kept
-        while len(self._recent) > _CORRECTABLE:
-            self._recent.popitem(last=False)
         return new
 
     async def _insist(self, what: str, call: Callable[[], Awaitable[T]]) -> T:

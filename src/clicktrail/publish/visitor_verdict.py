@@ -124,8 +124,10 @@ def _count_bursts(near: list[_Seen], new: _Seen) -> list[_Seen]:
     Returns the clicks to be judged: the new one, and those that are in a larger burst than before.
     """
     changed = [new]
+    if len({each.link for each in near}) == 1:  # somebody clicks one link again and again
+        return changed
     for start in near:
-        if start.at > new.at:
+        if start.at > new.at or all(each.links == BURST_MACHINE for each in near):
             break
         span = [each for each in near if 0 <= each.at - start.at <= BURST_MICROSECONDS]
         links = min(len({each.link for each in span}), BURST_MACHINE)  # more makes no difference
