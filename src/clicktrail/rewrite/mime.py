@@ -12,7 +12,7 @@ from clicktrail.model import Header
 
 # RFC 5322 § 2.2: a name of printable characters but the colon. White space before the colon is
 # obsolete syntax (§ 4.5) and still sent.
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?:\r?\n[ \t][^\r\n]*+)*+)(?:\r?\n|\r?\Z)")
+_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?>(?:\r?\n[ \t][^\r\n]*+)*))(?:\r?\n|\r?\Z)")
 _BLANK = re.compile(rb"\r?\n")
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _DELIMITER = re.compile(rb"^--([^\r\n]*+)", re.M)

@@ -1,8 +1,9 @@
 """Finds the tags that matter in HTML, exactly where a browser's tokenizer does.
 
 A regular-expression scanner: nothing is re-serialised, and dull text and tags are skipped by one
-expression. Every repeat is possessive, so the time is linear. Clauses are those of the HTML
-standard (WHATWG).
+expression. Every repeat is possessive, so the time is linear; one over a group is written as an
+atomic group, ``(?>(?:…)*)``, because ``(?:…)*+`` is broken before Python 3.11.5. Clauses are those
+of the HTML standard (WHATWG).
 """
 
 import re
@@ -30,8 +31,8 @@ def _fold(names: str) -> str:
 
 _OUR_ATTRIBUTES = rf"(?:{_fold('postbox|ses')}):(?:{_fold('tags|no-track')})(?=[{_WS}/>=])"
 
-_ATTRIBUTES = rf"(?:[{_WS}/]*+{_NAME}{_GIVEN})*+"
-_OTHER_ATTRIBUTES = rf"(?:[{_WS}/]*+(?!{_OUR_ATTRIBUTES}){_NAME}{_GIVEN})*+"
+_ATTRIBUTES = rf"(?>(?:[{_WS}/]*+{_NAME}{_GIVEN})*)"
+_OTHER_ATTRIBUTES = rf"(?>(?:[{_WS}/]*+(?!{_OUR_ATTRIBUTES}){_NAME}{_GIVEN})*)"
 
 _RAW_TEXT = ("script", "style", "xmp", "iframe", "noembed", "noframes", "textarea", "title")
 _ALWAYS = _fold("|".join(("area", "a", "base", "plaintext", *_RAW_TEXT)))
@@ -40,20 +41,20 @@ _ALWAYS = _fold("|".join(("area", "a", "base", "plaintext", *_RAW_TEXT)))
 def _skip(names: str, attributes: str) -> re.Pattern[str]:
     """Return what passes over text and over tags that have another name and no such attribute."""
     return re.compile(
-        rf"(?:[^<]++|<(?![A-Za-z/!?])|</?+(?=[A-Za-z])(?!(?:{names})(?=[{_WS}/>]))"
-        rf"[^{_WS}/>]++{attributes}[{_WS}/]*+>)*+"
+        rf"(?>(?:[^<]++|<(?![A-Za-z/!?])|</?+(?=[A-Za-z])(?!(?:{names})(?=[{_WS}/>]))"
+        rf"[^{_WS}/>]++{attributes}[{_WS}/]*+>)*)"
     )
 
 
 _SKIP = _skip(_ALWAYS, _ATTRIBUTES)
 _SKIP_TO_OURS = _skip(_ALWAYS, _OTHER_ATTRIBUTES)
 _SKIP_IN_OUTLOOK = _skip(_ALWAYS + rf"|[vV]:[^{_WS}/>]++", _OTHER_ATTRIBUTES)
-_SKIP_TEXT = re.compile(r"(?:[^<]++|<(?![A-Za-z/!?]))*+")
+_SKIP_TEXT = re.compile(r"(?>(?:[^<]++|<(?![A-Za-z/!?]))*)")
 
 _TAG = re.compile(rf"<(/?+)([A-Za-z][^{_WS}/>]*+)({_ATTRIBUTES})[{_WS}/]*+>")
 _ATTRIBUTE = re.compile(
-    rf"""[{_WS}/]*+({_NAME})(?:[{_WS}]*+=[{_WS}]*+"""
-    rf"""(?:"([^"]*+)"|'([^']*+)'|([^{_WS}"'>][^{_WS}>]*+)|(?=>|\Z)))?+"""
+    rf"""[{_WS}/]*+({_NAME})(?>(?:[{_WS}]*+=[{_WS}]*+"""
+    rf"""(?:"([^"]*+)"|'([^']*+)'|([^{_WS}"'>][^{_WS}>]*+)|(?=>|\Z)))?)"""
 )
 _COMMENT_END = re.compile(r"--!?>")  # § 13.2.5.51-52
 _CONDITIONAL = re.compile(r"<!--\[if\b[^\]>]*+\]>", re.I | re.A)
