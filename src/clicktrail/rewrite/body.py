@@ -9,9 +9,8 @@ LINE_LIMIT = 998
 """RFC 5322 § 2.1.1: bytes in a line, without its end."""
 
 _IDENTITY = frozenset(("7bit", "8bit", "binary"))
-_NO_CHARSETS = frozenset(
-    ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7")
-)
+_ASCII = bytes(range(0x20, 0x7F))
+_NO_CHARSETS = frozenset(("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"))
 """Python codecs that no email means."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _PADDING = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")  # RFC 2045 § 6.7 (3)
@@ -38,6 +37,22 @@ class Text:
     bom: bytes
     url_charset: str | None
     """Where ``text`` is a Latin-1 view of bytes: the charset to read a URL in, if any."""
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether some of its characters stand for bytes."""
+        return self.url_charset is not None or self.errors != "strict"
+
+    def read_url(self, url: str) -> str:
+        """Return a URL of this text as a browser would read its bytes."""
+        if self.url_charset is not None:
+            try:
+                return url.encode("latin-1").decode(self.url_charset)
+            except UnicodeError:
+                return url
+        if self.errors == "strict" or url.isascii():
+            return url
+        return url.encode(self.charset, self.errors).decode(self.charset, "replace")
 
     def encode(self, text: str) -> bytes:
         """Return the bytes of a changed text. Raises `Undecodable`."""
@@ -66,36 +81,38 @@ def decode_transfer(body: bytes, encoding: str) -> bytes:
     raise Undecodable(f"transfer encoding {encoding!r} is not known")
 
 
-def encode_transfer(data: bytes, encoding: str, original: bytes) -> tuple[bytes, str]:
+def encode_transfer(
+    data: bytes, encoding: str, original: bytes, newline: bytes
+) -> tuple[bytes, str]:
     """Return a body in its transfer encoding again, in the style of the original, and which it is.
 
-    7bit and 8bit become quoted-printable where a line would be too long.
+    7bit and 8bit become quoted-printable where a line would be too long. ``newline`` is the line
+    end of the email.
     """
     if encoding == "base64":
-        return _base64(data, original), encoding
+        return _base64(data, original, newline), encoding
     if encoding == "quoted-printable" or (encoding != "binary" and _LONG_LINE.search(data)):
-        return _quoted_printable(data), "quoted-printable"
+        return _quoted_printable(data, newline), "quoted-printable"
     return data, encoding
 
 
-def _base64(data: bytes, original: bytes) -> bytes:
-    """Encode with lines as long as the original's first one, and its line ends."""
-    first, newline, _ = original.lstrip(b"\r\n").partition(b"\n")
-    ending = b"\r\n" if first.endswith(b"\r") else b"\n" if newline else b"\r\n"
-    width = min(len(first.rstrip()) // 4 * 4 or 76, 76) if newline else 76  # RFC 2045 § 6.8
+def _base64(data: bytes, original: bytes, newline: bytes) -> bytes:
+    """Encode with lines as long as the original's first one."""
+    first, several, _ = original.lstrip(b"\r\n").partition(b"\n")
+    width = min(len(first.rstrip()) // 4 * 4 or 76, 76) if several else 76  # RFC 2045 § 6.8
     encoded = binascii.b2a_base64(data, newline=False)
     lines = [encoded[at : at + width] for at in range(0, len(encoded), width)]
     tail = original[len(original.rstrip(b"\r\n")) :]
-    return ending.join(lines) + tail
+    return newline.join(lines) + tail
 
 
-def _quoted_printable(data: bytes) -> bytes:
-    encoded = binascii.b2a_qp(data, istext=True)
-    if binascii.a2b_qp(encoded) == data:
-        return encoded
-    # Line ends of different kinds: keep LF lines, and encode each lone CR.
-    lines = [binascii.b2a_qp(line, istext=False) for line in data.split(b"\r\n")]
-    encoded = b"\r\n".join(lines)
+def _quoted_printable(data: bytes, newline: bytes) -> bytes:
+    """Encode each line; what is no line end of the email is encoded too (RFC 2045 § 6.7)."""
+    soft = b"=" + newline
+    lines = [
+        binascii.b2a_qp(line, istext=False).replace(b"=\n", soft) for line in data.split(newline)
+    ]
+    encoded = newline.join(lines)
     if binascii.a2b_qp(encoded) != data:
         raise Undecodable("the body does not survive quoted-printable")
     return encoded
@@ -112,7 +129,7 @@ def decode_text(data: bytes, charset: str | None) -> Text:
         if data.startswith(bom) and (name is None or name.startswith(of[:6])):
             return _strict(data[len(bom) :], of, bom) or _view(data, None)
     if name is None:
-        return _strict(data, "utf-8", b"") or _view(data, None)
+        return _strict(data, "utf-8", b"") or _escaped(data)
     if name == "utf-16":
         name = "utf-16-be"  # RFC 2781 § 4.3: without a mark
     elif name in ("us-ascii", "ascii"):
@@ -120,9 +137,12 @@ def decode_text(data: bytes, charset: str | None) -> Text:
     found = _strict(data, name, b"")
     if found is not None:
         return found
-    if name == "utf-8":
-        return Text(data.decode("utf-8", "surrogateescape"), "utf-8", "surrogateescape", b"", None)
-    return _view(data, name)
+    return _escaped(data) if name == "utf-8" else _view(data, name)
+
+
+def _escaped(data: bytes) -> Text:
+    """Return UTF-8 in which bytes that are none are kept (PEP 383)."""
+    return Text(data.decode("utf-8", "surrogateescape"), "utf-8", "surrogateescape", b"", None)
 
 
 def _strict(data: bytes, charset: str, bom: bytes) -> Text | None:
@@ -141,7 +161,17 @@ def _strict(data: bytes, charset: str, bom: bytes) -> Text | None:
 
 
 def _view(data: bytes, charset: str | None) -> Text:
-    return Text(data.decode("latin-1"), "latin-1", "strict", b"", charset or "utf-8")
+    """Return a view in which each byte is a character; ``charset`` is for URLs, if it fits."""
+    if charset is None or not _holds_ascii(charset):
+        charset = "utf-8"
+    return Text(data.decode("latin-1"), "latin-1", "strict", b"", charset)
+
+
+def _holds_ascii(charset: str) -> bool:
+    try:
+        return _ASCII.decode(charset) == _ASCII.decode("ascii")
+    except UnicodeError:
+        return False
 
 
 def _known(charset: str | None) -> str | None:

@@ -67,8 +67,8 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
             first=len(links),
             report=report,
         )
-        if text.url_charset is not None:
-            result.links = [replace(k, url=_reread(k.url, text.url_charset)) for k in result.links]
+        if text.has_bytes:
+            result.links = [replace(k, url=text.read_url(k.url)) for k in result.links]
         links.extend(result.links)
         done.append(_Done(part, text, result, body))
     warnings = [each for one in done for each in one.result.warnings]
@@ -86,22 +86,14 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
 
 
 def _reading(policy: Policy, text: Text) -> Policy:
-    """Return the policy for a text in which each character is a byte: URLs are read properly."""
-    charset = text.url_charset
-    if charset is None:
+    """Return the policy for a text in which characters may stand for bytes."""
+    if not text.has_bytes:
         return policy
     return Policy(
-        lambda index, url: policy.link(index, _reread(url, charset)),
-        lambda url: policy.is_own(_reread(url, charset)),
+        lambda index, url: policy.link(index, text.read_url(url)),
+        lambda url: policy.is_own(text.read_url(url)),
         policy.max_url,
     )
-
-
-def _reread(url: str, charset: str) -> str:
-    try:
-        return url.encode("latin-1").decode(charset)
-    except UnicodeError:
-        return url
 
 
 def _splice(raw: bytes, done: list[_Done]) -> bytes:
@@ -111,9 +103,11 @@ def _splice(raw: bytes, done: list[_Done]) -> bytes:
         part, result = one.part, one.result
         if result.html is one.text.text:
             continue
-        body, encoding = encode_transfer(one.text.encode(result.html), part.encoding, one.body)
+        newline = _newline(raw, part)
+        data = one.text.encode(result.html)
+        body, encoding = encode_transfer(data, part.encoding, one.body, newline)
         if encoding != part.encoding:
-            pieces.append(_with_encoding(raw, part, at, encoding))
+            pieces.append(_with_encoding(raw, part, at, encoding, newline))
         else:
             pieces.append(raw[at : part.body])
         pieces.append(body)
@@ -122,12 +116,20 @@ def _splice(raw: bytes, done: list[_Done]) -> bytes:
     return b"".join(pieces)
 
 
-def _with_encoding(raw: bytes, part: Part, at: int, encoding: str) -> bytes:
+def _newline(raw: bytes, part: Part) -> bytes:
+    """Return how lines end in a part, or else in its header, or else in an email."""
+    for start, end in ((part.body, part.end), (part.start, part.body), (0, part.body)):
+        found = raw.find(b"\n", start, end)
+        if found >= 0:
+            return b"\r\n" if raw[found - 1 : found] == b"\r" else b"\n"
+    return b"\r\n"
+
+
+def _with_encoding(raw: bytes, part: Part, at: int, encoding: str, newline: bytes) -> bytes:
     """Return the bytes from ``at`` to the body, with another transfer encoding in the header."""
     for each in part.fields:
         if each.name == "content-transfer-encoding":
             value = b" " + encoding.encode()
             return raw[at : each.value_start] + value + raw[each.value_end : part.body]
-    newline = b"\r\n" if raw[part.fields_end : part.body] == b"\r\n" else b"\n"
     added = b"Content-Transfer-Encoding: " + encoding.encode() + newline
     return raw[at : part.fields_end] + added + raw[part.fields_end : part.body]

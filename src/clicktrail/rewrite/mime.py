@@ -22,6 +22,8 @@ _SIMPLE_PARAMETER = re.compile(r""";\s*([A-Za-z0-9-]+)\s*=\s*(?:"([^"\\\r\n]*)"|
 
 _COMMENT_TOKEN = re.compile(r"""[()]|\\.|"(?:[^"\\]|\\.)*"|[^()"\\]+|.""", re.S)
 
+_NO_CONTROLS = dict.fromkeys(range(0x20), " ")
+
 SIGNED = frozenset(("multipart/signed", "multipart/encrypted"))
 PKCS7 = frozenset(("application/pkcs7-mime", "application/x-pkcs7-mime"))
 
@@ -198,10 +200,13 @@ def parse_type(value: str) -> tuple[str, dict[str, str]]:
             return head[1].lower(), parameters
     # Comments, escapes, continuations (RFC 2231): the standard library knows them.
     parser = _HeaderParser()
-    parser["Content-Type"] = value.replace("\n", " ").replace("\r", " ")
-    found_all = parser.get_params(failobj=[])[1:]
-    named = {str(name).lower(): str(text) for name, text in reversed(found_all)}
-    boundary, charset = parser.get_boundary(), parser.get_content_charset()
+    parser["Content-Type"] = value.translate(_NO_CONTROLS)
+    try:
+        found_all = parser.get_params(failobj=[])[1:]
+        named = {str(name).lower(): str(text) for name, text in reversed(found_all)}
+        boundary, charset = parser.get_boundary(), parser.get_content_charset()
+    except (TypeError, ValueError, LookupError):  # what it raises for broken parameters
+        return parser.get_content_type(), {}
     named |= {"boundary": boundary} if boundary else {}
     named |= {"charset": charset} if charset else {}
     return parser.get_content_type(), named

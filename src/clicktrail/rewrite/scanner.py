@@ -62,7 +62,6 @@ _RAW_END = {name: re.compile(rf"</{name}(?=[{_WS}/>])", re.I | re.A) for name in
 _SCRIPT_STEP = re.compile(rf"<!--|</script(?=[{_WS}/>])", re.I | re.A)
 _ESCAPED_STEP = re.compile(rf"-->|<(/?)script(?=[{_WS}/>])", re.I | re.A)
 _ENDIF = re.compile(r"<!\[endif\b", re.I | re.A)
-_FOREIGN_TEXT_END = re.compile(rf"</(?:style|script|svg|math)(?=[{_WS}/>])", re.I | re.A)
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _NEEDS_OURS = re.compile(r":(?:tags|no-track)", re.I | re.A)
 _NEEDS_CARE = re.compile(r"<(?:svg|math)", re.I | re.A)
@@ -121,6 +120,9 @@ _INTEGRATION = {
     "svg": frozenset(("foreignobject", "desc", "title")),
     "math": frozenset(("mi", "mo", "mn", "ms", "mtext")),
 }
+
+
+_UNSEEN = frozenset(("style", "script"))
 
 
 class Attribute(NamedTuple):
@@ -218,13 +220,11 @@ def start_tags(html: str) -> Iterator[Tag]:
         attributes, ours = _attributes(html, tag.start(3), tag.end(3))
         if careful and not in_outlook:
             in_foreign = _open(foreign, name, in_foreign, attributes, html[at - 2] == "/")
+        if in_foreign and foreign[-1][0] in _UNSEEN and name not in _UNSEEN:
+            continue  # an element like any other there, but nobody sees it
         in_svg = in_foreign and foreign[-1][0] == "svg"
         yield Tag(name, start, at, attributes, ours, in_outlook, in_svg)
         if in_foreign:
-            if name in ("style", "script") and html[at - 2] != "/":
-                # Elements like any other there, but nothing in them is shown.
-                text_end = _FOREIGN_TEXT_END.search(html, at, stop)
-                at = text_end.start() if text_end else stop
             continue
         if name == "plaintext":
             at = stop
@@ -311,7 +311,9 @@ def _open(
         if not self_closing:
             foreign.append((name, False))
         return not self_closing
-    if in_foreign and not self_closing and name in _INTEGRATION[foreign[-1][0]]:
+    if in_foreign and not self_closing and name in _UNSEEN:
+        foreign.append((name, False))
+    elif in_foreign and not self_closing and name in _INTEGRATION.get(foreign[-1][0], ()):
         foreign.append((name, True))  # what is in it is HTML; itself it is not: no raw text
     return in_foreign
 
@@ -322,6 +324,8 @@ def _close(foreign: list[tuple[str, bool]], name: str, in_foreign: bool) -> None
         if name in ("p", "br"):  # § 13.2.6.5
             while foreign and not foreign[-1][1]:
                 foreign.pop()
+        elif name in _UNSEEN and foreign[-1][0] == name:
+            foreign.pop()
         elif name in ("svg", "math"):
             names = [each for each, _ in foreign]
             if name in names:

@@ -99,7 +99,10 @@ def classify(raw: str, base: str | None) -> tuple[str | None, str]:
     if _SCHEME.match(value):
         return None, "no-host" if _HTTP.match(value) else "other-scheme"
     if base is not None:
-        return urljoin(base, value), "base"
+        try:
+            return urljoin(base, value), "base"
+        except ValueError:
+            pass  # URL § 4.4: a failure, so there is no link
     return None, "fragment" if value.startswith("#") else "relative"
 
 
