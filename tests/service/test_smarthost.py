@@ -1,0 +1,125 @@
+"""The whole service before a smarthost that misbehaves: the sender is told the truth.
+
+For each fault: the sender gets the right code, and an email is neither lost, nor sent twice by us,
+nor falsely accepted.
+"""
+
+import asyncio
+import smtplib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from clicktrail.token import PATH
+from support.hostile_smarthost import HostileSmarthost
+from support.service import Service, email_with, free_ports, hrefs, html_of
+
+HTML = '<a href="http://a.example/x">x</a>'
+
+
+class Post:
+    """The service with a smarthost of the test's."""
+
+    def __init__(self, service: Service, smarthost: HostileSmarthost, name: str) -> None:
+        self.service, self.smarthost, self.name = service, smarthost, name
+
+    async def send(self, *recipients: str) -> tuple[int, str]:
+        """Send an email; return the answer to it, or the first refusal."""
+        return await asyncio.to_thread(self._send, recipients or ("reader@gmail.com",))
+
+    def _send(self, recipients: tuple[str, ...]) -> tuple[int, str]:
+        raw = email_with(HTML, self.name).as_bytes().replace(b"\n", b"\r\n")
+        with smtplib.SMTP("127.0.0.1", self.service.smtp, timeout=20) as client:
+            client.ehlo()
+            code, text = client.mail("news@example.com")
+            for recipient in recipients:
+                if code < 400:
+                    code, text = client.rcpt(recipient)
+            if code < 400:
+                code, text = client.data(raw)
+            return code, text.decode()
+
+    async def sent(self) -> int:
+        """Return how many emails the statistics say were sent."""
+        found = await asyncio.to_thread(self.service.statistics, "--configuration-set", self.name)
+        return found["sent"]
+
+
+@pytest.fixture
+async def post(tmp_path: Path) -> AsyncIterator[Post]:
+    async with HostileSmarthost() as smarthost:
+        service = Service(
+            tmp_path, "--smarthost-timeout", "1", smarthost=f"smtp://{smarthost.address}"
+        )
+        await asyncio.to_thread(service.start)
+        try:
+            name = await asyncio.to_thread(service.configuration_set)
+            yield Post(service, smarthost, name)
+        finally:
+            await asyncio.to_thread(service.stop)
+
+
+async def test_an_email_leaves_with_tracking_links_and_is_counted(post: Post) -> None:
+    assert (await post.send())[0] == 250
+    [taken] = post.smarthost.taken
+    assert PATH in hrefs(html_of(taken.message))[0]
+    assert await post.sent() == 1
+
+
+@pytest.mark.parametrize("answer", ["550 5.1.1 no such user", "450 4.2.2 mailbox is full"])
+async def test_a_refused_recipient_is_told_with_the_smarthosts_code_and_text(
+    post: Post, answer: str
+) -> None:
+    post.smarthost.refused["nobody@example.org"] = answer
+    code, text = await post.send("nobody@example.org")
+    assert f"{code} {text}" == answer
+    assert (post.smarthost.taken, await post.sent()) == ([], 0)
+
+
+@pytest.mark.parametrize("stage", ["MAIL", "DATA", "DOT"])
+async def test_a_refused_email_is_told_with_the_smarthosts_code_and_text(
+    post: Post, stage: str
+) -> None:
+    post.smarthost.answers[stage] = "554 5.7.1 looks like spam"
+    assert await post.send() == (554, "5.7.1 looks like spam")
+    assert (post.smarthost.taken, await post.sent()) == ([], 0)
+    post.smarthost.answers.clear()
+    assert (await post.send())[0] == 250
+    assert (len(post.smarthost.taken), await post.sent()) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "stage"),
+    [
+        *(("drops", stage) for stage in ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT")),
+        *(("stalls", stage) for stage in ("CONNECT", "DATA", "BODY", "DOT")),
+    ],
+)
+async def test_a_smarthost_that_goes_away_or_is_slow_leaves_the_email_with_the_sender(
+    post: Post, fault: str, stage: str
+) -> None:
+    getattr(post.smarthost, fault).add(stage)
+    code, text = await post.send()
+    assert code == 451, text
+    post.smarthost.let_go.set()
+    assert await post.sent() == 0
+    # When all of it was on its way nobody knows; but we do not send it a second time.
+    assert len(post.smarthost.taken) <= (stage == "DOT" or (fault, stage) == ("stalls", "BODY"))
+    getattr(post.smarthost, fault).clear()
+    before = len(post.smarthost.taken)
+    assert (await post.send())[0] == 250
+    assert (len(post.smarthost.taken), await post.sent()) == (before + 1, 1)
+
+
+async def test_a_smarthost_that_is_down_leaves_the_email_with_the_sender(tmp_path: Path) -> None:
+    [closed] = free_ports(1)
+    service = Service(tmp_path, smarthost=f"smtp://127.0.0.1:{closed}")
+    await asyncio.to_thread(service.start)
+    try:
+        name = await asyncio.to_thread(service.configuration_set)
+        post = Post(service, HostileSmarthost(), name)
+        assert (await post.send())[0] == 451
+        assert await post.sent() == 0
+    finally:
+        await asyncio.to_thread(service.stop)
