@@ -134,6 +134,9 @@ class Case:
             end = len(rest) - len(following) if last else rest.find(following)
             assert end >= 0, f"{self.name}: {following!r} does not follow in {rest!r}"
             charset, encoding = kind.split()[:2]
+            if last and encoding == "base64" and not following.strip():
+                end, following = len(rest), b""  # no newline after base64 is part of the text
+                spans[number + 1] = ("wire", "")
             decoded = decode(rest[:end], encoding).decode(charset)
             assert decoded == text, f"{self.name}: {decoded!r} != {text!r}"
             rest = rest[end:]

@@ -9,7 +9,9 @@ into LF first (HTML § 13.2.3.5), so theirs are translated back.
 import bisect
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import html5lib  # type: ignore[import-untyped]
 import turbohtml
@@ -36,11 +38,15 @@ class Tag:
     attributes: dict[str, str]
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Where each attribute stands, name and value, where the parser tells."""
+    in_svg: bool = False
+    """Whether it is an element of SVG, where the parser tells."""
+    end: int = 0
+    """Where the tag ends, where the parser tells."""
 
     def moved(self, by: int) -> "Tag":
         """Return the same tag of a text that begins so much earlier."""
         spans = {name: (start + by, end + by) for name, (start, end) in self.spans.items()}
-        return Tag(self.offset + by, self.name, self.attributes, spans)
+        return replace(self, offset=self.offset + by, spans=spans, end=self.end + by)
 
 
 @dataclass
@@ -49,8 +55,12 @@ class Reading:
 
     tags: dict[int, Tag] = field(default_factory=dict)
     comments: dict[int, int] = field(default_factory=dict)
-    """Where comments of the form ``<!--`` begin and end."""
+    """Where comments of the form ``<!--`` begin and end, where the parser tells."""
+    texts: set[str] = field(default_factory=set)
+    """What is in the comments, but for those within raw text elements of svg and math."""
     base: str | None = None
+    torn: int | None = None
+    """Where the first svg or math element begins that its own end tag does not close."""
     tokens: list[tuple[str, int, object]] = field(default_factory=list)
     """All that the tokenizer said, in order: kind, offset, and name or text."""
 
@@ -68,12 +78,13 @@ class Offsets:
 
 
 class _Tokenizer(_tokenizer.HTMLTokenizer):  # type: ignore[misc]
-    """html5lib's tokenizer, which also notes where a tag or comment begins.
-
-    It reads chunks of 10 240 characters, and offsets are those in a chunk: so only for short texts.
-    """
+    """html5lib's tokenizer, which also notes where a tag or comment begins."""
 
     begin = 0
+
+    def __init__(self, text: str, parser: "_Parser") -> None:
+        super().__init__(text, parser=parser)
+        self.stream._defaultChunkSize = len(text) + 1  # offsets are those in a chunk: let it be one
 
     def tagOpenState(self) -> bool:
         self.begin = self.stream.chunkOffset - 1
@@ -110,15 +121,16 @@ class _Parser(html5lib.HTMLParser):  # type: ignore[misc]
         self.innerHTMLMode, self.container, self.scripting = False, None, False
         self.tokenizer = _Listening(_Tokenizer(text, parser=self))
         self.reset()
-        self.mainLoop()
+        with suppress(AssertionError):  # html5lib's own, at the end of some framesets and selects
+            self.mainLoop()
         heard: list[dict[str, object]] = self.tokenizer.__dict__["heard"]
         return heard
 
 
+@lru_cache(maxsize=64)
 def read_html5lib(text: str) -> Reading:
     """Return the start tags, comments and other tokens that html5lib's tokenizer gives."""
     offsets = Offsets(text)
-    assert len(offsets.normalised) < 10_000
     reading = Reading()
     spoken: list[str] = []
 
@@ -143,6 +155,7 @@ def read_html5lib(text: str) -> Reading:
             reading.tokens.append(("end", begin, token["name"]))
         elif kind == tokenTypes["Comment"]:
             if text.startswith("<!--", begin):
+                reading.texts.add(str(data))
                 reading.comments[begin] = end if end > begin else len(text)  # unclosed: 0
             speak()
             reading.tokens.append(("comment", begin, data))
@@ -155,6 +168,7 @@ def read_html5lib(text: str) -> Reading:
     return reading
 
 
+@lru_cache(maxsize=64)
 def read_turbohtml(text: str) -> Reading:
     """Return the elements of turbohtml's tree; one that the tree holds twice counts once."""
     offsets = Offsets(text)
@@ -170,17 +184,23 @@ def read_turbohtml(text: str) -> Reading:
         }
         if reading.base is None and element.tag == "base":
             reading.base = attributes.get("href")
-        if hidden:
-            return
         offset = offsets.back(lines[element.source_line - 1] + element.source_col)
         place = element.source_location
+        if element.tag in ("svg", "math") and (place is None or place.end_tag is None):
+            closed = place and text[offsets.back(place.start_tag.end_offset) - 2] == "/"
+            if not closed and (reading.torn is None or offset < reading.torn):
+                reading.torn = offset
+        if hidden:
+            return
         spans = place.attrs.items() if place else ()
         found = {
             name: (offsets.back(span.start_offset), offsets.back(span.end_offset))
             for name, span in spans
         }
         if offset not in reading.tags or found:
-            reading.tags[offset] = Tag(offset, element.tag, attributes, found)
+            in_svg = element.namespace == turbohtml.Namespace.SVG
+            end = offsets.back(place.start_tag.end_offset) if place else 0
+            reading.tags[offset] = Tag(offset, element.tag, attributes, found, in_svg, end)
 
     def walk(node: turbohtml.Node, hidden: bool) -> None:
         for child in node.children:
@@ -188,6 +208,8 @@ def read_turbohtml(text: str) -> Reading:
             if isinstance(child, turbohtml.Element):
                 note(child, hidden)
                 inside = hidden or child.tag in RAW
+            elif isinstance(child, turbohtml.Comment) and not hidden:
+                reading.texts.add(child.data)
             walk(child, inside)
 
     walk(turbohtml.parse(offsets.normalised, source_locations=True), hidden=False)

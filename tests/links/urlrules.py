@@ -20,7 +20,7 @@ _CONTROLS = "".join(map(chr, range(33)))
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 _LABEL = r"(?:[A-Za-z0-9_]|[^\W_])(?:[A-Za-z0-9_\-]|[^\W_])*"
 _CLEAN_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\]")
-_PORT = r"(?P<port>:[0-9]{1,4})?(?=[/?#]|$)"
+_PORT = r"(?::[0-6]?[0-9]{1,4})?(?=[/?#]|$)"
 _HOST_FIRST = re.compile(
     rf"(?:{_LABEL}(?:\.{_LABEL})+|localhost|\[[0-9A-Fa-f:]*:[0-9A-Fa-f:]+\]){_PORT}", re.IGNORECASE
 )
@@ -95,6 +95,8 @@ def _relative(url: str, base: str | None) -> Answer:
         return ANY
     if base is None:
         return UNCHANGED if "\\" not in url[:2] else ANY
+    if not url:
+        return ANY  # an href without a value has no place to write a link to
     if not re.fullmatch(r"https?://[a-z.]+(?:/[\w/.\-]*)?", base):
         return UNCHANGED if re.match(r"(?!https?:)[a-z]+:", base, re.IGNORECASE) else ANY
     if not _PLAIN_RELATIVE.fullmatch(url) or ".." in url or "./" in url:

@@ -13,10 +13,16 @@ moves is still one.
   cannot be clicked but do no harm. It may be tracked or not.
 - Anything else must not be tracked.
 
+The link of an element is its ``href``, or for an ``a`` of SVG without one its ``xlink:href``.
+
 Elements inside ``style``, ``script``, ``title`` … of svg and math are never certain: they are
 elements to the standard, but are not shown. The inside of an Outlook conditional comment, from
 ``<!--[if …]>`` to ``<![endif]-->``, is a document of its own, in which ``v:*`` are links as well.
 Of comments that only resemble one, everything inside is possible.
+
+Two kinds of document are not judged: those with svg or math inside a conditional comment, of which
+Outlook's own parser knows nothing, and those in which an svg that is never closed is followed by a
+CDATA section or a raw text element, whose meaning then hangs on which outer end tag closes the svg.
 
 What is said of the rest of the text: the tokens before and after are the same but for href values
 and removed attributes (`changes`), and where the parsers agree on all tags the whole output is
@@ -30,12 +36,14 @@ from dataclasses import dataclass, field
 from clicktrail.model import Link
 from links import urlrules
 from links.casefile import is_own, tracking_link
-from links.judge import Tag, read_html5lib, read_turbohtml
+from links.judge import RAW, Tag, read_html5lib, read_turbohtml
 
 TAG_ATTRIBUTES = ("postbox:tags", "ses:tags")
 REMOVED_NO_TRACK = ("postbox:no-track", "ses:no-track")
 _NO_TRACK = {"clicktracking": "off", "data-msys-clicktrack": "0", "disable-tracking": "true"}
 _CONDITIONAL = re.compile(r"(<!--\[if[^\]<>]*\]>)(.*)<!\[endif\]-->", re.DOTALL)
+_FOREIGN = re.compile(r"<(?:svg|math)", re.IGNORECASE)
+_DEPENDS_ON_SVG = re.compile(r"<!\[CDATA\[|<(?:" + "|".join(RAW) + ")", re.IGNORECASE)
 _RESEMBLES = re.compile(r"<!-*[\s-]*\[\s*if[^>]*>?", re.IGNORECASE)
 
 
@@ -44,11 +52,13 @@ class Findings:
     """What the parsers find in a document, its conditional comments included."""
 
     certain: dict[int, Tag] = field(default_factory=dict)
-    possible: dict[int, list[Tag]] = field(default_factory=dict)
+    possible: set[int] = field(default_factory=set)
     all_tags: dict[int, Tag] = field(default_factory=dict)
-    """Every start tag that turbohtml can point at, link or not."""
+    """Every start tag, link or not; as turbohtml sees it, where it does."""
     agreed: bool = True
-    """Whether both parsers see the same start tags and comments everywhere."""
+    """Whether html5lib sees all elements and turbohtml all comments that the other one sees."""
+    judged: bool = True
+    """``False`` where a parser of Outlook's, or one that tracks all open elements, is needed."""
     base: str | None = None
     base_doubtful: bool = False
 
@@ -56,52 +66,76 @@ class Findings:
 def find(text: str, inside: bool = False) -> Findings:
     """Read a document, or the inside of a conditional comment, with both parsers."""
     first, second = read_html5lib(text), read_turbohtml(text)
-    found = Findings(all_tags=second.tags)
+    found = Findings(all_tags=first.tags | second.tags)
     found.base = urlrules.read(first.base) if first.base is not None else None
     found.base_doubtful = first.base != second.base or (inside and first.base is not None)
-    found.agreed = {o: t.attributes for o, t in first.tags.items()} == {
-        o: t.attributes for o, t in second.tags.items()
-    }
+    found.agreed = first.texts <= second.texts and all(
+        _matters_alike(first.tags.get(offset), second.tags.get(offset))
+        for offset in first.tags.keys() | second.tags.keys()
+    )
     for offset in first.tags.keys() | second.tags.keys():
         seen = [reading.tags[offset] for reading in (first, second) if offset in reading.tags]
-        links = [tag for tag in seen if _is_link(tag, inside)]
-        if links:
-            found.possible[offset] = links
-        if len(links) == 2 and links[0].attributes["href"] == links[1].attributes["href"]:
-            found.certain[offset] = links[1]
+        if any(link_name(tag, inside) for tag in seen):
+            found.possible.add(offset)
+        if (
+            len(seen) == 2
+            and seen[0].attributes == seen[1].attributes
+            and link_name(seen[1], inside)
+        ):
+            found.certain[offset] = seen[1]
+    found.judged = second.torn is None or not _DEPENDS_ON_SVG.search(text, second.torn)
     for begin, end in first.comments.items():
         _find_in_comment(text, begin, end, found)
+    if not first.texts <= second.texts:
+        # Which of the conditional comments the parsers do not agree on is not told.
+        found.certain = {o: tag for o, tag in found.certain.items() if o in second.tags}
     return found
 
 
-def _is_link(tag: Tag, inside: bool) -> bool:
-    names = tag.name in ("a", "area") or (inside and tag.name.startswith("v:"))
-    return names and "href" in tag.attributes
+def _matters_alike(first: Tag | None, second: Tag | None) -> bool:
+    """Tell whether two parsers agree on a tag, as far as it is looked at."""
+    if first and second:
+        return first.attributes == second.attributes
+    seen = first or second
+    assert seen is not None
+    return link_name(seen) is None and seen.attributes.keys().isdisjoint(
+        {*TAG_ATTRIBUTES, *REMOVED_NO_TRACK}
+    )
+
+
+def link_name(tag: Tag, inside: bool = True) -> str | None:
+    """Return which attribute of an element is its link, if it has one."""
+    if tag.name not in ("a", "area") and not (inside and tag.name.startswith("v:")):
+        return None
+    if "href" in tag.attributes:
+        return "href"
+    has_xlink = tag.name == "a" and tag.in_svg and "xlink:href" in tag.attributes
+    return "xlink:href" if has_xlink else None
 
 
 def _find_in_comment(text: str, begin: int, end: int, found: Findings) -> None:
     comment = text[begin:end]
+    found.judged = found.judged and not (_RESEMBLES.match(comment) and _FOREIGN.search(comment))
     if match := _CONDITIONAL.fullmatch(comment):
         inner = find(match[2], inside=True)
         by = begin + match.end(1)
         found.certain.update((o + by, tag.moved(by)) for o, tag in inner.certain.items())
-        found.possible.update((o + by, tags) for o, tags in inner.possible.items())
+        found.possible.update(o + by for o in inner.possible)
         found.all_tags.update((o + by, tag.moved(by)) for o, tag in inner.all_tags.items())
         found.agreed = found.agreed and inner.agreed
         found.base_doubtful = found.base_doubtful or inner.base_doubtful
     if match := _RESEMBLES.match(comment):
         # A nested comment cannot be told from a text: both ways of reading it are possible.
-        body = comment[match.end() :].replace("<!--", "    ")
-        inner = find(body, inside=True)
         by = begin + match.end()
-        for offset, tags in inner.possible.items():
-            found.possible.setdefault(offset + by, tags)
+        body = comment[match.end() :]
+        for reading in (body, body.replace("<!--", "    ")):
+            found.possible.update(o + by for o in find(reading, inside=True).possible)
         found.agreed = found.agreed and (_CONDITIONAL.fullmatch(comment) is not None)
 
 
 def may_be_tracked_as(tag: Tag, found: Findings) -> urlrules.Answer:
     """Return the URLs that are right for a link, ``None`` among them where it may stay."""
-    value = tag.attributes["href"]
+    value = tag.attributes[link_name(tag) or "href"]
     base = found.base
     answer = urlrules.judge(value, base)
     if found.base_doubtful and answer != urlrules.judge(value, None):
@@ -136,7 +170,7 @@ def wrong_links(text: str, found: Findings, links: Iterable[Link]) -> list[str]:
     tracked = {link.offset: link for link in links}
     wrong = [
         f"tracked at {offset}, where no parser sees a link: {text[offset : offset + 60]!r}"
-        for offset in tracked.keys() - found.possible.keys()
+        for offset in tracked.keys() - found.possible
     ]
     for offset, tag in found.certain.items():
         answer = may_be_tracked_as(tag, found)
@@ -144,7 +178,7 @@ def wrong_links(text: str, found: Findings, links: Iterable[Link]) -> list[str]:
         url = link.url if link else None
         if answer is not None and url not in answer:
             wrong.append(f"at {offset} {tag.attributes!r} became {url!r}, not one of {answer!r}")
-        if link is not None and link.tags != tags_of(tag):
+        if link is not None and sorted(link.tags) != sorted(tags_of(tag)):
             wrong.append(f"at {offset} {tag.attributes!r} has tags {link.tags!r}")
     return wrong
 
@@ -157,7 +191,9 @@ def expected_output(text: str, found: Findings, links: Iterable[Link]) -> str | 
     edits: list[tuple[int, int, str]] = []
     for tag in found.all_tags.values():
         link = tracked.get(tag.offset)
-        names = {*TAG_ATTRIBUTES, *(REMOVED_NO_TRACK if tag.offset in found.possible else ())}
+        names = {*TAG_ATTRIBUTES, *REMOVED_NO_TRACK}
+        if link_name(tag) is None and not tag.attributes.keys().isdisjoint(REMOVED_NO_TRACK):
+            return None  # § 2 speaks of links only
         if link is None and names.isdisjoint(tag.attributes):
             continue
         if not tag.spans.keys() >= tag.attributes.keys():
@@ -168,9 +204,9 @@ def expected_output(text: str, found: Findings, links: Iterable[Link]) -> str | 
                 if edit is None:
                     return None
                 edits.append(edit)
-            elif name == "href" and link is not None:
+            elif name == link_name(tag) and link is not None:
                 edits.append(_value_edit(text, start, end, tracking_link(link.index, link.url)))
-        written = text[tag.offset : max(end for _, end in tag.spans.values())].lower()
+        written = text[tag.offset : tag.end].lower()
         if any(written.count(name) > 1 for name in names):
             return None  # given twice, perhaps: the parser tells only of the first
     out = []
@@ -227,7 +263,9 @@ def changes(before: str, after: str, tracked: dict[int, Link], by: int = 0) -> l
             head = _RESEMBLES.match(comment)
             if head and changed.startswith(head[0]):
                 length = head.end()
-                wrong += changes(comment[length:], changed[length:], tracked, by + begin + length)
+                old_body = comment[length:].removesuffix("<![endif]-->")
+                new_body = changed[length:].removesuffix("<![endif]-->")
+                wrong += changes(old_body, new_body, tracked, by + begin + length)
                 continue
         wrong.append(f"{old!r} became {new!r}")
     return wrong
@@ -242,7 +280,10 @@ def _changes_of_tag(old: Tag, new: Tag, link: Link | None) -> list[str]:
         if not is_link:  # § 2 speaks of links only
             found.pop(name, None)
     if link is not None:
-        expected["href"] = tracking_link(link.index, link.url)
+        name = "href" if "href" in expected else "xlink:href"
+        expected[name] = tracking_link(link.index, link.url)
+    if any(name.startswith("=") for name in old.attributes):
+        return []  # without what stood before, a name like ="x" becomes a value
     if old.name == new.name and list(expected.items()) == list(found.items()):
         return []
     return [f"<{old.name} {expected!r}> became <{new.name} {found!r}>"]
