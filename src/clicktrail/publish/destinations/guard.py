@@ -23,9 +23,10 @@ _LOOKUPS_AT_ONCE = 16
 
 # IPv6 that holds an IPv4 address which a gateway may go on to: the prefix, and how many bits
 # stand right of the IPv4 address.
+_6TO4 = ipaddress.IPv6Network("2002::/16")  # RFC 3056 § 2
 _HOLDERS = (
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64, RFC 6052 § 2.1
-    (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4, RFC 3056 § 2
+    (_6TO4, 80),
     (ipaddress.IPv6Network("::/96"), 0),  # IPv4-compatible, RFC 4291 § 2.5.5.1
 )
 # Not for the public, whatever the version of Python knows of them.
@@ -152,11 +153,13 @@ def _forms(address: IpAddress) -> tuple[IpAddress, ...]:
     for network, shift in _HOLDERS:
         if plain in network and int(plain) > 1:  # :: and ::1 are themselves
             held = ipaddress.IPv4Address(int(plain) >> shift & 0xFFFFFFFF)
-            return (plain, held) if network.prefixlen == 16 else (held,)
+            return (plain, held) if network == _6TO4 else (held,)
     return (plain,)
 
 
 def _is_public(address: IpAddress) -> bool:
+    if address.version == 6 and address in _6TO4:
+        return True  # the IPv4 address in it decides; versions of Python differ on the whole
     never = address.version == 6 and any(address in network for network in _NEVER_PUBLIC)
     special = address.is_multicast or address.is_reserved or address.is_unspecified
     return address.is_global and not never and not special
