@@ -74,6 +74,7 @@ async def test_a_connection_is_used_again_after_success_refusal_and_abort() -> N
         await send(smarthost)
         assert hostile.connections == 1
         assert len(hostile.taken) == 2
+        await smarthost.close()
         assert hostile.commands[-1] == "QUIT"
 
 
@@ -172,6 +173,40 @@ async def test_an_email_is_never_sent_twice() -> None:
         with pytest.raises(SmarthostUnavailable):
             await send(smarthost)
         assert hostile.commands.count("DATA") == 2
+
+
+LARGE = b"Subject: x\r\n\r\n" + b"x" * 999 + b"\r\n" * 3 + b".y\r\n" * 2_000_000
+
+
+async def test_a_large_email_may_take_longer_than_one_answer() -> None:
+    hostile = HostileSmarthost(pause=0.005)
+    async with hostile, relay(hostile, timeout="0.4") as smarthost:
+        assert await send(smarthost, LARGE) == (250, "2.0.0 queued")
+        assert hostile.taken[0].message == LARGE
+
+
+@pytest.mark.parametrize("answer", ["552 5.3.4 too large", "421 4.3.2 closing", "250 2.0.0 what"])
+async def test_an_answer_in_the_middle_of_a_large_email_counts(answer: str) -> None:
+    hostile = HostileSmarthost({"BODY": answer})
+    async with hostile, relay(hostile) as smarthost:
+        with pytest.raises((SmarthostRefused, SmarthostUnavailable)) as caught:
+            await send(smarthost, LARGE)
+        assert isinstance(caught.value, SmarthostRefused) == (answer[0] != "2")
+        assert isinstance(caught.value, SmarthostUnavailable) or str(caught.value) == answer
+        hostile.answers.clear()
+        await send(smarthost)
+        assert hostile.connections == 2
+        assert len(hostile.taken) == 1
+
+
+@pytest.mark.parametrize("fault", ["drops", "stalls"])
+async def test_a_large_email_that_is_cut_or_not_read_is_not_taken(fault: str) -> None:
+    hostile = HostileSmarthost()
+    getattr(hostile, fault).add("BODY")
+    async with hostile, relay(hostile, timeout="0.2") as smarthost:
+        with pytest.raises(SmarthostUnavailable):
+            await send(smarthost, LARGE)
+        assert not hostile.taken
 
 
 async def test_no_more_connections_than_allowed_are_open() -> None:

@@ -1,6 +1,7 @@
 """A smarthost on a real socket that refuses, stalls or goes away wherever a test wants it to."""
 
 import asyncio
+import socket
 import ssl
 from dataclasses import dataclass, field
 
@@ -40,6 +41,8 @@ class HostileSmarthost:
     offers: tuple[str, ...] = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "PIPELINING")
     tls: ssl.SSLContext | None = None
     port: int = 0
+    pause: float = 0.0
+    """Seconds to wait before each further 64 KB of an email are read."""
 
     def __post_init__(self) -> None:
         self.taken: list[Taken] = []
@@ -58,10 +61,10 @@ class HostileSmarthost:
         return Address("127.0.0.1", self.port)
 
     async def __aenter__(self) -> "HostileSmarthost":
-        self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", self.port, limit=1 << 24
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        listening = socket.create_server(("127.0.0.1", self.port))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # hides nothing
+        self._server = await asyncio.start_server(self._connected, sock=listening, limit=1 << 16)
+        self.port = listening.getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -122,20 +125,27 @@ class HostileSmarthost:
                 await self._answer(writer, verb, "354 go on")
                 if self.answers.get(verb, "354")[:3] != "354":
                     continue
-                if "BODY" in self.drops or "BODY" in self.stalls:
+                if "BODY" in (*self.drops, *self.stalls, *self.answers):
                     await reader.readexactly(20)
                     await self._answer(writer, "BODY", "")
-                wire = b"\r\n"
-                while not wire.endswith(b"\r\n.\r\n"):
-                    wire += await reader.readuntil(b".\r\n")
-                await self._answer(
-                    writer, "DOT", "250 2.0.0 queued", Taken(mail, rcpts, wire[2:-3])
-                )
+                wire = await self._read(reader)
+                await self._answer(writer, "DOT", "250 2.0.0 queued", Taken(mail, rcpts, wire))
                 continue
             elif verb == "QUIT":
                 await self._answer(writer, verb, "221 2.0.0 bye")
                 return
             await self._answer(writer, verb, answer)
+
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        wire = bytearray(b"\r\n")
+        while not wire.endswith(b"\r\n.\r\n"):
+            if self.pause:
+                await asyncio.sleep(self.pause)
+            part = await reader.read(1 << 16)
+            if not part:
+                raise ConnectionAbortedError
+            wire += part
+        return bytes(wire[2:-3])
 
     async def _answer(
         self, writer: asyncio.StreamWriter, stage: str, answer: str, taken: Taken | None = None

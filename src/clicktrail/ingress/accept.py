@@ -48,7 +48,7 @@ LARGE = 256 * 1024
 
 # A dot alone on a line that begins after a lone CR or LF. Servers that take those for line ends
 # would see the end of the email, and read what follows as commands of ours.
-_SMUGGLED = re.compile(rb"(?:(?<!\r)\n|\r(?!\n))\.[\r\n]")
+_SMUGGLED = re.compile(rb"(?:(?<!\r)\n|\r)\.(?:[\r\n]|\Z)")
 
 
 class Transaction(Protocol):
@@ -99,6 +99,8 @@ class Submission:
     """Named outside of the email (``ConfigurationSetName``); it wins over the header."""
     tags: Tags = field(default_factory=dict)
     """Given outside of the email (``EmailTags``)."""
+    click_tracking: bool | None = None
+    """Says for this email alone whether clicks are tracked; ``None``: its configuration set."""
 
 
 class Acceptor:
@@ -148,7 +150,7 @@ class Acceptor:
             raw = without_headers(raw, CONTROL_HEADERS)
         accepted_at = now_us()
         message_id = new_id(accepted_at)
-        rewritten = await self._rewrite(raw, message_id, chosen, submission.recipients)
+        rewritten = await self._rewrite(raw, message_id, chosen, submission)
         message = Message(
             id=message_id,
             accepted_at=accepted_at,
@@ -163,18 +165,18 @@ class Acceptor:
             links=rewritten.links,
             warnings=(*warnings, *rewritten.warnings),
         )
-        return message, self._received(submission, message) + rewritten.message
+        return message, _with_trace(self._received(submission, message), rewritten.message)
 
     async def _rewrite(
         self,
         raw: bytes,
         message_id: str,
         chosen: ConfigurationSet | None,
-        recipients: tuple[str, ...],
+        submission: Submission,
     ) -> Rewritten:
-        if chosen is None or not chosen.click_tracking:
+        if chosen is None or not _wanted(submission.click_tracking, chosen):
             return _untouched(raw, Reason.OFF)
-        if len(recipients) != 1:
+        if len(submission.recipients) != 1:
             return _untouched(raw, Reason.SEVERAL_RECIPIENTS)
         policy = self._policy(message_id, chosen)
         try:
@@ -221,7 +223,7 @@ class Acceptor:
 def _check(raw: bytes, headers: tuple[Header, ...]) -> None:
     if sum(name.lower() == "received" for name, _ in headers) > MOST_HOPS:
         raise MessageRefused(554, "5.4.6 too many hops: this email goes round in circles")
-    if _SMUGGLED.search(raw):
+    if (b"\n." in raw or b"\r." in raw) and _SMUGGLED.search(raw):  # the first look is quick
         raise MessageRefused(554, "5.6.0 a lone dot after a lone CR or LF cannot be sent on safely")
 
 
@@ -261,12 +263,22 @@ def _tags(given: Tags, values: Iterable[str]) -> tuple[Tags, list[str]]:
     return tags, warnings
 
 
+def _wanted(override: bool | None, chosen: ConfigurationSet) -> bool:
+    return chosen.click_tracking if override is None else override
+
+
 def _prefix(hosts: TrackingHosts, chosen: ConfigurationSet) -> Callable[[str], str]:
     if chosen.redirect_domain:
         own = chosen.redirect_domain
         hosts = TrackingHosts(own, own, hosts.scheme)
     policy: HttpsPolicy = chosen.https_policy
     return lambda url: hosts.prefix(url, policy)
+
+
+def _with_trace(received: bytes, raw: bytes) -> bytes:
+    # A line "From …" of a mailbox file is no header: it stays the first.
+    at = raw.find(b"\n") + 1 if raw.startswith(b"From ") else 0
+    return raw[:at] + received + raw[at:] if at else received + raw
 
 
 def _untouched(raw: bytes, reason: Reason) -> Rewritten:

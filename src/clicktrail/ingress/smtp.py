@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 import ipaddress
 import ssl
-from base64 import b64decode
-from collections.abc import AsyncIterator, Coroutine
+from base64 import b64encode
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from aiosmtpd.smtp import SMTP
 
 from clicktrail.errors import MessageRefused, StoreUnavailable
 from clicktrail.ingress.accept import Acceptor, Smarthost
+from clicktrail.ingress.smtp_auth import read_credentials
 from clicktrail.ingress.smtp_mail import WRONG, Mail, read_message
 from clicktrail.ingress.smtp_syntax import (
     Announced,
@@ -71,8 +72,8 @@ class SmtpOptions:
 class SmtpServer:
     """Listens for emails. ``address`` has the real port once it is started."""
 
-    STOP_SECONDS = 60.0
-    """How long `stop` waits for emails that are on their way to the smarthost."""
+    STOP_SECONDS = 25.0
+    """How long `stop` waits for emails that are coming in or on their way to the smarthost."""
 
     def __init__(
         self, options: SmtpOptions, acceptor: Acceptor, smarthost: Smarthost, users: UserStore
@@ -102,20 +103,23 @@ class SmtpServer:
         self.address = Address(host, port)
 
     async def stop(self) -> None:
-        """Take no more emails, answer those that are here, and close all connections."""
+        """Take no more emails, answer those whose DATA has begun, and close all connections."""
         self.stopping = True
         if self._listening is not None:
             self._listening.close()
             self._listening = None
+        clock = asyncio.get_running_loop().time
+        until = clock() + self.STOP_SECONDS
         handlers = [task for session in list(self.sessions) if (task := session.leave())]
         if handlers:
-            await asyncio.wait(handlers, timeout=self.STOP_SECONDS)
+            await asyncio.wait(handlers, timeout=until - clock())
         for session in list(self.sessions):
             session.cut()
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=self.STOP_SECONDS)
-            for task in late:
-                task.cancel()
+            await asyncio.wait(self._tasks, timeout=max(0.0, until - clock()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Run something that outlives the connection; `stop` waits for it."""
@@ -150,7 +154,8 @@ class _Session(SMTP):
         self._encrypted = False
         self._signed_in = False
         self._failures = 0
-        self._delivering = False
+        self._in_data = False  # from DATA to the answer to the email
+        self._deadline = 0.0  # when the client has been silent for too long
 
     # The connection
 
@@ -168,13 +173,19 @@ class _Session(SMTP):
         self._server.sessions.discard(self)
         super().connection_lost(error)
 
+    def data_received(self, data: bytes) -> None:
+        """Keep what has come; an email may come slowly, as long as it comes."""
+        super().data_received(data)
+        if self._in_data:
+            self._deadline = max(self._deadline, self.loop.time() + self._timeout_duration)
+
     def eof_received(self) -> bool | None:
         """Go on with what the client has sent: it may have said all and now be listening."""
         return asyncio.StreamReaderProtocol.eof_received(self)
 
     def leave(self) -> "asyncio.Task[None] | None":
-        """Close, at once or after the answer to the email that is being sent on."""
-        if not self._delivering:
+        """Close, at once or after the answer to the email whose DATA has begun."""
+        if not self._in_data:
             self._goodbye(421, _CLOSING)
         return self._handler_coroutine
 
@@ -215,8 +226,20 @@ class _Session(SMTP):
             status = status.encode("utf-8", "replace")
         await self._write(status + b"\r\n")
 
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        # One timer looks at a deadline that moves: making timers is not free.
+        self._deadline = self.loop.time() + (duration or self._timeout_duration)
+        if self._timeout_handle is None:
+            self._timeout_handle = self.loop.call_later(self._timeout_duration, self._timeout_cb)
+
     def _timeout_cb(self) -> None:
-        self._goodbye(421, "4.4.2 nothing was heard for too long")
+        left = self._deadline - self.loop.time()
+        if left <= 0:
+            self._goodbye(421, "4.4.2 nothing was heard for too long")
+        else:
+            # Not later: the deadline comes nearer when our own time (`_patience`) ends.
+            left = min(left, self._timeout_duration)
+            self._timeout_handle = self.loop.call_later(left, self._timeout_cb)
 
     def _goodbye(self, code: int, text: str) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -299,38 +322,17 @@ class _Session(SMTP):
             await self._say(538, "5.7.11 encrypt the connection first (STARTTLS)")
         elif self._signed_in or self._mail is not None:
             await self._say(503, "5.5.1 AUTH is not possible now")
-        elif not 1 <= len(words) <= 2:
-            await self._say(501, "5.5.4 expected AUTH mechanism")
-        elif words[0].upper() not in ("PLAIN", "LOGIN"):
-            await self._say(504, "5.5.4 expected PLAIN or LOGIN")
-        elif (credentials := await self._credentials(words)) is not None:
+        else:
+            try:
+                credentials = await read_credentials(words, self._challenge)
+            except MessageRefused as refused:
+                await self._say(refused.code, refused.text)
+                return
             await self._sign_in(*credentials)
 
-    async def _credentials(self, words: list[str]) -> tuple[str, str] | None:
-        """Return name and password; ``None`` where the fault has been answered."""
-        first: Any = None
-        if len(words) == 2:
-            try:  # RFC 4954 § 4: "=" is an empty initial response
-                first = b"" if words[1] == "=" else b64decode(words[1].encode(), validate=True)
-            except ValueError:
-                await self._say(501, "5.5.2 the initial response is not base64")
-                return None
-        if words[0].upper() == "LOGIN":
-            login = first if first is not None else await self.challenge_auth("Username:")
-            secret: Any = None
-            if isinstance(login, bytes):
-                secret = await self.challenge_auth("Password:")
-            if not isinstance(login, bytes) or not isinstance(secret, bytes):
-                return None
-            return _text(login), _text(secret)
-        plain = first if first is not None else await self.challenge_auth("")
-        if not isinstance(plain, bytes):
-            return None
-        parts = plain.split(b"\0")  # RFC 4616 § 2
-        if len(parts) != 3:
-            await self._say(501, "5.5.2 expected NUL name NUL password")
-            return None
-        return _text(parts[1]), _text(parts[2])
+    async def _challenge(self, prompt: str) -> bytes:
+        await self._say(334, b64encode(prompt.encode()).decode())
+        return await self._reader.readline()
 
     async def _sign_in(self, name: str, password: str) -> None:
         try:
@@ -357,6 +359,10 @@ class _Session(SMTP):
         return self._signed_in or (
             ip is not None and any(ip in network for network in self._server.options.allow)
         )
+
+    async def smtp_HELP(self, arg: str) -> None:
+        """Help (RFC 5321 § 4.1.1.8)."""
+        await self._say(214, "2.0.0 RFC 5321 says how to talk to this server")
 
     # An email
 
@@ -391,7 +397,7 @@ class _Session(SMTP):
         except MessageRefused as refused:
             await self._say(refused.code, refused.text)
             return
-        async with self._patience():
+        with self._patience():
             code, text = await self._mail.rcpt(address)
         await self._say(code, text)
 
@@ -405,16 +411,22 @@ class _Session(SMTP):
         elif (why := mail.not_ready()) is not None:
             await self._say(*why)
         else:
-            await self._say(354, "end with a dot on a line of its own")
-            most = self._server.options.max_size
-            message = await read_message(self._reader, most, self._reset_timeout)
-            if message is None:
-                await self._forget()
-                await self._say(552, too_large(most))
-            else:
-                await self._deliver(mail, message)
+            self._in_data = True
+            try:
+                await self._take(mail)
+            finally:
+                self._in_data = False
+            if self._server.stopping:
+                self._goodbye(421, _CLOSING)
 
-    async def _deliver(self, mail: Mail, message: bytes) -> None:
+    async def _take(self, mail: Mail) -> None:
+        await self._say(354, "end with a dot on a line of its own")
+        most = self._server.options.max_size
+        message = await read_message(self._reader, most)
+        if message is None:
+            await self._forget()
+            await self._say(552, too_large(most))
+            return
         self._mail = None  # from here on it ends by itself
         work = mail.deliver(
             self._server.acceptor,
@@ -423,16 +435,10 @@ class _Session(SMTP):
             client=self._client_name,
             how=self._protocol_name(mail.announced),
         )
-        self._delivering = True
-        try:
-            async with self._patience():
-                # Shielded: the smarthost's answer is kept even if the client is gone.
-                code, text = await asyncio.shield(self._server.spawn(work))
-            await self._say(code, text)
-        finally:
-            self._delivering = False
-        if self._server.stopping:
-            self._goodbye(421, _CLOSING)
+        with self._patience():
+            # Shielded: the smarthost's answer is kept even if the client is gone.
+            code, text = await asyncio.shield(self._server.spawn(work))
+        await self._say(code, text)
 
     def _protocol_name(self, announced: Announced) -> str:
         """Return how the email came in (RFC 3848, RFC 6531 § 4.3)."""
@@ -454,8 +460,8 @@ class _Session(SMTP):
         if mail is not None:
             await asyncio.shield(self._server.spawn(mail.abort()))
 
-    @contextlib.asynccontextmanager
-    async def _patience(self) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def _patience(self) -> Iterator[None]:
         """Do not hold the time against the client that we take ourselves."""
         self._reset_timeout(_NO_LIMIT)
         try:
@@ -463,7 +469,3 @@ class _Session(SMTP):
         finally:
             if self.transport is not None:
                 self._reset_timeout()
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")

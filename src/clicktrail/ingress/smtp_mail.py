@@ -1,7 +1,6 @@
 """One email of an SMTP connection, between MAIL and the answer to its last byte."""
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
@@ -41,7 +40,7 @@ class Mail:
                 )
             answer = await self._transaction.rcpt(address)
         except MessageRefused as refused:
-            return refused.code, refused.text
+            return _reply(refused)
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=str(error))
             self._transaction = None
@@ -76,7 +75,7 @@ class Mail:
         try:
             message_id = await acceptor.accept(submission, transaction)
         except MessageRefused as refused:
-            return refused.code, refused.text
+            return _reply(refused)
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=str(error))
             return _UNAVAILABLE
@@ -95,14 +94,17 @@ class Mail:
             await transaction.abort()
 
 
-async def read_message(
-    reader: asyncio.StreamReader, most: int, progress: Callable[[], None]
-) -> bytes | None:
+def _reply(refused: MessageRefused) -> tuple[int, str]:
+    # RFC 5321 § 3.8: 421 would say that this connection ends; it is the smarthost's that does.
+    return 451 if refused.code == 421 else refused.code, refused.text
+
+
+async def read_message(reader: asyncio.StreamReader, most: int) -> bytes | None:
     """Return the email that follows DATA, byte for byte; ``None`` for one over ``most`` bytes.
 
     Lines end with CRLF and nothing else (RFC 5321 § 2.3.8): a lone LF never ends the email.
-    ``progress`` is called with each part. Raises `asyncio.IncompleteReadError` where the client
-    goes away, `ConnectionAbortedError` for an email that does not end.
+    Raises `asyncio.IncompleteReadError` where the client goes away, `ConnectionAbortedError` for an
+    email that does not end.
     """
     wire = bytearray()
     total = 0
@@ -114,7 +116,6 @@ async def read_message(
             part = await reader.read(overrun.consumed)
         tail = (tail + part[-5:])[-5:]
         total += len(part)
-        progress()
         if total <= most + most // 2 + 5:  # one byte in three may be a dot that goes
             wire += part
         elif total > 16 * most:

@@ -1,5 +1,6 @@
 """One SMTP connection to the smarthost: commands, answers, and an email's bytes as they are."""
 
+import asyncio
 import contextlib
 import ssl
 from dataclasses import dataclass
@@ -7,9 +8,13 @@ from enum import StrEnum
 
 from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException, SMTPResponseException
+from aiosmtplib.protocol import SMTPProtocol
 
 from clicktrail.errors import SmarthostRefused, SmarthostUnavailable
 from clicktrail.settings import Address
+
+CHUNK = 64 * 1024
+"""Emails of more bytes are sent in pieces, each of which may take ``Login.timeout`` seconds."""
 
 
 class Tls(StrEnum):
@@ -104,8 +109,7 @@ class Connection:
         if code != 354 or protocol is None:  # RFC 5321 § 4.3.2
             raise self._fault(f"answered {code} to DATA")
         try:
-            protocol.write(stuffed(message))
-            code, text = await protocol.read_response(timeout=self._login.timeout)
+            code, text = await self._exchange(protocol, stuffed(message))
         except (SMTPException, OSError) as error:
             raise self._fault(f"no answer after the email was sent: {error}") from error
         except BaseException:
@@ -114,6 +118,33 @@ class Connection:
         if 300 <= code < 400:
             raise self._fault(f"answered {code} to an email")
         return self._judge(code, text)
+
+    async def _exchange(self, protocol: SMTPProtocol, wire: bytes) -> tuple[int, str]:
+        if len(wire) <= CHUNK:
+            protocol.write(wire)
+            return await protocol.read_response(timeout=self._login.timeout)
+        # A large email may take long, as long as it goes on; and it may be refused on its way.
+        answer = asyncio.ensure_future(protocol.read_response())
+        sent = 0
+        try:
+            while sent < len(wire) and not answer.done():
+                protocol.write(wire[sent : sent + CHUNK])
+                sent += CHUNK
+                async with asyncio.timeout(self._login.timeout):
+                    await protocol._drain_helper()
+            async with asyncio.timeout(self._login.timeout):
+                code, text = await answer
+        except (SMTPException, OSError):
+            if not answer.done() or answer.cancelled() or answer.exception() is not None:
+                raise
+            code, text = answer.result()
+        finally:
+            answer.cancel()
+        if sent < len(wire):
+            self.close()
+            if code < 400:
+                raise SMTPException(f"answered {code} before the end of the email")
+        return code, text
 
     async def reset(self) -> None:
         """Make it fit for another email, or close it. Raises nothing."""
