@@ -164,6 +164,32 @@ async def test_a_read_sees_one_state_while_others_write(path: Path) -> None:
     await database.close()
 
 
+async def test_who_gets_no_turn_to_write_is_told_and_can_try_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(f"sqlite:///{path}")
+    other = Database(f"sqlite:///{path}")
+    began, release = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> bool:
+        began.set()
+        return release.wait(20)
+
+    holding = asyncio.create_task(other.write(hold))
+    await asyncio.to_thread(began.wait, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr("clicktrail.store.database.WAIT_SECONDS", 0.05)
+        with pytest.raises(StoreUnavailable, match="busy") as raised:
+            await store.configuration.create_set(ConfigurationSet("one"))
+    assert not raised.value.permanent
+    assert await store.configuration.list_sets() == []  # reading goes on
+    release.set()
+    assert await holding
+    await store.configuration.create_set(ConfigurationSet("two"))
+    await other.close()
+    await store.close()
+
+
 async def test_a_closed_store_is_unavailable(path: Path) -> None:
     store = await Store.open(f"sqlite:///{path}")
     await store.close()

@@ -2,18 +2,18 @@
 
 import re
 
-# RFC 5322 § 3.2.4, § 3.2.2 (comments in comments, to a depth of two), § 3.4.1.
-_QUOTED = r'"(?:[^"\\]|\\.)*+"'
-_COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"
+# RFC 5322 § 3.2.4, § 3.2.2 (comments in comments, to a depth of two), § 3.4.1. What has matched
+# is never matched in another way (atomic groups), so that no value takes long.
+_QUOTED = r'"(?>(?:[^"\\]|\\.)*)"'
+_COMMENT = r"\((?>(?:[^()\\]|\\.|\((?>(?:[^()\\]|\\.)*)\))*)\)"
 _ADDRESS = rf'(?:{_QUOTED}|[^\s@"<>,;:]+)@(?:\[[^\[\]]*\]|[^\s@"<>,;:\[\]]+)'
+_PHRASE = rf'(?>(?:{_QUOTED}|[^<>"])*)'
 
 _item = re.compile(
-    rf'(?:{_QUOTED}|{_COMMENT}|<(?:{_QUOTED}|[^<>"])*+>|\[[^\[\]]*\]|[^"(),:;<>\[\]])++', re.DOTALL
+    rf'(?>(?:{_QUOTED}|{_COMMENT}|<{_PHRASE}>|\[[^\[\]]*\]|[^"(),:;<>\[\]])+)', re.DOTALL
 )
 _comments = re.compile(rf"({_QUOTED})|{_COMMENT}", re.DOTALL)
-_mailbox = re.compile(
-    rf'\s*(?:(?:{_QUOTED}|[^<>"])*+<\s*({_ADDRESS})\s*>|({_ADDRESS}))\s*', re.DOTALL
-)
+_mailbox = re.compile(rf"\s*(?:{_PHRASE}<\s*({_ADDRESS})\s*>|({_ADDRESS}))\s*", re.DOTALL)
 
 
 def split_addresses(value: str) -> list[str]:

@@ -31,7 +31,8 @@ T = TypeVar("T")
 _Corrected = list[LoggedClick]
 _Batch = tuple[list[Entry], tuple[list[LoggedClick], _Corrected]]
 
-BATCH = 1000
+BATCH = 250
+"""The most clicks in one transaction: others want to write too."""
 READ_SECONDS = 1.0
 ANNOUNCE_SECONDS = 0.1
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -84,7 +85,7 @@ class Publisher:
 
     async def announce(self) -> int:
         """Make the Send events that are due; return how many. Raises `StoreUnavailable`."""
-        ids = await self._store.clicks.unannounced(BATCH // 2)
+        ids = await self._store.clicks.unannounced(BATCH)
         if not ids:
             return 0
         subjects = await self._subjects.of(ids)

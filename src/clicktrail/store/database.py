@@ -4,16 +4,18 @@ A unit of work is a plain function of a connection. It runs in a thread, from it
 to its commit, so that the event loop is left alone and a transaction costs one change of threads
 and not one for each statement.
 
-Several processes share one SQLite file. It is in WAL mode, so readers and the one writer never
-wait for one another, and ``synchronous=FULL``, so what is committed survives a power cut.
+Several processes share one SQLite file. It is in WAL mode (`clicktrail.store.migrate`), so readers
+and the one writer never wait for one another, and ``synchronous=FULL``, so what is committed
+survives a power cut.
 """
 
 import asyncio
+import fcntl
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,10 +30,12 @@ Work = Callable[[Connection], T]
 BUSY_SECONDS = 15.0
 """How long a write waits for the writes of other processes."""
 
+WAIT_SECONDS = 30.0
+"""How long a call waits in all, also for calls of this process that came before."""
+
 _READERS = 4
 _PRAGMAS = (
-    f"busy_timeout = {int(BUSY_SECONDS * 1000)}",  # first: the next one may need to wait
-    "journal_mode = WAL",
+    f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
     "synchronous = FULL",
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",  # 16 MB: pages that change all the time are copied less often
@@ -56,6 +60,7 @@ class Database:
         # One thread: the writes of this process queue here, in order, and not at SQLite's lock,
         # which is waited for by sleeping.
         self._write_thread = ThreadPoolExecutor(1, "store-write")
+        self._turns = _Turns(lock_path(self.path))
         self._closed = False
 
     async def read(self, work: Work[T]) -> T:
@@ -63,15 +68,21 @@ class Database:
 
         Raises `StoreUnavailable`, and what ``work`` raises.
         """
-        return await self._run(self._read_threads, self._reader, work)
+        return await self._run(self._read_threads, lambda: self._transact(self._reader, work))
 
     async def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction that holds the write lock from its start.
 
         What it wrote is durable on return, and undone where it raises. A call that is cancelled
-        may have written all the same. Raises `StoreUnavailable`, and what ``work`` raises.
+        or that takes too long may have written all the same. Raises `StoreUnavailable`, and what
+        ``work`` raises.
         """
-        return await self._run(self._write_thread, self._writer, work)
+
+        def run() -> T:
+            with self._turns:
+                return self._transact(self._writer, work)
+
+        return await self._run(self._write_thread, run)
 
     async def close(self) -> None:
         """Finish what was begun, and close all connections."""
@@ -80,6 +91,7 @@ class Database:
             await asyncio.to_thread(threads.shutdown)
         for engine in (self._reader, self._writer):
             engine.dispose()
+        self._turns.close()
 
     def create_file(self) -> None:
         """Make the file, readable for its owner only, unless it is there: it holds addresses."""
@@ -88,18 +100,57 @@ class Database:
         except OSError as error:
             raise StoreUnavailable(f"the database {self.path} cannot be made: {error}") from None
 
-    async def _run(self, threads: ThreadPoolExecutor, engine: Engine, work: Work[T]) -> T:
-        def run() -> T:
-            try:
-                with engine.begin() as connection:
-                    return work(connection)
-            except (SQLAlchemyError, sqlite3.Error) as error:
-                reason = getattr(error, "orig", None) or error
-                raise StoreUnavailable(f"the database {self.path} failed: {reason}") from error
+    def _transact(self, engine: Engine, work: Work[T]) -> T:
+        with engine.begin() as connection:
+            return work(connection)
 
+    async def _run(self, threads: ThreadPoolExecutor, run: Callable[[], T]) -> T:
         if self._closed:
             raise StoreUnavailable(f"the database {self.path} was closed")
-        return await asyncio.get_running_loop().run_in_executor(threads, run)
+        # When this is cancelled while it waits for a thread, it is not run at all.
+        running = asyncio.get_running_loop().run_in_executor(threads, run)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await running
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"the database {self.path} is busy: no turn within {WAIT_SECONDS:g} seconds"
+            ) from None
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            reason = getattr(error, "orig", None) or error
+            raise StoreUnavailable(f"the database {self.path} failed: {reason}") from error
+
+
+class _Turns:
+    """Lets one process write at a time, those that wait as soon as the one before has ended.
+
+    SQLite's own lock is waited for by sleeping and looking again, so that a process that writes
+    without a pause leaves the others none. The system frees the lock of a process that dies.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> None:
+        if self._file is None:
+            self._file = self._path.open("a")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def lock_path(path: Path) -> Path:
+    """Return the file whose lock a process holds while it writes or migrates."""
+    return path.with_name(path.name + ".lock")
 
 
 def storable(text: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from clicktrail.errors import StoreUnavailable
+from clicktrail.store.database import lock_path
 
 NEWEST = "0001"
 """The revision that this version of Clicktrail works with."""
@@ -22,9 +23,10 @@ def migrate(path: Path) -> None:
         if _revision(path) == NEWEST:
             return
         # Held by the process that migrates; the others wait here and then find nothing to do.
-        with path.with_name(path.name + ".lock").open("a") as lock:
+        with lock_path(path).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if _revision(path) != NEWEST:
+                _use_wal(path)
                 _upgrade(path)
     except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(f"the database {path} cannot be used: {error}") from error
@@ -39,6 +41,12 @@ def _revision(path: Path) -> str | None:
             return None
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return str(row[0]) if row else None
+
+
+def _use_wal(path: Path) -> None:
+    # The file remembers it. It is done here, because it fails at once where another is at work.
+    with closing(sqlite3.connect(path, timeout=15)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _upgrade(path: Path) -> None:
