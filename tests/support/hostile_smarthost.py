@@ -75,6 +75,12 @@ class HostileSmarthost:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def heard(self, command: str) -> None:
+        """Return when that was the last command."""
+        async with asyncio.timeout(5):
+            while self.commands[-1:] != [command]:  # noqa: ASYNC110 - a test may look
+                await asyncio.sleep(0.005)
+
     def cut_all(self) -> None:
         """Cut every connection that is open."""
         for writer in self._writers:
