@@ -22,7 +22,6 @@ from clicktrail.model import (
     Message,
 )
 from clicktrail.publish.deliver import Deliverer, Retry
-from clicktrail.publish.destinations.stream import StreamDestination
 from clicktrail.publish.publisher import Publisher
 from clicktrail.store import Store
 
@@ -66,7 +65,7 @@ class House:
     def deliverer(self, retry: Retry | None = None, **options: Any) -> Deliverer:
         return Deliverer(
             self.store,
-            {Kind.STREAM: StreamDestination(self.store), Kind.WEBHOOK: self.receiver},
+            {Kind.WEBHOOK: self.receiver},
             retry or Retry(first=0.01, most=0.02),
             **options,
         )

@@ -23,6 +23,7 @@ from clicktrail.arn import Arn, Kind, parse_arn
 from clicktrail.errors import ClicktrailError, DeliveryFailed, InvalidInput
 from clicktrail.ids import now_us
 from clicktrail.publish.destinations import Destination
+from clicktrail.publish.destinations.stream import StreamDestination
 from clicktrail.store import Store
 from clicktrail.store.outbox import Claimed, Failed, Key
 
@@ -52,7 +53,7 @@ class Retry:
 
 
 class Deliverer:
-    """Sends notifications to the destinations of each kind.
+    """Sends notifications to the destinations of each kind; built-in streams need not be given.
 
     For each event destination at most ``concurrency`` are sent at once, and as many are held in
     memory. One that takes longer than ``timeout`` seconds has failed.
@@ -69,7 +70,7 @@ class Deliverer:
         lease: float | None = None,
     ) -> None:
         self._store = store
-        self._destinations = destinations
+        self._destinations = {Kind.STREAM: StreamDestination(store), **destinations}
         self._retry = retry
         self._timeout = timeout
         self._concurrency = concurrency
