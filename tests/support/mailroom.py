@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from clicktrail.ingress.accept import Acceptor
+from clicktrail.ingress.accept import Acceptor, Smarthost
 from clicktrail.ingress.smtp import SmtpOptions, SmtpServer
 from clicktrail.keyfile import KeyFile
 from clicktrail.model import ConfigurationSet, EventDestination, EventType, Message
-from clicktrail.relay import Smarthost, open_smarthost
+from clicktrail.relay import open_smarthost
 from clicktrail.settings import Address, Settings
 from clicktrail.store import Store
 from clicktrail.token import TrackingHosts

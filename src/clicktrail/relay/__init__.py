@@ -1,6 +1,5 @@
 """The way out: hands accepted emails to the smarthost. Nothing is queued here."""
 
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from clicktrail.errors import SettingError
@@ -10,36 +9,7 @@ from clicktrail.relay.smarthost import SmtpSmarthost
 from clicktrail.settings import Address, Settings
 
 
-class Transaction(Protocol):
-    """One email on its way out. It ends with `data` or with `abort`."""
-
-    async def rcpt(self, address: str) -> tuple[int, str]:
-        """Name a recipient; return the answer. Raises as `Smarthost.begin`."""
-
-    async def data(self, message: bytes) -> tuple[int, str]:
-        """Send the email; return the answer that takes it over. Raises as `Smarthost.begin`."""
-
-    async def abort(self) -> None:
-        """Give the email up. Raises nothing; after the end it does nothing."""
-
-
-class Smarthost(Protocol):
-    """Where emails go out."""
-
-    async def begin(
-        self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
-    ) -> Transaction:
-        """Begin an email from a sender (``""`` is the null reverse-path).
-
-        ``size`` is the size in bytes that the sender announced, 0 for none. Raises
-        `SmarthostRefused`, `MessageRefused` and `SmarthostUnavailable`.
-        """
-
-    async def close(self) -> None:
-        """Say goodbye on all connections that are not in use."""
-
-
-def open_smarthost(settings: Settings) -> Smarthost:
+def open_smarthost(settings: Settings) -> SmtpSmarthost | MaildirSmarthost:
     """Return the smarthost of ``smarthost.url``; it is reached with the first email.
 
     Raises `SettingError` for a URL that cannot be used.
