@@ -15,7 +15,6 @@ _NO_CHARSETS = frozenset(("idna", "punycode", "undefined", "unicode-escape", "ra
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _PADDING = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")  # RFC 2045 § 6.7 (3)
 _PADDED = (b" \n", b"\t\n", b" \r\n", b"\t\r\n")
-_LONG_LINE = re.compile(rb"[^\r\n]{999}")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -91,9 +90,16 @@ def encode_transfer(
     """
     if encoding == "base64":
         return _base64(data, original, newline), encoding
-    if encoding == "quoted-printable" or (encoding != "binary" and _LONG_LINE.search(data)):
+    if encoding == "quoted-printable" or (encoding != "binary" and _is_long(data)):
         return _quoted_printable(data, newline), "quoted-printable"
     return data, encoding
+
+
+def _is_long(data: bytes) -> bool:
+    """Whether a line is longer than an email may have it."""
+    return max(map(len, data.split(b"\n"))) > LINE_LIMIT and any(
+        len(line.rstrip(b"\r")) > LINE_LIMIT for line in data.split(b"\n")
+    )
 
 
 def _base64(data: bytes, original: bytes, newline: bytes) -> bytes:

@@ -38,11 +38,17 @@ _RAW_TEXT = ("script", "style", "xmp", "iframe", "noembed", "noframes", "textare
 _ALWAYS = _fold("|".join(("area", "a", "base", "plaintext", *_RAW_TEXT)))
 
 
-def _skip(names: str, attributes: str) -> re.Pattern[str]:
+_USUAL = rf"""[{_WS}]++[A-Za-z\-]++="[^"]*+\""""
+
+
+def _skip(names: str, attributes: str, usual: str = _USUAL) -> re.Pattern[str]:
     """Return what passes over text and over tags that have another name and no such attribute."""
+    dull = rf"</?+(?=[A-Za-z])(?!(?:{names})(?=[{_WS}/>]))"
     return re.compile(
-        rf"(?>(?:[^<]++|<(?![A-Za-z/!?])|</?+(?=[A-Za-z])(?!(?:{names})(?=[{_WS}/>]))"
-        rf"[^{_WS}/>]++{attributes}[{_WS}/]*+>)*)"
+        # The two usual forms first: a tag without attributes, and one whose attributes are all
+        # quoted; then the whole grammar.
+        rf"(?>(?:[^<]++|{dull}[A-Za-z0-9:]++(?:{usual})*+[{_WS}]*+/?+>"
+        rf"|<(?![A-Za-z/!?])|{dull}[^{_WS}/>]++{attributes}[{_WS}/]*+>)*)"
     )
 
 
