@@ -113,7 +113,7 @@ _TAGS = (
 _NAMES = _list("a a a a a a A area p td img b abbr a-b v:rect V:Oval link base")
 _RAW = _list("script style textarea title xmp noembed noframes iframe SCRIPT plaintext")
 _PLAIN = _list(
-    "table tr td p b i div select option template noscript body head html form"
+    "table tr td p b i div template noscript body head html form"
     " button h1 br pre center nobr ul li font caption"
 )
 _FOREIGN = _list(

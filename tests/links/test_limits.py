@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from clicktrail.model import Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
 from links.casefile import encode, is_own, load_all, tracking_link
+from links.judge import read_html5lib
 
 TRACKING = Policy(link=tracking_link, is_own=is_own)
 HEAD = b"Subject: x\r\nContent-Type: text/html; charset=utf-8\r\n"
@@ -135,6 +136,22 @@ def test_other_parts_keep_their_long_lines() -> None:
     raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n" + b"y" * 2000
     raw += b"\r\n--b\r\nContent-Type: text/html\r\n\r\n" + LINK + b"\r\n--b--\r\n"
     assert rewrite(raw).message == raw.replace(LINK, TRACKED)
+
+
+@pytest.mark.parametrize("end", ["-", "--", "---", "--!"])
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_link_that_ends_with_dashes_does_not_end_a_conditional_comment(
+    end: str, quote: str
+) -> None:
+    """A token is base64url and may end with "--"; written unquoted before ">" that is "-->"."""
+    policy = Policy(link=lambda *_: f"http://own.example/c/{end}", is_own=is_own)
+    link = f"<a href={quote}http://example.com/{quote}>x</a>"
+    html = f"<!--[if mso]>{link}<p>y</p><![endif]-->{link}"
+    before = read_html5lib(html)
+    result = rewrite(HEAD + b"\r\n" + html.encode() + b"\r\n", policy)
+    after = read_html5lib(result.message.partition(b"\r\n\r\n")[2].decode().rstrip())
+    assert len(result.links) == 2
+    assert [token[0] for token in after.tokens] == [token[0] for token in before.tokens]
 
 
 def test_a_url_over_the_limit_stays() -> None:

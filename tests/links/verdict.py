@@ -20,9 +20,11 @@ elements to the standard, but are not shown. The inside of an Outlook conditiona
 ``<!--[if …]>`` to ``<![endif]-->``, is a document of its own, in which ``v:*`` are links as well.
 Of comments that only resemble one, everything inside is possible.
 
-Two kinds of document are not judged: those with svg or math inside a conditional comment, of which
+Some kinds of document are not judged: those with svg or math inside a conditional comment, of which
 Outlook's own parser knows nothing, and those in which an svg that is never closed is followed by a
-CDATA section or a raw text element, whose meaning then hangs on which outer end tag closes the svg.
+CDATA section, a raw text element or an xlink:href, whose meaning then hangs on which outer end tag
+closes the svg. Nor are those where the parsers see different comments, nor those with a name like
+``="x"`` after an attribute to be removed: it becomes a value of what then stands before it.
 
 What is said of the rest of the text: the tokens before and after are the same but for href values
 and removed attributes (`changes`), and where the parsers agree on all tags the whole output is
@@ -41,9 +43,10 @@ from links.judge import RAW, Tag, read_html5lib, read_turbohtml
 TAG_ATTRIBUTES = ("postbox:tags", "ses:tags")
 REMOVED_NO_TRACK = ("postbox:no-track", "ses:no-track")
 _NO_TRACK = {"clicktracking": "off", "data-msys-clicktrack": "0", "disable-tracking": "true"}
-_CONDITIONAL = re.compile(r"(<!--\[if[^\]<>]*\]>)(.*)<!\[endif\]-->", re.DOTALL)
+_CONDITIONAL = re.compile(r"(<!--\[if\b[^\]<>]*\]>)(.*)<!\[endif\]-->", re.DOTALL)
 _FOREIGN = re.compile(r"<(?:svg|math)", re.IGNORECASE)
-_DEPENDS_ON_SVG = re.compile(r"<!\[CDATA\[|<(?:" + "|".join(RAW) + ")", re.IGNORECASE)
+_DEPENDS_ON_SVG = re.compile(r"<!\[CDATA\[|xlink:|<(?:" + "|".join(RAW) + ")", re.IGNORECASE)
+_OURS = re.compile(r"(?:postbox|ses):(?:tags|no-track)", re.IGNORECASE)
 _RESEMBLES = re.compile(r"<!-*[\s-]*\[\s*if[^>]*>?", re.IGNORECASE)
 
 
@@ -83,12 +86,12 @@ def find(text: str, inside: bool = False) -> Findings:
             and link_name(seen[1], inside)
         ):
             found.certain[offset] = seen[1]
-    found.judged = second.torn is None or not _DEPENDS_ON_SVG.search(text, second.torn)
+    torn = second.torn is not None and _DEPENDS_ON_SVG.search(text, second.torn)
+    odd = any(name.startswith("=") for tag in first.tags.values() for name in tag.attributes)
+    odd = odd and _OURS.search(text) is not None
+    found.judged = not torn and not odd and first.texts <= second.texts
     for begin, end in first.comments.items():
         _find_in_comment(text, begin, end, found)
-    if not first.texts <= second.texts:
-        # Which of the conditional comments the parsers do not agree on is not told.
-        found.certain = {o: tag for o, tag in found.certain.items() if o in second.tags}
     return found
 
 
@@ -123,6 +126,7 @@ def _find_in_comment(text: str, begin: int, end: int, found: Findings) -> None:
         found.possible.update(o + by for o in inner.possible)
         found.all_tags.update((o + by, tag.moved(by)) for o, tag in inner.all_tags.items())
         found.agreed = found.agreed and inner.agreed
+        found.judged = found.judged and inner.judged
         found.base_doubtful = found.base_doubtful or inner.base_doubtful
     if match := _RESEMBLES.match(comment):
         # A nested comment cannot be told from a text: both ways of reading it are possible.
@@ -282,8 +286,6 @@ def _changes_of_tag(old: Tag, new: Tag, link: Link | None) -> list[str]:
     if link is not None:
         name = "href" if "href" in expected else "xlink:href"
         expected[name] = tracking_link(link.index, link.url)
-    if any(name.startswith("=") for name in old.attributes):
-        return []  # without what stood before, a name like ="x" becomes a value
     if old.name == new.name and list(expected.items()) == list(found.items()):
         return []
     return [f"<{old.name} {expected!r}> became <{new.name} {found!r}>"]

@@ -59,6 +59,7 @@ _WHITE = "\t\n\f\r "
 _BASE = re.compile(r"<base[\t\n\f\r />]", re.I)
 _LINK_ELEMENTS = frozenset(("a", "area"))
 _NOT_THE_TEXT = re.compile(r"<!--.*?-->|<[^>]*>", re.S)
+_SIGN = re.compile(r"[\t\n\f\r /]+=")
 _LINK_END = re.compile(r"</a[\t\n\f\r />]", re.I)
 
 
@@ -96,6 +97,10 @@ def rewrite_html(
                     link = Link(index, url, tags, part, tag.start)
                     result.links.append(link)
                     replaced = policy.link(index, url)
+                    if tag.in_outlook and replaced.endswith(("-", "!")):
+                        # Without quotes "--" and ">" would end the comment (HTML § 13.2.5.51).
+                        bare = html[href.value_start - 1] not in "\"'"
+                        replaced = f'"{replaced}"' if bare else replaced
                     edits.append((href.value_start, href.value_start + len(raw), replaced))
                 if report:
                     result.report.append(
@@ -179,10 +184,14 @@ def _tags_of(attributes: dict[str, Attribute], warnings: list[str]) -> LinkTags:
 def _removal(html: str, tag: Tag, attribute: Attribute) -> tuple[int, int, str]:
     """Return the edit that takes an attribute and the white space before it away."""
     start, end = attribute.start, attribute.end
-    if end < tag.end and html[end] not in _WHITE + ">":
+    if _SIGN.match(html, end, tag.end):
+        return start, start, ""  # it would become that of the attribute before: ours stays
+    if html[end] not in _WHITE + ">":
         return start, end, ""  # without the white space, its neighbours would become one
     while html[start - 1] in _WHITE:
         start -= 1
+    if tag.in_outlook and html.endswith(("--", "--!"), tag.start, start):
+        return attribute.start, end, ""  # else what is before it and ">" could end the comment
     return start, end, ""
 
 
