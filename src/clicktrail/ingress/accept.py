@@ -49,6 +49,8 @@ LARGE = 256 * 1024
 # A dot alone on a line that begins after a lone CR or LF. Servers that take those for line ends
 # would see the end of the email, and read what follows as commands of ours.
 _SMUGGLED = re.compile(rb"(?:(?<!\r)\n|\r)\.(?:[\r\n]|\Z)")
+_LONE_DOTS = (b"\n.\r", b"\n.\n", b"\r.\r", b"\r.\n")
+"""Few emails hold one of these, and looking for them is quick."""
 
 
 class Transaction(Protocol):
@@ -223,7 +225,8 @@ class Acceptor:
 def _check(raw: bytes, headers: tuple[Header, ...]) -> None:
     if sum(name.lower() == "received" for name, _ in headers) > MOST_HOPS:
         raise MessageRefused(554, "5.4.6 too many hops: this email goes round in circles")
-    if (b"\n." in raw or b"\r." in raw) and _SMUGGLED.search(raw):  # the first look is quick
+    suspect = raw.endswith((b"\n.", b"\r.")) or any(each in raw for each in _LONE_DOTS)
+    if suspect and _SMUGGLED.search(raw):
         raise MessageRefused(554, "5.6.0 a lone dot after a lone CR or LF cannot be sent on safely")
 
 
