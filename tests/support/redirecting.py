@@ -47,10 +47,12 @@ class House:
         reader, writer = await asyncio.open_connection(self.address.host, self.address.port)
         try:
             for part in parts:
+                if reader.at_eof() or writer.transport.is_closing():
+                    break  # the server has hung up
                 writer.write(part)
                 await writer.drain()
                 await asyncio.sleep(0.01)
-            if then_close:
+            if then_close and not writer.transport.is_closing():
                 writer.write_eof()
             async with asyncio.timeout(20):
                 return await reader.read(-1)
