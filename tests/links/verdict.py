@@ -232,7 +232,8 @@ def _removal(text: str, start: int, end: int) -> tuple[int, int, str] | None:
     if before == start or around[1] not in (" ", "\t", "\n", "\f", "\r", ">") or around[0] == "=":
         return None
     following = text[end:].lstrip(" \t\n\f\r")[:1]
-    return None if following == "=" else (before, end, "")
+    ends_comment = text[:before].endswith(("-", "-!"))  # with the > that may follow
+    return None if following == "=" or ends_comment else (before, end, "")
 
 
 def _value_edit(text: str, start: int, end: int, new: str) -> tuple[int, int, str]:
