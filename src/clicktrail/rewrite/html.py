@@ -1,13 +1,16 @@
 """Replaces the links of one HTML document, and nothing else (behaviour § 2-4)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from clicktrail.model import Link, LinkTags
-from clicktrail.rewrite.scanner import Attribute, Tag, start_tags
+from clicktrail.rewrite import quick, scanner
+from clicktrail.rewrite.markup import Attribute, Tag, tag_at
+from clicktrail.rewrite.quoted import Edit, apply
 from clicktrail.rewrite.tags import parse_tags
-from clicktrail.rewrite.url import base_url, classify, decode_attribute
+from clicktrail.rewrite.text import Text
+from clicktrail.rewrite.url import base_url, classify, decode_attribute, plain_url
 from clicktrail.token import MAX_URL
 
 
@@ -46,21 +49,23 @@ class LinkReport:
 
 
 @dataclass(slots=True)
-class RewrittenHtml:
-    """The document with its links replaced, the tracked links, warnings, the report."""
+class Outcome:
+    """What is to be done with a document: edits of its bytes; links, warnings and the report."""
 
-    html: str
+    edits: list[Edit] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     report: list[LinkReport] = field(default_factory=list)
 
 
-_WHITE = "\t\n\f\r "
-_BASE = re.compile(r"<base[\t\n\f\r />]", re.I)
-_LINK_ELEMENTS = frozenset(("a", "area"))
-_NOT_THE_TEXT = re.compile(r"<!--.*?-->|<[^>]*>", re.S)
-_SIGN = re.compile(r"[\t\n\f\r /]+=")
-_LINK_END = re.compile(r"</a[\t\n\f\r />]", re.I)
+@dataclass(slots=True)
+class RewrittenHtml:
+    """The document with its links replaced, the tracked links, warnings, the report."""
+
+    html: str
+    links: list[Link]
+    warnings: list[str]
+    report: list[LinkReport]
 
 
 def rewrite_html(
@@ -71,134 +76,209 @@ def rewrite_html(
     ``first`` is the index of its first link, ``part`` which HTML part of the email it is. Without
     ``report``, the report stays empty.
     """
-    result = RewrittenHtml(html)
-    base = _base_of(html) if _BASE.search(html) else None
-    pieces: list[str] = []
-    done = 0
-    for tag in start_tags(html):
-        attributes = tag.attributes
-        edits: list[tuple[int, int, str]] = []
-        if tag.ours:
-            edits = [_removal(html, tag, each) for _, each in tag.ours]
-        if tag.name in _LINK_ELEMENTS or (tag.in_outlook and tag.name.startswith("v:")):
-            tags = _tags_of(attributes, result.warnings) if tag.ours else ()
-            href = attributes.get("href")
-            if href is None and tag.in_svg and tag.name == "a":
-                href = attributes.get("xlink:href")  # SVG 2 § 16.1.3
+    source = html.encode("utf-8", "surrogatepass")
+    text = Text(source, source, errors="surrogatepass")
+    done = rewrite_text(text, policy, part=part, first=first, report=report)
+    if done.edits:
+        html = apply(source, done.edits).decode("utf-8", "surrogatepass")
+    return RewrittenHtml(html, done.links, done.warnings, done.report)
+
+
+def rewrite_text(
+    text: Text, policy: Policy, *, part: int = 0, first: int = 0, report: bool = False
+) -> Outcome:
+    """Find the links of a document and say what replaces them. The parameters are the same."""
+    html = text.html
+    found: Iterable[Tag | re.Match[bytes]] | None = quick.tags(html)
+    if found is None:
+        found = list(scanner.tags(html))
+    rewriter = _Rewriter(text, policy, part, first, _base_of(text, found), report)
+    for tag in found:
+        if isinstance(tag, Tag):
+            rewriter.tag(tag)
+        else:
+            rewriter.usual(tag)
+    return rewriter.outcome
+
+
+_WHITE = "\t\n\f\r "
+_WHITE_BYTES = b"\t\n\f\r "
+_LINK_ELEMENTS = frozenset((b"a", b"area"))
+_NO_TRACK = frozenset((b"ses:no-track", b"postbox:no-track", b"data-pm-no-track"))
+_NO_TRACK_VALUES = (
+    (b"clicktracking", "off"),
+    (b"data-msys-clicktrack", "0"),
+    (b"disable-tracking", "true"),
+)
+_NOT_THE_TEXT = re.compile(rb"<!--.*?-->|<[^>]*>", re.S)
+_SIGN = re.compile(rb"[\t\n\f\r /]+=")
+_LINK_END = re.compile(rb"</a[\t\n\f\r />]", re.I)
+
+
+class _Rewriter:
+    """Takes the tags of a document in order and gathers the outcome."""
+
+    def __init__(
+        self, text: Text, policy: Policy, part: int, first: int, base: str | None, report: bool
+    ) -> None:
+        self.outcome = Outcome()
+        self._text = text
+        self._html = text.html
+        self._policy = policy
+        self._part = part
+        self._index = first
+        self._base = base
+        self._characters = text.counter()
+        self._report = report
+        self._line, self._line_at = 1, 0
+
+    def usual(self, found: re.Match[bytes]) -> None:
+        """Take a link in its usual form."""
+        whole = found[0].lower()
+        url = plain_url(found[1])
+        if url is None or self._report or b"track" in whole or b":tags" in whole:
+            tag = tag_at(self._html, found.start(), found.end())
+            assert tag is not None
+            self.tag(tag)
+            return
+        policy = self._policy
+        if (len(url) > policy.max_url and self._is_too_long(url)) or policy.is_own(url):
+            return
+        start, end = found.span(1)
+        index = self._index
+        self._index = index + 1
+        outcome = self.outcome
+        outcome.edits.append((start, end, policy.link(index, url).encode("ascii")))
+        place = self._characters(found.start())
+        outcome.links.append(Link(index, url, (), self._part, place))
+
+    def tag(self, tag: Tag) -> None:
+        """Take any other tag that may hold a link or attributes of ours."""
+        edits = [self._removal(tag, each) for each in tag.ours]
+        if tag.name in _LINK_ELEMENTS or (tag.in_outlook and tag.name.startswith(b"v:")):
+            href = tag.attributes.get(b"href")
+            if href is None and tag.in_svg and tag.name == b"a":
+                href = tag.attributes.get(b"xlink:href")  # SVG 2 § 16.1.3
+            link_tags = self._tags_of(tag) if tag.ours else ()
             if href is not None and href.value is not None:
-                raw = href.value
-                url, why = classify(raw, base)
-                if url is not None:
-                    why, url_is_kept = _decide(url, why, attributes, policy, result.warnings)
-                else:
-                    url_is_kept = True
-                if not url_is_kept and url is not None:
-                    index = first + len(result.links)
-                    link = Link(index, url, tags, part, tag.start)
-                    result.links.append(link)
-                    replaced = policy.link(index, url)
-                    if tag.in_outlook and replaced.endswith(("-", "!")):
-                        # Without quotes "--" and ">" would end the comment (HTML § 13.2.5.51).
-                        bare = html[href.value_start - 1] not in "\"'"
-                        replaced = f'"{replaced}"' if bare else replaced
-                    edits.append((href.value_start, href.value_start + len(raw), replaced))
-                if report:
-                    result.report.append(
-                        LinkReport(
-                            part,
-                            tag.start,
-                            html.count("\n", 0, tag.start) + 1,
-                            tag.name,
-                            raw,
-                            url,
-                            "unchanged" if url_is_kept else "tracked",
-                            why,
-                            tags,
-                            _visible_text(html, tag),
-                        )
-                    )
-        if edits:
-            edits.sort()
-            for start, end, text in edits:
-                pieces.append(html[done:start])
-                pieces.append(text)
-                done = end
-    if pieces:
-        pieces.append(html[done:])
-        result.html = "".join(pieces)
-    return result
+                edits += self._link(tag, href, link_tags)
+        edits.sort()
+        self.outcome.edits += [edit for edit in edits if edit[0] < edit[1] or edit[2]]
+
+    def _link(self, tag: Tag, href: Attribute, link_tags: LinkTags) -> list[Edit]:
+        raw = _raw(self._text, href)
+        url, why = classify(raw, self._base)
+        kept = url is None
+        if url is not None:
+            why, kept = self._decide(url, why, tag)
+        place = self._characters(tag.start)
+        if self._report:
+            self._row(tag, place, raw, url, "unchanged" if kept else "tracked", why, link_tags)
+        if kept or url is None:
+            return []
+        index = self._index
+        self._index += 1
+        self.outcome.links.append(Link(index, url, link_tags, self._part, place))
+        new = self._policy.link(index, url).encode("ascii")
+        if tag.in_outlook and new.endswith((b"-", b"!")):
+            # Without quotes "--" and ">" would end the comment (HTML § 13.2.5.51).
+            new = new if self._html[href.value_start - 1] in b"\"'" else b'"%b"' % new
+        return [(href.value_start, href.value_start + len(href.value or b""), new)]
+
+    def _decide(self, url: str, why: str, tag: Tag) -> tuple[str, bool]:
+        """Return why, and whether a link to the web stays as it is after all."""
+        if len(tag.attributes) > 1 and self._is_not_to_be_tracked(tag):
+            return "no-track", True
+        if len(url) * 4 > self._policy.max_url and self._is_too_long(url):
+            return "too-long", True
+        if self._policy.is_own(url):
+            return "own", True
+        return why, False
+
+    def _is_too_long(self, url: str) -> bool:
+        size = len(url.encode("utf-8", "surrogatepass"))
+        if size <= self._policy.max_url:
+            return False
+        self.outcome.warnings.append(f"too-long: a URL of {size} bytes is not tracked: {url[:60]}…")
+        return True
+
+    def _is_not_to_be_tracked(self, tag: Tag) -> bool:
+        if not _NO_TRACK.isdisjoint(tag.attributes):
+            return True
+        for name, wanted in _NO_TRACK_VALUES:
+            found = tag.attributes.get(name)
+            if (
+                found is not None
+                and decode_attribute(_raw(self._text, found)).strip(_WHITE).lower() == wanted
+            ):
+                return True
+        return False
+
+    def _tags_of(self, tag: Tag) -> LinkTags:
+        tags: LinkTags = ()
+        for name in (b"postbox:tags", b"ses:tags"):
+            found = tag.attributes.get(name)
+            if found is not None:
+                parsed, dropped = parse_tags(decode_attribute(_raw(self._text, found)))
+                tags += parsed
+                self.outcome.warnings.extend(
+                    f"tags: {piece!r} is dropped: a link tag is key:value" for piece in dropped
+                )
+        return tags
+
+    def _removal(self, tag: Tag, attribute: Attribute) -> Edit:
+        """Return the edit that takes an attribute and the white space before it away."""
+        html = self._html
+        start, end = attribute.start, attribute.end
+        if _SIGN.match(html, end, tag.end):
+            return start, start, b""  # it would become that of the attribute before: ours stays
+        if html[end] not in _WHITE_BYTES + b">":
+            return start, end, b""  # without the white space, its neighbours would become one
+        while html[start - 1] in _WHITE_BYTES:
+            start -= 1
+        if tag.in_outlook and html.endswith((b"--", b"--!"), tag.start, start):
+            return attribute.start, end, b""  # else it and ">" could end the comment
+        return start, end, b""
+
+    def _row(
+        self,
+        tag: Tag,
+        place: int,
+        raw: str,
+        url: str | None,
+        outcome: str,
+        why: str,
+        link_tags: LinkTags,
+    ) -> None:
+        self._line += self._html.count(b"\n", self._line_at, tag.start)
+        self._line_at = tag.start
+        name = tag.name.decode("utf-8", "replace")
+        seen = self._visible_text(tag)
+        row = LinkReport(
+            self._part, place, self._line, name, raw, url, outcome, why, link_tags, seen
+        )
+        self.outcome.report.append(row)
+
+    def _visible_text(self, tag: Tag) -> str:
+        """Return what a reader sees of a link (for people, not exact)."""
+        if tag.name != b"a":
+            return ""
+        end = _LINK_END.search(self._html, tag.end, tag.end + 4000)
+        inner = self._text.source[tag.end : end.start() if end else tag.end]
+        seen = self._text.decode(_NOT_THE_TEXT.sub(b" ", inner))
+        return " ".join(decode_attribute(seen).split())
 
 
-def _base_of(html: str) -> str | None:
+def _base_of(text: Text, found: Iterable[Tag | re.Match[bytes]]) -> str | None:
     """Return the document's base URL, where it is one of http(s) (HTML § 4.2.3)."""
-    for tag in start_tags(html):
-        if tag.name == "base" and not tag.in_outlook and "href" in tag.attributes:
-            return base_url(tag.attributes["href"].value or "")
+    for tag in found:
+        if isinstance(tag, Tag) and tag.name == b"base" and not tag.in_outlook:
+            href = tag.attributes.get(b"href")
+            if href is not None:
+                return base_url(_raw(text, href))
     return None
 
 
-def _decide(
-    url: str, why: str, attributes: dict[str, Attribute], policy: Policy, warnings: list[str]
-) -> tuple[str, bool]:
-    """Return why, and whether a link to the web stays as it is after all."""
-    if len(attributes) > 1 and _asks_not_to_be_tracked(attributes):
-        return "no-track", True
-    if len(url) * 4 > policy.max_url:
-        size = len(url.encode("utf-8", "surrogatepass"))
-        if size > policy.max_url:
-            warnings.append(f"too-long: a URL of {size} bytes is not tracked: {url[:60]}…")
-            return "too-long", True
-    if policy.is_own(url):
-        return "own", True
-    return why, False
-
-
-def _asks_not_to_be_tracked(attributes: dict[str, Attribute]) -> bool:
-    if not attributes.keys().isdisjoint(("ses:no-track", "postbox:no-track", "data-pm-no-track")):
-        return True
-    for name, value in (
-        ("clicktracking", "off"),
-        ("data-msys-clicktrack", "0"),
-        ("disable-tracking", "true"),
-    ):
-        found = attributes.get(name)
-        given = "" if found is None else decode_attribute(found.value or "")
-        if given.strip(_WHITE).lower() == value:
-            return True
-    return False
-
-
-def _tags_of(attributes: dict[str, Attribute], warnings: list[str]) -> LinkTags:
-    tags: LinkTags = ()
-    for name in ("postbox:tags", "ses:tags"):
-        found = attributes.get(name)
-        if found is not None and found.value is not None:
-            parsed, dropped = parse_tags(decode_attribute(found.value))
-            tags += parsed
-            warnings.extend(
-                f"tags: {piece!r} is dropped: a link tag is key:value" for piece in dropped
-            )
-    return tags
-
-
-def _removal(html: str, tag: Tag, attribute: Attribute) -> tuple[int, int, str]:
-    """Return the edit that takes an attribute and the white space before it away."""
-    start, end = attribute.start, attribute.end
-    if _SIGN.match(html, end, tag.end):
-        return start, start, ""  # it would become that of the attribute before: ours stays
-    if html[end] not in _WHITE + ">":
-        return start, end, ""  # without the white space, its neighbours would become one
-    while html[start - 1] in _WHITE:
-        start -= 1
-    if tag.in_outlook and html.endswith(("--", "--!"), tag.start, start):
-        return attribute.start, end, ""  # else what is before it and ">" could end the comment
-    return start, end, ""
-
-
-def _visible_text(html: str, tag: Tag) -> str:
-    """Return what a reader sees of a link (for people, not exact)."""
-    if tag.name != "a":
-        return ""
-    end = _LINK_END.search(html, tag.end, tag.end + 4000)
-    inner = html[tag.end : end.start() if end else tag.end]
-    return " ".join(decode_attribute(_NOT_THE_TEXT.sub(" ", inner)).split())
+def _raw(text: Text, attribute: Attribute) -> str:
+    size = len(attribute.value or b"")
+    return text.read(attribute.value_start, attribute.value_start + size)

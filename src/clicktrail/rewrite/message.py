@@ -1,17 +1,13 @@
 """The whole way of an email: bytes and a policy in, bytes and links out. Pure: no I/O."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from clicktrail.model import Link, Reason
-from clicktrail.rewrite.body import (
-    Text,
-    Undecodable,
-    decode_text,
-    decode_transfer,
-    encode_transfer,
-)
-from clicktrail.rewrite.html import LinkReport, Policy, RewrittenHtml, rewrite_html
+from clicktrail.rewrite.body import Undecodable, decode_transfer, edit_transfer, encode_transfer
+from clicktrail.rewrite.html import LinkReport, Outcome, Policy, rewrite_text
 from clicktrail.rewrite.mime import Part, Unparsable, parts_of
+from clicktrail.rewrite.quoted import apply
+from clicktrail.rewrite.text import Text, open_text
 from clicktrail.rewrite.warn import warnings_for
 
 
@@ -29,9 +25,15 @@ class Rewritten:
 @dataclass(slots=True)
 class _Done:
     part: Part
+    data: bytes
     text: Text
-    result: RewrittenHtml
-    body: bytes
+    outcome: Outcome
+
+    def size(self) -> int:
+        """Bytes of the changed document."""
+        return len(self.text.html) + sum(
+            len(new) - (end - start) for start, end, new in self.outcome.edits
+        )
 
 
 def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewritten:
@@ -51,32 +53,21 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
         return Rewritten(raw, reason=Reason.NO_HTML)
     done: list[_Done] = []
     links: list[Link] = []
-    broken = 0
-    for part in shown:
-        body = raw[part.body : part.end]
+    for number, part in enumerate(shown):
         try:
-            data = decode_transfer(body, part.encoding)
-            text = decode_text(data, part.parameters.get("charset"))
+            data = decode_transfer(raw[part.body : part.end], part.encoding)
         except Undecodable:
-            broken += 1
             continue
-        result = rewrite_html(
-            text.text,
-            _reading(policy, text),
-            part=len(done) + broken,
-            first=len(links),
-            report=report,
-        )
-        if text.has_bytes:
-            result.links = [replace(k, url=text.read_url(k.url)) for k in result.links]
-        links.extend(result.links)
-        done.append(_Done(part, text, result, body))
-    warnings = [each for one in done for each in one.result.warnings]
-    rows = [row for one in done for row in one.result.report]
+        text = open_text(data, part.parameters.get("charset"))
+        outcome = rewrite_text(text, policy, part=number, first=len(links), report=report)
+        links += outcome.links
+        done.append(_Done(part, data, text, outcome))
+    warnings = [each for one in done for each in one.outcome.warnings]
+    rows = [row for one in done for row in one.outcome.report]
     if report:
-        warnings += warnings_for(rows, [one.result.html for one in done])
+        warnings += warnings_for(rows, [one.size() for one in done])
     if not links:
-        reason = Reason.UNPARSABLE if broken == len(shown) else Reason.NO_LINKS
+        reason = Reason.NO_LINKS if done else Reason.UNPARSABLE
         return Rewritten(raw, (), reason, tuple(warnings), tuple(rows))
     try:
         message = _splice(raw, done)
@@ -85,27 +76,23 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
     return Rewritten(message, tuple(links), None, tuple(warnings), tuple(rows))
 
 
-def _reading(policy: Policy, text: Text) -> Policy:
-    """Return the policy for a text in which characters may stand for bytes."""
-    if not text.has_bytes:
-        return policy
-    return Policy(
-        lambda index, url: policy.link(index, text.read_url(url)),
-        lambda url: policy.is_own(text.read_url(url)),
-        policy.max_url,
-    )
-
-
 def _splice(raw: bytes, done: list[_Done]) -> bytes:
     pieces: list[bytes] = []
     at = 0
     for one in done:
-        part, result = one.part, one.result
-        if result.html is one.text.text:
+        part, edits = one.part, one.outcome.edits
+        if not edits:
             continue
         newline = _newline(raw, part)
-        data = one.text.encode(result.html)
-        body, encoding = encode_transfer(data, part.encoding, one.body, newline)
+        body = raw[part.body : part.end]
+        if one.text.wire is None:
+            shift = len(one.text.mark)
+            if shift:
+                edits = [(start + shift, end + shift, new) for start, end, new in edits]
+            body, encoding = edit_transfer(body, one.data, edits, part.encoding, newline)
+        else:
+            data = one.text.encode(apply(one.text.html, edits))
+            body, encoding = encode_transfer(body, data, part.encoding, newline)
         if encoding != part.encoding:
             pieces.append(_with_encoding(raw, part, at, encoding, newline))
         else:

@@ -15,7 +15,6 @@ from clicktrail.model import Header
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?>(?:\r?\n[ \t][^\r\n]*+)*))(?:\r?\n|\r?\Z)")
 _BLANK = re.compile(rb"\r?\n")
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
-_DELIMITER = re.compile(rb"^--([^\r\n]*+)", re.M)
 # RFC 2045 § 5.1, the usual form: type/subtype and parameters without comments or RFC 2231.
 _SIMPLE_TYPE = re.compile(r"\s*([!#-'*-.0-9A-Z^-z]+/[!#-'*-.0-9A-Z^-z]+)\s*")
 _SIMPLE_PARAMETER = re.compile(r""";\s*([A-Za-z0-9-]+)\s*=\s*(?:"([^"\\\r\n]*)"|([^\s;"()]+))\s*""")
@@ -60,80 +59,115 @@ class Unparsable(ValueError):
     """The bytes are not an email that can be understood."""
 
 
-def read_header(raw: bytes, at: int, end: int, *, top: bool) -> tuple[list[Field], int, int]:
-    """Return the fields from ``at``, where they end, and where the body begins.
+class _Structure:
+    """The multiparts that are open, the outermost first, and how deep each boundary is."""
 
-    A line that is no field ends the header of a part; in that of the email it raises `Unparsable`.
-    """
-    fields: list[Field] = []
-    while True:
-        found = _FIELD.match(raw, at, end)
-        if found is None:
-            break
-        fields.append(
-            Field(found[1].decode("ascii").lower(), at, found.end(), found.start(2), found.end(2))
-        )
-        at = found.end()
-    blank = _BLANK.match(raw, at, end)
-    if blank is None and at < end and top:
-        raise Unparsable("a line of the header is no header field")
-    return fields, at, blank.end() if blank else at
+    def __init__(self) -> None:
+        self._open: list[tuple[bytes, Part]] = []
+        self._depth: dict[bytes, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    @property
+    def innermost(self) -> Part:
+        """The multipart that a new part belongs to."""
+        return self._open[-1][1]
+
+    def enter(self, part: Part) -> bool:
+        """Open a multipart; ``False`` for a leaf. Raises `Unparsable` without a boundary."""
+        if not part.content_type.startswith("multipart/"):
+            return False
+        value = part.parameters.get("boundary", "").rstrip(" \t")
+        boundary = value.encode("utf-8", "surrogateescape")
+        if not boundary:
+            raise Unparsable("a multipart has no boundary")
+        self._depth.setdefault(boundary, len(self._open))
+        self._open.append((boundary, part))
+        return True
+
+    def level(self, line: bytes) -> tuple[int, bool] | None:
+        """Return which multipart a line is a delimiter of, and whether it closes it.
+
+        ``line`` is what stands behind the two dashes (RFC 2046 § 5.1.1).
+        """
+        text = line.rstrip(b" \t\r\n")  # transport padding
+        level = self._depth.get(text)
+        if level is not None:
+            return level, False
+        level = self._depth.get(text[:-2]) if text.endswith(b"--") else None
+        return None if level is None else (level, True)
+
+    def back_to(self, level: int) -> None:
+        """Close all multiparts that are deeper."""
+        while len(self._open) > level + 1:
+            boundary, _ = self._open.pop()
+            if self._depth.get(boundary) == len(self._open):
+                del self._depth[boundary]
 
 
 def parts_of(raw: bytes) -> list[Part]:
     """Return the leaf parts of an email, in order. Raises `Unparsable`."""
-    at = 0
-    if raw.startswith(b"From "):  # an mbox line before the header
-        at = raw.find(b"\n") + 1
+    at = raw.find(b"\n") + 1 if raw.startswith(b"From ") else 0  # an mbox line before the header
     leaves: list[Part] = []
-    part = _part(raw, at, len(raw), None)
-    # The open multiparts, the outermost first, and the depth of each boundary.
-    stack: list[tuple[bytes, Part]] = []
-    depth: dict[bytes, int] = {}
+    structure = _Structure()
+    part = _part(raw, at, None, structure)
     current: Part | None = part
-    if not _enter(part, stack, depth):
+    if structure.enter(part):
+        current = None
+    else:
         leaves.append(part)
-        return leaves
-    current = None
-    for line in _DELIMITER.finditer(raw, part.body):
-        text = line[1].rstrip(b" \t")  # RFC 2046 § 5.1.1: transport padding
-        level = depth.get(text)
-        closing = level is None and text.endswith(b"--")
-        if closing:
-            level = depth.get(text[:-2])
-        if level is None:
+    at = part.body
+    if raw[at - 1 : at] == b"\n":
+        at -= 1  # the first delimiter may stand right behind the header
+    while structure:
+        at = raw.find(b"\n--", at)
+        if at < 0:
+            break
+        start = at + 1
+        end = raw.find(b"\n", start)
+        end = end + 1 if end >= 0 else len(raw)
+        delimiter = structure.level(raw[start + 2 : end])
+        at = end - 1
+        if delimiter is None:
             continue
+        level, closing = delimiter
         if current is not None:
-            if line.start() < current.body:
-                # The delimiter stands in the header of a part: its header was read too far.
-                current.body = current.end = line.start()
-            else:
-                current.end = _before_line_end(raw, line.start(), current.body)
+            current.end = _before_line_end(raw, start, current.body)
             current = None
-        for boundary, _ in stack[level + 1 :]:
-            depth.pop(boundary, None)
-        del stack[level + 1 :]
+        structure.back_to(level - 1 if closing else level)
         if closing:
-            boundary, _ = stack.pop()
-            depth.pop(boundary, None)
-            if not stack:
-                break
             continue
-        after = raw.find(b"\n", line.end())
-        start = after + 1 if after >= 0 else len(raw)
-        current = _part(raw, start, len(raw), stack[-1][1])
-        if _enter(current, stack, depth):
+        current = _part(raw, end, structure.innermost, structure)
+        at = max(current.body - 1, at)
+        if structure.enter(current):
             current = None
         else:
             leaves.append(current)
     return leaves
 
 
-def _part(raw: bytes, start: int, end: int, parent: Part | None) -> Part:
-    fields, fields_end, body = read_header(raw, start, end, top=parent is None)
-    part = Part(start, fields, fields_end, body, end)
+def _part(raw: bytes, start: int, parent: Part | None, structure: _Structure) -> Part:
+    """Read the header of a part.
+
+    A line that is no field ends it, and so does a delimiter; in the header of the email a line
+    that is no field raises `Unparsable`.
+    """
+    fields: list[Field] = []
+    at = start
+    while found := _FIELD.match(raw, at):
+        if raw.startswith(b"--", at) and structure.level(raw[at + 2 : found.end()]):
+            break
+        name = found[1].decode("ascii").lower()
+        fields.append(Field(name, at, found.end(), found.start(2), found.end(2)))
+        at = found.end()
+    blank = _BLANK.match(raw, at)
+    if blank is None and at < len(raw) and parent is None:
+        raise Unparsable("a line of the header is no header field")
+    part = Part(start, fields, at, blank.end() if blank else at, len(raw))
     if parent is not None:
         part.signed = parent.signed
+        part.attachment = parent.attachment
         if parent.content_type == "multipart/digest":
             part.content_type = "message/rfc822"  # RFC 2046 § 5.1.5
     seen: set[str] = set()
@@ -148,22 +182,10 @@ def _part(raw: bytes, start: int, end: int, parent: Part | None) -> Part:
             part.encoding = words[0].lower() if words else "7bit"
         elif each.name == "content-disposition":
             value = _text(raw, each).strip().lower()
-            part.attachment = value.startswith("attachment")
+            part.attachment = part.attachment or value.startswith("attachment")
     if part.content_type in SIGNED or part.content_type in PKCS7:
         part.signed = True
     return part
-
-
-def _enter(part: Part, stack: list[tuple[bytes, Part]], depth: dict[bytes, int]) -> bool:
-    """Open a multipart; ``False`` for a leaf. Raises `Unparsable` without a boundary."""
-    if not part.content_type.startswith("multipart/"):
-        return False
-    boundary = part.parameters.get("boundary", "").rstrip(" \t").encode("utf-8", "surrogateescape")
-    if not boundary:
-        raise Unparsable("a multipart has no boundary")
-    stack.append((boundary, part))
-    depth.setdefault(boundary, len(stack) - 1)
-    return True
 
 
 def _before_line_end(raw: bytes, at: int, start: int) -> int:

@@ -63,7 +63,10 @@ _INNER = str.maketrans("", "", "\t\n\r")
 
 _HTTP = re.compile(r"https?:", re.I | re.A)
 _HTTP_WITH_HOST = re.compile(r"https?:[/\\]*+[^/\\?#\s]", re.I | re.A)
-_PLAIN_HTTP = re.compile(r"https?://[A-Za-z0-9][^&\t\n\r\f\0 ]*+\Z", re.I | re.A)
+# Nothing in it but what a browser reads as it stands; "&amp;" is the only reference.
+_PLAIN_HTTP = re.compile(
+    rb"[hH][tT][tT][pP][sS]?://[A-Za-z0-9](?>[!#-%'-~]*(?:&amp;[!#-%'-~]*)*)\Z"
+)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:")
 _ORIGIN = re.compile(r"https?:[/\\]*+[^/\\?#]++", re.I | re.A)
 _PLACEHOLDER = re.compile(r"\{\{|\{%|\*\||%%|\[(?![0-9A-Fa-f:.]*\])|\$\{|<%")
@@ -78,13 +81,20 @@ _HOST = re.compile(
 )
 
 
+def plain_url(raw: bytes) -> str | None:
+    """Return the URL of an ``href`` value of http(s) in its usual form, and of no other."""
+    if not _PLAIN_HTTP.match(raw):
+        return None
+    if b"&" in raw:
+        raw = raw.replace(b"&amp;", b"&")
+    return raw.decode("ascii")
+
+
 def classify(raw: str, base: str | None) -> tuple[str | None, str]:
     """Return the URL that an ``href`` value leads to, or ``None``, and why.
 
     ``raw`` is the value as written; ``base`` the URL of ``<base href>``, where it is http(s).
     """
-    if _PLAIN_HTTP.match(raw):
-        return raw, "http"
     value = decode_attribute(raw).strip(_STRIPPED).translate(_INNER)
     if not value:
         return (base, "base") if base is not None else (None, "empty")

@@ -1,7 +1,7 @@
 """What will hurt the sender of an email, for ``clicktrail rewrite --report``."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from clicktrail.rewrite.html import LinkReport
@@ -12,9 +12,12 @@ CLIPPED_AT = 102 * 1024
 _LOOKS_LIKE_A_HOST = re.compile(r"(?:https?://)?((?:[\w-]+\.)+[a-z]{2,24})(?:[/:?#]\S*)?\Z", re.I)
 
 
-def warnings_for(rows: Sequence[LinkReport], documents: Sequence[str]) -> list[str]:
-    """Return a sentence for each thing that will hurt the sender, each beginning with a word."""
-    return [*_about_links(rows), *_about_size(documents)]
+def warnings_for(rows: Sequence[LinkReport], sizes: Iterable[int]) -> list[str]:
+    """Return a sentence for each thing that will hurt the sender, each beginning with a word.
+
+    ``sizes`` are those of the HTML parts, in bytes.
+    """
+    return [*_about_links(rows), *_about_sizes(sizes)]
 
 
 def _about_links(rows: Sequence[LinkReport]) -> Iterator[str]:
@@ -42,8 +45,7 @@ def _about_links(rows: Sequence[LinkReport]) -> Iterator[str]:
         yield "mixed: some links are http, others https: use https for all"
 
 
-def _about_size(documents: Sequence[str]) -> Iterator[str]:
-    for document in documents:
-        size = len(document.encode("utf-8", "surrogatepass"))
+def _about_sizes(sizes: Iterable[int]) -> Iterator[str]:
+    for size in sizes:
         if size > CLIPPED_AT:
             yield f"size: {size} bytes of HTML; some providers clip after {CLIPPED_AT}"
