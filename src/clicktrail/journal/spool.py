@@ -62,6 +62,13 @@ class SpooledJournal:
         self._thread = ThreadPoolExecutor(1, "journal-spool")
         self._work = asyncio.Event()
         self._drainer: asyncio.Task[None] | None = None
+        self._calm: asyncio.Event | None = None
+        """When closing: no append is under way."""
+
+    @property
+    def spooling(self) -> bool:
+        """Whether clicks go to the spool now."""
+        return self._down
 
     def start(self) -> None:
         """Begin to drain what an earlier run has left. Needs a running event loop."""
@@ -81,6 +88,8 @@ class SpooledJournal:
                 await self._spool(clicks)
         finally:
             self.waiting -= len(clicks)
+            if not self.waiting and self._calm is not None:
+                self._calm.set()
 
     async def read(self, limit: int, wait: float) -> list[Entry]:
         """See `Journal.read`."""
@@ -98,9 +107,10 @@ class SpooledJournal:
         if self._drainer is not None:
             self._drainer.cancel()
             await asyncio.wait([self._drainer])
+        if self.waiting:  # not for long: each is given up in time, and spooled
+            self._calm = asyncio.Event()
+            await self._calm.wait()
         await self._journal.close()
-        await asyncio.sleep(0)  # appends that have just failed are on their way to the spool
-        await self._batcher.drain()
         await self._in_thread_close()
         self._thread.shutdown(wait=False)
 
@@ -115,6 +125,7 @@ class SpooledJournal:
         return True
 
     def _went_down(self, reason: str) -> None:
+        self._work.set()  # with nothing in the spool too, somebody must see when it is up again
         if not self._down:
             self._down = True
             log.warning("clicks go to the spool", reason=reason, spool=str(self._folder))
@@ -163,9 +174,10 @@ class SpooledJournal:
                 await asyncio.sleep(pause)
             try:
                 await self._drain_files()
-            except (JournalUnavailable, OSError, TimeoutError) as error:
+            except Exception as error:
                 self._went_down(str(error) or _LATE)
-                self._work.set()
+                if not isinstance(error, JournalUnavailable | TimeoutError):
+                    log.exception("the spool cannot be drained", spool=str(self._folder))
                 pause = min(pause * 2, self.LONGEST_PAUSE)
             else:
                 pause = self.FIRST_PAUSE
@@ -185,11 +197,12 @@ class SpooledJournal:
     def _closed_files(self) -> list[Path]:
         """Return the files to drain: the one that is written to only where there is no other."""
         files = spool_files(self._folder)
-        if self._file is not None:
-            if files == [self._file.path]:
-                self._close_file()
-            else:
-                files.remove(self._file.path)
+        if self._file is None:
+            return files
+        closed = [path for path in files if path != self._file.path]
+        if closed:
+            return closed
+        self._close_file()
         return files
 
     async def _drain_file(self, path: Path) -> None:
