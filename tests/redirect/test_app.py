@@ -13,7 +13,7 @@ from clicktrail.errors import JournalUnavailable
 from clicktrail.ids import ID_LENGTH, now_us
 from clicktrail.journal.memory import MemoryJournal
 from clicktrail.model import Click
-from clicktrail.token import Key, KeyRing
+from clicktrail.token import Key, KeyRing, Opened
 from support.redirecting import MESSAGE, RING, URL, House, house_in, path_of, request, statuses
 
 HEADERS_OF_A_REDIRECT = {
@@ -263,6 +263,19 @@ async def test_people_are_sent_on_even_when_a_click_cannot_be_logged(
         for number in range(1, 4):
             assert (await house.http.get(path_of())).headers["location"] == URL
             assert (house.app.clicks, house.app.unlogged) == (0, number)
+
+
+async def test_a_bug_costs_one_request_and_not_the_house(tmp_path: Path) -> None:
+    class Ring:
+        def open(self, token: str) -> Opened:
+            if token == "bug":
+                raise ZeroDivisionError
+            return RING.open(token)
+
+    async with house_in(tmp_path, ring=Ring()) as house:
+        answers = await house.say(b"GET /c/bug HTTP/1.1\r\n\r\n")
+        assert statuses(answers) == [500]
+        assert (await house.http.get(path_of())).status_code == 302
 
 
 async def test_many_people_at_once_are_all_logged_and_sent_on(house: House) -> None:

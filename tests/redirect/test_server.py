@@ -19,14 +19,13 @@ from clicktrail.journal import Entry
 from clicktrail.journal.memory import MemoryJournal
 from clicktrail.model import Click
 from clicktrail.redirect.app import RedirectApp
-from clicktrail.redirect.server import Listener, RedirectServer
+from clicktrail.redirect.server import Listener, Patience, RedirectServer
 from clicktrail.settings import Address
 from support.redirecting import RING, URL, House, house_in, path_of, request, statuses, until
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
+def make_certificate(folder: Path, serial: int) -> tuple[Path, Path]:
+    """Make a certificate for 127.0.0.1, signed by itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tracking.example")])
     now = datetime.datetime.now(datetime.UTC)
@@ -35,7 +34,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(1)
+        .serial_number(serial)
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(
@@ -43,7 +42,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         )
         .sign(key, hashes.SHA256())
     )
-    folder = tmp_path_factory.mktemp("tls")
     chain, secret = folder / "chain.pem", folder / "key.pem"
     chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     secret.write_bytes(
@@ -54,6 +52,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         )
     )
     return chain, secret
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_certificate(tmp_path_factory.mktemp("tls"), serial=1)
 
 
 async def test_http_and_https_share_one_journal(
@@ -100,6 +103,36 @@ async def test_old_tls_and_plain_text_are_refused_on_https(
         writer.close()
         response = await house.http.get(f"https://{address}{path_of()}")
         assert response.status_code == 302
+
+
+async def serial_of(address: Address) -> int:
+    """Return the serial number of the certificate that is shown there."""
+    anything = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anything.check_hostname = False
+    anything.verify_mode = ssl.CERT_NONE
+    _, writer = await asyncio.open_connection(address.host, address.port, ssl=anything)
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return x509.load_der_x509_certificate(shown).serial_number
+
+
+async def test_a_renewed_certificate_is_used_without_a_new_start(tmp_path: Path) -> None:
+    files = make_certificate(tmp_path, serial=7)
+    async with house_in(tmp_path, certificate=files, patience=Patience(look=0.01)) as house:
+        address = house.server.addresses[1]
+        assert await serial_of(address) == 7
+        (tmp_path / "new").mkdir()
+        chain, key = make_certificate(tmp_path / "new", serial=8)
+        for half in (b"half of a certif", chain.read_bytes()):
+            files[0].write_bytes(half)
+            await asyncio.sleep(0.05)
+            assert await serial_of(address) == 7
+        files[1].write_bytes(key.read_bytes())
+        async with asyncio.timeout(30):
+            while True:
+                if await serial_of(address) == 8:
+                    break
+                await asyncio.sleep(0.01)
 
 
 async def test_ipv6_clients_are_served_and_known(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
@@ -15,7 +16,7 @@ from clicktrail.model import Click
 from clicktrail.redirect.app import RedirectApp
 from clicktrail.redirect.server import Listener, Patience, RedirectServer
 from clicktrail.settings import Address, Network
-from clicktrail.token import Key, KeyRing
+from clicktrail.token import Key, KeyRing, Opened
 
 RING = KeyRing([Key(1, bytes(range(64)), 0)])
 MESSAGE = "0123456789ABCDEFGHIJk"
@@ -24,6 +25,12 @@ URL = "https://shop.example/offer?utm_source=mail&n=1#top"
 
 def path_of(url: str = URL, link: int = 0) -> str:
     return "/c/" + RING.seal(MESSAGE, link, url)
+
+
+class Opener(Protocol):
+    """What opens tokens."""
+
+    def open(self, token: str) -> Opened: ...
 
 
 @dataclass
@@ -70,7 +77,7 @@ async def house_in(
     trusted: Sequence[Network] = (),
     patience: Patience | None = None,
     certificate: tuple[Path, Path] | None = None,
-    ring: KeyRing = RING,
+    ring: Opener = RING,
 ) -> AsyncIterator[House]:
     journal = journal or SqliteJournal(folder / "journal.db")
     app = RedirectApp(ring.open, journal, trusted)

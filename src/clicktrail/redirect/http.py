@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, cast
 
+import structlog
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from clicktrail.redirect.visitor import peer_address
@@ -21,7 +22,10 @@ LINE_LIMIT = 16384
 
 _END = b"\r\n\r\n"
 
+log = structlog.get_logger(__name__)
+
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
+_INTERNAL_ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n"
 _URI_TOO_LONG = b"HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n"
 _HEADERS_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n"
 
@@ -226,6 +230,7 @@ class Connection(asyncio.Protocol):
         self._office.leave(self)
         self._ending = True
         self._buffer = b""
+        self._parser = cast(HttpRequestParser, None)  # it refers to us: not left for the collector
 
     def data_received(self, data: bytes) -> None:
         """Take what the client says."""
@@ -328,7 +333,12 @@ class Connection(asyncio.Protocol):
         self._head = head
         self.lower_head = head.lower()
         self._busy = True
-        self._office.handler(self)
+        try:
+            self._office.handler(self)
+        except Exception:
+            log.exception("a request could not be answered")
+            if self._busy:
+                self._refuse(_INTERNAL_ERROR)
 
     def _refuse(self, head: bytes) -> None:
         self._keep = False

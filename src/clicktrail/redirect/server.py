@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 
+import structlog
+
 from clicktrail.redirect.app import RedirectApp
 from clicktrail.redirect.http import Connection, Office
 from clicktrail.settings import Address
+
+log = structlog.get_logger(__name__)
 
 MAX_CONNECTIONS = 20_000
 SPARE_FILES = 128
@@ -49,6 +53,35 @@ class Listener:
     shared: bool = False
 
 
+class _Certificate:
+    """A certificate chain and its key; loaded again when its file has changed."""
+
+    def __init__(self, chain: Path, key: Path | None) -> None:
+        """Load them. Raises `OSError` or `ssl.SSLError`."""
+        self._chain, self._key = chain, key
+        self._seen = chain.stat().st_mtime_ns
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.set_alpn_protocols(["http/1.1"])
+        self.context.load_cert_chain(chain, key)
+
+    def renew(self) -> None:
+        """Take a new certificate for the handshakes to come."""
+        try:
+            changed = self._chain.stat().st_mtime_ns
+            if changed == self._seen:
+                return
+            # On trial first: a chain without its key, which may still be on its way, would leave
+            # the context with neither.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._chain, self._key)
+            self.context.load_cert_chain(self._chain, self._key)
+        except (OSError, ssl.SSLError) as error:
+            log.warning("certificate not renewed", path=str(self._chain), reason=str(error))
+        else:
+            self._seen = changed
+            log.info("certificate renewed", path=str(self._chain))
+
+
 class RedirectServer:
     """Serves one app on several listeners; ``addresses`` has their real ports after `start`."""
 
@@ -64,6 +97,7 @@ class RedirectServer:
         self._office = Office(app.handle, max(16, min(MAX_CONNECTIONS, files - SPARE_FILES)))
         self._listeners = tuple(listeners)
         self._servers: list[asyncio.Server] = []
+        self._certificates: list[_Certificate] = []
         self._housekeeper: asyncio.Task[None] | None = None
         self.addresses: tuple[Address, ...] = ()
 
@@ -110,10 +144,9 @@ class RedirectServer:
     async def _listen(self, listener: Listener) -> Address:
         context = None
         if listener.certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.set_alpn_protocols(["http/1.1"])
-            context.load_cert_chain(listener.certificate, listener.key)
+            certificate = _Certificate(listener.certificate, listener.key)
+            self._certificates.append(certificate)
+            context = certificate.context
         server = await asyncio.get_running_loop().create_server(
             self._connection,
             listener.address.host,
@@ -134,6 +167,8 @@ class RedirectServer:
             await asyncio.sleep(self._patience.look)
             self._tick()
             self._sweep(self._office.now)
+            for certificate in self._certificates:
+                certificate.renew()
 
     def _tick(self) -> None:
         self._office.now = asyncio.get_running_loop().time()
