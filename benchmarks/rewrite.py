@@ -1,18 +1,24 @@
-"""How fast links are rewritten, beside pytracking, which does the same job with lxml.
+"""How fast links are rewritten, beside pytracking and what else people do it with.
 
     python benchmarks/rewrite.py [FOLDER]
 
-Over the same emails, in one process and one run, in interleaved rounds: the medians count. FOLDER
-holds more HTML documents. Needs `pytracking[html]` (dependency group ``bench``).
+Over the same emails, in one process on one core and one run, in interleaved rounds: the medians
+of CPU time count. FOLDER holds more HTML documents. Peers are in the dependency group ``bench``;
+one that is not installed is said to be missing. Writes ``benchmarks/results/rewrite.md``.
 """
 
+import os
+import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -23,8 +29,13 @@ from clicktrail.rewrite.html import rewrite_html
 from clicktrail.token import Key, KeyRing
 
 ROUNDS = 9
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+HERE = Path(__file__).resolve().parent
+EXAMPLES = HERE.parent / "examples"
+RESULTS = HERE / "results" / "rewrite.md"
 RING = KeyRing([Key(1, bytes(range(64)), 0)])
+BASE = "pytracking adapt_html"
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+Job = Callable[[str], object]
 
 
 def policy() -> Policy:
@@ -36,23 +47,19 @@ def policy() -> Policy:
 
 
 def wrapped(html: str, encoding: str) -> bytes:
-    """Return an email with that HTML part."""
+    """Return an email with that HTML part beside a plain text."""
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.com", "b@example.com", "Hello"
     message.set_content("Hello\n")
     message.add_alternative(html, subtype="html", cte=encoding)
-    return message.as_bytes().replace(b"\n", b"\r\n")
+    return message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
-def peer() -> Callable[[str], object] | None:
-    """Return pytracking's rewriting of a document, where it is installed."""
-    try:
-        configuration = import_module("pytracking").Configuration(
-            base_click_tracking_url="https://click.example.com/c/"
-        )
-        adapt = import_module("pytracking.html").adapt_html
-    except ImportError:
-        return None
+def _pytracking(_: str) -> Job:
+    configuration = import_module("pytracking").Configuration(
+        base_click_tracking_url="https://click.example.com/c/"
+    )
+    adapt = import_module("pytracking.html").adapt_html
     return lambda html: adapt(
         html,
         extra_metadata={"id": new_id()},
@@ -62,38 +69,163 @@ def peer() -> Callable[[str], object] | None:
     )
 
 
-def main() -> None:
-    """Measure and print."""
-    folders = [EXAMPLES, *map(Path, sys.argv[1:])]
-    files = [path for folder in folders for path in sorted(folder.glob("*.html"))]
-    documents = [path.read_text(encoding="utf-8") for path in files]
-    jobs: dict[str, Callable[[], object]] = {
-        "HTML pass with tokens": lambda: [rewrite_html(each, policy()) for each in documents]
-    }
+def _is_web(url: object) -> bool:
+    return isinstance(url, str) and url.startswith(("http://", "https://", "//"))
+
+
+def _lxml(link: str) -> Job:
+    html_module = import_module("lxml.html")
+
+    def job(html: str) -> str:
+        tree = html_module.document_fromstring(html)
+        for each in tree.iter("a", "area"):
+            if _is_web(each.get("href")):
+                each.set("href", link)
+        return str(html_module.tostring(tree, encoding="unicode"))
+
+    return job
+
+
+def _soup(link: str) -> Job:
+    import_module("lxml")
+    soup = import_module("bs4").BeautifulSoup
+
+    def job(html: str) -> str:
+        tree = soup(html, "lxml")
+        for each in tree.find_all(("a", "area")):
+            if _is_web(each.get("href")):
+                each["href"] = link
+        return str(tree)
+
+    return job
+
+
+def _lol(link: str) -> Job:
+    rewriter = import_module("lolhtml").HTMLRewriter
+
+    class Handler:
+        def element(self, element: Any) -> None:
+            if _is_web(element.get_attribute("href")):
+                element.set_attribute("href", link)
+
+    def job(html: str) -> bytes:
+        output = bytearray()
+        one = rewriter(output.extend)
+        one.on("a[href], area[href]", Handler())
+        one.write(html.encode())
+        one.end()
+        return bytes(output)
+
+    return job
+
+
+PEERS = {
+    BASE: _pytracking,
+    "lxml": _lxml,
+    "Beautiful Soup with lxml": _soup,
+    "lol_html (python-lolhtml)": _lol,
+}
+
+
+def _html_pass(html: str) -> object:
+    return rewrite_html(html, policy())
+
+
+def _whole(email: bytes) -> object:
+    return rewrite_message(email, policy())
+
+
+def _all(job: Callable[[Any], object], items: list[Any]) -> object:
+    return [job(each) for each in items]
+
+
+def jobs_for(documents: list[str]) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the name of each job, and what does it over all documents."""
+    yield "HTML pass with tokens", partial(_all, _html_pass, documents)
     for encoding in ("8bit", "quoted-printable", "base64"):
         emails = [wrapped(each, encoding) for each in documents]
-        jobs[f"whole email, {encoding}"] = lambda emails=emails: [  # type: ignore[misc]
-            rewrite_message(each, policy()) for each in emails
-        ]
-    other = peer()
-    if other is None:
-        print("pytracking is not installed: no ratios (pip install 'pytracking[html]')")
-    else:
-        jobs["pytracking adapt_html"] = lambda: [other(each) for each in documents]
+        yield f"whole email, {encoding}", partial(_all, _whole, emails)
+    urls = [link.url for each in documents for link in rewrite_html(each, policy()).links]
+    made = [policy().link(0, url) for url in urls]
+    link = "https://click.example.com/c/".ljust(round(statistics.mean(map(len, made))), "A")
+    for name, peer in PEERS.items():
+        try:
+            job = peer(link)
+        except ImportError:
+            print(f"missing: {name}")
+            continue
+        yield name, partial(_all, job, documents)
+
+
+def compare(documents: list[str]) -> Table:
+    """Measure every job on the same documents."""
+    jobs = dict(jobs_for(documents))
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(ROUNDS):
         for name, job in jobs.items():
-            started = time.perf_counter()
+            started = time.process_time()
             job()
-            times[name].append(time.perf_counter() - started)
+            times[name].append(time.process_time() - started)
     size = sum(len(each.encode()) for each in documents) / 1e6
-    table = Table("Job", "Emails/s", "MB/s of HTML", "Ratio", title=f"{len(documents)} emails")
-    base = statistics.median(times.get("pytracking adapt_html", [0.0]))
+    table = Table("Job", "Emails/s", "MB/s of HTML", "÷ pytracking")
+    base = statistics.median(times.get(BASE, [0.0]))
     for name, taken in times.items():
         median = statistics.median(taken)
-        ratio = f"{base / median:.1f}" if base else "–"
+        ratio = f"{base / median:.2f}" if base else "missing"
         table.add_row(name, f"{len(documents) / median:.0f}", f"{size / median:.1f}", ratio)
-    Console().print(table)
+    return table
+
+
+def grow(document: str) -> Table:
+    """Measure how time and memory grow with an email's size."""
+    table = Table("Email", "Time, ms", "ms per MB", "Peak memory ÷ size")
+    for size in SIZES:
+        email = wrapped(document * max(1, round(size / len(document))), "quoted-printable")
+        taken = []
+        for _ in range(3 if size > 1e6 else ROUNDS):
+            started = time.process_time()
+            rewrite_message(email, policy())
+            taken.append(time.process_time() - started)
+        tracemalloc.start()
+        rewrite_message(email, policy())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        median, megabytes = statistics.median(taken) * 1e3, len(email) / 1e6
+        table.add_row(
+            f"{megabytes:.2f} MB",
+            f"{median:.1f}",
+            f"{median / megabytes:.0f}",
+            f"{peak / len(email):.1f}",
+        )
+    return table
+
+
+def markdown(table: Table) -> str:
+    """Return a table as Markdown."""
+    columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    head, *rows = zip(*columns, strict=True)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def main() -> None:
+    """Measure, print, and write the results."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    folders = [EXAMPLES, *map(Path, sys.argv[1:])]
+    files = [path for folder in folders for path in sorted(folder.glob("*.html"))]
+    documents = [path.read_text(encoding="utf-8") for path in files]
+    size = sum(len(each.encode()) for each in documents)
+    about = (
+        f"{len(documents)} emails, {size // len(documents)} bytes of HTML each on average;"
+        f" one core, CPU time, medians of {ROUNDS} rounds; Python {platform.python_version()},"
+        f" {platform.machine()}."
+    )
+    tables = [compare(documents), grow((EXAMPLES / "newsletter.html").read_text(encoding="utf-8"))]
+    console = Console()
+    console.print(about, *tables)
+    RESULTS.parent.mkdir(exist_ok=True)
+    text = "\n\n".join(("# Rewriting links", about, *map(markdown, tables)))
+    RESULTS.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
