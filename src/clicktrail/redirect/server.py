@@ -60,6 +60,7 @@ class _Certificate:
         """Load them. Raises `OSError` or `ssl.SSLError`."""
         self._chain, self._key = chain, key
         self._seen = chain.stat().st_mtime_ns
+        self._failure = ""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.set_alpn_protocols(["http/1.1"])
@@ -76,9 +77,12 @@ class _Certificate:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._chain, self._key)
             self.context.load_cert_chain(self._chain, self._key)
         except (OSError, ssl.SSLError) as error:
-            log.warning("certificate not renewed", path=str(self._chain), reason=str(error))
+            if str(error) != self._failure:
+                self._failure = str(error)
+                log.warning("certificate not renewed", path=str(self._chain), reason=str(error))
         else:
             self._seen = changed
+            self._failure = ""
             log.info("certificate renewed", path=str(self._chain))
 
 
