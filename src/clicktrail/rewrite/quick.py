@@ -26,17 +26,29 @@ from clicktrail.rewrite.markup import (
     tag_at,
 )
 
-# What a "<" may open, told by the last group. Without a group it is some kind of comment.
+# What a "<" may open, told by the last group. Without a group it is some kind of comment. Every
+# alternative begins with a character, so that most tags are passed over by a look at that.
+_RAW_TAILS = {
+    first: "|".join(fold(name[1:]) for name in RAW_TEXT_NAMES if name[0] == first)
+    for first in sorted({name[0] for name in RAW_TEXT_NAMES})
+}
 _STEP = compile_ascii(
-    rf"<(?:[aA](?:{PLAIN_LINK}|(?:{fold('rea')})?+(?=[{WS}/>])())|{fold('base')}()|[vV]:()"
-    rf"|({fold('svg|math|plaintext')})|({fold('|'.join(RAW_TEXT_NAMES))})(?=[{WS}/>])"
-    rf"|[!?]|/(?![A-Za-z]))"
+    rf"<(?:[!?]|/(?![A-Za-z])|[aA](?:{PLAIN_LINK}|(?:{fold('rea')})?+(?=[{WS}/>])())"
+    rf"|{fold('base')}()|[vV]:()|[mM]{fold('ath')}()|[pP]{fold('laintext')}()|[sS]{fold('vg')}()|"
+    + "|".join(
+        rf"[{first}{first.upper()}](?:{tails})(?=[{WS}/>])()" for first, tails in _RAW_TAILS.items()
+    )
+    + ")"
 )
-_LINK, _OTHER_LINK, _BASE, _VML, _TOO_HARD, _RAW = range(1, 7)
+_LINK, _OTHER_LINK, _BASE, _VML = range(1, 5)
+_TOO_HARD = frozenset((5, 6, 7))
+_SVG = 7
 _OURS = compile_ascii(f":(?:{fold('tags|no-track')})")
 _LETTER = re.compile(b"[A-Za-z]")
 _SPACED_VALUE = compile_ascii(rf"=[{WS}]++[\"']")
-_ALL = bytes(range(256))
+_BAD_VALUE = re.compile(b'="[^"<>]*+(?!")')
+_BAD_SINGLE_VALUE = re.compile(b"='[^'<>]*+(?!')")
+_NO_ANGLES = bytes(each for each in range(256) if each not in b"<>")
 
 Span = tuple[int, int, bool]
 """Start and end of a segment, and whether it lies in an Outlook conditional comment."""
@@ -85,14 +97,14 @@ def _cut(html: bytes) -> tuple[list[Span], list[int | re.Match[bytes]]] | None:
                 found.append(step)
                 continue
             at = step.start()
-            if kind == _TOO_HARD:
+            if kind in _TOO_HARD:
                 return None
-            if kind == _RAW:
+            if kind is not None and kind > _SVG:
                 end = html.find(b">", step.end(), stop) + 1
                 if not end:
                     return None
                 spans.append((start, end, in_outlook))
-                start = raw_text_end(html, step[_RAW].lower(), end, stop)
+                start = raw_text_end(html, html[at + 1 : step.end()].lower(), end, stop)
                 break
             if kind is not None:
                 if in_outlook or kind != _VML:
@@ -106,7 +118,7 @@ def _cut(html: bytes) -> tuple[list[Span], list[int | re.Match[bytes]]] | None:
             if in_outlook:
                 return None
             start, data_end = comment_end(html, at, stop)
-            inner = conditional(html, at, stop)
+            inner = conditional(html, at, stop) if html[at + 4 : at + 5] == b"[" else None
             if inner is not None and inner <= data_end and has_endif(html, inner, data_end):
                 after_comment, start, stop, in_outlook = start, inner, data_end, True
             break
@@ -120,21 +132,14 @@ def _cut(html: bytes) -> tuple[list[Span], list[int | re.Match[bytes]]] | None:
 def _is_tame(text: bytes) -> bool:
     """Whether no quoted value holds ``<`` or ``>``, and every ``<`` has its ``>`` before the next.
 
-    A quoted value begins with ``="`` in a row (§ 13.2.5.37), when no white space is between. Of
-    the text only what decides is kept: such openings, as one byte, quotes, ``<`` and ``>``. After
-    each opening the next thing must be the quote that closes it.
+    A quoted value begins with ``="`` in a row (§ 13.2.5.37), when no white space is between. Not
+    every ``="`` in the text begins one, but what follows each must look as if it did.
     """
-    if b"\1" in text or _SPACED_VALUE.search(text):
+    if _SPACED_VALUE.search(text) or _BAD_VALUE.search(text):
         return False
-    for quote in (b'"', b"'"):
-        opening = b"=" + quote
-        if quote == b"'" and opening not in text:
-            continue
-        kept = b"\1<>" + quote
-        rest = text.replace(opening, b"\1").translate(None, _ALL.translate(None, kept))
-        if b"\1>" in rest or b"\1<" in rest or b"\1\1" in rest:
-            return False
-    return b"<<" not in rest.translate(None, b"\1\"'")
+    if b"='" in text and _BAD_SINGLE_VALUE.search(text):
+        return False
+    return b"<<" not in text.translate(None, _NO_ANGLES)
 
 
 def _with_ours(html: bytes, spans: list[Span]) -> Iterator[int]:
