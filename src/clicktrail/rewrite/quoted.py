@@ -2,15 +2,18 @@
 
 import binascii
 import re
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
 
 Edit = tuple[int, int, bytes]
 """Start and end of what is replaced, and by what."""
 
 LINE = 76
 """RFC 2045 § 6.7 (5): characters in a line, with the "=" of a soft line break."""
+
+_TOGETHER = 1000
+"""Bytes of a body that are decoded in one go where nothing changes."""
 
 _PADDING = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
 _PADDED = (b" \n", b"\t\n", b" \r\n", b"\t\r\n")
@@ -50,42 +53,40 @@ def splice(body: bytes, data: bytes, edits: Sequence[Edit], newline: bytes) -> b
     """
     if body.count(b"\r") != body.count(b"\r\n"):
         return None
-    lines = body.splitlines(keepends=True)
-    ends = list(accumulate(map(len, map(binascii.a2b_qp, lines))))  # in data, of each line
-    if not lines or ends[-1] != len(data):
+    ends, places = _lines(body, edits)
+    if len(ends) == 1 or ends[-1] != len(data):
         return None
-    places = list(accumulate(map(len, lines)))  # the same in body
     soft = b"=" + newline
-    pieces: list[bytes] = []
+    out = bytearray()
     done = column = 0
     last = -1  # the line that the last edit ended in, and in it:
     rest = 0  # how much of it is left
 
     for start, end, new in edits:
-        line = min(bisect_right(ends, start), len(lines) - 1)
-        at = _place(lines[line], data, ends[line - 1] if line else 0, start)
-        until = bisect_left(ends, end, line) if end > start else line
-        upto = _place(lines[until], data, ends[until - 1] if until else 0, end)
+        line = min(bisect_right(ends, start), len(ends) - 1) - 1
+        at = _place(body[places[line] : places[line + 1]], data, ends[line], start)
+        until = bisect_left(ends, end, line + 1) - 1 if end > start else line
+        upto = _place(body[places[until] : places[until + 1]], data, ends[until], end)
         if at is None or upto is None:
             return None
-        begin = at + (places[line - 1] if line else 0)
+        begin = at + places[line]
         if line == last:
             rest = begin - done
             if column + rest >= LINE:
-                pieces.append(soft)
+                out += soft
                 column = 0
             column += rest
         else:
             if column + rest > LINE:
-                pieces.append(soft)
+                out += soft
             column = at
-        pieces.append(body[done:begin])
-        column = _write(pieces, new, column, soft)
-        done = upto + (places[until - 1] if until else 0)
+        out += body[done:begin]
+        column = _write(out, new, column, soft)
+        done = upto + places[until]
         last = until
-        if upto == len(lines[until]) and until + 1 < len(lines):
+        if done == places[until + 1] and until + 2 < len(places):
             last, upto = until + 1, 0  # the line end was replaced too
-        rest = len(lines[last].rstrip(b"\r\n")) - upto
+        rest = len(body[places[last] : places[last + 1]].rstrip(b"\r\n")) - upto
         if (
             not new
             and body[begin - 1 : begin] in (b" ", b"\t")
@@ -93,9 +94,35 @@ def splice(body: bytes, data: bytes, edits: Sequence[Edit], newline: bytes) -> b
         ):
             return None  # white space at a line end has to be encoded
     if column + rest > LINE:
-        pieces.append(soft)
-    pieces.append(body[done:])
-    return b"".join(pieces)
+        out += soft
+    out += body[done:]
+    return bytes(out)
+
+
+def _lines(body: bytes, edits: Sequence[Edit]) -> "tuple[array[int], array[int]]":
+    """Return where lines begin in the decoded text and in ``body``; 0 comes first, the ends last.
+
+    Lines that no edit touches are taken together.
+    """
+    points = [point for start, end, _ in edits for point in (start, end)]
+    ends, places = array("q", (0,)), array("q", (0,))
+    at = decoded = nearest = 0
+    while at < len(body):
+        stop = body.find(b"\n", at + _TOGETHER) + 1 or len(body)
+        block = body[at:stop]
+        until = decoded + len(binascii.a2b_qp(block))
+        nearest = bisect_left(points, decoded, nearest)
+        if nearest < len(points) and points[nearest] <= until:
+            for line in block.splitlines(keepends=True):
+                at += len(line)
+                decoded += len(binascii.a2b_qp(line))
+                places.append(at)
+                ends.append(decoded)
+        else:
+            at, decoded = stop, until
+            places.append(at)
+            ends.append(decoded)
+    return ends, places
 
 
 def _place(line: bytes, data: bytes, start: int, at: int) -> int | None:
@@ -113,7 +140,7 @@ def _place(line: bytes, data: bytes, start: int, at: int) -> int | None:
     return place if data.startswith(rest, at) else None
 
 
-def _write(pieces: list[bytes], new: bytes, column: int, soft: bytes) -> int:
+def _write(out: bytearray, new: bytes, column: int, soft: bytes) -> int:
     """Append new bytes with soft line breaks; return the column after them."""
     if _LITERAL.fullmatch(new) is None:
         new = b"".join(
@@ -125,12 +152,12 @@ def _write(pieces: list[bytes], new: bytes, column: int, soft: bytes) -> int:
         room = max(LINE - 1 - column, 0)
         if b"=" in new[at + max(room - 2, 0) : at + room]:
             room = new.index(b"=", at + max(room - 2, 0)) - at  # an escape is not broken
-        pieces += new[at : at + room], soft
+        out += new[at : at + room] + soft
         at += room
         column = 0
         if new.startswith(b"--", at):  # it shall not be taken for a boundary (RFC 2046 § 5.1.1)
-            pieces.append(b"=2D")
+            out += b"=2D"
             at += 1
             column = 3
-    pieces.append(new[at:])
+    out += new[at:]
     return column + size - at
