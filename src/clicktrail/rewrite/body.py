@@ -18,12 +18,17 @@ class Undecodable(ValueError):
     """The body cannot be decoded without loss: it stays as it is."""
 
 
+def as_sent(body: bytes, encoding: str) -> bytes:
+    """Return a body without what was added to it on the way, as the other functions want it."""
+    return quoted.without_padding(body) if encoding == "quoted-printable" else body
+
+
 def decode_transfer(body: bytes, encoding: str) -> bytes:
     """Undo a transfer encoding. Raises `Undecodable`."""
     if encoding in _IDENTITY:
         return body
     if encoding == "quoted-printable":
-        return binascii.a2b_qp(quoted.without_padding(body))
+        return binascii.a2b_qp(body)
     if encoding == "base64":
         return _from_base64(body)
     raise Undecodable(f"transfer encoding {encoding!r} is not known")
@@ -52,7 +57,7 @@ def edit_transfer(
     Raises `Undecodable`. ``newline`` is how lines end.
     """
     if encoding == "quoted-printable":
-        changed = quoted.splice(quoted.without_padding(body), data, edits, newline)
+        changed = quoted.splice(body, data, edits, newline)
         if changed is not None:
             return changed, encoding
     return encode_transfer(body, apply(data, edits), encoding, newline)

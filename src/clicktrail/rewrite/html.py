@@ -96,8 +96,10 @@ def rewrite_text(
     for tag in found:
         if isinstance(tag, Tag):
             rewriter.tag(tag)
-        else:
-            rewriter.usual(tag)
+        elif report or not rewriter.usual(tag):
+            whole = tag_at(html, tag.start(), tag.end())
+            assert whole is not None
+            rewriter.tag(whole)
     return rewriter.outcome
 
 
@@ -132,25 +134,23 @@ class _Rewriter:
         self._report = report
         self._line, self._line_at = 1, 0
 
-    def usual(self, found: re.Match[bytes]) -> None:
-        """Take a link in its usual form."""
-        whole = found[0].lower()
-        url = plain_url(found[1])
-        if url is None or self._report or b"track" in whole or b":tags" in whole:
-            tag = tag_at(self._html, found.start(), found.end())
-            assert tag is not None
-            self.tag(tag)
-            return
+    def usual(self, found: re.Match[bytes]) -> bool:
+        """Take a link in its usual form; ``False`` where it needs a closer look."""
+        whole, raw = found.group(0, 1)
+        small = whole.lower()
+        if b"track" in small:
+            return False
+        url = plain_url(raw)
         policy = self._policy
-        if (len(url) > policy.max_url and self._is_too_long(url)) or policy.is_own(url):
-            return
-        start, end = found.span(1)
+        if url is None or len(url) > policy.max_url or policy.is_own(url):
+            return False
         index = self._index
         self._index = index + 1
         outcome = self.outcome
-        outcome.edits.append((start, end, policy.link(index, url).encode("ascii")))
+        outcome.edits.append((*found.span(1), policy.link(index, url).encode("ascii")))
         place = self._characters(found.start())
         outcome.links.append(Link(index, url, (), self._part, place))
+        return True
 
     def tag(self, tag: Tag) -> None:
         """Take any other tag that may hold a link or attributes of ours."""

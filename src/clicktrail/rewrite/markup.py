@@ -37,16 +37,20 @@ RAW_TEXT_NAMES = ("script", "style", "xmp", "iframe", "noembed", "noframes", "te
 RAW_TEXT = frozenset(name.encode() for name in RAW_TEXT_NAMES)
 """Elements whose content is no markup (§ 13.2.6.2)."""
 
-_QUOTED = rf"""[{WS}]++{{}}[^{WS}/>="'<]++="[^"]*+\""""
+_QUOTED = rf"""[{WS}]++{{}}[^{WS}/>=:"'<]++="[^"]*+\""""
 _HREF = fold("href")
+QUOTED_ATTRIBUTES = rf"(?>(?:{_QUOTED.format('')})*)"
 PLAIN_LINK = (
     rf"(?>(?:{_QUOTED.format(f'(?!{_HREF}=)')})*)"
-    rf'[{WS}]++{_HREF}="([^"]*+)"(?>(?:{_QUOTED.format("")})*)[{WS}]*+/?+>'
+    rf'[{WS}]++{_HREF}="([^"]*+)"{QUOTED_ATTRIBUTES}[{WS}]*+/?+>'
 )
 """What follows ``<a`` in nearly every email: each attribute with a value in double quotes.
 
 Its only group is the value of the first ``href``.
 """
+
+MATTER = frozenset((b"a", b"area", b"base"))
+"""Elements that may hold a link or a base."""
 
 OURS = frozenset((b"postbox:tags", b"ses:tags", b"postbox:no-track", b"ses:no-track"))
 """Attributes that leave the email."""

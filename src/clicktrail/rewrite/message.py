@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 from clicktrail.model import Link, Reason
-from clicktrail.rewrite.body import Undecodable, decode_transfer, edit_transfer, encode_transfer
+from clicktrail.rewrite.body import (
+    Undecodable,
+    as_sent,
+    decode_transfer,
+    edit_transfer,
+    encode_transfer,
+)
 from clicktrail.rewrite.html import LinkReport, Outcome, Policy, rewrite_text
 from clicktrail.rewrite.mime import Part, Unparsable, parts_of
 from clicktrail.rewrite.quoted import apply
@@ -25,6 +31,7 @@ class Rewritten:
 @dataclass(slots=True)
 class _Done:
     part: Part
+    body: bytes
     data: bytes
     text: Text
     outcome: Outcome
@@ -54,14 +61,15 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
     done: list[_Done] = []
     links: list[Link] = []
     for number, part in enumerate(shown):
+        body = as_sent(raw[part.body : part.end], part.encoding)
         try:
-            data = decode_transfer(raw[part.body : part.end], part.encoding)
+            data = decode_transfer(body, part.encoding)
         except Undecodable:
             continue
         text = open_text(data, part.parameters.get("charset"))
         outcome = rewrite_text(text, policy, part=number, first=len(links), report=report)
         links += outcome.links
-        done.append(_Done(part, data, text, outcome))
+        done.append(_Done(part, body, data, text, outcome))
     warnings = [each for one in done for each in one.outcome.warnings]
     rows = [row for one in done for row in one.outcome.report]
     if report:
@@ -84,7 +92,7 @@ def _splice(raw: bytes, done: list[_Done]) -> bytes:
         if not edits:
             continue
         newline = _newline(raw, part)
-        body = raw[part.body : part.end]
+        body = one.body
         if one.text.wire is None:
             shift = len(one.text.mark)
             if shift:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from email.message import Message as _HeaderParser
+from typing import NamedTuple
 
 from clicktrail.model import Header
 
@@ -23,12 +24,14 @@ _COMMENT_TOKEN = re.compile(r"""[()]|\\.|"(?:[^"\\]|\\.)*"|[^()"\\]+|.""", re.S)
 
 _NO_CONTROLS = dict.fromkeys(range(0x20), " ")
 
+_C = frozenset(b"Cc")
+_DASH = ord("-")
+
 SIGNED = frozenset(("multipart/signed", "multipart/encrypted"))
 PKCS7 = frozenset(("application/pkcs7-mime", "application/x-pkcs7-mime"))
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """A header field: spans of the whole field with its line end, and of its value."""
 
     name: str
@@ -40,7 +43,10 @@ class Field:
 
 @dataclass(slots=True)
 class Part:
-    """One entity. ``start`` to ``body`` is its header with the blank line, then its body."""
+    """One entity. ``start`` to ``body`` is its header with the blank line, then its body.
+
+    ``fields`` are those of its header that begin with a C: the others do not matter.
+    """
 
     start: int
     fields: list[Field]
@@ -156,10 +162,11 @@ def _part(raw: bytes, start: int, parent: Part | None, structure: _Structure) ->
     fields: list[Field] = []
     at = start
     while found := _FIELD.match(raw, at):
-        if raw.startswith(b"--", at) and structure.level(raw[at + 2 : found.end()]):
+        if raw[at] in _C:
+            name = found[1].decode("ascii").lower()
+            fields.append(Field(name, at, found.end(), found.start(2), found.end(2)))
+        elif raw[at] == _DASH and structure.level(raw[at + 2 : found.end()]):
             break
-        name = found[1].decode("ascii").lower()
-        fields.append(Field(name, at, found.end(), found.start(2), found.end(2)))
         at = found.end()
     blank = _BLANK.match(raw, at)
     if blank is None and at < len(raw) and parent is None:

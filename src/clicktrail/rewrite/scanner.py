@@ -11,6 +11,7 @@ from clicktrail.rewrite.foreign import Foreign
 from clicktrail.rewrite.markup import (
     ATTRIBUTES,
     GIVEN,
+    MATTER,
     NAME,
     PLAIN_LINK,
     RAW_TEXT,
@@ -56,7 +57,6 @@ _PLAIN = compile_ascii("<[aA]" + PLAIN_LINK)
 _LETTER = re.compile(b"[A-Za-z]")
 _NEEDS_OURS = compile_ascii(f":(?:{fold('tags|no-track')})")
 _NEEDS_CARE = compile_ascii(f"<(?:{fold('svg|math')})")
-_MATTER = frozenset((b"a", b"area", b"base"))
 
 
 def tags(html: bytes) -> Iterator[Tag | re.Match[bytes]]:
@@ -129,7 +129,7 @@ def tags(html: bytes) -> Iterator[Tag | re.Match[bytes]]:
             is_foreign = foreign.start(name, attributes, self_closing=self_closing)
             if is_foreign and foreign.hides(name):
                 continue
-        if name in _MATTER or ours or (in_outlook and name.startswith(b"v:")):
+        if name in MATTER or ours or (in_outlook and name.startswith(b"v:")):
             in_svg = is_foreign and foreign.in_svg
             yield Tag(name, start, at, attributes, ours, in_outlook, in_svg)
         if is_foreign:

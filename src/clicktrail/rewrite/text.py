@@ -9,7 +9,7 @@ import codecs
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from clicktrail.rewrite.body import Undecodable
 
@@ -138,6 +138,7 @@ def _decoded(data: bytes, codec: str, mark: bytes) -> Text | None:
     return Text(html, html, mark=mark, wire=codec)
 
 
+@lru_cache(256)
 def _known(charset: str | None) -> str | None:
     if not charset:
         return None

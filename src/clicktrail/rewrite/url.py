@@ -63,10 +63,8 @@ _INNER = str.maketrans("", "", "\t\n\r")
 
 _HTTP = re.compile(r"https?:", re.I | re.A)
 _HTTP_WITH_HOST = re.compile(r"https?:[/\\]*+[^/\\?#\s]", re.I | re.A)
-# Nothing in it but what a browser reads as it stands; "&amp;" is the only reference.
-_PLAIN_HTTP = re.compile(
-    rb"[hH][tT][tT][pP][sS]?://[A-Za-z0-9](?>[!#-%'-~]*(?:&amp;[!#-%'-~]*)*)\Z"
-)
+# What a browser reads as it stands: all of printable ASCII but "&".
+_AS_IT_STANDS = bytes(range(0x21, 0x7F)).translate(None, b"&")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:")
 _ORIGIN = re.compile(r"https?:[/\\]*+[^/\\?#]++", re.I | re.A)
 _PLACEHOLDER = re.compile(r"\{\{|\{%|\*\||%%|\[(?![0-9A-Fa-f:.]*\])|\$\{|<%")
@@ -83,11 +81,15 @@ _HOST = re.compile(
 
 def plain_url(raw: bytes) -> str | None:
     """Return the URL of an ``href`` value of http(s) in its usual form, and of no other."""
-    if not _PLAIN_HTTP.match(raw):
+    host = 8 if raw.startswith(b"https://") else 7 if raw.startswith(b"http://") else 0
+    if not host or not raw[host : host + 1].isalnum():
         return None
-    if b"&" in raw:
-        raw = raw.replace(b"&amp;", b"&")
-    return raw.decode("ascii")
+    other = raw.translate(None, _AS_IT_STANDS)
+    if not other:
+        return raw.decode("ascii")
+    if len(other) == other.count(b"&") == raw.count(b"&amp;"):
+        return raw.replace(b"&amp;", b"&").decode("ascii")
+    return None
 
 
 def classify(raw: str, base: str | None) -> tuple[str | None, str]:
