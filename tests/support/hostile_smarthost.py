@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from clicktrail.settings import Address
 
-STAGES = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT", "RSET")
-"""Where it can misbehave; ``BODY`` is in the middle of the email, ``DOT`` after its end."""
+STAGES = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT", "TAKEN", "RSET")
+"""Where it can misbehave; ``BODY`` is in the middle of the email, ``DOT`` after its end.
+
+At ``TAKEN`` it can only cut the connection: it has the email, and does not say so.
+"""
 
 
 @dataclass
@@ -19,6 +22,8 @@ class Taken:
     rcpts: list[str]
     wire: bytes
     """As it came, dots stuffed, without the final dot."""
+    silently: bool = False
+    """It was taken, and the connection was cut instead of an answer."""
 
     @property
     def message(self) -> bytes:
@@ -131,10 +136,13 @@ class HostileSmarthost:
                 await self._answer(writer, verb, "354 go on")
                 if self.answers.get(verb, "354")[:3] != "354":
                     continue
-                if "BODY" in (*self.drops, *self.stalls, *self.answers):
+                early = "BODY" in self.answers
+                if early or "BODY" in self.drops or "BODY" in self.stalls:
                     await reader.readexactly(20)
                     await self._answer(writer, "BODY", "")
                 wire = await self._read(reader)
+                if early:
+                    continue
                 await self._answer(writer, "DOT", "250 2.0.0 queued", Taken(mail, rcpts, wire))
                 continue
             elif verb == "QUIT":
@@ -164,6 +172,9 @@ class HostileSmarthost:
         answer = self.answers.get(stage, answer)
         if taken is not None and answer.startswith("2"):
             self.taken.append(taken)
+            if "TAKEN" in self.drops:
+                taken.silently = True
+                raise ConnectionAbortedError
         if answer:
             writer.write(answer.encode() + b"\r\n")
             await writer.drain()
