@@ -13,9 +13,9 @@ opening one needs nothing but the key.
 import binascii
 import string
 import zlib
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidTag
@@ -150,11 +150,11 @@ class KeyRing:
 class Sealer:
     """Seals the links of one message with one key."""
 
-    __slots__ = ("_cipher", "_key_id", "_message_id")
+    __slots__ = ("_cipher", "_heads", "_message_id")
 
     def __init__(self, cipher: AESSIV, key_id: int, message_id: bytes) -> None:
         self._cipher = cipher
-        self._key_id = key_id
+        self._heads = {version: bytes((version, key_id)) for version in (_PLAIN, _DEFLATED)}
         self._message_id = message_id
 
     def seal(self, link: int, url: str) -> str:
@@ -162,12 +162,26 @@ class Sealer:
         raw = url.encode("utf-8", "surrogatepass")
         if len(raw) > MAX_URL:
             raise InvalidInput(f"a URL of {len(raw)} bytes is too long to track ({MAX_URL})")
-        deflater = zlib.compressobj(9, zlib.DEFLATED, -10, 3, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
-        short = deflater.compress(raw) + deflater.flush()
-        version, body = (_DEFLATED, short) if len(short) < len(raw) else (_PLAIN, raw)
-        head = bytes((version, self._key_id))
+        version, body = _packed(raw) if len(raw) <= _REMEMBERED else _pack(raw)
+        head = self._heads[version]
         sealed = self._cipher.encrypt(self._message_id + _varint(link) + body, [head])
-        return urlsafe_b64encode(head + sealed).rstrip(b"=").decode()
+        text = binascii.b2a_base64(head + sealed, newline=False).translate(_TO_URLSAFE)
+        return text.rstrip(b"=").decode("ascii")
+
+
+def _pack(raw: bytes) -> tuple[int, bytes]:
+    """Return the version that is shorter for a URL, and its bytes there."""
+    deflater = _DEFLATER.copy()
+    short = deflater.compress(raw) + deflater.flush()
+    return (_DEFLATED, short) if len(short) < len(raw) else (_PLAIN, raw)
+
+
+_DEFLATER = zlib.compressobj(9, zlib.DEFLATED, -10, 3, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
+"""Never used itself: a copy has read the dictionary already."""
+
+_REMEMBERED = 512
+_packed = lru_cache(4096)(_pack)
+"""The emails of a mailing have most of their URLs in common: each is deflated once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +229,7 @@ def _decode(token: str) -> bytes:
 
 # What is base64 but not base64url, padding too, becomes what is neither.
 _FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/***")
+_TO_URLSAFE = bytes.maketrans(b"+/", b"-_")
 _BASE64 = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/").encode()
 _PADDING = (b"", b"===", b"==", b"=")
 _LAST = (_BASE64, b"", _BASE64[::16], _BASE64[::4])
@@ -222,6 +237,8 @@ _LAST = (_BASE64, b"", _BASE64[::16], _BASE64[::4])
 
 
 def _varint(number: int) -> bytes:
+    if number < 0x80:
+        return bytes((number,))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
