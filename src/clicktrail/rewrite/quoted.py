@@ -60,7 +60,19 @@ def splice(body: bytes, data: bytes, edits: Sequence[Edit], newline: bytes) -> b
             return None  # white space at a line end has to be encoded
     _keep(pieces, body, done, len(body), column, soft)
     changed = b"".join(pieces)
-    return changed if binascii.a2b_qp(changed) == apply(data, edits) else None
+    pieces.clear()  # a large email is not to be in memory more often than it must
+    return changed if _is_applied(binascii.a2b_qp(changed), data, edits) else None
+
+
+def _is_applied(changed: bytes, data: bytes, edits: Sequence[Edit]) -> bool:
+    """Whether ``changed`` is ``apply(data, edits)``, without making that."""
+    at = done = 0
+    for start, end, new in edits:
+        if not changed.startswith(data[done:start] + new, at):
+            return False
+        at += start - done + len(new)
+        done = end
+    return changed[at:] == data[done:]
 
 
 def _place(body: bytes, start: int, count: int) -> int:
