@@ -207,7 +207,9 @@ def _sees_canary(plan: Plan) -> bool:
     try:
         return plan.content.decode(plan.charset or "us-ascii").startswith(CANARY.rstrip())
     except (LookupError, UnicodeError):
-        return plan.content.startswith(CANARY.rstrip().encode())
+        # Where the charset lies, the bytes are seen; but UTF-16 may be told apart wrongly then.
+        found = plan.content.startswith(CANARY.rstrip().encode())
+        return found and not plan.charset.startswith("utf-16")
 
 
 def _parts(pieces: list[bytes], message: bytes) -> Iterator[bytes]:
