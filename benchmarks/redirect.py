@@ -264,6 +264,7 @@ class Contender:
 
     name: str
     port: int
+    pid: int
     runs: dict[int, list[dict[str, float]]] = field(default_factory=dict)
 
     def all(self, connections: int, what: str) -> list[float]:
@@ -273,15 +274,28 @@ class Contender:
         return statistics.median(self.all(connections, what))
 
 
-def measure(port: int, script: Path, connections: int, seconds: int) -> dict[str, float]:
-    """Ask as fast as it answers; return requests per second, and waits in milliseconds."""
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and its children so far."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(int(child)) for child in children)
+
+
+def measure(one: Contender, script: Path, connections: int, seconds: int) -> dict[str, float]:
+    """Ask as fast as it answers.
+
+    Returns requests per second, waits in milliseconds, and CPU microseconds for a request.
+    """
+    busy = cpu_seconds(one.pid)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script, "--latency"]
     done = subprocess.run(
-        pinned(CLIENT_CORE, [*command, f"http://127.0.0.1:{port}"]),
+        pinned(CLIENT_CORE, [*command, f"http://127.0.0.1:{one.port}"]),
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
+    busy = cpu_seconds(one.pid) - busy
     found: dict[str, float] = {}
     for line in done.stdout.splitlines():
         match line.split():
@@ -293,8 +307,9 @@ def measure(port: int, script: Path, connections: int, seconds: int) -> dict[str
                 found["rate"] = float(rate)
             case [count, "requests", "in", *_]:
                 found["count"] = float(count)
+                found["cpu"] = busy / float(count) * 1e6
             case ["Non-2xx" | "Socket", *_]:
-                raise SystemExit(f"port {port}: {line}")
+                raise SystemExit(f"{one.name}: {line}")
     return found
 
 
@@ -341,8 +356,8 @@ def report(
         f" {platform.python_version()}, uvloop {version('uvloop')}, SQLite"
         f" {sqlite3.sqlite_version}. `python benchmarks/redirect.py --write`",
         "",
-        "| | connections | redirects/s | p50 ms | p99 ms | ÷ nginx | ÷ commit per click |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| | connections | redirects/s | p50 ms | p99 ms | CPU µs | ÷ nginx | ÷ commit per click |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     found = {}
     for connections in CONNECTIONS:
@@ -361,6 +376,7 @@ def report(
             lines.append(
                 f"| {one.name} | {connections} | {statistics.median(rates):.0f}"
                 f" | {one.median(connections, 'p50'):.2f} | {one.median(connections, 'p99'):.2f}"
+                f" | {one.median(connections, 'cpu'):.0f}"
                 f" | {beside_nginx:.2f} | {beside_commit:.1f} |"
             )
 
@@ -397,26 +413,28 @@ def compare(args: argparse.Namespace) -> None:
         headers = ", ".join(f'["{name}"] = "{value}"' for name, value in HEADERS.items())
         script.write_text(SCRIPT % (paths, headers))
         nginx_port, our_port, commit_port = free_port(), free_port(), free_port()
-        stack.enter_context(running(nginx(folder, nginx_port), nginx_port))
-        stack.enter_context(running(commit_per_click(folder, commit_port), commit_port))
+        nginx_pid = stack.enter_context(running(nginx(folder, nginx_port), nginx_port))
+        commit_pid = stack.enter_context(
+            running(commit_per_click(folder, commit_port), commit_port)
+        )
         server = stack.enter_context(contextlib.ExitStack())
-        server.enter_context(running(clicktrail(folder, our_port), our_port))
+        our_pid = server.enter_context(running(clicktrail(folder, our_port), our_port))
         before, ours, commit, after = turns = [
-            Contender("nginx, before", nginx_port),
-            Contender("clicktrail", our_port),
-            Contender("commit per click", commit_port),
-            Contender("nginx, after", nginx_port),
+            Contender("nginx, before", nginx_port, nginx_pid),
+            Contender("clicktrail", our_port, our_pid),
+            Contender("commit per click", commit_port, commit_pid),
+            Contender("nginx, after", nginx_port, nginx_pid),
         ]
         asked = 0.0
         for one in (before, ours, commit):  # to warm up
-            asked += measure(one.port, script, MAIN, 1)["count"] * (one is ours)
+            asked += measure(one, script, MAIN, 1)["count"] * (one is ours)
         for number in range(args.rounds):
             for connections in CONNECTIONS:
                 for one in turns:
                     note = f"round {number + 1}, {connections} connections: {one.name} …"
                     if sys.stderr.isatty():
                         print(f"{note:60}", file=sys.stderr, end="\r")
-                    found = measure(one.port, script, connections, args.seconds)
+                    found = measure(one, script, connections, args.seconds)
                     one.runs.setdefault(connections, []).append(found)
                     asked += found["count"] * (one is ours)
         top = ours.median(MAIN, "rate")
