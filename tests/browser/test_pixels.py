@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from clicktrail.ids import new_id
-from clicktrail.model import HttpsPolicy
+from clicktrail.model import HttpsPolicy, Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
 from clicktrail.token import KEY_SIZE, Key, KeyRing, TrackingHosts
 
@@ -67,9 +67,11 @@ CORPUS = (
 )
 DOCUMENTS = EXAMPLES + CORPUS
 
+ADDRESS = "http://email.invalid/"
 HOSTS = TrackingHosts("click.tracker.example", "click.tracker.example")
 TRACKED = re.compile(rb"https?://click\.tracker\.example/c/")
 PLACEHOLDER = re.compile(rb'(href=")(?:\{\{|\[|<%)[^"]*(")')
+LINK = re.compile(rb"<a\s[^>]*href=.?https?:", re.IGNORECASE)
 READS_ADDRESSES = re.compile(rb"\[\s*href\s*[*^$|~]?=|attr\(\s*href", re.IGNORECASE)
 
 Show = Callable[[bytes, int], bytes]
@@ -78,24 +80,27 @@ Show = Callable[[bytes, int], bytes]
 
 @pytest.fixture(scope="module")
 def show() -> Iterator[Show]:
-    """Chromium. The page comes from here; each other request is refused and counted."""
+    """Chromium. The page comes from here; each other request is refused."""
     with PLAYWRIGHT.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         context = browser.new_context(
             java_script_enabled=False, reduced_motion="reduce", color_scheme="light"
         )
 
+        page = context.new_page()
+        shown = b""
+        page.route("**/*", lambda route: route.abort())
+        page.route(
+            ADDRESS,
+            lambda route: route.fulfill(body=shown, content_type="text/html; charset=utf-8"),
+        )
+
         def one(html: bytes, width: int) -> bytes:
-            page = context.new_page()
+            nonlocal shown
+            shown = html
             page.set_viewport_size({"width": width, "height": 900})
-            page.route("**/*", lambda route: route.abort())
-            page.route(
-                "http://email.invalid/",
-                lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8"),
-            )
-            page.goto("http://email.invalid/", wait_until="load")
+            page.goto(ADDRESS, wait_until="load")
             png: bytes = page.screenshot(full_page=True, animations="disabled")
-            page.close()
             return png
 
         yield one
@@ -159,6 +164,8 @@ def test_a_tracked_email_looks_the_same(path: Path, show: Show, tmp_path: Path) 
 
     rewritten, tracked = track(html)
 
+    if path in CORPUS and rewritten.reason is Reason.NO_LINKS and not LINK.search(html):
+        pytest.skip("it holds no link")
     assert rewritten.reason is None
     assert len(rewritten.links) > 0
     assert len(TRACKED.findall(tracked)) == len(rewritten.links)
