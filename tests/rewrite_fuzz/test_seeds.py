@@ -45,7 +45,7 @@ def test_an_email_seed_keeps_all_promises(path: Path) -> None:
 def test_every_structure_with_every_charset_and_encoding(structure: int, charset: int) -> None:
     html = (CORPUS / "html" / "unicode.html").read_bytes()
     for encoding in range(len(ENCODINGS)):
-        for flags in (2, 3, 6, 7):
+        for flags in (2, 3, 6, 7, 10, 11):
             plan = plan_of(bytes((structure, charset, encoding, 0, flags)) + html)
             if plan is not None:
                 check_plan(plan)

@@ -158,6 +158,15 @@ def check_decoded(
     before: bytes, after: bytes, charset: str | None, links: Sequence[Link], salt: str
 ) -> list[int]:
     """Compare two contents of an HTML part; return the numbers of the links found in it."""
+    old, new, exact = texts(before, after, charset, salt)
+    return check_text(old, new, links, salt, exact=exact)
+
+
+def texts(before: bytes, after: bytes, charset: str | None, salt: str) -> tuple[str, str, bool]:
+    """Decode two contents; tell whether the charset is obeyed.
+
+    Where it is unknown or lies, the bytes are kept: a charset that knows all bytes can tell.
+    """
     marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     marked = before.startswith(marks)
     name = _known(charset) or ("utf-16" if marked else "utf-8")
@@ -169,9 +178,8 @@ def check_decoded(
         except UnicodeError:
             continue
         if len(names) == 1 or f"-{salt}" in new:
-            return check_text(old, new, links, salt)
-    # Unknown or lying: the bytes are kept, so any charset that knows all bytes can tell.
-    return check_text(before.decode("latin-1"), after.decode("latin-1"), links, salt, exact=False)
+            return old, new, True
+    return before.decode("latin-1"), after.decode("latin-1"), False
 
 
 def _known(charset: str | None) -> str | None:
