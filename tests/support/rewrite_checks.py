@@ -167,17 +167,21 @@ def texts(before: bytes, after: bytes, charset: str | None, salt: str) -> tuple[
 
     Where it is unknown or lies, the bytes are kept: a charset that knows all bytes can tell.
     """
-    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    marked = before.startswith(marks)
+    marked = before.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     name = _known(charset) or ("utf-16" if marked else "utf-8")
-    # RFC 2781 § 4.3 and the Encoding standard differ about the order without a mark.
-    names = ("utf-16-be", "utf-16-le") if name == "utf-16" and not marked else (name,)
+    names = {
+        # The Encoding standard and RFC 2781 § 4.3 differ about the order without a mark.
+        "utf-16": ("utf-16",) if marked else ("utf-16-be", "utf-16-le"),
+        "utf-8": ("utf-8-sig",),  # offsets count without the mark
+    }.get(name, (name,))
     for each in names:
         try:
             old, new = before.decode(each), after.decode(each)
         except UnicodeError:
             continue
-        if len(names) == 1 or f"-{salt}" in new:
+        # Bytes of ASCII can be UTF-16 by accident.
+        if not name.startswith("utf-16") or f"-{salt}" in new:
+            demand(before[:3] == after[:3] or codecs.BOM_UTF8 not in (before[:3], after[:3]), "BOM")
             return old, new, True
     return before.decode("latin-1"), after.decode("latin-1"), False
 
