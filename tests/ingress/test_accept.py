@@ -44,6 +44,7 @@ async def accept(
     *recipients: str,
     sender: str = "news@example.com",
     configuration_set: str | None = None,
+    click_tracking: bool | None = None,
 ) -> Message:
     named = recipients or ("b@example.org",)
     transaction = await room.smarthost.begin(sender, body_8bit=False, smtputf8=False, size=0)
@@ -57,6 +58,7 @@ async def accept(
         client="my-host",
         configuration_set=configuration_set,
         tags={"given": ["1"]} if configuration_set else {},
+        click_tracking=click_tracking,
     )
     return await room.store.messages.get(await room.acceptor.accept(submission, transaction))
 
@@ -173,6 +175,41 @@ async def test_the_redirect_domain_and_https_policy_of_the_set_make_the_links(
     assert found[1] == b"https://go.test/c/"
 
 
+@pytest.mark.parametrize(
+    ("name", "override", "reason"),
+    [
+        ("tracked", False, Reason.OFF),
+        ("untracked", True, None),
+        ("tracked", None, None),
+        ("untracked", None, Reason.OFF),
+    ],
+)
+async def test_the_request_may_say_whether_this_email_is_tracked(
+    room: Mailroom, name: str, override: bool | None, reason: Reason | None
+) -> None:
+    kept = await accept(room, HEAD + HTML, configuration_set=name, click_tracking=override)
+    assert kept.reason is reason
+    assert kept.configuration_set == name
+
+
+async def test_a_change_of_the_configuration_is_seen_by_the_next_email(room: Mailroom) -> None:
+    assert (await accept(room, HEAD + HTML)).reason is None
+    await room.store.configuration.bind_identity("example.com", "untracked")
+    assert (await accept(room, HEAD + HTML)).reason is Reason.OFF
+    with pytest.raises(UnknownConfigurationSet):
+        await accept(room, HEAD + HTML, configuration_set="new")
+    await room.store.configuration.create_set(ConfigurationSet("new", engagement=True))
+    assert (await accept(room, HEAD + HTML, configuration_set="new")).reason is None
+
+
+async def test_the_line_from_a_mailbox_stays_the_first(room: Mailroom) -> None:
+    line = b"From me@example.com Mon Nov 23 18:00:00 2026\r\n"
+    await accept(room, line + HEAD + TEXT)
+    message = room.hostile.taken[0].message
+    assert message.startswith(line + b"Received: from my-host ")
+    assert message.endswith(b"\r\n" + HEAD + TEXT)
+
+
 async def test_a_tracking_link_of_ours_stays_as_it_is(room: Mailroom) -> None:
     await accept(room, HEAD + HTML)
     again = sent(room)
@@ -206,7 +243,15 @@ async def test_an_email_that_goes_round_in_circles_is_refused(
 async def test_an_email_that_could_smuggle_another_is_refused(room: Mailroom, end: bytes) -> None:
     with pytest.raises(MessageRefused, match=r"554 5\.6\.0"):
         await accept(room, HEAD + b"\r\nx" + end + b"MAIL FROM:<a@b>\r\n")
+    with pytest.raises(MessageRefused, match=r"554 5\.6\.0"):
+        await accept(room, HEAD + b"\r\nx" + end[:2])
     assert not room.hostile.taken
+
+
+async def test_dots_at_usual_places_are_no_smuggling(room: Mailroom) -> None:
+    message = HEAD + b"\r\n.\r\n.\n\r\n.\r\r\nx.\n.x\n..\n\r.x\r\n"
+    await accept(room, message)
+    assert sent(room) == message
 
 
 @pytest.mark.parametrize("stage", ["DATA", "DOT"])

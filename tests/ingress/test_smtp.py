@@ -173,6 +173,7 @@ async def test_an_email_that_does_not_end_ends_the_connection(tmp_path: Path) ->
     async with mailroom(tmp_path, max_size=1024) as room, room.client() as client:
         with contextlib.suppress(ConnectionError):  # what was not read makes it a reset
             assert (await client.submit(b"x" * 20_000 + b"\r\n"))[:3] in ("421", "")
+            assert await client.reply() == ""
         assert client.reader.at_eof() or client.reader.exception() is not None
         assert room.hostile.taken == []
 
@@ -209,6 +210,20 @@ async def test_the_smarthosts_refusal_of_the_email_has_its_own_words(
 ) -> None:
     room.hostile.answers[stage] = words
     assert await client.submit(MESSAGE) == words
+    room.hostile.answers.clear()
+    assert (await client.submit(MESSAGE)).startswith("250 2.0.0 Ok ")
+
+
+@pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
+async def test_a_smarthost_that_ends_its_connection_does_not_end_ours(
+    room: Mailroom, client: Client, stage: str
+) -> None:
+    room.hostile.answers[stage] = "421 4.3.2 closing"
+    answer = await client.submit(MESSAGE)
+    if stage in ("MAIL", "RCPT"):
+        answer = await client.say("RCPT TO:<c@d.org>")
+    # A further recipient after the smarthost has gone is told so in our words.
+    assert answer == "451 4.3.2 closing" or (stage == "RCPT" and answer.startswith("451 4.4.1 "))
     room.hostile.answers.clear()
     assert (await client.submit(MESSAGE)).startswith("250 2.0.0 Ok ")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parseaddr
+from functools import lru_cache
 from typing import Protocol
 
 import structlog
@@ -205,7 +206,7 @@ class Acceptor:
         address = submission.source_ip or ""
         literal = f" ([{'IPv6:' if ':' in address else ''}{address}])" if address else ""
         client = _printable(submission.client)
-        date = format_datetime(datetime.fromtimestamp(message.accepted_at / 1e6, UTC))
+        date = _date(message.accepted_at // 1_000_000)
         return (
             f"Received: from {client}{literal}\r\n"
             f"\tby {self._hostname} (Clicktrail) with {submission.protocol} id {message.id};\r\n"
@@ -223,7 +224,7 @@ class Acceptor:
 
 
 def _check(raw: bytes, headers: tuple[Header, ...]) -> None:
-    if sum(name.lower() == "received" for name, _ in headers) > MOST_HOPS:
+    if len(headers) > MOST_HOPS and len(_values(headers, "received")) > MOST_HOPS:
         raise MessageRefused(554, "5.4.6 too many hops: this email goes round in circles")
     suspect = raw.endswith((b"\n.", b"\r.")) or any(each in raw for each in _LONE_DOTS)
     if suspect and _SMUGGLED.search(raw):
@@ -236,7 +237,7 @@ def _identity(
     """Return who sends: the identity of the From header's address, else of the envelope's."""
     found = None
     if value := _value(headers, "from"):
-        found = configuration.identity_for(parseaddr(value)[1])
+        found = configuration.identity_for(_address_of(value))
     return found or configuration.identity_for(sender)
 
 
@@ -294,6 +295,18 @@ def _values(headers: tuple[Header, ...], name: str) -> list[str]:
 
 def _value(headers: tuple[Header, ...], name: str) -> str:
     return next(iter(_values(headers, name)), "")
+
+
+@lru_cache(maxsize=256)
+def _address_of(value: str) -> str:
+    """Return the address of a From header: senders are few, and the parser is slow."""
+    return parseaddr(value)[1]
+
+
+@lru_cache(maxsize=2)
+def _date(seconds: int) -> str:
+    """Return a time as a date of RFC 5322 § 3.3."""
+    return format_datetime(datetime.fromtimestamp(seconds, UTC))
 
 
 def _printable(text: str) -> str:

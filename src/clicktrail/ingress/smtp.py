@@ -213,8 +213,8 @@ class _Session(SMTP):
     async def handle_exception(self, error: Exception) -> str:
         """Answer what went wrong here; the details are for the log."""
         if isinstance(error, asyncio.IncompleteReadError | ConnectionError):
-            self._close()
-            return "421 4.4.2 the connection has ended"
+            self._goodbye(421, "4.4.2 the connection has ended")
+            return "421 4.4.2"  # not written any more
         log.exception("SMTP command failed", exc_info=error)
         return "{} {}".format(*WRONG)
 
