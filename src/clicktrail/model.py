@@ -114,7 +114,7 @@ class Identity:
     configuration_set: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that takes three times as long, and one is made for each link
 class Link:
     """One tracked link of an email. ``index`` counts from 0 in the order of the email."""
 

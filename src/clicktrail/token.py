@@ -150,27 +150,28 @@ class KeyRing:
 class Sealer:
     """Seals the links of one message with one key."""
 
-    __slots__ = ("_cipher", "_heads", "_message_id")
+    __slots__ = ("_cipher", "_key_id", "_message_id")
 
     def __init__(self, cipher: AESSIV, key_id: int, message_id: bytes) -> None:
         self._cipher = cipher
-        self._heads = {version: bytes((version, key_id)) for version in (_PLAIN, _DEFLATED)}
+        self._key_id = key_id
         self._message_id = message_id
 
     def seal(self, link: int, url: str) -> str:
         """Return the token of a link. Raises `InvalidInput` for a URL over `MAX_URL` bytes."""
-        raw = url.encode("utf-8", "surrogatepass")
-        if len(raw) > MAX_URL:
-            raise InvalidInput(f"a URL of {len(raw)} bytes is too long to track ({MAX_URL})")
-        version, body = _packed(raw) if len(raw) <= _REMEMBERED else _pack(raw)
-        head = self._heads[version]
-        sealed = self._cipher.encrypt(self._message_id + _varint(link) + body, [head])
-        text = binascii.b2a_base64(head + sealed, newline=False).translate(_TO_URLSAFE)
-        return text.rstrip(b"=").decode("ascii")
+        version, body = _packed(url) if len(url) <= _REMEMBERED else _pack(url)
+        number = _SMALL[link] if link < 0x80 else _varint(link)
+        head = bytes((version, self._key_id))
+        sealed = self._cipher.encrypt(self._message_id + number + body, [head])
+        text = binascii.b2a_base64(head + sealed, newline=False).translate(_TO_URLSAFE, b"=")
+        return text.decode("ascii")
 
 
-def _pack(raw: bytes) -> tuple[int, bytes]:
-    """Return the version that is shorter for a URL, and its bytes there."""
+def _pack(url: str) -> tuple[int, bytes]:
+    """Return the version that is shorter for a URL, and its bytes there. Raises `InvalidInput`."""
+    raw = url.encode("utf-8", "surrogatepass")
+    if len(raw) > MAX_URL:
+        raise InvalidInput(f"a URL of {len(raw)} bytes is too long to track ({MAX_URL})")
     deflater = _DEFLATER.copy()
     short = deflater.compress(raw) + deflater.flush()
     return (_DEFLATED, short) if len(short) < len(raw) else (_PLAIN, raw)
@@ -237,14 +238,15 @@ _LAST = (_BASE64, b"", _BASE64[::16], _BASE64[::4])
 
 
 def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return bytes((number,))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+_SMALL = tuple(map(_varint, range(0x80)))
 
 
 def _read_varint(raw: bytes, at: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ Answer = frozenset[str | None] | None
 _WHITE = " \t\n\f\r"
 _CONTROLS = "".join(map(chr, range(33)))
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
-_LABEL = r"(?:[A-Za-z0-9_]|[^\W_])(?:[A-Za-z0-9_\-]|[^\W_])*"
+_LABEL = r"\w[\w\-]*"
 _CLEAN_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\]")
 _PORT = r"(?::[0-6]?[0-9]{1,4})?(?=[/?#]|$)"
 _HOST_FIRST = re.compile(

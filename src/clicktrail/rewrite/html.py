@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from clicktrail.model import Link, LinkTags
 from clicktrail.rewrite import quick, scanner
@@ -10,7 +11,7 @@ from clicktrail.rewrite.markup import Attribute, Tag, tag_at
 from clicktrail.rewrite.quoted import Edit, apply
 from clicktrail.rewrite.tags import parse_tags
 from clicktrail.rewrite.text import Text
-from clicktrail.rewrite.url import base_url, classify, decode_attribute, plain_url
+from clicktrail.rewrite.url import BY_BASE, base_url, classify, decode_attribute
 from clicktrail.token import MAX_URL
 
 
@@ -136,13 +137,12 @@ class _Rewriter:
 
     def usual(self, found: re.Match[bytes]) -> bool:
         """Take a link in its usual form; ``False`` where it needs a closer look."""
-        whole, raw = found.group(0, 1)
-        small = whole.lower()
-        if b"track" in small:
-            return False
-        url = plain_url(raw)
+        whole = found.group()
+        url = (_remembered_url if len(whole) <= _REMEMBERED else _usual_url)(whole, found.re)
+        if url is None:
+            return True
         policy = self._policy
-        if url is None or len(url) > policy.max_url or policy.is_own(url):
+        if not url or len(url) > policy.max_url or policy.is_own(url):
             return False
         index = self._index
         self._index = index + 1
@@ -267,6 +267,23 @@ class _Rewriter:
         inner = self._text.source[tag.end : end.start() if end else tag.end]
         seen = self._text.decode(_NOT_THE_TEXT.sub(b" ", inner))
         return " ".join(decode_attribute(seen).split())
+
+
+def _usual_url(tag: bytes, pattern: re.Pattern[bytes]) -> str | None:
+    """Return the URL of a link in its usual form (`PLAIN_LINK`); ``None`` if it has none.
+
+    Empty where that depends on anything else: the base, the charset, another attribute.
+    """
+    found = pattern.match(tag)
+    if found is None or not found[1].isascii() or b"track" in tag.lower():
+        return ""
+    url, why = classify(found[1].decode("ascii"), None)
+    return url if url or why not in BY_BASE else ""
+
+
+_REMEMBERED = 1024
+_remembered_url = lru_cache(4096)(_usual_url)
+"""The emails of a mailing have most of their links in common."""
 
 
 def _base_of(text: Text, found: Iterable[Tag | re.Match[bytes]]) -> str | None:

@@ -57,14 +57,15 @@ def _character(number: int) -> str:
     return _WINDOWS_1252.get(number) or chr(number)
 
 
+BY_BASE = frozenset(("empty", "relative", "fragment"))
+"""Why a value has no URL, where with a base it has one."""
+
 # URL § 4.4: leading and trailing C0 controls and spaces, tabs and newlines anywhere, do not count.
 _STRIPPED = "".join(map(chr, range(0x21)))
 _INNER = str.maketrans("", "", "\t\n\r")
 
 _HTTP = re.compile(r"https?:", re.I | re.A)
 _HTTP_WITH_HOST = re.compile(r"https?:[/\\]*+[^/\\?#\s]", re.I | re.A)
-# What a browser reads as it stands: all of printable ASCII but "&".
-_AS_IT_STANDS = bytes(range(0x21, 0x7F)).translate(None, b"&")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:")
 _ORIGIN = re.compile(r"https?:[/\\]*+[^/\\?#]++", re.I | re.A)
 _PLACEHOLDER = re.compile(r"\{\{|\{%|\*\||%%|\[(?![0-9A-Fa-f:.]*\])|\$\{|<%")
@@ -77,19 +78,6 @@ _HOST = re.compile(
     r"|(?:[\w\-]++\.)+(?:xn--[\w\-]+|[^\W\d_][\w\-]*)\.?)" + _END,
     re.I,
 )
-
-
-def plain_url(raw: bytes) -> str | None:
-    """Return the URL of an ``href`` value of http(s) in its usual form, and of no other."""
-    host = 8 if raw.startswith(b"https://") else 7 if raw.startswith(b"http://") else 0
-    if not host or not raw[host : host + 1].isalnum():
-        return None
-    other = raw.translate(None, _AS_IT_STANDS)
-    if not other:
-        return raw.decode("ascii")
-    if len(other) == other.count(b"&") == raw.count(b"&amp;"):
-        return raw.replace(b"&amp;", b"&").decode("ascii")
-    return None
 
 
 def classify(raw: str, base: str | None) -> tuple[str | None, str]:
