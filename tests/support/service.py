@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -47,15 +48,26 @@ class Answer:
 
 
 class Service:
-    """A running Clicktrail. Use as a context manager; `start` and `kill` may be called between."""
+    """A running Clicktrail. Use as a context manager; `start` and `kill` may be called between.
 
-    def __init__(self, folder: Path, *flags: str, smarthost: str | None = None) -> None:
+    All roles are in one process, or, not ``embedded``, each in one of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *flags: str,
+        smarthost: str | None = None,
+        embedded: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.mailbox = folder / "mailbox"
         self.smtp, self.http, self.api = free_ports(3)
         self._smarthost = smarthost or f"maildir:{self.mailbox}"
-        self._flags = flags
+        self._flags = ("--embedded", *flags) if embedded else flags
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
         self._seen: set[str] = set()
         self.log = folder / "log"
@@ -78,7 +90,6 @@ class Service:
             self._process = subprocess.Popen(
                 self.command(
                     "serve",
-                    "--embedded",
                     *("--smarthost", self._smarthost),
                     *("--smtp-listen", f"127.0.0.1:{self.smtp}"),
                     *("--redirect-listen", f"127.0.0.1:{self.http}"),
@@ -88,6 +99,7 @@ class Service:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                env=self._environment,
             )
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -99,6 +111,17 @@ class Service:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def pid_of(self, role: str) -> int:
+        """Return the number of the process of a role. Needs ``/proc``."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended meanwhile
+                # proc(5): the name, which may hold anything, is in parentheses.
+                parent = folder.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+                words = folder.joinpath("cmdline").read_text().split("\0")
+                if int(parent) == self.pid and ["--role", role] == words[-3:-1]:
+                    return int(folder.name)
+        raise AssertionError(f"there is no process of the role {role}")
 
     def kill(self) -> None:
         """Kill it without a warning (SIGKILL)."""
@@ -181,6 +204,11 @@ class Service:
             return Answer(answer.status, shown, answer.read())
         finally:
             connection.close()
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of an event."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [found for line in lines if (found := json.loads(line)).get("event") == event]
 
     def events(self, stream: str) -> list[dict[str, Any]]:
         """Return the events in a built-in stream."""

@@ -1,0 +1,148 @@
+"""People who click all the while, in a thread of their own, and the books of their clicks."""
+
+import asyncio
+import random
+import sqlite3
+import threading
+from collections import Counter
+from contextlib import closing, suppress
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from support.service import Service, email_with, hrefs, html_of, wait_for
+
+PAUSE = 0.05
+"""Seconds on average between two clicks of one person."""
+
+
+class Crowd:
+    """So many people who click links again and again while the context is open.
+
+    Each click has a User-Agent of its own, its *mark*, which comes back in the notification.
+    ``redirected`` are the marks that were answered 302 with the right ``Location``, ``tried`` all,
+    ``other`` counts other answers.
+    """
+
+    _numbers = 0
+
+    def __init__(
+        self, service: Service, configuration_set: str, people: int = 64, pause: float = PAUSE
+    ) -> None:
+        Crowd._numbers += 1
+        self._name = f"crowd-{Crowd._numbers}"
+        self._port = service.http
+        self._people = people
+        self._pause = pause
+        self._pages = [f"http://a.example/{number}" for number in range(5)]
+        html = "".join(f'<a href="{page}">x</a>' for page in self._pages)
+        links = hrefs(html_of(service.send(email_with(html, configuration_set))))
+        self._paths = [urlsplit(link).path for link in links]
+        self._halt = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self.redirected: set[str] = set()
+        self.tried: set[str] = set()
+        self.other: Counter[int] = Counter()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._halt.set()
+        self._thread.join()
+
+    def wait_for(self, more: int) -> None:
+        """Return when that many more clicks were answered 302."""
+        goal = len(self.redirected) + more
+        wait_for(lambda: len(self.redirected) >= goal or None, f"{more} more redirects")
+
+    def _run(self) -> None:
+        async def all_of_them() -> None:
+            await asyncio.gather(*(self._person(number) for number in range(self._people)))
+
+        asyncio.run(all_of_them())
+
+    async def _person(self, number: int) -> None:
+        chance = random.Random(f"{self._name}-{number}")
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        count = 0
+        while not self._halt.is_set():
+            await asyncio.sleep(self._pause * chance.uniform(0.5, 1.5))
+            count += 1
+            try:
+                async with asyncio.timeout(10):
+                    if streams is None:
+                        streams = await asyncio.open_connection("127.0.0.1", self._port)
+                    await self._click(
+                        chance.randrange(5), f"{self._name}-{number}-{count}", *streams
+                    )
+            except (OSError, EOFError):  # killed, restarting, or (TimeoutError) stopped
+                if streams is not None:
+                    streams[1].transport.abort()
+                    streams = None
+        if streams is not None:
+            streams[1].close()
+            with suppress(OSError):
+                await streams[1].wait_closed()
+
+    async def _click(
+        self, link: int, mark: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.tried.add(mark)
+        head = f"GET {self._paths[link]} HTTP/1.1\r\nHost: x\r\nUser-Agent: {mark}\r\n\r\n"
+        writer.write(head.encode())
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:-2])
+        await reader.readexactly(int(headers["Content-Length"]))
+        status = int(lines[0].split()[1])
+        if status == 302 and headers["Location"] == self._pages[link]:
+            self.redirected.add(mark)
+        else:
+            self.other[status] += 1
+
+
+def settle(service: Service) -> None:
+    """Return when all that was logged is published: nothing is left in the spool or the journal."""
+
+    def settled() -> bool | None:
+        if list((service.data / "spool").glob("*.spool")):
+            return None
+        with closing(sqlite3.connect(service.data / "journal.db")) as journal:
+            left = journal.execute("SELECT count(*) FROM batch WHERE records <> x''").fetchone()[0]
+        return not left or None
+
+    wait_for(settled, "empty journal and spool")
+
+
+def marks_of(events: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the mark of each click that was notified, and its event id.
+
+    Fails when a click has two of them: it would be counted twice.
+    """
+    found: dict[str, str] = {}
+    for event in events:
+        mark, id_ = event["click"]["userAgent"], event["eventId"]
+        assert found.setdefault(mark, id_) == id_, f"{mark} is two clicks"
+    return found
+
+
+def check_books(service: Service, configuration_set: str, *crowds: Crowd) -> None:
+    """See that each redirected click is counted once and notified, and that no other click exists.
+
+    A click whose answer was cut off by a fault may be there or not.
+    """
+    settle(service)
+    redirected = set[str]().union(*(crowd.redirected for crowd in crowds))
+    tried = set[str]().union(*(crowd.tried for crowd in crowds))
+    told = marks_of(service.events(configuration_set)).keys()
+    assert redirected - told == set(), "redirected, and not notified"
+    assert told - tried == set(), "notified, and nobody clicked"
+    counted = service.statistics("--configuration-set", configuration_set)["clicks"]
+    assert counted == len(told)
+    assert [crowd.other for crowd in crowds] == [Counter()] * len(crowds)
