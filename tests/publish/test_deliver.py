@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clicktrail.errors import DeliveryFailed
+from clicktrail.ids import now_us
 from clicktrail.publish.deliver import Deliverer, Retry
 from clicktrail.store import Store
 from clicktrail.store.outbox import DeadLetter, Failed
@@ -203,6 +204,20 @@ async def test_a_lost_claim_comes_up_again_and_a_late_failure_does_not_count(hou
     assert (await outbox.due())[key] == due + 300
     await outbox.settle(key, [first], [], due + 160)
     assert (await outbox.due())[key] is None
+
+
+async def test_what_is_planned_for_a_time_that_nobody_plans_for_is_due(house: House) -> None:
+    await house.configuration_set("news", to_webhook())
+    [id_] = await clicked(house)
+    key, arn = ("news", "hook"), to_webhook().arn
+    outbox = house.store.outbox
+    day = 86_400_000_000
+    [claimed] = await outbox.claim(key, arn, now_us(), now_us() + 9, 10)
+    await outbox.settle(key, [], [Failed(claimed, "late", now_us() + day)], now_us())
+    # So it looks when the clock was a day ahead, and has been set back.
+    async with running(house.deliverer(lease=30.0)):
+        await until(house.nothing_waits)
+    assert list(house.receiver.events) == [f"{id_}:0"]
 
 
 CRASH = """

@@ -26,14 +26,11 @@ class Crowd:
 
     _numbers = 0
 
-    def __init__(
-        self, service: Service, configuration_set: str, people: int = 64, pause: float = PAUSE
-    ) -> None:
+    def __init__(self, service: Service, configuration_set: str, people: int = 64) -> None:
         Crowd._numbers += 1
         self._name = f"crowd-{Crowd._numbers}"
         self._port = service.http
         self._people = people
-        self._pause = pause
         self._pages = [f"http://a.example/{number}" for number in range(5)]
         html = "".join(f'<a href="{page}">x</a>' for page in self._pages)
         links = hrefs(html_of(service.send(email_with(html, configuration_set))))
@@ -54,6 +51,10 @@ class Crowd:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let nobody click any more."""
         self._halt.set()
         self._thread.join()
 
@@ -73,7 +74,7 @@ class Crowd:
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         count = 0
         while not self._halt.is_set():
-            await asyncio.sleep(self._pause * chance.uniform(0.5, 1.5))
+            await asyncio.sleep(PAUSE * chance.uniform(0.5, 1.5))
             count += 1
             try:
                 async with asyncio.timeout(10):

@@ -5,6 +5,7 @@ import resource
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,13 +93,13 @@ class FakedClock(Clock):
         usual = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
         library = os.environ.get("LIBFAKETIME") or next(map(str, usual), "")
         if not library:
-            pytest.skip("NOT TESTED: libfaketime is not installed (Debian: apt install libfaketime)")
+            pytest.skip("NOT TESTED: with libfaketime (Debian: apt install libfaketime)")
         self._file = folder / "faketime"
         self.set(0)
         self.environment = {
             "LD_PRELOAD": library,
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
 
@@ -107,3 +108,4 @@ class FakedClock(Clock):
         new = self._file.with_suffix(".new")
         new.write_text(f"{seconds:+d}s\n")
         new.replace(self._file)
+        time.sleep(1)  # it looks into the file once a second

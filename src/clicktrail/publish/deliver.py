@@ -34,6 +34,7 @@ T = TypeVar("T")
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
+_JITTER = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,16 @@ class Retry:
     most: float = 3600.0
     total: float = 86400.0
 
+    @property
+    def longest(self) -> float:
+        """The longest wait, in seconds."""
+        return self.most * _JITTER
+
     def next_at(self, attempt: int, started_at: int, now: int) -> int | None:
         """Return when to try after that failed attempt; ``None``: never again."""
         # The exponent is bounded, so that the power is.
-        wait = min(self.first * 2.0 ** min(attempt - 1, 60), self.most) * random.uniform(0.8, 1.2)  # noqa: S311
+        wait = min(self.first * 2.0 ** min(attempt - 1, 60), self.most)
+        wait *= random.uniform(2 - _JITTER, _JITTER)  # noqa: S311
         at = now + int(wait * 1_000_000)
         return at if at - started_at <= self.total * 1_000_000 else None
 
@@ -76,6 +83,8 @@ class Deliverer:
         self._concurrency = concurrency
         # Longer than anything between a claim and its settling takes.
         self._lease = timeout + 30.0 if lease is None else lease
+        self._longest = int(max(retry.longest, self._lease) * 1_000_000)
+        """Nothing is planned later than that: what is, was so before the clock was set back."""
         self._workers: dict[Key, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._stopping = False
@@ -116,7 +125,8 @@ class Deliverer:
         for key, at in (await self._store.outbox.due()).items():
             if at is None or key in self._workers:
                 continue
-            if at <= now_us():
+            now = now_us()
+            if not now < at <= now + self._longest:
                 worker = asyncio.create_task(self._work(key), name=f"deliver to {key[0]}/{key[1]}")
                 self._workers[key] = worker
                 worker.add_done_callback(partial(self._ended, key))
@@ -162,7 +172,8 @@ class Deliverer:
             return []
         now = now_us()
         until = now + int(self._lease * 1_000_000)
-        return await self._store.outbox.claim(key, str(arn), now, until, limit)
+        latest = now + self._longest
+        return await self._store.outbox.claim(key, str(arn), now, until, limit, latest)
 
     async def _arn_of(self, key: Key) -> tuple[Arn | None, str]:
         """Return where the destination points now, or why nothing can be sent there."""

@@ -109,26 +109,29 @@ class Outbox:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return {(r[0], r[1]): r[2] for r in rows}
 
-    async def claim(self, key: Key, arn: str, now: int, until: int, limit: int) -> list[Claimed]:
+    async def claim(
+        self, key: Key, arn: str, now: int, until: int, limit: int, latest: int | None = None
+    ) -> list[Claimed]:
         """Take up to ``limit`` notifications that are due for a destination, to send to ``arn``.
 
         Nobody else gets them before ``until``; then they are due again, unless `settle` was
-        called.
+        called. What is planned for a time after ``latest``, which nobody would plan now, is due
+        too: the clock has been set back.
         """
         query = (
             select(outbox)
-            .where(
-                outbox.c.configuration_set == key[0],
-                outbox.c.destination == key[1],
-                outbox.c.next_at <= now,
-            )
+            .where(*_is(outbox, key))
             .order_by(outbox.c.next_at)
-            .limit(limit)
             .with_for_update(skip_locked=True)
         )
 
         def work(connection: Connection) -> Sequence[Any]:
-            rows = connection.execute(query).all()
+            due = query.where(outbox.c.next_at <= now).limit(limit)
+            rows = list(connection.execute(due).all())
+            if latest is not None and len(rows) < limit:
+                # Not with OR: SQLite would sort all that is due.
+                stuck = query.where(outbox.c.next_at > latest).limit(limit - len(rows))
+                rows += connection.execute(stuck).all()
             if rows:
                 taken = {"ids": [row.id for row in rows], "until": until, "to": arn}
                 connection.execute(_CLAIM, taken)
