@@ -46,7 +46,7 @@ def as_told(html: bytes, found: Tag | re.Match[bytes]) -> tuple[object, ...]:
         tag = tag_at(html, found.start(), found.end())
         assert tag is not None
         href = tag.attributes[b"href"]
-        assert (href.value, href.value_start) == (found[1], found.start(1))
+        assert (href.value, tag.start + href.value_start) == (found[1], found.start(1))
         found = tag
     place = found.name, found.start, found.end, found.in_outlook, found.in_svg
     return *place, found.attributes, found.ours

@@ -4,6 +4,8 @@ import binascii
 import re
 from collections.abc import Sequence
 
+import pybase64
+
 from clicktrail.rewrite import quoted
 from clicktrail.rewrite.quoted import Edit, apply
 
@@ -37,14 +39,14 @@ def decode_transfer(body: bytes, encoding: str) -> bytes:
 def _from_base64(body: bytes) -> bytes:
     digits = body.translate(None, b"\r\n")
     try:
-        return binascii.a2b_base64(digits, strict_mode=bool(digits))
+        return pybase64.b64decode(digits, validate=True)
     except binascii.Error:
         pass
     # RFC 2045 § 6.8: characters outside the alphabet are ignored. Padding may be missing.
     digits = _NOT_BASE64.sub(b"", body).rstrip(b"=")
     digits += b"=" * (-len(digits) % 4)
     try:
-        return binascii.a2b_base64(digits, strict_mode=bool(digits))
+        return pybase64.b64decode(digits, validate=True)
     except binascii.Error:
         raise Undecodable("the body is not base64") from None
 
@@ -96,7 +98,10 @@ def _base64(data: bytes, body: bytes, newline: bytes) -> bytes:
     """Encode with lines as long as the original's first one."""
     first, several, _ = body[:1000].lstrip(b"\r\n").partition(b"\n")
     width = min(len(first.rstrip()) // 4 * 4 or 76, 76) if several else 76  # RFC 2045 § 6.8
-    encoded = binascii.b2a_base64(data, newline=False)
-    lines = [encoded[at : at + width] for at in range(0, len(encoded), width)]
+    if width == 76:
+        encoded = pybase64.encodebytes(data).rstrip(b"\n").replace(b"\n", newline)
+    else:
+        whole = pybase64.b64encode(data)
+        encoded = newline.join([whole[at : at + width] for at in range(0, len(whole), width)])
     tail = body[len(body.rstrip(b"\r\n")) :]
-    return newline.join(lines) + tail
+    return encoded + tail

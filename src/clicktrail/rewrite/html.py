@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from clicktrail.model import Link, LinkTags
 from clicktrail.rewrite import quick, scanner
-from clicktrail.rewrite.markup import Attribute, Tag, tag_at
+from clicktrail.rewrite.markup import REMEMBERED, Attribute, Tag, tag_at
 from clicktrail.rewrite.quoted import Edit, apply
 from clicktrail.rewrite.tags import parse_tags
 from clicktrail.rewrite.text import Text
@@ -138,7 +138,7 @@ class _Rewriter:
     def usual(self, found: re.Match[bytes]) -> bool:
         """Take a link in its usual form; ``False`` where it needs a closer look."""
         whole = found.group()
-        url = (_remembered_url if len(whole) <= _REMEMBERED else _usual_url)(whole, found.re)
+        url = (_remembered_url if len(whole) <= REMEMBERED else _usual_url)(whole, found.re)
         if url is None:
             return True
         policy = self._policy
@@ -166,8 +166,8 @@ class _Rewriter:
         self.outcome.edits += [edit for edit in edits if edit[0] < edit[1] or edit[2]]
 
     def _link(self, tag: Tag, href: Attribute, link_tags: LinkTags) -> list[Edit]:
-        raw = _raw(self._text, href)
-        url, why = classify(raw, self._base)
+        raw = _raw(self._text, tag, href)
+        url, why = (_known_url if len(raw) <= REMEMBERED else classify)(raw, self._base)
         kept = url is None
         if url is not None:
             why, kept = self._decide(url, why, tag)
@@ -180,10 +180,11 @@ class _Rewriter:
         self._index += 1
         self.outcome.links.append(Link(index, url, link_tags, self._part, place))
         new = self._policy.link(index, url).encode("ascii")
+        start = tag.start + href.value_start
         if tag.in_outlook and new.endswith((b"-", b"!")):
             # Without quotes "--" and ">" would end the comment (HTML § 13.2.5.51).
-            new = new if self._html[href.value_start - 1] in b"\"'" else b'"%b"' % new
-        return [(href.value_start, href.value_start + len(href.value or b""), new)]
+            new = new if self._html[start - 1] in b"\"'" else b'"%b"' % new
+        return [(start, start + len(href.value or b""), new)]
 
     def _decide(self, url: str, why: str, tag: Tag) -> tuple[str, bool]:
         """Return why, and whether a link to the web stays as it is after all."""
@@ -209,7 +210,7 @@ class _Rewriter:
             found = tag.attributes.get(name)
             if (
                 found is not None
-                and decode_attribute(_raw(self._text, found)).strip(_WHITE).lower() == wanted
+                and decode_attribute(_raw(self._text, tag, found)).strip(_WHITE).lower() == wanted
             ):
                 return True
         return False
@@ -219,7 +220,7 @@ class _Rewriter:
         for name in (b"postbox:tags", b"ses:tags"):
             found = tag.attributes.get(name)
             if found is not None:
-                parsed, dropped = parse_tags(decode_attribute(_raw(self._text, found)))
+                parsed, dropped = _parse_tags(_raw(self._text, tag, found))
                 tags += parsed
                 self.outcome.warnings.extend(
                     f"tags: {piece!r} is dropped: a link tag is key:value" for piece in dropped
@@ -229,7 +230,7 @@ class _Rewriter:
     def _removal(self, tag: Tag, attribute: Attribute) -> Edit:
         """Return the edit that takes an attribute and the white space before it away."""
         html = self._html
-        start, end = attribute.start, attribute.end
+        start, end = tag.start + attribute.start, tag.start + attribute.end
         if _SIGN.match(html, end, tag.end):
             return start, start, b""  # it would become that of the attribute before: ours stays
         if html[end] not in _WHITE_BYTES + b">":
@@ -237,7 +238,7 @@ class _Rewriter:
         while html[start - 1] in _WHITE_BYTES:
             start -= 1
         if tag.in_outlook and html.endswith((b"--", b"--!"), tag.start, start):
-            return attribute.start, end, b""  # else it and ">" could end the comment
+            return tag.start + attribute.start, end, b""  # else it and ">" could end the comment
         return start, end, b""
 
     def _row(
@@ -281,9 +282,13 @@ def _usual_url(tag: bytes, pattern: re.Pattern[bytes]) -> str | None:
     return url if url or why not in BY_BASE else ""
 
 
-_REMEMBERED = 1024
+@lru_cache(512)
+def _parse_tags(raw: str) -> tuple[LinkTags, tuple[str, ...]]:
+    return parse_tags(decode_attribute(raw))
+
+
 _remembered_url = lru_cache(4096)(_usual_url)
-"""The emails of a mailing have most of their links in common."""
+_known_url = lru_cache(4096)(classify)
 
 
 def _base_of(text: Text, found: Iterable[Tag | re.Match[bytes]]) -> str | None:
@@ -292,10 +297,10 @@ def _base_of(text: Text, found: Iterable[Tag | re.Match[bytes]]) -> str | None:
         if isinstance(tag, Tag) and tag.name == b"base" and not tag.in_outlook:
             href = tag.attributes.get(b"href")
             if href is not None:
-                return base_url(_raw(text, href))
+                return base_url(_raw(text, tag, href))
     return None
 
 
-def _raw(text: Text, attribute: Attribute) -> str:
-    size = len(attribute.value or b"")
-    return text.read(attribute.value_start, attribute.value_start + size)
+def _raw(text: Text, tag: Tag, attribute: Attribute) -> str:
+    start = tag.start + attribute.value_start
+    return text.read(start, start + len(attribute.value or b""))

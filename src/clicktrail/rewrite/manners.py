@@ -6,21 +6,15 @@ every document in one way alone, so a document that it takes is read by a browse
 - outside of comments and raw text, each ``<`` before a letter begins a tag, and none is in a tag;
 - each tag, comment and raw text element ends where it looks like it.
 
-Hyperscan (Vectorscan) has neither back-tracking nor look-around, and takes time linear in the size.
-Where it is not installed, no document is taken. Clauses are those of the HTML standard (WHATWG).
+Where there is no library for automata, no document is taken. Clauses are those of the HTML standard
+(WHATWG).
 """
 
 import string
-import threading
 from collections.abc import Collection
-from typing import Any
 
+from clicktrail.rewrite.automaton import automaton
 from clicktrail.rewrite.markup import RAW_TEXT_NAMES, WS, fold
-
-try:
-    import hyperscan
-except ImportError:  # no wheel for this machine
-    hyperscan = None  # type: ignore[assignment]
 
 _TOO_HARD = ("plaintext", "svg", "math")
 """Elements after which other rules hold."""
@@ -102,32 +96,7 @@ def _grammar() -> str:
     return rf"\A{dull}(?:\z|<(?:{link}|[vV]:|{with_ours}|{in_outlook}))"
 
 
-class _Automaton:
-    """The compiled grammar."""
-
-    def __init__(self) -> None:
-        self._database = hyperscan.Database()
-        self._database.compile(
-            expressions=[_grammar().encode("ascii")], flags=[hyperscan.HS_FLAG_DOTALL]
-        )
-        self._threads = threading.local()
-
-    def ends(self, data: bytes) -> list[int]:
-        """Return where a match ends, in order."""
-        found: list[int] = []
-        try:
-            scratch = self._threads.scratch
-        except AttributeError:
-            scratch = self._threads.scratch = hyperscan.Scratch(self._database)
-        self._database.scan(data, _note, 0, found, scratch)
-        return found
-
-
-def _note(_expression: int, _start: int, end: int, _flags: int, found: Any) -> None:
-    found.append(end)
-
-
-_AUTOMATON: _Automaton | None = _Automaton() if hyperscan is not None else None
+_AUTOMATON = automaton(_grammar())
 
 
 def landmarks(html: bytes) -> list[int] | None:

@@ -7,7 +7,9 @@ Python 3.11.5. Clauses are those of the HTML standard (WHATWG).
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 WS = r"\t\n\f\r "
@@ -55,6 +57,10 @@ MATTER = frozenset((b"a", b"area", b"base"))
 OURS = frozenset((b"postbox:tags", b"ses:tags", b"postbox:no-track", b"ses:no-track"))
 """Attributes that leave the email."""
 
+REMEMBERED = 1024
+"""Bytes of a tag. The emails of a mailing have most of their tags in common: not to be read twice.
+"""
+
 TAG = compile_ascii(rf"<(/?+)([A-Za-z][^{WS}/>]*+)({ATTRIBUTES})[{WS}/]*+>")
 """A tag: the slash of an end tag, the name, the attributes."""
 
@@ -75,7 +81,10 @@ _ESCAPED_STEP = compile_ascii(rf"-->|<(/?){fold('script')}(?=[{WS}/>])")
 
 
 class Attribute(NamedTuple):
-    """An attribute of a tag: ``start`` to ``end`` all of it, ``value_start`` its value alone."""
+    """An attribute: ``start`` to ``end`` all of it, ``value_start`` its value alone.
+
+    Offsets are from the start of the tag.
+    """
 
     start: int
     end: int
@@ -91,19 +100,36 @@ class Tag:
     name: bytes
     start: int
     end: int
-    attributes: dict[bytes, Attribute]
-    ours: list[Attribute]
+    attributes: Mapping[bytes, Attribute]
+    ours: Sequence[Attribute]
     """Every attribute that is to be removed, also one that is given twice."""
     in_outlook: bool = False
     """Inside an Outlook conditional comment."""
     in_svg: bool = False
 
 
-def attributes_of(html: bytes, at: int, end: int) -> tuple[dict[bytes, Attribute], list[Attribute]]:
+def tag_of(found: re.Match[bytes]) -> Tag:
+    """Return the start tag that `TAG` has found."""
+    at = found.start()
+    whole = found.group()
+    read = _known_attributes if len(whole) <= REMEMBERED else _attributes
+    attributes, ours = read(whole, found.start(3) - at, found.end(3) - at)
+    return Tag(found[2].lower(), at, found.end(), attributes, ours)
+
+
+def tag_at(html: bytes, at: int, stop: int) -> Tag | None:
+    """Read the start tag at a ``<``; ``None`` where the end of the file is in it."""
+    found = TAG.match(html, at, stop)
+    return None if found is None else tag_of(found)
+
+
+def _attributes(
+    tag: bytes, at: int, end: int
+) -> tuple[Mapping[bytes, Attribute], Sequence[Attribute]]:
     """Return a tag's attributes by name, and all that are ours."""
     found: dict[bytes, Attribute] = {}
     ours: list[Attribute] = []
-    for match in _ATTRIBUTE.finditer(html, at, end):
+    for match in _ATTRIBUTE.finditer(tag, at, end):
         name = match[1].lower()
         group = match.lastindex or 1
         value = match[group] if group > 1 else None
@@ -114,13 +140,7 @@ def attributes_of(html: bytes, at: int, end: int) -> tuple[dict[bytes, Attribute
     return found, ours
 
 
-def tag_at(html: bytes, at: int, stop: int) -> Tag | None:
-    """Read the start tag at a ``<``; ``None`` where the end of the file is in it."""
-    found = TAG.match(html, at, stop)
-    if found is None:
-        return None
-    attributes, ours = attributes_of(html, found.start(3), found.end(3))
-    return Tag(found[2].lower(), at, found.end(), attributes, ours)
+_known_attributes = lru_cache(4096)(_attributes)
 
 
 def comment_end(html: bytes, at: int, stop: int) -> tuple[int, int]:

@@ -122,9 +122,10 @@ def _newline(raw: bytes, part: Part) -> bytes:
 
 def _with_encoding(raw: bytes, part: Part, at: int, encoding: str, newline: bytes) -> bytes:
     """Return the bytes from ``at`` to the body, with another transfer encoding in the header."""
-    for each in part.fields:
-        if each.name == "content-transfer-encoding":
-            value = b" " + encoding.encode()
-            return raw[at : each.value_start] + value + raw[each.value_end : part.body]
+    header = part.header
+    if header.encoding_value is not None:
+        start, end = (part.start + offset for offset in header.encoding_value)
+        return raw[at:start] + b" " + encoding.encode() + raw[end : part.body]
     added = b"Content-Transfer-Encoding: " + encoding.encode() + newline
-    return raw[at : part.fields_end] + added + raw[part.fields_end : part.body]
+    end = part.start + header.end
+    return raw[at:end] + added + raw[end : part.body]

@@ -4,16 +4,21 @@ One pass over the delimiter lines, iterative, in linear time whatever the nestin
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from email.message import Message as _HeaderParser
-from typing import NamedTuple
+from functools import lru_cache
 
 from clicktrail.model import Header
 
 # RFC 5322 § 2.2: a name of printable characters but the colon. White space before the colon is
 # obsolete syntax (§ 4.5) and still sent.
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?>(?:\r?\n[ \t][^\r\n]*+)*))(?:\r?\n|\r?\Z)")
+# Fields that do not matter, as many as there are.
+_OTHER_FIELDS = re.compile(
+    rb"(?>(?:[!-,.-9;-BD-bd-~][!-9;-~]*+[ \t]*+:[^\r\n]*+"
+    rb"(?>(?:\r?\n[ \t][^\r\n]*+)*)(?:\r?\n|\r?\Z))*)"
+)
 _BLANK = re.compile(rb"\r?\n")
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 # RFC 2045 § 5.1, the usual form: type/subtype and parameters without comments or RFC 2231.
@@ -31,30 +36,32 @@ SIGNED = frozenset(("multipart/signed", "multipart/encrypted"))
 PKCS7 = frozenset(("application/pkcs7-mime", "application/x-pkcs7-mime"))
 
 
-class Field(NamedTuple):
-    """A header field: spans of the whole field with its line end, and of its value."""
+@dataclass(slots=True)
+class PartHeader:
+    """What the header of a part says of it. Offsets are from its start."""
 
-    name: str
-    start: int
-    end: int
-    value_start: int
-    value_end: int
+    end: int = 0
+    """Where its fields end."""
+    size: int = 0
+    """With the blank line."""
+    content_type: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    encoding: str = "7bit"
+    encoding_value: tuple[int, int] | None = None
+    """Start and end of the transfer encoding's value."""
+    attachment: bool = False
 
 
 @dataclass(slots=True)
 class Part:
-    """One entity. ``start`` to ``body`` is its header with the blank line, then its body.
-
-    ``fields`` are those of its header that begin with a C: the others do not matter.
-    """
+    """One entity. ``start`` to ``body`` is its header with the blank line, then its body."""
 
     start: int
-    fields: list[Field]
-    fields_end: int
+    header: PartHeader
     body: int
     end: int
     content_type: str = "text/plain"
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "7bit"
     attachment: bool = False
     signed: bool = False
@@ -159,40 +166,66 @@ def _part(raw: bytes, start: int, parent: Part | None, structure: _Structure) ->
     A line that is no field ends it, and so does a delimiter; in the header of the email a line
     that is no field raises `Unparsable`.
     """
-    fields: list[Field] = []
-    at = start
-    while found := _FIELD.match(raw, at):
-        if raw[at] in _C:
-            name = found[1].decode("ascii").lower()
-            fields.append(Field(name, at, found.end(), found.start(2), found.end(2)))
-        elif raw[at] == _DASH and structure.level(raw[at + 2 : found.end()]):
-            break
-        at = found.end()
-    blank = _BLANK.match(raw, at)
-    if blank is None and at < len(raw) and parent is None:
+    # The emails of a mailing have the headers of their parts in common.
+    blank = raw.find(b"\n\r\n", start, start + _SHORT) if parent is not None else -1
+    block = raw[start : blank + 3]
+    if blank >= 0 and b"\n-" not in block and not block.startswith(b"-"):
+        header = _known_header(block)
+    else:
+        header = _header(raw, start, structure)
+    if header.end == header.size and parent is None and start + header.size < len(raw):
         raise Unparsable("a line of the header is no header field")
-    part = Part(start, fields, at, blank.end() if blank else at, len(raw))
+    kind = header.content_type
+    part = Part(start, header, start + header.size, len(raw), kind or "text/plain")
+    part.parameters, part.encoding = header.parameters, header.encoding
+    part.attachment = header.attachment
     if parent is not None:
         part.signed = parent.signed
-        part.attachment = parent.attachment
-        if parent.content_type == "multipart/digest":
+        part.attachment = part.attachment or parent.attachment
+        if kind is None and parent.content_type == "multipart/digest":
             part.content_type = "message/rfc822"  # RFC 2046 § 5.1.5
-    seen: set[str] = set()
-    for each in fields:
-        if not each.name.startswith("content-") or each.name in seen:
-            continue
-        seen.add(each.name)
-        if each.name == "content-type":
-            part.content_type, part.parameters = parse_type(_text(raw, each))
-        elif each.name == "content-transfer-encoding":
-            words = _text(raw, each).split("(")[0].split(";")[0].split()
-            part.encoding = words[0].lower() if words else "7bit"
-        elif each.name == "content-disposition":
-            value = _text(raw, each).strip().lower()
-            part.attachment = part.attachment or value.startswith("attachment")
     if part.content_type in SIGNED or part.content_type in PKCS7:
         part.signed = True
     return part
+
+
+def _header(raw: bytes, start: int, structure: _Structure) -> PartHeader:
+    header = PartHeader()
+    seen: set[str] = set()
+    at = _after_others(raw, start)
+    while found := _FIELD.match(raw, at):
+        if raw[at] in _C:
+            name = found[1].decode("ascii").lower()
+            if name not in seen:
+                seen.add(name)
+                _take(header, name, found, start)
+        elif raw[at] == _DASH and structure.level(raw[at + 2 : found.end()]):
+            break
+        at = _after_others(raw, found.end())
+    blank = _BLANK.match(raw, at)
+    header.end = at - start
+    header.size = (blank.end() if blank else at) - start
+    return header
+
+
+_SHORT = 400
+
+
+@lru_cache(512)
+def _known_header(block: bytes) -> PartHeader:
+    return _header(block, 0, _Structure())
+
+
+def _take(header: PartHeader, name: str, found: re.Match[bytes], start: int) -> None:
+    """Note what a field says."""
+    if name == "content-type":
+        header.content_type, header.parameters = parse_type(_unfolded(found[2]))
+    elif name == "content-transfer-encoding":
+        words = _unfolded(found[2]).split("(")[0].split(";")[0].split()
+        header.encoding = words[0].lower() if words else "7bit"
+        header.encoding_value = found.start(2) - start, found.end(2) - start
+    elif name == "content-disposition":
+        header.attachment = _unfolded(found[2]).strip().lower().startswith("attachment")
 
 
 def _before_line_end(raw: bytes, at: int, start: int) -> int:
@@ -204,13 +237,17 @@ def _before_line_end(raw: bytes, at: int, start: int) -> int:
     return at
 
 
-def _text(raw: bytes, each: Field) -> str:
-    value = raw[each.value_start : each.value_end]
+def _after_others(raw: bytes, at: int) -> int:
+    """Return where the next field begins that may matter, or the header ends."""
+    return _OTHER_FIELDS.match(raw, at).end()  # type: ignore[union-attr]
+
+
+def _unfolded(value: bytes) -> str:
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         text = value.decode("latin-1")
-    return _FOLD.sub("", text)
+    return _FOLD.sub("", text) if "\n" in text else text
 
 
 def parse_type(value: str) -> tuple[str, dict[str, str]]:
@@ -266,8 +303,7 @@ def headers_of(raw: bytes) -> tuple[Header, ...]:
     if raw.startswith(b"From "):
         at = raw.find(b"\n") + 1
     while found := _FIELD.match(raw, at):
-        each = Field("", at, found.end(), found.start(2), found.end(2))
-        headers.append((found[1].decode("ascii"), _text(raw, each).strip(" \t")))
+        headers.append((found[1].decode("ascii"), _unfolded(found[2]).strip(" \t")))
         at = found.end()
     return tuple(headers)
 

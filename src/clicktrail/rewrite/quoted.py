@@ -4,14 +4,19 @@ import binascii
 import re
 from collections.abc import Sequence
 
+from clicktrail.rewrite.automaton import automaton
+
 Edit = tuple[int, int, bytes]
 """Start and end of what is replaced, and by what."""
 
 LINE = 76
 """RFC 2045 § 6.7 (5): characters in a line, with the "=" of a soft line break."""
 
-_PADDED = re.compile(rb"\n(?:(?<=[ \t]\n)|(?<=[ \t]\r\n))")
+_PADDED = re.compile(rb"(?:\n|\Z)(?:(?<=[ \t]\n)|(?<=[ \t]\r\n)|(?<=[ \t])\Z)")
+_PADDED_QUICKLY = automaton(r"[ \t](?:\r?\n|\z)")
 _PADDING = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
+# Each byte is of one byte of the data, or of none: a soft line break.
+_USUAL = automaton(r"\A(?:[^=]|=[0-9A-Fa-f]{2}|=\r?\n)*\z")
 _LITERAL = re.compile(rb"[!-<>-~]*+")
 
 
@@ -28,9 +33,8 @@ def apply(data: bytes, edits: Sequence[Edit]) -> bytes:
 
 def without_padding(body: bytes) -> bytes:
     """Return a body without white space at line ends: it was added on the way (§ 6.7 (3))."""
-    if _PADDED.search(body) or body.endswith((b" ", b"\t")):
-        return _PADDING.sub(b"", body)
-    return body
+    is_padded = _PADDED_QUICKLY.ends if _PADDED_QUICKLY is not None else _PADDED.search
+    return _PADDING.sub(b"", body) if is_padded(body) else body
 
 
 def encode(data: bytes, newline: bytes) -> bytes:
@@ -47,21 +51,30 @@ def splice(body: bytes, data: bytes, edits: Sequence[Edit], newline: bytes) -> b
     ``None`` where the body is not the usual quoted-printable, so that it is not clear which of its
     bytes are which of ``data``.
     """
+    # Then what stays means what it did, if it is cut where the old values are; else all is checked.
+    is_usual = _USUAL is not None and bool(_USUAL.ends(body))
     soft = b"=" + newline
     pieces: list[bytes] = []
     done = there = column = 0  # the end of the last edit, in body and in data; the line so far
     for start, end, new in edits:
-        begin = _place(body, done, start - there)
+        begin = _place(body, done, start - there, data.count(b"\r", there, start))
         column = _keep(pieces, body, done, begin, column, soft)
         column = _write(pieces, new, column, soft)
-        done = _place(body, begin, end - start)
+        old = data[start:end]
+        done = body.find(data[end : end + 1], begin)  # mostly the quote behind a value
+        if done < 0 or binascii.a2b_qp(body[begin:done]) != old:
+            done = _place(body, begin, end - start, old.count(b"\r"))
+            if is_usual and binascii.a2b_qp(body[begin:done]) != old:
+                return None
         there = end
         if not new and body[begin - 1 : begin] in b" \t" and body[done : done + 1] in b"\r\n":
             return None  # white space at a line end has to be encoded
     _keep(pieces, body, done, len(body), column, soft)
     changed = b"".join(pieces)
     pieces.clear()  # a large email is not to be in memory more often than it must
-    return changed if _is_applied(binascii.a2b_qp(changed), data, edits) else None
+    if is_usual or _is_applied(binascii.a2b_qp(changed), data, edits):
+        return changed
+    return None
 
 
 def _is_applied(changed: bytes, data: bytes, edits: Sequence[Edit]) -> bool:
@@ -75,19 +88,23 @@ def _is_applied(changed: bytes, data: bytes, edits: Sequence[Edit]) -> bool:
     return changed[at:] == data[done:]
 
 
-def _place(body: bytes, start: int, count: int) -> int:
+def _place(body: bytes, start: int, count: int, hard: int) -> int:
     """Return where the ``count``-th byte after ``start`` of what ``body`` encodes stands in it.
 
-    Each "=" stands for two more characters, and one in "=\r\n" for three: the least number that
-    agrees with that is the place. (Checked by decoding the outcome.)
+    ``hard`` is how many of these bytes are the ends of lines in CRLF, 0 for other lines: the
+    others in ``body`` are soft. Each "=" stands for two more characters, and each soft CRLF for one
+    more than that: the least number that agrees with that is the place.
     """
     size = len(body)
     place = counted = start
-    signs = breaks = 0
-    while (found := start + count + 2 * signs + breaks) > place and place < size:
-        place = min(found, size)
+    signs, lines = 0, -hard
+    while place < size:
+        found = start + count + 2 * signs + (lines if lines > 0 else 0)
+        if found <= place:
+            break
+        place = found if found < size else size
         signs += body.count(b"=", counted, place)
-        breaks += body.count(b"=\r\n", max(counted - 2, start), place)
+        lines += body.count(b"\r", counted, place)
         counted = place
     return place
 

@@ -19,13 +19,14 @@ from clicktrail.rewrite.markup import (
     TAG,
     WS,
     Tag,
-    attributes_of,
     comment_end,
     compile_ascii,
     conditional,
     fold,
     has_endif,
     raw_text_end,
+    tag_at,
+    tag_of,
 )
 
 _OUR_ATTRIBUTES = rf"(?:{fold('postbox|ses')}):(?:{fold('tags|no-track')})(?=[{WS}/>=])"
@@ -106,32 +107,35 @@ def tags(html: bytes) -> Iterator[Tag | re.Match[bytes]]:
             continue
         if not careful and (plain := _PLAIN.match(html, at, stop)):
             if in_outlook:
-                attributes, ours = attributes_of(html, at + 2, plain.end() - 1)
-                yield Tag(b"a", at, plain.end(), attributes, ours, in_outlook)
+                tag = tag_at(html, at, stop)
+                assert tag is not None
+                tag.in_outlook = True
+                yield tag
             else:
                 yield plain
             at = plain.end()
             continue
-        tag = TAG.match(html, at, stop)
-        if tag is None:
+        found_tag = TAG.match(html, at, stop)
+        if found_tag is None:
             at = stop  # the end of the file is in the tag: it is none
             continue
-        name = tag[2].lower()
-        start, at = at, tag.end()
-        if tag[1]:
+        at = found_tag.end()
+        name = found_tag[2].lower()
+        if found_tag[1]:
             if careful and not in_outlook:
                 foreign.end(name)
             continue
-        attributes, ours = attributes_of(html, tag.start(3), tag.end(3))
+        tag = tag_of(found_tag)
+        tag.in_outlook = in_outlook
         is_foreign = False
         if careful and not in_outlook:
             self_closing = html[at - 2] == 0x2F
-            is_foreign = foreign.start(name, attributes, self_closing=self_closing)
+            is_foreign = foreign.start(name, tag.attributes, self_closing=self_closing)
             if is_foreign and foreign.hides(name):
                 continue
-        if name in MATTER or ours or (in_outlook and name.startswith(b"v:")):
-            in_svg = is_foreign and foreign.in_svg
-            yield Tag(name, start, at, attributes, ours, in_outlook, in_svg)
+        if name in MATTER or tag.ours or (in_outlook and name.startswith(b"v:")):
+            tag.in_svg = is_foreign and foreign.in_svg
+            yield tag
         if is_foreign:
             continue
         if name == b"plaintext":
