@@ -53,7 +53,7 @@ def _from_base64(body: bytes) -> bytes:
 
 def edit_transfer(
     body: bytes, data: bytes, edits: Sequence[Edit], encoding: str, newline: bytes
-) -> tuple[bytes, str]:
+) -> tuple[bytes | bytearray, str]:
     """Return a body with its decoded ``data`` changed, and its transfer encoding.
 
     Raises `Undecodable`. ``newline`` is how lines end.

@@ -91,7 +91,7 @@ def _grammar() -> str:
     )
     in_outlook = (
         rf"!--\[{fold('if')}(?:[^-]|-[^-]|{_NO_END})*(?:-|{_DASHES}(?:!-?)?)?"
-        rf"<(?:{link}.|[vV]:.|!--|[^<>]*:(?:{fold('tags|no-track')}))"
+        rf"<(?:{link}.|[vV]:.|[A-Za-z][^<>]*:(?:{fold('tags|no-track')}))"
     )
     return rf"\A{dull}(?:\z|<(?:{link}|[vV]:|{with_ours}|{in_outlook}))"
 
@@ -106,8 +106,8 @@ def landmarks(html: bytes) -> list[int] | None:
 
     - ``<a``, ``<area`` or ``<base`` and the character after it, or ``<v:``;
     - the name of an attribute of ours and the character after it;
-    - in a conditional comment: the same with one more character; ``<!--``; what may be the name of
-      an attribute of ours.
+    - in a conditional comment: the same and one more character, or what may be the name of an
+      attribute of ours.
     """
     if _AUTOMATON is None:
         return None

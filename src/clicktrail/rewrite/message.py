@@ -61,15 +61,11 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
     done: list[_Done] = []
     links: list[Link] = []
     for number, part in enumerate(shown):
-        body = as_sent(raw[part.body : part.end], part.encoding)
-        try:
-            data = decode_transfer(body, part.encoding)
-        except Undecodable:
-            continue
-        text = open_text(data, part.parameters.get("charset"))
-        outcome = rewrite_text(text, policy, part=number, first=len(links), report=report)
-        links += outcome.links
-        done.append(_Done(part, body, data, text, outcome))
+        one = _read(raw, part, policy, number, len(links), report=report)
+        if one is not None:
+            links += one.outcome.links
+            done.append(one)
+            del one  # so that what is done with can be freed
     warnings = [each for one in done for each in one.outcome.warnings]
     rows = [row for one in done for row in one.outcome.report]
     if report:
@@ -84,29 +80,49 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
     return Rewritten(message, tuple(links), None, tuple(warnings), tuple(rows))
 
 
+def _read(
+    raw: bytes, part: Part, policy: Policy, number: int, first: int, *, report: bool
+) -> _Done | None:
+    """Find the links of a part; ``None`` where it cannot be decoded."""
+    body = as_sent(raw[part.body : part.end], part.encoding)
+    try:
+        data = decode_transfer(body, part.encoding)
+    except Undecodable:
+        return None
+    text = open_text(data, part.parameters.get("charset"))
+    outcome = rewrite_text(text, policy, part=number, first=first, report=report)
+    return _Done(part, body, data, text, outcome)
+
+
 def _splice(raw: bytes, done: list[_Done]) -> bytes:
-    pieces: list[bytes] = []
+    """Return the email with the parts changed. Takes them from the list: a large email is not to be
+    in memory more often than it must.
+    """
+    pieces: list[bytes | bytearray] = []
     at = 0
-    for one in done:
+    done.reverse()
+    while done:
+        one = done.pop()
         part, edits = one.part, one.outcome.edits
         if not edits:
             continue
         newline = _newline(raw, part)
-        body = one.body
+        body: bytes | bytearray = one.body
         if one.text.wire is None:
             shift = len(one.text.mark)
             if shift:
                 edits = [(start + shift, end + shift, new) for start, end, new in edits]
-            body, encoding = edit_transfer(body, one.data, edits, part.encoding, newline)
+            body, encoding = edit_transfer(one.body, one.data, edits, part.encoding, newline)
         else:
             data = one.text.encode(apply(one.text.html, edits))
-            body, encoding = encode_transfer(body, data, part.encoding, newline)
+            body, encoding = encode_transfer(one.body, data, part.encoding, newline)
         if encoding != part.encoding:
             pieces.append(_with_encoding(raw, part, at, encoding, newline))
         else:
             pieces.append(raw[at : part.body])
         pieces.append(body)
         at = part.end
+        del one
     pieces.append(raw[at:])
     return b"".join(pieces)
 

@@ -42,6 +42,8 @@ def tags(html: bytes) -> list[Tag | re.Match[bytes]] | None:
                 continue
         else:
             at = _tag_before(html, done, place)
+            if at < 0:
+                return None
             comment = _comment_around(html, done, at)
             if comment is not None:
                 done, data_end = comment_end(html, comment, len(html))
@@ -60,11 +62,11 @@ def tags(html: bytes) -> list[Tag | re.Match[bytes]] | None:
 
 
 def _tag_before(html: bytes, start: int, end: int) -> int:
-    """Return where the last tag begins; a ``<`` before anything but a letter begins none."""
-    while True:
-        end = html.rfind(b"<", start, end)
-        if html[end + 1 : end + 2].isalpha() or html.startswith(b"<!--", end):
-            return end
+    """Return where the last tag begins, or -1; a ``<`` not before a letter begins none."""
+    while (end := html.rfind(b"<", start, end)) >= 0:
+        if html[end + 1 : end + 2].isalpha():
+            break
+    return end
 
 
 def _comment_around(html: bytes, start: int, at: int) -> int | None:
@@ -89,7 +91,8 @@ def _in_outlook(html: bytes, start: int, data_end: int) -> list[Tag] | None:
     for place in places:
         if inner + place <= done:
             continue
-        tag = tag_at(html, _tag_before(html, inner, inner + place), stop)
+        at = _tag_before(html, inner, inner + place)
+        tag = tag_at(html, at, stop) if at >= 0 else None
         if tag is None:
             return None
         done = tag.end

@@ -45,7 +45,7 @@ def encode(data: bytes, newline: bytes) -> bytes:
     )
 
 
-def splice(body: bytes, data: bytes, edits: Sequence[Edit], newline: bytes) -> bytes | None:
+def splice(body: bytes, data: bytes, edits: Sequence[Edit], newline: bytes) -> bytearray | None:
     """Return ``body``, which decodes to ``data``, with the edits made.
 
     ``None`` where the body is not the usual quoted-printable, so that it is not clear which of its
@@ -54,12 +54,12 @@ def splice(body: bytes, data: bytes, edits: Sequence[Edit], newline: bytes) -> b
     # Then what stays means what it did, if it is cut where the old values are; else all is checked.
     is_usual = _USUAL is not None and bool(_USUAL.ends(body))
     soft = b"=" + newline
-    pieces: list[bytes] = []
+    out = bytearray()
     done = there = column = 0  # the end of the last edit, in body and in data; the line so far
     for start, end, new in edits:
         begin = _place(body, done, start - there, data.count(b"\r", there, start))
-        column = _keep(pieces, body, done, begin, column, soft)
-        column = _write(pieces, new, column, soft)
+        column = _keep(out, body, done, begin, column, soft)
+        column = _write(out, new, column, soft)
         old = data[start:end]
         done = body.find(data[end : end + 1], begin)  # mostly the quote behind a value
         if done < 0 or binascii.a2b_qp(body[begin:done]) != old:
@@ -69,12 +69,8 @@ def splice(body: bytes, data: bytes, edits: Sequence[Edit], newline: bytes) -> b
         there = end
         if not new and body[begin - 1 : begin] in b" \t" and body[done : done + 1] in b"\r\n":
             return None  # white space at a line end has to be encoded
-    _keep(pieces, body, done, len(body), column, soft)
-    changed = b"".join(pieces)
-    pieces.clear()  # a large email is not to be in memory more often than it must
-    if is_usual or _is_applied(binascii.a2b_qp(changed), data, edits):
-        return changed
-    return None
+    _keep(out, body, done, len(body), column, soft)
+    return out if is_usual or _is_applied(binascii.a2b_qp(out), data, edits) else None
 
 
 def _is_applied(changed: bytes, data: bytes, edits: Sequence[Edit]) -> bool:
@@ -109,7 +105,7 @@ def _place(body: bytes, start: int, count: int, hard: int) -> int:
     return place
 
 
-def _keep(pieces: list[bytes], body: bytes, start: int, end: int, column: int, soft: bytes) -> int:
+def _keep(out: bytearray, body: bytes, start: int, end: int, column: int, soft: bytes) -> int:
     """Append what stays as it is; return the column after it.
 
     A soft line break comes first where the line would become too long.
@@ -117,17 +113,17 @@ def _keep(pieces: list[bytes], body: bytes, start: int, end: int, column: int, s
     line_end = body.find(b"\n", start, end)
     if line_end < 0:
         if column and column + end - start > (LINE if end == len(body) else LINE - 1):
-            pieces.append(soft)
+            out += soft
             column = 0
-        pieces.append(body[start:end])
+        out += body[start:end]
         return column + end - start
     if column and column + len(body[start:line_end].rstrip(b"\r")) > LINE:
-        pieces.append(soft)
-    pieces.append(body[start:end])
+        out += soft
+    out += body[start:end]
     return end - 1 - body.rfind(b"\n", start, end)
 
 
-def _write(pieces: list[bytes], new: bytes, column: int, soft: bytes) -> int:
+def _write(out: bytearray, new: bytes, column: int, soft: bytes) -> int:
     """Append new bytes with soft line breaks; return the column after them."""
     if _LITERAL.fullmatch(new) is None:
         new = b"".join(
@@ -139,12 +135,12 @@ def _write(pieces: list[bytes], new: bytes, column: int, soft: bytes) -> int:
         room = max(LINE - 1 - column, 0)
         if b"=" in new[at + max(room - 2, 0) : at + room]:
             room = new.index(b"=", at + max(room - 2, 0)) - at  # an escape is not broken
-        pieces += new[at : at + room], soft
+        out += new[at : at + room] + soft
         at += room
         column = 0
         if new.startswith(b"--", at):  # it shall not be taken for a boundary (RFC 2046 § 5.1.1)
-            pieces.append(b"=2D")
+            out += b"=2D"
             at += 1
             column = 3
-    pieces.append(new[at:])
+    out += new[at:]
     return column + size - at
