@@ -37,6 +37,7 @@ PIECES = (
     *('<base href="https://base.example/">', '<v:rect href="https://v.example/">', "<v:x>"),
     *('<a title="<%x%>" href="{{y}}">', '<i title="<a href=x>">', '<a href="x"class="y">', "<a >"),
     *(' postbox:tags="k:v"', " ses:no-track", '<p postbox:tags="a:b">', "<p SES:TAGS>", ":tags"),
+    *('<p title="x>y" ses:tags="a:b">', "x", "<a x=y>", "<v:x y>"),
     *('<style postbox:tags="a:b">', "<a href=d.example postbox:no-track>", '<p x="y"ses:tags=1>'),
 )
 

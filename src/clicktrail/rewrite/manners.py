@@ -33,7 +33,7 @@ _ATTRIBUTES = (
 )
 _END_TAG = r"/[A-Za-z][^<>\"'=]*>"
 # § 13.2.5.41-42, § 13.2.5.53: a bogus comment, a DOCTYPE, or "</>".
-_DECLARATION = r"(?:\?[^<>]*|/(?:[^A-Za-z<>][^<>]*)?|!-?|!-?[^->][^<>]*)>"
+_DECLARATION = r"(?:\?[^<>]*|/(?:[^A-Za-z<>][^<>]*)?|!-?|!-?[^-<>][^<>]*)>"
 # § 13.2.5.43-52: what follows two dashes, up to where it is clear that they end no comment.
 _DASHES = "--(?:-|!--)*"
 _NO_END = rf"{_DASHES}(?:[^->!]|![^->]|!-[^-])"
@@ -84,6 +84,7 @@ def _grammar() -> str:
     raw = "|".join(map(_raw, RAW_TEXT_NAMES))
     dull = rf"(?:[^<]|<(?:[^A-Za-z!/?<]|{tag}|{_END_TAG}|{raw}|{_COMMENT}|{_DECLARATION}))*"
     link = rf"(?:[aA](?:{fold('rea')})?|{fold('base')})[{_NAME_ENDS}]"
+    vml = f"[vV]:[^{_NAME_ENDS}]"
     ours = rf"(?:{fold('postbox|ses')}):(?:{fold('tags|no-track')})"
     with_ours = (
         rf"[A-Za-z][^{_NOT_IN_NAME}]*{_ATTRIBUTES}"
@@ -91,9 +92,9 @@ def _grammar() -> str:
     )
     in_outlook = (
         rf"!--\[{fold('if')}(?:[^-]|-[^-]|{_NO_END})*(?:-|{_DASHES}(?:!-?)?)?"
-        rf"<(?:{link}.|[vV]:.|[A-Za-z][^<>]*:(?:{fold('tags|no-track')}))"
+        rf"(?:<(?:{link}|{vml})(?:[^x]|x.)|:(?:{fold('tags|no-track')}))"
     )
-    return rf"\A{dull}(?:\z|<(?:{link}|[vV]:|{with_ours}|{in_outlook}))"
+    return rf"\A{dull}(?:\z|<(?:{link}|{vml}|{with_ours}|{in_outlook}))"
 
 
 _AUTOMATON = automaton(_grammar())
@@ -104,13 +105,13 @@ def landmarks(html: bytes) -> list[int] | None:
 
     These are offsets, in order, just behind:
 
-    - ``<a``, ``<area`` or ``<base`` and the character after it, or ``<v:``;
+    - ``<a``, ``<area``, ``<base`` or ``<v:`` and the character after it;
     - the name of an attribute of ours and the character after it;
-    - in a conditional comment: the same and one more character, or what may be the name of an
-      attribute of ours.
+    - in a conditional comment: the same and another character or two, or what may be the end of the
+      name of an attribute of ours.
     """
     if _AUTOMATON is None:
         return None
-    # The letter cannot be the last of anything above: behind it stands the end of the document.
+    # No match above ends with that letter: behind it is the end of the document alone.
     found = _AUTOMATON.ends(html + b"x")
     return found if found and found.pop() == len(html) + 1 else None

@@ -41,10 +41,7 @@ def tags(html: bytes) -> list[Tag | re.Match[bytes]] | None:
                 done = plain.end()
                 continue
         else:
-            at = _tag_before(html, done, place)
-            if at < 0:
-                return None
-            comment = _comment_around(html, done, at)
+            comment = _comment_around(html, done, place)
             if comment is not None:
                 done, data_end = comment_end(html, comment, len(html))
                 inside = _in_outlook(html, comment, data_end)
@@ -52,6 +49,9 @@ def tags(html: bytes) -> list[Tag | re.Match[bytes]] | None:
                     return None
                 result += inside
                 continue
+            at = _tag_before(html, done, place)
+            if at < 0:
+                return None
         tag = tag_at(html, at, len(html))
         if tag is None:
             return None
@@ -69,10 +69,14 @@ def _tag_before(html: bytes, start: int, end: int) -> int:
     return end
 
 
-def _comment_around(html: bytes, start: int, at: int) -> int | None:
-    """Return where the conditional comment begins in which a tag stands."""
-    begin = html.rfind(b"<!--[", start, at)
-    return None if begin < 0 or comment_end(html, begin, at + 1)[0] <= at else begin
+def _comment_around(html: bytes, at: int, place: int) -> int | None:
+    """Return where the conditional comment begins in which a place is, from an offset outside."""
+    while (at := html.find(b"<!--[", at, place)) >= 0:
+        end, _ = comment_end(html, at, len(html))
+        if end > place:
+            return at
+        at = end
+    return None
 
 
 def _in_outlook(html: bytes, start: int, data_end: int) -> list[Tag] | None:
