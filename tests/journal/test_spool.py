@@ -1,13 +1,10 @@
 """When the journal fails, is slow, or full: the click goes to the spool, and from there back."""
 
 import asyncio
-import os
-import shutil
 import sqlite3
 import stat
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from clicktrail.journal.spool import SpooledJournal
 from clicktrail.journal.spoolfile import SpoolReader, SpoolWriter, spool_files
 from clicktrail.journal.sqlite import SqliteJournal
 from clicktrail.model import Click
+from support.faults import filled, small_disk
 from support.journals import Writer, click, ids, kill_writers, read_all
 
 
@@ -320,46 +318,23 @@ async def test_what_a_full_disk_lets_through_is_all_there_is_acknowledged(tmp_pa
     assert set(acknowledged) <= await recovered(tmp_path)
 
 
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """Mount a small disk there, or skip the test where that is not allowed."""
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if os.geteuid() != 0 or mount is None:
-        pytest.skip("NOT TESTED: a really full disk; mounting one needs root")
-    command = [mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("NOT TESTED: a really full disk; mounting one is not allowed here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
 async def test_on_a_full_disk_the_caller_is_told_and_later_all_is_well(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     with small_disk(disk, "1m"):
         journal = SpooledJournal(SqliteJournal(disk / "journal.db"), disk / "spool", 5)
         await journal.append(click())
-        ballast = disk / "ballast"
-        with ballast.open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(4096))
-            except OSError:
-                pass
         acknowledged = []
         refused = 0
-        for number in range(400):
-            one = click(number)
-            try:
-                await journal.append(one)
-            except JournalUnavailable:
-                refused += 1
-            else:
-                acknowledged.append(one.event_id)
-        assert refused == journal.unlogged > 0
-        ballast.unlink()
+        with filled(disk):
+            for number in range(400):
+                one = click(number)
+                try:
+                    await journal.append(one)
+                except JournalUnavailable:
+                    refused += 1
+                else:
+                    acknowledged.append(one.event_id)
+            assert refused == journal.unlogged > 0
         await until_drained(journal, disk / "spool")
         one = click()
         async with asyncio.timeout(30):

@@ -123,6 +123,27 @@ SMUGGLERS = [
     b"X: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"X: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    b"Content-Length: -1\r\n\r\nabcd",
+    b"Content-Length: 0x4\r\n\r\nabcd",
+    b"Content-Length: 18446744073709551620\r\n\r\nabcd",  # 4 in 64 bits
+    b"Content-Length:\r\n 4\r\n\r\nabcd",
+    b"Content-Length\t: 4\r\n\r\nabcd",
+    b"Content-Length\x00: 4\r\n\r\nabcd",
+    b"Content-Length: 4\nX: y\r\n\r\nabcd",
+    b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n',
+    b"Transfer-Encoding: identity\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n0;x=\n\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
+    b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\nabcd",
+    b"Connection: content-length\r\nContent-Length: 4\r\n\r\nabcd",
+    b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\nabcd",
+    b"X: folded,\r\n here\r\n\r\n",
+    b" X: folded at once\r\n\r\n",
+    b"X: bare line feeds\n\n",
+    b"X: y\r\n\n",
 ]
 
 

@@ -10,11 +10,11 @@ from support.crowd import Crowd, check_books
 from support.service import Service
 
 
-def kill_rounds(folder: Path, kills: int, seed: int) -> None:
+def kill_rounds(folder: Path, kills: int, seed: int, rate: float) -> None:
     chance = random.Random(seed)
     with Service(folder) as service:
         name = service.configuration_set()
-        with Crowd(service, name) as crowd:
+        with Crowd(service, name, rate=rate) as crowd:
             for _ in range(kills):
                 crowd.wait_for(1)  # each start leads to clicks
                 time.sleep(chance.uniform(0, 0.4))
@@ -25,9 +25,9 @@ def kill_rounds(folder: Path, kills: int, seed: int) -> None:
 
 
 def test_a_few_kills_under_clicks_lose_and_invent_nothing(tmp_path: Path) -> None:
-    kill_rounds(tmp_path, kills=3, seed=11)
+    kill_rounds(tmp_path, kills=2, seed=11, rate=200)
 
 
 @pytest.mark.long
 def test_a_hundred_kills_under_clicks_lose_and_invent_nothing(tmp_path: Path) -> None:
-    kill_rounds(tmp_path, kills=100, seed=12)
+    kill_rounds(tmp_path, kills=100, seed=12, rate=1200)

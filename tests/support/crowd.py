@@ -12,12 +12,9 @@ from urllib.parse import urlsplit
 
 from support.service import Service, email_with, hrefs, html_of, wait_for
 
-PAUSE = 0.05
-"""Seconds on average between two clicks of one person."""
-
 
 class Crowd:
-    """So many people who click links again and again while the context is open.
+    """So many people who click links while the context is open, ``rate`` clicks a second in all.
 
     Each click has a User-Agent of its own, its *mark*, which comes back in the notification.
     ``redirected`` are the marks that were answered 302 with the right ``Location``, ``tried`` all,
@@ -26,11 +23,14 @@ class Crowd:
 
     _numbers = 0
 
-    def __init__(self, service: Service, configuration_set: str, people: int = 64) -> None:
+    def __init__(
+        self, service: Service, configuration_set: str, people: int = 64, rate: float = 200
+    ) -> None:
         Crowd._numbers += 1
         self._name = f"crowd-{Crowd._numbers}"
         self._port = service.http
         self._people = people
+        self._pause = people / rate
         self._pages = [f"http://a.example/{number}" for number in range(5)]
         html = "".join(f'<a href="{page}">x</a>' for page in self._pages)
         links = hrefs(html_of(service.send(email_with(html, configuration_set))))
@@ -74,7 +74,7 @@ class Crowd:
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         count = 0
         while not self._halt.is_set():
-            await asyncio.sleep(PAUSE * chance.uniform(0.5, 1.5))
+            await asyncio.sleep(self._pause * chance.uniform(0.5, 1.5))
             count += 1
             try:
                 async with asyncio.timeout(10):
