@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from clicktrail import __version__
-from clicktrail.commands import configuration, events, identity, keys, offline, serve
+from clicktrail.commands import configuration, events, identity, keys, offline, recipients, serve
 from clicktrail.commands.common import Given
 from clicktrail.errors import ClicktrailError
 from clicktrail.settings import SETTINGS, Setting
@@ -53,6 +53,7 @@ def build() -> typer.Typer:
     app.command("statistics")(events.statistics)
     app.add_typer(keys.keys, name="keys")
     app.add_typer(keys.links, name="link")
+    app.add_typer(recipients.recipients, name="recipients")
     app.command("rewrite")(offline.rewrite)
     app.command("settings")(serve.show_settings)
     _give_flags(app, set())

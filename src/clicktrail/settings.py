@@ -271,6 +271,37 @@ SETTINGS: tuple[Setting[Any], ...] = (
         secret=True,
     ),
     Setting(
+        "privacy.ip",
+        _choice("full", "truncate", "none"),
+        "full",
+        "How much of a clicking person's address is kept and told: all of it, its network (/24, or"
+        " /48 of IPv6), or nothing.",
+    ),
+    Setting(
+        "privacy.user_agent",
+        _choice("full", "family", "none"),
+        "full",
+        "How much of a User-Agent is kept and told: all of it, the browser's family, or nothing.",
+    ),
+    Setting(
+        "retention.messages",
+        _whole(0, 36_500),
+        "60",
+        "Days that addresses, headers and links of emails are kept; 0: for ever.",
+    ),
+    Setting(
+        "retention.clicks",
+        _whole(0, 36_500),
+        "60",
+        "Days that single clicks are kept; 0: for ever. What was counted stays.",
+    ),
+    Setting(
+        "retention.events",
+        _whole(0, 36_500),
+        "60",
+        "Days that events of built-in streams, and dead letters, are kept; 0: for ever.",
+    ),
+    Setting(
         "publish.retry_for",
         _seconds(0, 30 * 86400),
         "86400",

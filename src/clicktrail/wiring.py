@@ -20,7 +20,9 @@ from clicktrail.journal.sqlite import SqliteJournal
 from clicktrail.keyfile import KeyFile
 from clicktrail.publish.deliver import Deliverer, Retry
 from clicktrail.publish.destinations.webhook import WebhookDestination
+from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.publisher import Publisher
+from clicktrail.publish.retention import Periods, Retention
 from clicktrail.redirect.app import RedirectApp
 from clicktrail.redirect.server import Listener, RedirectServer
 from clicktrail.relay import open_smarthost
@@ -75,6 +77,12 @@ def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
         with suppress(FileExistsError):  # another process was first
             write_private(file, make().encode() + b"\n", replace=False)
     return file.read_text(encoding="ascii").strip()
+
+
+def _periods(settings: Settings) -> Periods:
+    return Periods(
+        settings["retention.messages"], settings["retention.clicks"], settings["retention.events"]
+    )
 
 
 class Service:
@@ -134,9 +142,13 @@ class Service:
             settings["publish.retry_for"],
         )
         deliverer = Deliverer(store, {Kind.WEBHOOK: webhook}, retry, timeout=timeout)
-        publisher = Publisher(journal, store, deliverer)
+        privacy = Privacy(settings["privacy.ip"], settings["privacy.user_agent"])
+        publisher = Publisher(journal, store, deliverer, privacy)
         await publisher.start()
         self._ends.append(publisher.stop)
+        retention = Retention(store, _periods(settings))
+        await retention.start()
+        self._ends.append(retention.stop)
         self.lines.append("publisher  counts clicks and notifies")
 
     async def _start_redirect(self) -> None:

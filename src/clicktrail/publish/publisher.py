@@ -16,6 +16,7 @@ from clicktrail.journal import Entry, Journal
 from clicktrail.model import Click, EventType
 from clicktrail.publish.deliver import Deliverer
 from clicktrail.publish.event import click_event, click_object, send_event
+from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.routing import address, targets
 from clicktrail.publish.subjects import Subject, Subjects
 from clicktrail.publish.visitor_verdict import Judge, Judgement
@@ -48,12 +49,19 @@ class Publisher:
     again until it works.
     """
 
-    def __init__(self, journal: Journal, store: Store, deliverer: Deliverer) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        store: Store,
+        deliverer: Deliverer,
+        privacy: Privacy | None = None,
+    ) -> None:
         self._journal = journal
         self._store = store
         self._deliverer = deliverer
         self._subjects = Subjects(store)
         self._judge = Judge()
+        self._privacy = privacy or Privacy()
         self._recent: OrderedDict[str, LoggedClick] = OrderedDict()
         """The last clicks that were prepared: a burst may change their verdicts."""
         self._prepared: asyncio.Queue[_Batch | None] = asyncio.Queue(1)
@@ -88,8 +96,8 @@ class Publisher:
         ids = await self._store.clicks.unannounced(BATCH)
         if not ids:
             return 0
-        subjects = await self._subjects.of(ids)
         configuration = await self._store.configuration.current()
+        subjects = await self._subjects.of(ids, configuration.version)
         at = now_us()
         events = [_announcement(id_, subjects[id_], configuration, at) for id_ in ids]
         await self._store.clicks.announce(events)
@@ -141,8 +149,9 @@ class Publisher:
     async def _prepare(self, entries: Sequence[Entry]) -> tuple[list[LoggedClick], _Corrected]:
         """Return clicks ready to be recorded, and earlier ones whose verdicts have changed."""
         clicks = [storable_click(c) for c in {e.click.event_id: e.click for e in entries}.values()]
-        subjects = await self._subjects.of(click.message_id for click in clicks)
         configuration = await self._store.configuration.current()
+        ids = [click.message_id for click in clicks]
+        subjects = await self._subjects.of(ids, configuration.version)
         # From here on nothing can fail: no click is judged twice.
         judgements: dict[str, Judgement] = {}
         for click in clicks:
@@ -150,7 +159,11 @@ class Publisher:
         at = now_us()
         logged = [
             _log_click(
-                click, subjects[click.message_id], judgements.pop(click.event_id), configuration, at
+                self._privacy.of(click),
+                subjects[click.message_id],
+                judgements.pop(click.event_id),
+                configuration,
+                at,
             )
             for click in clicks
         ]

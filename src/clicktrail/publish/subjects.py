@@ -32,9 +32,17 @@ class Subjects:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: OrderedDict[str, Subject] = OrderedDict()
+        self._version = -1
 
-    async def of(self, message_ids: Iterable[str]) -> dict[str, Subject]:
-        """Return the subject of every id. Raises `StoreUnavailable`."""
+    async def of(self, message_ids: Iterable[str], version: int) -> dict[str, Subject]:
+        """Return the subject of every id. Raises `StoreUnavailable`.
+
+        ``version`` is that of the configuration. It grows too when a person is erased: then
+        nothing that was remembered may be told any more.
+        """
+        if version != self._version:
+            self._known.clear()
+            self._version = version
         wanted = dict.fromkeys(message_ids)
         found: dict[str, Subject] = {}
         for message_id in wanted:

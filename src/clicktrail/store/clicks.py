@@ -11,6 +11,7 @@ from clicktrail.ids import now_us
 from clicktrail.model import Click, Verdict
 from clicktrail.store.bulk import BulkInsert
 from clicktrail.store.database import Database, storable
+from clicktrail.store.older import delete_older
 from clicktrail.store.outbox import Notification, enqueue
 from clicktrail.store.schema import announcements, clicked_links, clicks
 from clicktrail.store.statistics import (
@@ -102,6 +103,15 @@ class ClickStore:
         """
         first = {each.click.event_id: each for each in reversed(logged)}
         return await self._database.write(lambda c: _record(c, first, corrected))
+
+    async def forget(self, before: int, limit: int = 500) -> int:
+        """Delete up to ``limit`` clicks logged before a time; return how many.
+
+        They stay counted, and which links were clicked at all is still known.
+        """
+        return await self._database.write(
+            lambda c: delete_older(c, clicks.c.event_id, before, limit)
+        )
 
     async def unannounced(self, limit: int) -> list[str]:
         """Return ids of emails whose Send event is still to be made, the oldest first."""

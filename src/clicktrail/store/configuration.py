@@ -111,7 +111,7 @@ class ConfigurationStore:
             if made.destinations:
                 rows = [_destination_row(made.name, d) for d in made.destinations]
                 connection.execute(insert(event_destinations), rows)
-            _bump(connection)
+            bump(connection)
 
         await self._database.write(work)
 
@@ -140,7 +140,7 @@ class ConfigurationStore:
             if changes:
                 where = configuration_sets.c.name == name
                 connection.execute(update(configuration_sets).where(where).values(changes))
-                _bump(connection)
+                bump(connection)
 
         await self._database.write(work)
 
@@ -154,7 +154,7 @@ class ConfigurationStore:
             _need_set(connection, name)
             where = configuration_sets.c.name == name
             connection.execute(delete(configuration_sets).where(where))
-            _bump(connection)
+            bump(connection)
 
         await self._database.write(work)
 
@@ -169,7 +169,7 @@ class ConfigurationStore:
                     f"configuration set {set_name!r} has an event destination {made.name!r} already"
                 )
             connection.execute(insert(event_destinations), _destination_row(set_name, made))
-            _bump(connection)
+            bump(connection)
 
         await self._database.write(work)
 
@@ -186,7 +186,7 @@ class ConfigurationStore:
                 event_destinations.c.name == changed.name,
             )
             connection.execute(statement.values(row))
-            _bump(connection)
+            bump(connection)
 
         await self._database.write(work)
 
@@ -203,7 +203,7 @@ class ConfigurationStore:
                 event_destinations.c.name == name,
             )
             connection.execute(statement)
-            _bump(connection)
+            bump(connection)
 
         await self._database.write(work)
 
@@ -226,7 +226,7 @@ class ConfigurationStore:
             if _exists(connection, identities, made.name):
                 raise AlreadyExists(f"there is an identity {made.name!r} already")
             connection.execute(insert(identities), row)
-            _bump(connection)
+            bump(connection)
 
         await self._database.write(work)
         return made
@@ -255,7 +255,7 @@ class ConfigurationStore:
                 _need_set(connection, set_name)
             where = identities.c.name == _normal(name)
             connection.execute(update(identities).where(where).values(configuration_set=set_name))
-            _bump(connection)
+            bump(connection)
 
         await self._database.write(work)
 
@@ -265,7 +265,7 @@ class ConfigurationStore:
         def work(connection: Connection) -> None:
             _need_identity(connection, name)
             connection.execute(delete(identities).where(identities.c.name == _normal(name)))
-            _bump(connection)
+            bump(connection)
 
         await self._database.write(work)
 
@@ -348,7 +348,8 @@ def _identity_name(name: str) -> str:
     return normal
 
 
-def _bump(connection: Connection) -> None:
+def bump(connection: Connection) -> None:
+    """Tell all processes, within a transaction, to read again what they remember."""
     version = configuration_version.c.version
     connection.execute(update(configuration_version).values(version=version + 1))
 

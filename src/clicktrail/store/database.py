@@ -84,6 +84,22 @@ class Database:
 
         return await self._run(self._write_thread, run)
 
+    async def overwrite_deleted(self) -> None:
+        """From now on overwrite what this process deletes: it shall not be found in the file."""
+        await self.write(lambda c: c.exec_driver_sql("PRAGMA secure_delete = ON"))
+
+    async def flush(self) -> None:
+        """Move what was written from the log into the database, as far as readers let it."""
+
+        def run() -> None:
+            connection = self._writer.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                connection.close()
+
+        await self._run(self._write_thread, run)
+
     async def close(self) -> None:
         """Finish what was begun, and close all connections."""
         self._closed = True

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, exists, select, update
 
 from clicktrail.batch import Batcher
 from clicktrail.errors import NotFound
-from clicktrail.ids import day_of, new_id
+from clicktrail.ids import day_of
 from clicktrail.model import (
     EventType,
     Header,
@@ -29,6 +29,7 @@ from clicktrail.model import (
 )
 from clicktrail.store.bulk import BulkInsert, Row
 from clicktrail.store.database import Database, storable
+from clicktrail.store.older import delete_older
 from clicktrail.store.schema import (
     announcements,
     event_destinations,
@@ -38,7 +39,6 @@ from clicktrail.store.schema import (
 from clicktrail.store.statistics import Counts, Dimensions, add_counts
 
 _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED)
-_TIME_PART = 8  # characters of an id that are time (`clicktrail.ids`)
 _NUMBER = {state: number for number, state in enumerate(_STATES)}
 
 
@@ -143,14 +143,14 @@ class MessageStore:
 
         return await self._database.read(work)
 
-    async def forget(self, before: int) -> int:
-        """Delete the contents of emails accepted before a time; return how many.
+    async def forget(self, before: int, limit: int = 500) -> int:
+        """Delete the contents of up to ``limit`` emails accepted before a time; return how many.
 
         What remains is enough to count their clicks and to find whom to notify.
         """
-        oldest_kept = new_id(before)[:_TIME_PART]
-        statement = delete(message_contents).where(message_contents.c.message_id < oldest_kept)
-        return await self._database.write(lambda c: c.execute(statement).rowcount)
+        return await self._database.write(
+            lambda c: delete_older(c, message_contents.c.message_id, before, limit)
+        )
 
     async def close(self) -> None:
         """Return when all that was handed over is written."""

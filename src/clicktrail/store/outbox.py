@@ -195,6 +195,18 @@ class Outbox:
             for r in rows
         ]  # fmt: skip
 
+    async def forget(self, before: int, limit: int = 500) -> int:
+        """Delete up to ``limit`` notifications that died before a time; return how many."""
+        query = select(outbox.c.id).where(outbox.c.died_at < before).limit(limit)
+
+        def work(connection: Connection) -> int:
+            old = list(connection.scalars(query))
+            if old:
+                connection.execute(_DELIVERED, {"ids": old})
+            return len(old)
+
+        return await self._database.write(work)
+
     async def replay(self, ids: Sequence[int] | None = None) -> int:
         """Try dead letters again, all of them or those given, from the start; return how many.
 

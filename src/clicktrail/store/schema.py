@@ -32,7 +32,8 @@ configuration_version = Table(
     Column("id", Integer, primary_key=True),
     Column("version", BigInteger, nullable=False),
 )
-"""One row; its version grows with each change of the five tables below it."""
+"""One row; its version grows with each change of the five tables below it, and when a person is
+erased."""
 
 configuration_sets = Table(
     "configuration_sets",

@@ -5,6 +5,7 @@ import asyncio
 from clicktrail.store.clicks import ClickStore
 from clicktrail.store.configuration import ConfigurationStore
 from clicktrail.store.database import Database
+from clicktrail.store.forget import Forgotten, forget_person
 from clicktrail.store.messages import MessageStore
 from clicktrail.store.migrate import migrate
 from clicktrail.store.outbox import Outbox
@@ -37,6 +38,10 @@ class Store:
         database.create_file()
         await asyncio.to_thread(migrate, database.path)
         return cls(database)
+
+    async def forget_person(self, address: str) -> Forgotten:
+        """Erase a person from all of it: see `clicktrail.store.forget`."""
+        return await forget_person(self._database, address)
 
     async def close(self) -> None:
         """Finish what was accepted, and close all connections."""

@@ -76,12 +76,19 @@ class Streams:
 
         return await self._database.read(work)
 
-    async def forget(self, before: int) -> int:
-        """Delete events made before a time; return how many."""
-        where = stream_events.c.at < before
-        newest = select(func.max(stream_events.c.position)).where(where).scalar_subquery()
-        statement = delete(stream_events).where(stream_events.c.position <= newest, where)
-        return await self._database.write(lambda c: c.execute(statement).rowcount)
+    async def forget(self, before: int, limit: int = 500) -> int:
+        """Delete up to ``limit`` events made before a time; return how many."""
+        position, at = stream_events.c.position, stream_events.c.at
+        query = select(position, at).order_by(position).limit(limit)
+
+        def work(connection: Connection) -> int:
+            # Positions grow with time, but for events made while others were written.
+            old = [row.position for row in connection.execute(query) if row.at < before]
+            if old:
+                connection.execute(delete(stream_events).where(position.in_(old)))
+            return len(old)
+
+        return await self._database.write(work)
 
     async def _position(self, stream: str | None, back: int) -> int:
         query = select(stream_events.c.position).order_by(stream_events.c.position.desc())

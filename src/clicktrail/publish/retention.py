@@ -1,0 +1,91 @@
+"""Deletes what is older than it has to be kept: little by little, so that nobody has to wait."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from clicktrail.errors import ClicktrailError
+from clicktrail.ids import now_us
+from clicktrail.store import Store
+
+log = structlog.get_logger(__name__)
+
+DAY = 86_400_000_000
+EVERY_SECONDS = 3600.0
+BATCH = 500
+"""Rows deleted in one transaction."""
+PAUSE_SECONDS = 0.02
+"""Between two of them: others want to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """How many days each is kept; 0 is for ever."""
+
+    messages: int = 60
+    """Contents of emails: addresses, headers, links."""
+    clicks: int = 60
+    events: int = 60
+    """Built-in streams and dead letters."""
+
+
+class Retention:
+    """Looks once an hour for what is too old. Links work on, and what was counted stays."""
+
+    def __init__(self, store: Store, periods: Periods) -> None:
+        self._store = store
+        self._periods = periods
+        self._stopping = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin in the background, with a first look at once."""
+        self._running = asyncio.create_task(self._run(), name="retention")
+
+    async def stop(self) -> None:
+        """End after the transaction at hand."""
+        self._stopping.set()
+        if self._running is not None:
+            await self._running
+
+    async def apply(self, now: int) -> dict[str, int]:
+        """Delete what is too old at a time; return how many of each. Raises `StoreUnavailable`."""
+        store, periods = self._store, self._periods
+        jobs: dict[str, tuple[int, Callable[[int, int], Awaitable[int]]]] = {
+            "messages": (periods.messages, store.messages.forget),
+            "clicks": (periods.clicks, store.clicks.forget),
+            "events": (periods.events, store.streams.forget),
+            "dead letters": (periods.events, store.outbox.forget),
+        }
+        done: dict[str, int] = {}
+        for name, (days, forget) in jobs.items():
+            count = await self._all(forget, now - days * DAY) if days else 0
+            if count:
+                done[name] = count
+        return done
+
+    async def _all(self, forget: Callable[[int, int], Awaitable[int]], before: int) -> int:
+        total = 0
+        while not self._stopping.is_set():
+            count = await forget(before, BATCH)
+            total += count
+            if count < BATCH:
+                break
+            await asyncio.sleep(PAUSE_SECONDS)
+        return total
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if done := await self.apply(now_us()):
+                    log.info("deleted what was too old", **done)
+            except ClicktrailError as error:
+                log.warning("what is too old could not be deleted", error=str(error))
+            except Exception:  # a fault of ours must not end the publisher
+                log.exception("what is too old could not be deleted")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_SECONDS):
+                    await self._stopping.wait()

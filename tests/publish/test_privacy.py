@@ -1,0 +1,56 @@
+"""What is kept of a person's address and browser."""
+
+import pytest
+
+from clicktrail.publish.privacy import Privacy, family, truncated
+from clicktrail.publish.publisher import Publisher
+from support.publishing import BROWSER, House, click, to_stream
+
+
+@pytest.mark.parametrize(
+    ("ip", "network"),
+    [
+        ("192.0.2.129", "192.0.2.0"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+        ("::ffff:192.0.2.129", "192.0.2.0"),
+        ("fe80::1%eth0", "fe80::"),
+        ("unknown", ""),
+        ("", ""),
+    ],
+)
+def test_an_address_is_cut_to_its_network(ip: str, network: str) -> None:
+    assert truncated(ip) == network
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        (BROWSER, "Firefox"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15"
+            " (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+            "Mobile Safari",
+        ),
+        ("something of my own", ""),
+        ("", ""),
+        ("Mozilla/5.0 " * 100_000, ""),
+    ],
+)
+def test_a_browser_is_cut_to_its_family(user_agent: str, name: str) -> None:
+    assert family(user_agent) == name
+
+
+async def test_the_whole_is_judged_and_a_part_is_kept_and_told(house: House) -> None:
+    await house.configuration_set("news", to_stream())
+    message = await house.message()
+    machine = "curl/8.5.0"
+    await house.journal.append(
+        click(message, ip="192.0.2.129", user_agent=BROWSER),
+        click(message, ip="192.0.2.130", user_agent=machine),
+    )
+    privacy = Privacy("truncate", "none")
+    publisher = Publisher(house.journal, house.store, house.deliverer(), privacy)
+    assert await publisher.publish(await house.journal.read(10, 0)) == 2
+    told = [event["click"] for event in await house.events()]
+    assert [(each["ipAddress"], each["userAgent"]) for each in told] == [("192.0.2.0", "")] * 2
+    assert [each["bot"]["verdict"] for each in told] == ["human", "machine"]

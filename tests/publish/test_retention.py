@@ -1,0 +1,81 @@
+"""What is too old is deleted, little by little; what was counted stays."""
+
+import pytest
+
+from clicktrail.ids import new_id, now_us
+from clicktrail.publish import retention
+from clicktrail.publish.retention import DAY, Periods, Retention
+from clicktrail.store.streams import NewStreamEvent
+from support.publishing import House, click, to_stream, to_webhook, until
+
+
+async def fill(house: House, at: int, count: int) -> None:
+    for _ in range(count):
+        message = await house.message(accepted_at=at)
+        await house.journal.append(click(message, clicked_at=at, event_id=new_id(at)))
+        await house.store.streams.append([NewStreamEvent("clicks", "x:0", b"{}", at)])
+    await house.publish()
+
+
+async def total(house: House) -> int:
+    return sum(day.clicks for day in await house.store.statistics.daily())
+
+
+async def test_only_what_is_older_is_deleted_in_small_steps(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 3)
+    now = now_us()
+    await house.configuration_set("news")
+    await fill(house, now - 61 * DAY, 7)
+    await fill(house, now - 59 * DAY, 5)
+    done = await Retention(house.store, Periods()).apply(now)
+    assert done == {"messages": 7, "clicks": 7, "events": 7}
+    assert await Retention(house.store, Periods()).apply(now) == {}
+    assert len(await house.store.streams.read(None, 0, 100)) == 5
+    assert await total(house) == 12
+
+
+async def test_nothing_is_deleted_where_it_is_kept_for_ever(house: House) -> None:
+    await house.configuration_set("news")
+    await fill(house, now_us() - 1000 * DAY, 2)
+    assert await Retention(house.store, Periods(0, 0, 0)).apply(now_us()) == {}
+
+
+async def test_a_click_on_a_link_of_a_forgotten_email_still_counts_and_is_told(
+    house: House,
+) -> None:
+    await house.configuration_set("news", to_stream())
+    message = await house.message(accepted_at=now_us() - 61 * DAY)
+    await Retention(house.store, Periods()).apply(now_us())
+    await house.journal.append(click(message))
+    assert await house.publish() == 1
+    [event] = await house.events()
+    assert event["mail"] == {"messageId": message.id}
+    assert await total(house) == 1
+
+
+async def test_dead_letters_go_and_what_waits_stays(house: House) -> None:
+    await house.configuration_set("news", to_webhook("dies"), to_webhook("waits"))
+    await house.journal.append(click(await house.message()))
+    await house.publish()
+    outbox, now = house.store.outbox, now_us()
+    assert await outbox.give_up(("news", "dies"), "gone", now - 61 * DAY) == 1
+    assert await Retention(house.store, Periods()).apply(now) == {"dead letters": 1}
+    assert {w.destination: (w.count, w.dead) for w in await outbox.waiting()} == {
+        "dies": (0, 0),
+        "waits": (1, 0),
+    }
+
+
+async def test_it_runs_in_the_background_until_it_is_stopped(house: House) -> None:
+    await house.configuration_set("news")
+    await fill(house, now_us() - 61 * DAY, 1)
+    working = Retention(house.store, Periods())
+    await working.start()
+
+    async def is_gone() -> bool:
+        return not await house.store.streams.names()
+
+    await until(is_gone)
+    await working.stop()
