@@ -149,6 +149,7 @@ def clicktrail(folder: Path, port: int) -> list[object]:
     return [
         *(sys.executable, "-m", "clicktrail", "serve", "--role", "redirect", "--data", folder),
         *("--redirect-listen", f"127.0.0.1:{port}", "--log-level", "warning"),
+        *("--metrics-listen", ""),
     ]
 
 

@@ -282,6 +282,7 @@ def clicktrail(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
         port = free.getsockname()[1]
     command = [*program, "serve", "--role", "smtp", *data]
     command += ["--smtp-listen", f"127.0.0.1:{port}", "--smarthost", f"smtp://127.0.0.1:{sink}"]
+    command += ["--metrics-listen", ""]
     log = (folder / "log").open("w")  # as it is: one line for each email
     process = subprocess.Popen(
         pinned(SERVER_CORE, command), stdout=subprocess.PIPE, stderr=log, text=True

@@ -97,6 +97,7 @@ def main() -> int:
         *("--smtp-listen", f"127.0.0.1:{smtp}", "--api-listen", f"127.0.0.1:{api}"),
         *("--redirect-listen", f"127.0.0.1:{http}", "--redirect-tls-listen", f"127.0.0.1:{https}"),
         *("--redirect-tls-certificate", str(certificate), "--redirect-tls-key", str(key)),
+        *("--metrics-listen", ""),
         *("--webhook-allow", "127.0.0.0/8", "--webhook-secret", secret),
         # A browser trusts no certificate of our own making: to click by hand, use http alone.
         *(("--tracking-scheme", "http") if keep else ()),

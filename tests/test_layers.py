@@ -14,10 +14,22 @@ import clicktrail
 
 SOURCE = Path(clicktrail.__file__).parent
 
-BASE = {"errors", "model", "ids", "batch", "arn", "token", "files", "keyfile", "settings", "logs"}
+BASE = {
+    "errors",
+    "model",
+    "ids",
+    "batch",
+    "arn",
+    "token",
+    "files",
+    "keyfile",
+    "settings",
+    "logs",
+    "metrics",
+}
 MIDDLE = {"rewrite", "journal", "store"}
 STAGES = {"ingress", "relay", "redirect", "publish", "console"}
-TOP = {"wiring", "supervisor", "cli", "commands", "__main__"}
+TOP = {"wiring", "monitor", "supervisor", "cli", "commands", "__main__"}
 
 # Which modules may import which outside libraries (module path prefixes below clicktrail/).
 CONFINED = {

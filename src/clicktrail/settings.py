@@ -271,6 +271,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
         secret=True,
     ),
     Setting(
+        "metrics.listen",
+        _LISTEN_OR_NONE,
+        "127.0.0.1:8483",
+        "Where /metrics (Prometheus), /healthz and /readyz are answered; nowhere if empty.",
+    ),
+    Setting(
         "privacy.ip",
         _choice("full", "truncate", "none"),
         "full",

@@ -47,6 +47,19 @@ class Supervisor:
         """Ask all roles to stop; `run` returns when they have."""
         self._stopping.set()
 
+    def problems(self) -> Mapping[str, str]:
+        """Return which roles are not ready, and why."""
+        if self._stopping.is_set():
+            return dict.fromkeys(self._roles, "it is stopping")
+        found = {}
+        for role in self._roles:
+            child = self._children.get(role)
+            if child is None or not child.lines:
+                found[role] = "it is starting"
+            elif child.process.returncode is not None:
+                found[role] = f"it has ended with {child.process.returncode}"
+        return found
+
     async def run(self, ready: Callable[[list[str]], None]) -> int:
         """Run until `stop` is called; return the exit status.
 

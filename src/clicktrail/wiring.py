@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from clicktrail.arn import Kind
 from clicktrail.errors import ClicktrailError, InvalidInput, SettingError
 from clicktrail.files import write_private
@@ -18,6 +20,8 @@ from clicktrail.ingress.smtp import SmtpOptions, SmtpServer
 from clicktrail.journal.spool import SpooledJournal
 from clicktrail.journal.sqlite import SqliteJournal
 from clicktrail.keyfile import KeyFile
+from clicktrail.metrics import Metrics
+from clicktrail.monitor import Monitor, Problems
 from clicktrail.publish.deliver import Deliverer, Retry
 from clicktrail.publish.destinations.webhook import WebhookDestination
 from clicktrail.publish.privacy import Privacy
@@ -79,6 +83,39 @@ def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
     return file.read_text(encoding="ascii").strip()
 
 
+async def _nothing() -> None:
+    pass
+
+
+async def start_monitor(
+    settings: Settings, registry: CollectorRegistry, problems: Callable[[], Problems]
+) -> Callable[[], Awaitable[None]]:
+    """Start the operator's port where it is wanted; return what stops it.
+
+    Raises `ClicktrailError`.
+    """
+    address = settings["metrics.listen"]
+    if address is None:
+        return _nothing
+    folder = data_folder(settings)
+    store = await Store.open(store_url(folder))
+    monitor = Monitor(address, registry, store, folder, problems)
+    try:
+        await monitor.start()
+    except OSError as error:
+        await store.close()
+        raise ClicktrailError(
+            f"metrics.listen = {address} cannot be used: {error.strerror or error};"
+            " choose another address, or nothing"
+        ) from None
+
+    async def stop() -> None:
+        await monitor.stop()
+        await store.close()
+
+    return stop
+
+
 def _periods(settings: Settings) -> Periods:
     return Periods(
         settings["retention.messages"], settings["retention.clicks"], settings["retention.events"]
@@ -96,6 +133,7 @@ class Service:
         self._ends: list[Callable[[], Awaitable[None]]] = []
         self._store: Store | None = None
         self.lines: list[str] = []
+        self.metrics = Metrics()
 
     async def start(self) -> None:
         """Start all roles. Raises `ClicktrailError`; what was started is stopped by `stop`."""
@@ -143,7 +181,7 @@ class Service:
         )
         deliverer = Deliverer(store, {Kind.WEBHOOK: webhook}, retry, timeout=timeout)
         privacy = Privacy(settings["privacy.ip"], settings["privacy.user_agent"])
-        publisher = Publisher(journal, store, deliverer, privacy)
+        publisher = Publisher(journal, store, deliverer, privacy, self.metrics)
         await publisher.start()
         self._ends.append(publisher.stop)
         retention = Retention(store, _periods(settings))
@@ -158,6 +196,7 @@ class Service:
             self._folder / "spool",
             settings["journal.timeout"],
             settings["journal.queue"],
+            self.metrics,
         )
         journal.start()
         self._ends.append(journal.close)
@@ -165,7 +204,9 @@ class Service:
         if settings["redirect.tls_listen"]:
             certificate, key = settings["redirect.tls_certificate"], settings["redirect.tls_key"]
             listeners.append(Listener(settings["redirect.tls_listen"], certificate, key))
-        app = RedirectApp(self._keys.open, journal, settings["redirect.trusted_proxies"])
+        app = RedirectApp(
+            self._keys.open, journal, settings["redirect.trusted_proxies"], self.metrics
+        )
         server = RedirectServer(app, listeners)
         self._ends.append(server.stop)
         await server.start()
@@ -190,7 +231,9 @@ class Service:
         store = await self._open_store()
         smarthost = open_smarthost(settings)
         self._ends.append(smarthost.close)
-        acceptor = Acceptor(store, self._keys, settings.tracking_hosts, settings.hostname)
+        acceptor = Acceptor(
+            store, self._keys, settings.tracking_hosts, settings.hostname, self.metrics
+        )
         server = SmtpServer(SmtpOptions.of(settings), acceptor, smarthost, store.users)
         self._ends.append(server.stop)
         await server.start()

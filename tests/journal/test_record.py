@@ -1,7 +1,7 @@
 """Clicks as bytes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clicktrail.journal.record import decode, encode
@@ -34,6 +34,8 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
 
 
 @given(st.binary())
+@example(b"\x91\xa1\x80")
+@example(b"\x91\xc4\x01\x80")
 def test_other_bytes_are_refused(noise: bytes) -> None:
     with pytest.raises(ValueError, match="not the record of a click"):
         decode(noise)

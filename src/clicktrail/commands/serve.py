@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -11,9 +12,17 @@ import uvloop
 from clicktrail import __version__
 from clicktrail.commands.common import Json, print_json, print_table, settings_of
 from clicktrail.logs import configure_logs
+from clicktrail.monitor import Problems, counted_in
 from clicktrail.settings import SETTINGS, Settings
 from clicktrail.supervisor import Supervisor, on_signals, stop_with_parent, tell_ready
-from clicktrail.wiring import ROLES, Service, check_roles, data_folder, key_file
+from clicktrail.wiring import (
+    ROLES,
+    Service,
+    check_roles,
+    data_folder,
+    key_file,
+    start_monitor,
+)
 
 
 def serve(
@@ -43,8 +52,15 @@ async def _serve_here(settings: Settings, roles: list[str]) -> int:
     stopping = asyncio.Event()
     on_signals(loop, stopping.set)
     service = Service(settings, roles)
+    starting = {"service": "it is starting"}
+
+    def problems() -> Problems:
+        return {"service": "it is stopping"} if stopping.is_set() else starting
+
+    stop_monitor = await start_monitor(settings, service.metrics.registry, problems)
     try:
         await service.start()
+        starting.clear()
         if tell_ready(service.lines):
             stop_with_parent(loop, stopping.set)
         else:
@@ -52,6 +68,7 @@ async def _serve_here(settings: Settings, roles: list[str]) -> int:
         await stopping.wait()
     finally:
         await service.stop()
+        await stop_monitor()
     return 0
 
 
@@ -61,16 +78,26 @@ async def _serve_children(settings: Settings, roles: list[str]) -> int:
     given = settings.given()
     environment = dict(os.environ)
     environment |= {s.environment: given[s.name] for s in SETTINGS if s.name in given}
-    environment |= {"CLICKTRAIL_CONFIG": os.devnull}
-    supervisor = Supervisor(roles, [sys.executable, "-m", "clicktrail", "serve"], environment)
-    on_signals(asyncio.get_running_loop(), supervisor.stop)
-    return await supervisor.run(lambda lines: _announce(settings, lines))
+    with TemporaryDirectory(prefix="clicktrail-") as counts:
+        # The operator's port is here; the children count into files for it.
+        environment |= {"CLICKTRAIL_CONFIG": os.devnull, "CLICKTRAIL_METRICS_LISTEN": ""}
+        environment |= {"PROMETHEUS_MULTIPROC_DIR": counts}
+        command = [sys.executable, "-m", "clicktrail", "serve"]
+        supervisor = Supervisor(roles, command, environment)
+        on_signals(asyncio.get_running_loop(), supervisor.stop)
+        stop_monitor = await start_monitor(settings, counted_in(counts), supervisor.problems)
+        try:
+            return await supervisor.run(lambda lines: _announce(settings, lines))
+        finally:
+            await stop_monitor()
 
 
 def _announce(settings: Settings, lines: list[str]) -> None:
     typer.echo(f"Clicktrail {__version__}, data in {settings.data}/")
     for line in lines:
         typer.echo(f"  {line}")
+    if settings["metrics.listen"] is not None:
+        typer.echo(f"  metrics    http://{settings['metrics.listen']}/metrics")
     typer.echo("Ready. Ctrl-C stops it.")
     sys.stdout.flush()
 

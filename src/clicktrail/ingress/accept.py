@@ -6,6 +6,7 @@ only then is the sender told that it was taken.
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ import structlog
 from clicktrail.errors import ClicktrailError, MessageRefused
 from clicktrail.ids import new_id, now_us
 from clicktrail.keyfile import KeyFile
+from clicktrail.metrics import Metrics
 from clicktrail.model import (
     ConfigurationSet,
     Header,
@@ -110,12 +112,18 @@ class Acceptor:
     """Takes emails: `accept` is the whole way from the last byte to the answer."""
 
     def __init__(
-        self, store: Store, keys: KeyFile, tracking_hosts: TrackingHosts, hostname: str
+        self,
+        store: Store,
+        keys: KeyFile,
+        tracking_hosts: TrackingHosts,
+        hostname: str,
+        metrics: Metrics | None = None,
     ) -> None:
         self._store = store
         self._keys = keys
         self._hosts = tracking_hosts
         self._hostname = hostname
+        self._metrics = metrics or Metrics()
 
     async def accept(self, submission: Submission, transaction: Transaction) -> str:
         """Send an email on; return its id when the smarthost has taken it. Ends the transaction.
@@ -128,14 +136,18 @@ class Acceptor:
             message, outgoing = await self._prepare(submission)
             await self._store.messages.add(message)
         except BaseException:
+            self._metrics.emails.labels("not-accepted").inc()
             await transaction.abort()
             raise
         try:
             code, text = await transaction.data(outgoing)
         except BaseException:
+            self._metrics.emails.labels("refused").inc()
             await self._finish(message, MessageState.REFUSED, ())
             raise
         await self._finish(message, MessageState.SENT, submission.recipients)
+        self._metrics.emails.labels("tracked" if message.links else "untracked").inc()
+        self._metrics.links.inc(len(message.links))
         log.info("email sent on", id=message.id, answer=f"{code} {text}")
         return message.id
 
@@ -182,6 +194,7 @@ class Acceptor:
         if len(submission.recipients) != 1:
             return _untouched(raw, Reason.SEVERAL_RECIPIENTS)
         policy = self._policy(message_id, chosen)
+        started = time.perf_counter()
         try:
             if len(raw) > LARGE:
                 return await asyncio.to_thread(rewrite_message, raw, policy)
@@ -191,6 +204,8 @@ class Acceptor:
         except Exception:  # an email is never dropped for what we cannot read (behaviour § 4)
             log.exception("email could not be rewritten: it goes on untouched", id=message_id)
             return _untouched(raw, Reason.UNPARSABLE)
+        finally:
+            self._metrics.rewrite.observe(time.perf_counter() - started)
 
     def _policy(self, message_id: str, chosen: ConfigurationSet) -> Policy:
         ring = self._keys.ring()

@@ -37,9 +37,9 @@ def decode(record: bytes) -> Click:
     """Return the click of a record. Raises `ValueError` where it is none."""
     try:
         fields = _decoder.decode(record)
-    except msgspec.MsgspecError as error:
+        texts = [f.decode("utf-8", "surrogatepass") if isinstance(f, bytes) else f for f in fields]
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"not the record of a click: {error}") from None
-    texts = [f.decode("utf-8", "surrogatepass") if isinstance(f, bytes) else f for f in fields]
     match texts[: len(Click.__slots__)]:
         case [str(event_id), str(message_id), int(link), str(url), int(at), str(ip), str(agent)]:
             return Click(event_id, message_id, link, url, at, ip, agent)

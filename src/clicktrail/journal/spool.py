@@ -16,6 +16,7 @@ from clicktrail.errors import JournalUnavailable
 from clicktrail.journal import Entry, Journal
 from clicktrail.journal.record import encode
 from clicktrail.journal.spoolfile import SpoolReader, SpoolWriter, spool_files
+from clicktrail.metrics import Metrics
 from clicktrail.model import Click
 
 log = structlog.get_logger(__name__)
@@ -46,11 +47,13 @@ class SpooledJournal:
         folder: Path,
         timeout: float = 0.25,
         queue_limit: int = 20_000,
+        metrics: Metrics | None = None,
     ) -> None:
         self._journal = journal
         self._folder = folder
         self._timeout = timeout
         self._queue_limit = queue_limit
+        self._metrics = metrics or Metrics()
         self.spooled = 0
         self.drained = 0
         self.unlogged = 0
@@ -137,6 +140,7 @@ class SpooledJournal:
             self.unlogged += len(clicks)
             raise JournalUnavailable(f"the spool {self._folder} failed too: {error}") from error
         self.spooled += len(clicks)
+        self._metrics.clicks_spooled.inc(len(clicks))
         self._work.set()
 
     async def _write(self, appends: list[list[bytes]]) -> None:
@@ -215,6 +219,7 @@ class SpooledJournal:
                 async with asyncio.timeout(max(5.0, self._timeout)):
                     await self._journal.append(*clicks)
                 self.drained += len(clicks)
+                self._metrics.clicks_drained.inc(len(clicks))
             if reader.damage is not None:
                 say = log.warning if reader.damage.only_tail else log.error
                 say("a spool file was damaged", path=str(path), bytes=reader.damage.size)

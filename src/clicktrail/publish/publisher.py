@@ -1,7 +1,7 @@
 """From the journal to the store: every click judged, counted and told, exactly once."""
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +13,7 @@ import structlog
 from clicktrail.errors import ClicktrailError
 from clicktrail.ids import day_of, new_id, now_us
 from clicktrail.journal import Entry, Journal
+from clicktrail.metrics import Metrics
 from clicktrail.model import Click, EventType
 from clicktrail.publish.deliver import Deliverer
 from clicktrail.publish.event import click_event, click_object, send_event
@@ -55,6 +56,7 @@ class Publisher:
         store: Store,
         deliverer: Deliverer,
         privacy: Privacy | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._journal = journal
         self._store = store
@@ -62,6 +64,7 @@ class Publisher:
         self._subjects = Subjects(store)
         self._judge = Judge()
         self._privacy = privacy or Privacy()
+        self._metrics = metrics or Metrics()
         self._recent: OrderedDict[str, LoggedClick] = OrderedDict()
         """The last clicks that were prepared: a burst may change their verdicts."""
         self._prepared: asyncio.Queue[_Batch | None] = asyncio.Queue(1)
@@ -182,6 +185,8 @@ class Publisher:
 
     async def _record(self, logged: list[LoggedClick], corrected: _Corrected) -> int:
         new = await self._store.clicks.record(logged, corrected)
+        for verdict, count in Counter(each.verdict for each in logged).items():
+            self._metrics.clicks_recorded.labels(verdict.value).inc(count)
         if any(isinstance(o, Notification) for each in logged for o in each.outgoing):
             self._deliverer.wake()
         return new

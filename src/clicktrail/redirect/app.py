@@ -1,6 +1,7 @@
 """The way of a click: open the token, log the click, redirect. No look-up, no store."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
@@ -9,6 +10,7 @@ import structlog
 from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.ids import new_id, now_us
 from clicktrail.journal import Journal
+from clicktrail.metrics import Metrics
 from clicktrail.model import Click
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.location import location
@@ -37,10 +39,13 @@ class RedirectApp:
         open_token: Callable[[str], Opened],
         journal: Journal,
         trusted_proxies: Sequence[Network] = (),
+        metrics: Metrics | None = None,
     ) -> None:
         self._open = open_token
         self._journal = journal
         self._visitors = Visitors(trusted_proxies)
+        self._metrics = metrics or Metrics()
+        self._sent_on = self._metrics.redirects.labels("302")
         self._waiting: list[tuple[Click, Exchange, bytes, bytes]] = []
         self._logging: set[asyncio.Task[None]] = set()
         self.clicks = 0
@@ -78,14 +83,17 @@ class RedirectApp:
             opened = self._open(unquote(text) if "%" in text else text)
         except (InvalidToken, UnicodeDecodeError):
             self.not_found += 1
+            self._metrics.redirects.labels("404").inc()
             head, body = NOT_FOUND
             exchange.answer(head, body if get else b"")
             return
         if is_prefetch(exchange):
+            self._metrics.redirects.labels("503").inc()
             exchange.answer(*PREFETCH)
             return
         head, body = redirect_to(location(opened.url))
         if not get:
+            self._sent_on.inc()
             exchange.answer(head)
             return
         at = now_us()
@@ -110,19 +118,27 @@ class RedirectApp:
         task.add_done_callback(self._logging.discard)
 
     async def _log(self, batch: list[tuple[Click, Exchange, bytes, bytes]]) -> None:
+        started = time.perf_counter()
         try:
             await self._journal.append(*[click for click, _, _, _ in batch])
         except JournalUnavailable as error:
             # People are sent on all the same: a click is worth less than a link that works.
-            self.unlogged += len(batch)
+            self._unlogged(len(batch))
             log.error("clicks not logged", count=len(batch), reason=str(error))
         except Exception:
-            self.unlogged += len(batch)
+            self._unlogged(len(batch))
             log.exception("clicks not logged", count=len(batch))
         else:
             self.clicks += len(batch)
+            self._metrics.clicks.inc(len(batch))
+            self._metrics.commit.observe(time.perf_counter() - started)
+        self._sent_on.inc(len(batch))
         for _, exchange, head, body in batch:
             exchange.answer(head, body)
+
+    def _unlogged(self, count: int) -> None:
+        self.unlogged += count
+        self._metrics.clicks_unlogged.inc(count)
 
 
 def _path_of(target: bytes) -> bytes:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from clicktrail.redirect.app import RedirectApp
-from clicktrail.redirect.http import Connection, Office
+from clicktrail.redirect.http import Connection, Exchange, Office
 from clicktrail.settings import Address
 
 log = structlog.get_logger(__name__)
@@ -53,6 +53,16 @@ class Listener:
     shared: bool = False
 
 
+class App(Protocol):
+    """What answers requests."""
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer a request, now or later."""
+
+    async def drain(self) -> None:
+        """Return when all requests so far are dealt with."""
+
+
 class _Certificate:
     """A certificate chain and its key; loaded again when its file has changed."""
 
@@ -91,7 +101,7 @@ class RedirectServer:
 
     def __init__(
         self,
-        app: RedirectApp,
+        app: App,
         listeners: Sequence[Listener],
         patience: Patience = Patience(),
     ) -> None:

@@ -237,6 +237,8 @@ class _Rewriter:
             return start, end, b""  # without the white space, its neighbours would become one
         while html[start - 1] in _WHITE_BYTES:
             start -= 1
+        if html[start - 1] == b"/"[0] and html[end] == b">"[0]:
+            return start, end, b" "  # together they would close an element of SVG (§ 13.2.5.40)
         if tag.in_outlook and html.endswith((b"--", b"--!"), tag.start, start):
             return tag.start + attribute.start, end, b""  # else it and ">" could end the comment
         return start, end, b""

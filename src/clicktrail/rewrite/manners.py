@@ -84,7 +84,7 @@ def _grammar() -> str:
     raw = "|".join(map(_raw, RAW_TEXT_NAMES))
     dull = rf"(?:[^<]|<(?:[^A-Za-z!/?<]|{tag}|{_END_TAG}|{raw}|{_COMMENT}|{_DECLARATION}))*"
     link = rf"(?:[aA](?:{fold('rea')})?|{fold('base')})[{_NAME_ENDS}]"
-    vml = f"[vV]:[^{_NAME_ENDS}]"
+    vml = "[vV]:"
     ours = rf"(?:{fold('postbox|ses')}):(?:{fold('tags|no-track')})"
     with_ours = (
         rf"[A-Za-z][^{_NOT_IN_NAME}]*{_ATTRIBUTES}"
@@ -105,7 +105,7 @@ def landmarks(html: bytes) -> list[int] | None:
 
     These are offsets, in order, just behind:
 
-    - ``<a``, ``<area``, ``<base`` or ``<v:`` and the character after it;
+    - ``<a``, ``<area``, ``<base`` and the character after it, or ``<v:``;
     - the name of an attribute of ours and the character after it;
     - in a conditional comment: the same and another character or two, or what may be the end of the
       name of an attribute of ours.

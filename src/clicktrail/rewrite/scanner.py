@@ -52,7 +52,7 @@ def _skip(names: str, attributes: str) -> re.Pattern[bytes]:
 
 _SKIP = _skip(_ALWAYS, ATTRIBUTES)
 _SKIP_TO_OURS = _skip(_ALWAYS, _OTHER_ATTRIBUTES)
-_SKIP_IN_OUTLOOK = _skip(_ALWAYS + rf"|[vV]:[^{WS}/>]++", _OTHER_ATTRIBUTES)
+_SKIP_IN_OUTLOOK = _skip(_ALWAYS + rf"|[vV]:[^{WS}/>]*+", _OTHER_ATTRIBUTES)
 _SKIP_TEXT = compile_ascii(rf"(?>(?:[^<]++|<(?![A-Za-z/!?])){{0,{_AT_ONCE}}})")
 _PLAIN = compile_ascii("<[aA]" + PLAIN_LINK)
 _LETTER = re.compile(b"[A-Za-z]")
