@@ -49,8 +49,7 @@ def unpack_id(raw: bytes) -> str:
 def rfc3339(at_us: int) -> str:
     """Return a time as RFC 3339 text in UTC (``2026-11-23T18:08:04.933666Z``)."""
     seconds, micros = divmod(at_us, 1_000_000)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{micros:06d}Z"
 
 
 def day_of(at_us: int) -> str:

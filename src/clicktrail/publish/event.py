@@ -4,7 +4,7 @@ The fields are those of Yandex Cloud Postbox; ``link`` beside ``url``, so that r
 SES events work unmodified; ``bot`` is our own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,15 +25,19 @@ _encode = msgspec.json.Encoder().encode
 def mail_object(message: Message) -> bytes:
     """Return the ``mail`` object of an email."""
     headers, truncated = _headers(message.headers)
+    values: dict[str, list[str]] = {}
+    for name, value in message.headers:
+        values.setdefault(name.lower(), []).append(value)
+    senders = _addresses(values.get("from"))
     mail: dict[str, Any] = {
         "timestamp": rfc3339(message.accepted_at),
         "messageId": message.id,
         "identityId": message.identity.id if message.identity else "",
         "source": message.source,
         "destination": message.recipients,
-        "commonHeaders": _common_headers(message),
+        "commonHeaders": _common_headers(message.id, senders, values),
         "headers": [{"name": name, "value": value} for name, value in headers],
-        "tags": _tags(message),
+        "tags": _tags(message, senders),
     }
     if truncated:
         mail["headersTruncated"] = True
@@ -100,32 +104,28 @@ def _headers(headers: Sequence[Header]) -> tuple[list[Header], bool]:
     return kept, False
 
 
-def _common_headers(message: Message) -> dict[str, Any]:
+def _common_headers(
+    message_id: str, senders: Sequence[str], values: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
     return {
-        "from": _addresses(message, "from"),
-        "to": _addresses(message, "to"),
-        "subject": _first(message, "subject"),
-        "date": _first(message, "date"),
-        "messageId": message.id,
-        "originalMessageId": _first(message, "message-id"),
+        "from": senders,
+        "to": _addresses(values.get("to")),
+        "subject": _first(values.get("subject")),
+        "date": _first(values.get("date")),
+        "messageId": message_id,
+        "originalMessageId": _first(values.get("message-id")),
     }
 
 
-def _addresses(message: Message, wanted: str) -> list[str]:
-    return [
-        address
-        for name, value in message.headers
-        if name.lower() == wanted
-        for address in split_addresses(value)
-    ]
+def _addresses(values: Sequence[str] | None) -> list[str]:
+    return [address for value in values or () for address in split_addresses(value)]
 
 
-def _first(message: Message, wanted: str) -> str:
-    return next((value for name, value in message.headers if name.lower() == wanted), "")
+def _first(values: Sequence[str] | None) -> str:
+    return values[0] if values else ""
 
 
-def _tags(message: Message) -> Tags:
-    senders = _addresses(message, "from")
+def _tags(message: Message, senders: Sequence[str]) -> Tags:
     domain = domain_in(senders[0]) if senders else ""
     system = {
         "ses:configuration-set": message.configuration_set,

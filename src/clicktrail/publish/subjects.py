@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from clicktrail.model import Message
 from clicktrail.publish.event import mail_object, reduced_mail_object
@@ -11,7 +12,8 @@ from clicktrail.store.messages import Origin
 
 LinkTags = tuple[tuple[str, str], ...]
 
-_REMEMBERED = 5000
+REMEMBERED_BYTES = 32 * 1024 * 1024
+"""How much of emails is remembered: some ten thousand, or fewer with many or long headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,14 @@ class Subject:
 
 
 class Subjects:
-    """Looks emails up; remembers those that were clicked last."""
+    """Looks emails up; remembers those that were clicked last, up to a size in bytes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, remembered: int = REMEMBERED_BYTES) -> None:
         self._store = store
+        self._most = remembered
         self._known: OrderedDict[str, Subject] = OrderedDict()
         self._version = -1
+        self._size = 0
 
     async def of(self, message_ids: Iterable[str], version: int) -> dict[str, Subject]:
         """Return the subject of every id. Raises `StoreUnavailable`.
@@ -42,6 +46,7 @@ class Subjects:
         """
         if version != self._version:
             self._known.clear()
+            self._size = 0
             self._version = version
         wanted = dict.fromkeys(message_ids)
         found: dict[str, Subject] = {}
@@ -53,9 +58,9 @@ class Subjects:
         missing = [message_id for message_id in wanted if message_id not in found]
         if missing:
             for message_id, message in (await self._store.messages.get_many(missing)).items():
-                found[message_id] = self._known[message_id] = _subject(message)
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+                found[message_id] = subject = _subject(message)
+                if version == self._version:  # else it may have been read before it was erased
+                    self._remember(message_id, subject)
         gone = [message_id for message_id in missing if message_id not in found]
         if gone:
             origins = await self._store.messages.origins(gone)
@@ -64,11 +69,25 @@ class Subjects:
                 found[message_id] = Subject(mail, origins.get(message_id))
         return found
 
+    def _remember(self, message_id: str, subject: Subject) -> None:
+        former = self._known.pop(message_id, None)  # somebody else looked it up meanwhile
+        self._size += len(subject.mail) - (len(former.mail) if former else 0)
+        self._known[message_id] = subject
+        while self._size > self._most:
+            _, forgotten = self._known.popitem(last=False)
+            self._size -= len(forgotten.mail)
+
 
 def _subject(message: Message) -> Subject:
     return Subject(
         mail_object(message),
         Origin.of(message),
         message.accepted_at,
-        {link.index: link.tags for link in message.links if link.tags},
+        {link.index: _shared(link.tags) for link in message.links if link.tags},
     )
+
+
+@lru_cache(10_000)
+def _shared(tags: LinkTags) -> LinkTags:
+    """Return the same object for the same tags: all emails of a mailing have them."""
+    return tags

@@ -39,7 +39,9 @@ _PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",  # 16 MB: pages that change all the time are copied less often
-    "cache_size = -65536",
+    # Of each connection: enough for what a transaction writes. More is the system's to remember,
+    # once for all processes.
+    "cache_size = -8192",
     "temp_store = MEMORY",
 )
 
