@@ -230,6 +230,10 @@ def _removals(text: str) -> dict[int, int]:
         if not re.match(r"[ \t\n\f\r>]", text[match.end() : match.end() + 1]):
             # Without white space, its neighbours would become one.
             ends[match.start(1)] = match.end()
+        elif text[: match.start()].endswith("/") and text.startswith(">", match.end()):
+            # "/>" closes an element of SVG: white space stays between, or the slash goes too.
+            spaced = match.start() < match.start(1)
+            ends[match.start(1) if spaced else match.start() - 1] = match.end()
         match = _REMOVED.search(text, match.start() + 1)
     return ends
 
@@ -387,9 +391,10 @@ def _is_encoding(header: tuple[str, object]) -> bool:
 def _unsure(raw: bytes) -> bool:
     """Whether the standard library finds the message malformed: parsers may differ about it.
 
-    A lone CR ends a line for that library, and for nobody else; comments it does not know.
+    A lone CR ends a line for that library, and for nobody else; comments it does not know, and
+    control characters are part of a type for it.
     """
-    if re.search(rb"\r(?!\n)", raw):
+    if re.search(rb"\r(?!\n)|[\0-\x08\x0b\x0c\x0e-\x1f]", raw):
         return True
     try:
         parts = [part for part, _ in _leaves(_parse(raw))]

@@ -114,7 +114,7 @@ _NO_TRACK_VALUES = (
     (b"disable-tracking", "true"),
 )
 _NOT_THE_TEXT = re.compile(rb"<!--.*?-->|<[^>]*>", re.S)
-_SIGN = re.compile(rb"[\t\n\f\r /]+=")
+_SIGN = re.compile(rb"[\t\n\f\r /]*=")
 _LINK_END = re.compile(rb"</a[\t\n\f\r />]", re.I)
 
 
@@ -238,7 +238,9 @@ class _Rewriter:
         while html[start - 1] in _WHITE_BYTES:
             start -= 1
         if html[start - 1] == b"/"[0] and html[end] == b">"[0]:
-            return start, end, b" "  # together they would close an element of SVG (§ 13.2.5.40)
+            # Together they would close an element of SVG (§ 13.2.5.40).
+            at = tag.start + attribute.start
+            return at if start < at else at - 1, end, b""
         if tag.in_outlook and html.endswith((b"--", b"--!"), tag.start, start):
             return tag.start + attribute.start, end, b""  # else it and ">" could end the comment
         return start, end, b""
