@@ -231,6 +231,8 @@ def _removal(text: str, start: int, end: int) -> tuple[int, int, str] | None:
     around = text[before - 1], text[end : end + 1]
     if before == start or around[1] not in (" ", "\t", "\n", "\f", "\r", ">") or around[0] == "=":
         return None
+    if around == ("/", ">"):
+        return start, end, ""  # "/>" would close an element of SVG (HTML § 13.2.5.40)
     following = text[end:].lstrip(" \t\n\f\r")[:1]
     ends_comment = text[:before].endswith(("-", "-!"))  # with the > that may follow
     return None if following == "=" or ends_comment else (before, end, "")
