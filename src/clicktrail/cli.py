@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from clicktrail import __version__
-from clicktrail.commands import configuration, events, identity, keys, offline, recipients, serve
+from clicktrail.commands import serve
 from clicktrail.commands.common import Given
 from clicktrail.errors import ClicktrailError
 from clicktrail.settings import SETTINGS, Setting
 
-ALL_FLAGS = (serve.serve, serve.show_settings, offline.rewrite)
+ALL_FLAGS = ("serve", "settings", "rewrite")
 """Commands that take every setting as a flag; the others take the data folder only."""
 
 
@@ -34,8 +34,8 @@ def _root(
     """Self-hosted click tracking for email."""
 
 
-def build() -> typer.Typer:
-    """Return the whole command line."""
+def build(*, serving: bool = False) -> typer.Typer:
+    """Return the whole command line; ``serving``, without what only the other commands need."""
     app = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -44,6 +44,24 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     app.command("serve")(serve.serve)
+    if not serving:
+        _add_others(app)
+    app.command("settings")(serve.show_settings)
+    _give_flags(app, set())
+    return app
+
+
+def _add_others(app: typer.Typer) -> None:
+    # Here, because a service would carry them in memory.
+    from clicktrail.commands import (  # noqa: PLC0415
+        configuration,
+        events,
+        identity,
+        keys,
+        offline,
+        recipients,
+    )
+
     app.add_typer(configuration.sets, name="configuration-set")
     app.add_typer(configuration.destinations, name="event-destination")
     app.add_typer(configuration.engagement, name="engagement-statistics")
@@ -55,9 +73,6 @@ def build() -> typer.Typer:
     app.add_typer(keys.links, name="link")
     app.add_typer(recipients.recipients, name="recipients")
     app.command("rewrite")(offline.rewrite)
-    app.command("settings")(serve.show_settings)
-    _give_flags(app, set())
-    return app
 
 
 def _give_flags(app: typer.Typer, done: set[int]) -> None:
@@ -67,7 +82,7 @@ def _give_flags(app: typer.Typer, done: set[int]) -> None:
     done.add(id(app))
     for command in app.registered_commands:
         if command.callback is not None and not hasattr(command.callback, "__wrapped__"):
-            every = command.callback in ALL_FLAGS
+            every = command.name in ALL_FLAGS
             command.callback = with_flags(command.callback, SETTINGS if every else SETTINGS[:1])
     for group in app.registered_groups:
         if group.typer_instance is not None:
@@ -122,7 +137,7 @@ def with_flags(
 def main() -> None:
     """Run the command line."""
     try:
-        build()(prog_name="clicktrail")
+        build(serving=sys.argv[1:2] == ["serve"])(prog_name="clicktrail")
     except BrokenPipeError:
         # Who read our output went away: nothing more to tell, and nobody to tell it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

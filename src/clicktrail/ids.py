@@ -10,6 +10,7 @@ import string
 import time
 from binascii import a2b_base64, b2a_base64
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from clicktrail.errors import InvalidInput
 
@@ -54,4 +55,9 @@ def rfc3339(at_us: int) -> str:
 
 def day_of(at_us: int) -> str:
     """Return the UTC day of a time (``2026-11-23``)."""
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).date().isoformat()
+    return _day(at_us // 86_400_000_000)
+
+
+@lru_cache(1000)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * 86_400, UTC).date().isoformat()

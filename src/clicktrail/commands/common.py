@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 import typer
@@ -14,8 +14,10 @@ from rich.table import Table
 
 from clicktrail.keyfile import KeyFile
 from clicktrail.settings import Settings, load_settings
-from clicktrail.store import Store
 from clicktrail.wiring import data_folder, key_file, store_url
+
+if TYPE_CHECKING:
+    from clicktrail.store import Store
 
 T = TypeVar("T")
 
@@ -45,8 +47,10 @@ def keys_of(context: typer.Context) -> KeyFile:
     return key_file(data_folder(settings_of(context)))
 
 
-def with_store(context: typer.Context, work: Callable[[Store], Awaitable[T]]) -> T:
+def with_store(context: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
     """Run ``work`` with the store, and close it."""
+    from clicktrail.store import Store  # noqa: PLC0415 - not every process needs it
+
     url = store_url(data_folder(settings_of(context)))
 
     async def run() -> T:

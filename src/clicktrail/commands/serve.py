@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvloop
@@ -12,7 +12,6 @@ import uvloop
 from clicktrail import __version__
 from clicktrail.commands.common import Json, print_json, print_table, settings_of
 from clicktrail.logs import configure_logs
-from clicktrail.monitor import Problems, counted_in
 from clicktrail.settings import SETTINGS, Settings
 from clicktrail.supervisor import Supervisor, on_signals, stop_with_parent, tell_ready
 from clicktrail.wiring import (
@@ -23,6 +22,9 @@ from clicktrail.wiring import (
     key_file,
     start_monitor,
 )
+
+if TYPE_CHECKING:
+    from clicktrail.monitor import Problems
 
 
 def serve(
@@ -54,7 +56,7 @@ async def _serve_here(settings: Settings, roles: list[str]) -> int:
     service = Service(settings, roles)
     starting = {"service": "it is starting"}
 
-    def problems() -> Problems:
+    def problems() -> "Problems":
         return {"service": "it is stopping"} if stopping.is_set() else starting
 
     stop_monitor = await start_monitor(settings, service.metrics.registry, problems)
@@ -73,6 +75,8 @@ async def _serve_here(settings: Settings, roles: list[str]) -> int:
 
 
 async def _serve_children(settings: Settings, roles: list[str]) -> int:
+    from clicktrail.monitor import counted_in  # noqa: PLC0415 - a role's process needs it not
+
     # The children get the settings from the environment, so that a secret given as a flag
     # does not show in the list of processes once more.
     given = settings.given()

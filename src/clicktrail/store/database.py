@@ -39,11 +39,11 @@ _PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",  # 16 MB: pages that change all the time are copied less often
-    # Of each connection: enough for what a transaction writes. More is the system's to remember,
-    # once for all processes.
-    "cache_size = -8192",
     "temp_store = MEMORY",
 )
+_WRITER_CACHE, _READER_CACHE = "cache_size = -8192", "cache_size = -1024"
+"""Each connection has one, in KiB: what a transaction writes, or reads again and again. More is the
+system's to remember, once for all processes."""
 
 
 class Database:
@@ -54,10 +54,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.path = _path_of(url)
-        self._reader = _engine(self.path, _READERS, "BEGIN")
+        self._reader = _engine(self.path, _READERS, "BEGIN", _READER_CACHE)
         # A deferred transaction that reads first and then writes fails at once with SQLITE_BUSY
         # when another process wrote in between; one that locks first waits for its turn instead.
-        self._writer = _engine(self.path, 1, "BEGIN IMMEDIATE")
+        self._writer = _engine(self.path, 1, "BEGIN IMMEDIATE", _WRITER_CACHE)
         self._read_threads = ThreadPoolExecutor(_READERS, "store-read")
         # One thread: the writes of this process queue here, in order, and not at SQLite's lock,
         # which is waited for by sleeping.
@@ -193,7 +193,7 @@ def _path_of(url: str) -> Path:
     return Path(path)
 
 
-def _engine(path: Path, connections: int, begin: str) -> Engine:
+def _engine(path: Path, connections: int, begin: str, cache: str) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         pool_size=connections,
@@ -206,13 +206,13 @@ def _engine(path: Path, connections: int, begin: str) -> Engine:
             "check_same_thread": False,
         },
     )
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", lambda connection, _: _prepare(connection, cache))
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 
-def _prepare(connection: Any, _: object) -> None:
+def _prepare(connection: Any, cache: str) -> None:
     cursor = connection.cursor()
-    for pragma in _PRAGMAS:
+    for pragma in (*_PRAGMAS, cache):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
