@@ -23,9 +23,12 @@ BASE = {
     "token",
     "files",
     "keyfile",
+    "kinds",
     "settings",
     "logs",
     "metrics",
+    "hostname",
+    "probe",
 }
 MIDDLE = {"rewrite", "journal", "store"}
 STAGES = {"ingress", "relay", "redirect", "publish", "console"}

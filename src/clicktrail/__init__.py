@@ -4,7 +4,7 @@ A message comes in (`ingress`), its links are replaced (`rewrite`, `token`), it 
 and sent on (`relay`). A click comes in (`redirect`), is logged (`journal`), and then counted and
 told to others (`publish`). `wiring` builds the parts, `cli` runs them, `monitor` tells how they do.
 
-Imports go one way: base (`model errors settings token keyfile ids batch metrics` and such) ←
+Imports go one way: base (`model errors settings token keyfile ids batch metrics hostname probe`) ←
 `rewrite`, `journal`, `store` ← `ingress relay redirect publish` ← `wiring`, `monitor`, `cli`.
 """
 

@@ -164,6 +164,9 @@ class Click:
     user_agent: str
 
 
+HONEYPOT_LINK = 1 << 30
+"""The index of the hidden link that only machines follow: no email has as many links of its own."""
+
 PROVIDERS: dict[str, tuple[str, ...]] = {
     "Yandex": ("yandex.ru", "yandex.com", "ya.ru", "yandex.by", "yandex.kz"),
     "Google": ("gmail.com", "googlemail.com"),

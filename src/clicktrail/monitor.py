@@ -13,9 +13,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from clicktrail.errors import ClicktrailError
 from clicktrail.ids import now_us
+from clicktrail.kinds import Address
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.server import Listener, RedirectServer
-from clicktrail.settings import Address
 from clicktrail.store import Store
 
 log = structlog.get_logger(__name__)

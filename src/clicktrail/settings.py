@@ -6,49 +6,36 @@ A setting is given, the later winning, in ``clicktrail.toml``, in the environmen
 value, and what is expected.
 """
 
-import ipaddress
 import os
 import socket
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from clicktrail.errors import SettingError
+from clicktrail.errors import InvalidInput, SettingError
+from clicktrail.kinds import (
+    FILE,
+    HOST,
+    HOSTS,
+    LISTEN,
+    LISTEN_OR_NONE,
+    NETWORKS,
+    PATH,
+    SETS,
+    SMARTHOST,
+    TEXT,
+    Kind,
+    choice,
+    seconds,
+    whole,
+)
 from clicktrail.token import TrackingHosts
 
 T = TypeVar("T")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ENVIRONMENT_PREFIX = "CLICKTRAIL_"
 DEFAULT_FILE = Path("clicktrail.toml")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A host and a port to listen on or connect to."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
-    """A type of setting: how a text becomes a value, and how to say what is expected."""
-
-    expects: str
-    parse: Callable[[str], T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,79 +61,11 @@ class Setting(Generic[T]):
         return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_")
 
 
-def _address(text: str) -> Address:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or any(c.isspace() or c in "/@" for c in host):
-        raise ValueError
-    return Address(host, int(port))
-
-
-def _optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
-    return lambda text: parse(text) if text else None
-
-
-def _host(text: str) -> str:
-    if any(c.isspace() or c in "/@?#" for c in text):
-        raise ValueError
-    return text
-
-
-def _whole(low: int, high: int) -> Kind[int]:
-    def parse(text: str) -> int:
-        number = int(text)
-        if not low <= number <= high:
-            raise ValueError
-        return number
-
-    return Kind(f"a whole number from {low} to {high}", parse)
-
-
-def _seconds(low: float, high: float) -> Kind[float]:
-    def parse(text: str) -> float:
-        number = float(text)
-        if not low <= number <= high:
-            raise ValueError
-        return number
-
-    return Kind(f"seconds, from {low:g} to {high:g}", parse)
-
-
-def _choice(*words: str) -> Kind[str]:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError
-        return text
-
-    return Kind("one of: " + ", ".join(words), parse)
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _smarthost(text: str) -> str:
-    if text and not text.startswith(("smtp://", "smtps://", "maildir:")):
-        raise ValueError
-    return text
-
-
-_TEXT = Kind("a text", str)
-_PATH = Kind("a path", Path)
-_FILE = Kind("a path, or nothing", _optional(Path))
-_LISTEN = Kind("host:port (for IPv6 [address]:port)", _address)
-_LISTEN_OR_NONE = Kind("host:port (for IPv6 [address]:port), or nothing", _optional(_address))
-_HOST = Kind("a host name with an optional port", _host)
-_NETWORKS = Kind("networks separated by commas, such as 10.0.0.0/8,::1/128", _networks)
-_SMARTHOST = Kind("smtp://host:port, smtps://host:port or maildir:PATH", _smarthost)
-
 SETTINGS: tuple[Setting[Any], ...] = (
-    Setting("data", _PATH, "clicktrail-data", "Folder for the database, the journal and the keys."),
+    Setting("data", PATH, "clicktrail-data", "Folder for the database, the journal and the keys."),
     Setting(
         "smarthost.url",
-        _SMARTHOST,
+        SMARTHOST,
         "",
         "Your mail server, which sends the emails on: smtp://host:port (STARTTLS as in"
         " smarthost.tls), smtps://host:port (TLS from the start), or maildir:PATH to try things:"
@@ -155,198 +74,225 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         "smarthost.tls",
-        _choice("if-offered", "required", "never"),
+        choice("if-offered", "required", "never"),
         "if-offered",
         "STARTTLS with an smtp:// smarthost. With if-offered the certificate is not checked.",
     ),
     Setting(
         "smarthost.verify",
-        _choice("yes", "no"),
+        choice("yes", "no"),
         "yes",
         "Check the smarthost's certificate (smtps://, or smarthost.tls = required).",
     ),
-    Setting("smarthost.username", _TEXT, "", "User name for AUTH at the smarthost."),
-    Setting("smarthost.password", _TEXT, "", "Password for AUTH at the smarthost.", secret=True),
+    Setting("smarthost.username", TEXT, "", "User name for AUTH at the smarthost."),
+    Setting("smarthost.password", TEXT, "", "Password for AUTH at the smarthost.", secret=True),
     Setting(
         "smarthost.timeout",
-        _seconds(0.1, 600),
+        seconds(0.1, 600),
         "30",
         "How long one answer of the smarthost may take; then the sender gets 451.",
     ),
     Setting(
         "smarthost.connections",
-        _whole(1, 1000),
+        whole(1, 1000),
         "32",
         "How many connections to the smarthost may be open at once.",
     ),
-    Setting("smtp.listen", _LISTEN, "127.0.0.1:2525", "Where emails come in by SMTP."),
+    Setting("smtp.listen", LISTEN, "127.0.0.1:2525", "Where emails come in by SMTP."),
     Setting(
         "smtp.hostname",
-        _TEXT,
+        TEXT,
         "",
         "Name given in the SMTP greeting and in trace headers; the machine's name if empty.",
     ),
     Setting(
         "smtp.tls_certificate",
-        _FILE,
+        FILE,
         "",
         "PEM file with the certificate chain: STARTTLS is offered.",
     ),
-    Setting("smtp.tls_key", _FILE, "", "PEM file with the certificate's private key."),
+    Setting("smtp.tls_key", FILE, "", "PEM file with the certificate's private key."),
     Setting(
         "smtp.allow",
-        _NETWORKS,
+        NETWORKS,
         "127.0.0.0/8,::1/128",
         "Networks that may send without AUTH; everybody else must sign in.",
     ),
     Setting(
-        "smtp.max_size", _whole(1024, 1 << 30), "10485760", "The largest email taken, in bytes."
+        "smtp.max_size", whole(1024, 1 << 30), "10485760", "The largest email taken, in bytes."
     ),
     Setting(
         "smtp.max_connections",
-        _whole(1, 100_000),
+        whole(1, 100_000),
         "1000",
         "How many SMTP connections may be open at once; one more is answered 421.",
     ),
-    Setting("smtp.timeout", _seconds(1, 3600), "300", "How long an SMTP client may be silent."),
+    Setting("smtp.timeout", seconds(1, 3600), "300", "How long an SMTP client may be silent."),
     Setting(
         "tracking.host",
-        _HOST,
+        HOST,
         "",
         "Host (and port) of http tracking links, as the outside world sees it;"
         " redirect.listen if empty.",
     ),
     Setting(
         "tracking.https_host",
-        _HOST,
+        HOST,
         "",
         "Host (and port) of https tracking links; tracking.host if empty, or, with both empty,"
         " redirect.tls_listen where that is set.",
     ),
     Setting(
         "tracking.scheme",
-        _choice("link", "http", "https"),
+        choice("link", "http", "https"),
         "link",
         "Scheme of tracking links: the original link's, or always the same. http lets you try"
         " https links on a machine without a certificate.",
     ),
-    Setting("redirect.listen", _LISTEN, "127.0.0.1:8480", "Where clicks come in by http."),
+    Setting("redirect.listen", LISTEN, "127.0.0.1:8480", "Where clicks come in by http."),
     Setting(
         "redirect.tls_listen",
-        _LISTEN_OR_NONE,
+        LISTEN_OR_NONE,
         "",
         "Where clicks come in by https; needs redirect.tls_certificate.",
     ),
-    Setting("redirect.tls_certificate", _FILE, "", "PEM file with the certificate chain."),
-    Setting("redirect.tls_key", _FILE, "", "PEM file with the certificate's private key."),
+    Setting("redirect.tls_certificate", FILE, "", "PEM file with the certificate chain."),
+    Setting("redirect.tls_key", FILE, "", "PEM file with the certificate's private key."),
     Setting(
         "redirect.trusted_proxies",
-        _NETWORKS,
+        NETWORKS,
         "",
         "Networks of your own proxies: only their X-Forwarded-For or Forwarded is believed.",
     ),
     Setting(
+        "redirect.domains",
+        HOSTS,
+        "",
+        "More domains that lead here, beside those of tracking.host and of the configuration sets:"
+        " new ones before they are used, old ones whose links shall go on working.",
+    ),
+    Setting(
+        "redirect.app_links",
+        FILE,
+        "",
+        "Folder with a folder for each domain, which holds its apple-app-site-association and"
+        " assetlinks.json: they are served to phones, so that apps may open links.",
+    ),
+    Setting(
         "journal.timeout",
-        _seconds(0.01, 60),
+        seconds(0.01, 60),
         "0.25",
         "How long a click may wait for the journal before it goes to the local spool.",
     ),
     Setting(
         "journal.queue",
-        _whole(1, 1_000_000),
+        whole(1, 1_000_000),
         "20000",
         "How many clicks may wait for the journal at once; more go to the local spool.",
     ),
     Setting(
         "api.listen",
-        _LISTEN,
+        LISTEN,
         "127.0.0.1:8482",
         "Where the HTTP API listens (the built-in stream is read there).",
     ),
     Setting(
         "api.token",
-        _TEXT,
+        TEXT,
         "",
         "Bearer token of the HTTP API; if empty, one is made in the data folder (api-token).",
         secret=True,
     ),
     Setting(
         "metrics.listen",
-        _LISTEN_OR_NONE,
+        LISTEN_OR_NONE,
         "127.0.0.1:8483",
         "Where /metrics (Prometheus), /healthz and /readyz are answered; nowhere if empty.",
     ),
     Setting(
         "privacy.ip",
-        _choice("full", "truncate", "none"),
+        choice("full", "truncate", "none"),
         "full",
         "How much of a clicking person's address is kept and told: all of it, its network (/24, or"
         " /48 of IPv6), or nothing.",
     ),
     Setting(
         "privacy.user_agent",
-        _choice("full", "family", "none"),
+        choice("full", "family", "none"),
         "full",
         "How much of a User-Agent is kept and told: all of it, the browser's family, or nothing.",
     ),
     Setting(
         "retention.messages",
-        _whole(0, 36_500),
+        whole(0, 36_500),
         "60",
         "Days that addresses, headers and links of emails are kept; 0: for ever.",
     ),
     Setting(
         "retention.clicks",
-        _whole(0, 36_500),
+        whole(0, 36_500),
         "60",
         "Days that single clicks are kept; 0: for ever. What was counted stays.",
     ),
     Setting(
         "retention.events",
-        _whole(0, 36_500),
+        whole(0, 36_500),
         "60",
         "Days that events of built-in streams, and dead letters, are kept; 0: for ever.",
     ),
     Setting(
+        "machine.networks_file",
+        FILE,
+        "",
+        "File with networks of machines that look at links, one (CIDR) a line, # begins a comment:"
+        " clicks from there are a machine's. They are added to those that Clicktrail knows.",
+    ),
+    Setting(
+        "machine.honeypot",
+        SETS,
+        "",
+        "Configuration sets whose emails get a hidden link: who follows it is a machine.",
+    ),
+    Setting(
         "publish.retry_for",
-        _seconds(0, 30 * 86400),
+        seconds(0, 30 * 86400),
         "86400",
         "How long a notification is retried before it becomes a dead letter.",
     ),
     Setting(
         "publish.retry_first",
-        _seconds(0.01, 3600),
+        seconds(0.01, 3600),
         "1",
         "Wait before the first retry; it doubles with each one, with jitter.",
     ),
     Setting(
-        "publish.retry_most", _seconds(0.01, 86400), "3600", "The longest wait between retries."
+        "publish.retry_most", seconds(0.01, 86400), "3600", "The longest wait between retries."
     ),
     Setting(
         "webhook.secret",
-        _TEXT,
+        TEXT,
         "",
         "Signing secret (whsec_…) of webhooks; if empty, one is made in the data folder"
         " (webhook-secret).",
         secret=True,
     ),
-    Setting("webhook.timeout", _seconds(0.1, 300), "10", "How long a webhook may take to answer."),
+    Setting("webhook.timeout", seconds(0.1, 300), "10", "How long a webhook may take to answer."),
     Setting(
         "webhook.allow",
-        _NETWORKS,
+        NETWORKS,
         "",
         "Loopback, private and link-local networks that webhooks may call, also without TLS."
         " All others of that kind are refused.",
     ),
     Setting(
         "log.level",
-        _choice("debug", "info", "warning", "error"),
+        choice("debug", "info", "warning", "error"),
         "info",
         "The least level that is logged.",
     ),
     Setting(
         "log.format",
-        _choice("auto", "json", "text"),
+        choice("auto", "json", "text"),
         "auto",
         "Log lines as JSON or as text; auto: text on a terminal, JSON elsewhere.",
     ),
@@ -409,7 +355,7 @@ class Settings:
     def _parse(self, setting: Setting[T], text: str) -> T:
         try:
             return setting.kind.parse(text.strip())
-        except ValueError:
+        except (ValueError, InvalidInput):
             shown = "(hidden)" if setting.secret else repr(text)
             raise SettingError(
                 f"{setting.name} = {shown} (from {self.source(setting.name)}) cannot be used:"

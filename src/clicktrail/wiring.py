@@ -6,6 +6,7 @@ that is half of the memory of all roles together.
 
 # ruff: noqa: PLC0415 - that is why the parts are imported where they are built
 
+import asyncio
 import secrets
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from clicktrail.monitor import Problems
+    from clicktrail.redirect.domains import DomainPages
+    from clicktrail.redirect.visitor import Visitors
     from clicktrail.store import Store
 
 ROLES = ("publisher", "redirect", "api", "smtp")
@@ -123,6 +126,7 @@ class Service:
         self._keys = key_file(self._folder)
         self._ends: list[Callable[[], Awaitable[None]]] = []
         self._store: Store | None = None
+        self._opening = asyncio.Lock()
         self.lines: list[str] = []
         self.metrics = Metrics()
 
@@ -157,9 +161,11 @@ class Service:
     async def _start_publisher(self) -> None:
         from clicktrail.publish.deliver import Deliverer, Retry
         from clicktrail.publish.destinations.webhook import WebhookDestination
+        from clicktrail.publish.networks import known_machines
         from clicktrail.publish.privacy import Privacy
         from clicktrail.publish.publisher import Publisher
         from clicktrail.publish.retention import Periods, Retention
+        from clicktrail.publish.visitor_verdict import Judge
 
         settings = self._settings
         store = await self._open_store()
@@ -180,7 +186,8 @@ class Service:
         )
         deliverer = Deliverer(store, {Kind.WEBHOOK: webhook}, retry, timeout=timeout)
         privacy = Privacy(settings["privacy.ip"], settings["privacy.user_agent"])
-        publisher = Publisher(journal, store, deliverer, privacy, self.metrics)
+        judge = Judge(known_machines(settings["machine.networks_file"]))
+        publisher = Publisher(journal, store, deliverer, privacy, self.metrics, judge)
         await publisher.start()
         self._ends.append(publisher.stop)
         periods = Periods(
@@ -197,6 +204,7 @@ class Service:
         from clicktrail.journal.spool import SpooledJournal
         from clicktrail.redirect.app import RedirectApp
         from clicktrail.redirect.server import Listener, RedirectServer
+        from clicktrail.redirect.visitor import Visitors
 
         settings = self._settings
         journal = SpooledJournal(
@@ -212,15 +220,34 @@ class Service:
         if settings["redirect.tls_listen"]:
             certificate, key = settings["redirect.tls_certificate"], settings["redirect.tls_key"]
             listeners.append(Listener(settings["redirect.tls_listen"], certificate, key))
-        app = RedirectApp(
-            self._keys.open, journal, settings["redirect.trusted_proxies"], self.metrics
-        )
+        trusted = settings["redirect.trusted_proxies"]
+        pages = self._domain_pages(Visitors(trusted))
+        app = RedirectApp(self._keys.open, journal, trusted, self.metrics, pages)
         server = RedirectServer(app, listeners)
         self._ends.append(server.stop)
         await server.start()
         schemes = ("http", "https")
         shown = [f"{s}://{a}" for s, a in zip(schemes, server.addresses, strict=False)]
         self.lines.append(f"redirect   {' '.join(shown)}")
+
+    def _domain_pages(self, visitors: "Visitors") -> "DomainPages":
+        from clicktrail.redirect.applinks import AppLinks
+        from clicktrail.redirect.domains import DomainPages, OwnDomains
+
+        settings = self._settings
+        hosts = settings.tracking_hosts
+        domains = OwnDomains(
+            (hosts.http, hosts.https, *settings["redirect.domains"]), self._custom_domains
+        )
+        folder = settings["redirect.app_links"]
+        return DomainPages(self._keys.ring, visitors, domains, AppLinks(folder) if folder else None)
+
+    async def _custom_domains(self) -> list[str]:
+        # Opened with the first question only: clicks need no store, so a redirect starts without.
+        async with self._opening:
+            store = await self._open_store()
+        sets = (await store.configuration.current()).sets.values()
+        return [each.redirect_domain for each in sets if each.redirect_domain]
 
     async def _start_api(self) -> None:
         from clicktrail.ingress.api import ApiServer, create_api
@@ -246,7 +273,12 @@ class Service:
         smarthost = open_smarthost(settings)
         self._ends.append(smarthost.close)
         acceptor = Acceptor(
-            store, self._keys, settings.tracking_hosts, settings.hostname, self.metrics
+            store,
+            self._keys,
+            settings.tracking_hosts,
+            settings.hostname,
+            self.metrics,
+            settings["machine.honeypot"],
         )
         server = SmtpServer(SmtpOptions.of(settings), acceptor, smarthost, store.users)
         self._ends.append(server.stop)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from clicktrail.errors import SettingError
-from clicktrail.settings import SETTINGS, Address, Settings, load_settings
+from clicktrail.kinds import Address
+from clicktrail.settings import SETTINGS, Settings, load_settings
 
 
 def test_defaults_are_all_usable() -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from clicktrail.ingress.api import ApiServer, create_api
-from clicktrail.settings import Address
+from clicktrail.kinds import Address
 from clicktrail.store import Store
 from clicktrail.store.streams import NewStreamEvent
 

@@ -1,14 +1,16 @@
 """From the journal to the store: what is counted, who is told, and that it happens once."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from clicktrail.errors import StoreUnavailable
-from clicktrail.ids import day_of, now_us
+from clicktrail.ids import day_of, new_id, now_us
 from clicktrail.journal.memory import MemoryJournal
-from clicktrail.model import EventType, MessageState
+from clicktrail.model import HONEYPOT_LINK, EventType, MessageState
 from clicktrail.store import Store
 from clicktrail.store.clicks import ClickStore
 from support.publishing import HOUR, House, Receiver, click, to_stream, to_webhook, until
@@ -201,6 +203,65 @@ class TestMachines:
                 await publisher.publish(await house.journal.read(100, 0.1))
         [day] = await house.store.statistics.daily()
         assert (day.clicks, day.human_clicks) == (2, 0)
+
+
+class TestTheHiddenLink:
+    async def test_it_is_no_click_and_makes_the_visitors_clicks_a_machines(
+        self, house: House
+    ) -> None:
+        await house.configuration_set("news", to_stream())
+        message = await house.message()
+        publisher = house.publisher()
+        at = now_us() - 10_000_000
+        before = click(message, 0, clicked_at=at)
+        somebody = click(message, 0, clicked_at=at, ip="203.0.113.9")
+        trap = replace(before, event_id=new_id(at), link=HONEYPOT_LINK, url="https://example.com/")
+        after = click(message, 1, clicked_at=at + 9_000_000)
+        for batch in ([before, somebody], [trap], [after]):
+            await house.journal.append(*batch)
+            await publisher.publish(await house.journal.read(100, 0.1))
+        [day] = await house.store.statistics.daily()
+        assert (day.clicks, day.unique_clicks, day.human_clicks) == (3, 2, 1)
+        assert [e["click"]["bot"] for e in await house.events()] == [
+            {"verdict": "human", "reasons": []},
+            {"verdict": "human", "reasons": []},
+            {"verdict": "machine", "reasons": ["honeypot"]},
+        ]
+        assert {each.url for each in await house.store.statistics.links()} == {
+            "https://example.com/0",
+            "https://example.com/1",
+        }
+
+    async def test_within_one_batch_all_are_told_with_their_final_verdict(
+        self, house: House
+    ) -> None:
+        await house.configuration_set("news", to_stream())
+        message = await house.message()
+        at = now_us()
+        first = click(message, 0, clicked_at=at)
+        trap = replace(first, event_id=new_id(at), link=HONEYPOT_LINK)
+        await house.journal.append(first, trap)
+        assert await house.publish() == 1
+        [event] = await house.events()
+        assert event["click"]["bot"] == {"verdict": "machine", "reasons": ["honeypot"]}
+
+    async def test_suspects_that_were_recorded_become_machines(self, house: House) -> None:
+        await house.configuration_set("news", engagement=True)
+        message = await house.message()
+        publisher = house.publisher()
+        suspect = click(message, 0, user_agent="")
+        for made in (suspect, replace(suspect, event_id=new_id(), link=HONEYPOT_LINK)):
+            await house.journal.append(made)
+            await publisher.publish(await house.journal.read(100, 0.1))
+        [row] = with_sql(house, "SELECT verdict, reasons FROM clicks")
+        assert row == ("machine", "no-user-agent honeypot")
+        [day] = await house.store.statistics.daily()
+        assert (day.clicks, day.human_clicks) == (1, 0)
+
+
+def with_sql(house: House, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(house.url.removeprefix("sqlite:///"))) as database:
+        return list(database.execute(query))
 
 
 class TestForgottenEmails:

@@ -1,9 +1,12 @@
-"""Who clicked: what leads to which verdict."""
+"""Who clicked: what leads to which verdict. The User-Agents are real ones."""
+
+import ipaddress
 
 import pytest
 
 from clicktrail.ids import new_id
 from clicktrail.model import Click, Verdict
+from clicktrail.publish.networks import Networks
 from clicktrail.publish.visitor_verdict import Judge, Judgement, names_itself_a_machine
 from support.publishing import BROWSER
 
@@ -38,6 +41,22 @@ def judge_all(*clicks: Click, judge: Judge | None = None) -> list[Judgement]:
         " (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
         " Chrome/142.0.0.0 YaBrowser/25.10 Safari/537.36",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+        " Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+        " Version/18.1 Safari/605.1.15",
+        "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36 (KHTML, like Gecko)"
+        " SamsungBrowser/26.0 Chrome/122.0.0.0 Mobile Safari/537.36",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6_1 like Mac OS X) AppleWebKit/605.1.15"
+        " (KHTML, like Gecko) CriOS/131.0.6778.73 Mobile/15E148 Safari/604.1",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605.1.15"
+        " (KHTML, like Gecko) GSA/340.3.692278309 Mobile/15E148 Safari/604.1",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 16_6 like Mac OS X) AppleWebKit/605.1.15"
+        " (KHTML, like Gecko) Mobile/15E148 [FBAN/FBIOS;FBAV/430.0.0.31.107;FBDV/iPhone14,5]",
+        "Mozilla/5.0 (Linux; Android 13; Pixel 7 Build/TQ3A.230805.001; wv) AppleWebKit/537.36"
+        " (KHTML, like Gecko) Version/4.0 Chrome/116.0.0.0 Mobile Safari/537.36",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.4.0",
+        "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
         "Mozilla/5.0 (Linux; Android 10; CUBOT X30) AppleWebKit/537.36 Chrome/124 Mobile",
         "",
     ],
@@ -55,6 +74,24 @@ def test_browsers_do_not_name_themselves_machines(agent: str) -> None:
         "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/142.0.0.0 Safari/537.36",
         "Mozilla/5.0 (compatible; Proofpoint URL Defense)",
         "Barracuda Sentinel (EE)",
+        "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0;"
+        " +http://www.bing.com/bingbot.htm) Chrome/116.0.1938.76 Safari/537.36",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_5) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+        " Version/13.1.1 Safari/605.1.15 (Applebot/0.1; +http://www.apple.com/go/applebot)",
+        "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+        "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+        "TelegramBot (like TwitterBot)",
+        "WhatsApp/2.23.20.0",
+        "Mozilla/5.0 (compatible; Mail.RU_Bot/2.0; +https://help.mail.ru/webmaster/indexing/robots)",
+        "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+        "Mozilla/5.0 (compatible; YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy.html)",
+        # Office looks at a link before it opens the browser, which then comes with its own name.
+        "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 10.0; WOW64; Trident/7.0; .NET4.0C;"
+        " .NET4.0E; Microsoft Outlook 16.0.5266; ms-office; MSOffice 16)",
+        "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
+        "axios/1.7.7",
+        "aiohttp/3.10 Python/3.12",
+        "PostmanRuntime/7.42.0",
         "curl/8.1",
         "Wget/1.24",
         "python-requests/2.31",
@@ -90,6 +127,55 @@ def test_no_user_agent_is_suspect_and_with_another_sign_a_machine() -> None:
     assert judge_all(made) == [Judgement(Verdict.SUSPECT, ("no-user-agent",))]
     both = Judgement(Verdict.MACHINE, ("no-user-agent", "too-fast"))
     assert Judge().judge(made, AT) == {made.event_id: both}
+
+
+class TestNetworks:
+    JUDGE = Networks([ipaddress.ip_network("192.0.2.0/24")])
+
+    def test_a_click_from_a_known_network_is_a_machines(self) -> None:
+        [found, other] = judge_all(
+            click(ip="192.0.2.9"), click(ip="198.51.100.9"), judge=Judge(self.JUDGE)
+        )
+        assert found == Judgement(Verdict.MACHINE, ("network",))
+        assert other == HUMAN
+
+    def test_it_is_one_reason_among_others(self) -> None:
+        made = click(ip="192.0.2.9", agent="curl/8.1")
+        [found] = Judge(self.JUDGE).judge(made, AT).values()
+        assert found == Judgement(Verdict.MACHINE, ("user-agent", "network", "too-fast"))
+
+
+class TestTheHiddenLink:
+    MACHINE = Judgement(Verdict.MACHINE, ("honeypot",))
+
+    def test_who_follows_it_is_a_machine_from_then_on(self) -> None:
+        judge = Judge()
+        assert judge.trap(click()) == {}
+        assert judge_all(click(0, 60), click(1, 120), judge=judge) == [self.MACHINE] * 2
+
+    def test_what_the_visitor_clicked_before_is_judged_again_once(self) -> None:
+        judge = Judge()
+        first, second = click(0), click(1, 60)
+        judge_all(first, second, judge=judge)
+        assert judge.trap(click(9, 90)) == dict.fromkeys(
+            (first.event_id, second.event_id), self.MACHINE
+        )
+        assert judge.trap(click(9, 91)) == {}
+
+    def test_the_other_reasons_stay(self) -> None:
+        judge = Judge()
+        first, second = click(0, agent=""), click(1)
+        judge_all(first, second, judge=judge)
+        assert judge.trap(click()) == {
+            first.event_id: Judgement(Verdict.MACHINE, ("no-user-agent", "honeypot", "burst")),
+            second.event_id: Judgement(Verdict.MACHINE, ("honeypot", "burst")),
+        }
+
+    def test_other_emails_and_other_visitors_are_not_concerned(self) -> None:
+        judge = Judge()
+        judge_all(click(ip="other"), click(message="other"), judge=judge)
+        assert judge.trap(click()) == {}
+        assert judge_all(click(ip="other"), click(message="other"), judge=judge) == [HUMAN] * 2
 
 
 class TestBursts:
@@ -141,7 +227,9 @@ def test_memory_is_bounded() -> None:
     judge = Judge()
     for n in range(12_000):
         judge.judge(click(message=str(n)), None)
+        judge.trap(click(message=str(n)))
     for n in range(500):
         judge.judge(click(n, message="one"), None)
+    assert len(judge._trapped) <= 10_000
     assert len(judge._seen) <= 10_000
     assert max(map(len, judge._seen.values())) <= 16

@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from clicktrail.settings import Address
+from clicktrail.kinds import Address
 
 PATIENCE = 10.0
 

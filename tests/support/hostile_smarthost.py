@@ -5,7 +5,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 
-from clicktrail.settings import Address
+from clicktrail.kinds import Address
 
 STAGES = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT", "TAKEN", "RSET")
 """Where it can misbehave; ``BODY`` is in the middle of the email, ``DOT`` after its end.

@@ -11,9 +11,10 @@ from pathlib import Path
 from clicktrail.ingress.accept import Acceptor, Smarthost
 from clicktrail.ingress.smtp import SmtpOptions, SmtpServer
 from clicktrail.keyfile import KeyFile
+from clicktrail.kinds import Address
 from clicktrail.model import ConfigurationSet, EventDestination, EventType, Message
 from clicktrail.relay import open_smarthost
-from clicktrail.settings import Address, Settings
+from clicktrail.settings import Settings
 from clicktrail.store import Store
 from clicktrail.token import TrackingHosts
 from support.hostile_smarthost import HostileSmarthost

@@ -12,10 +12,10 @@ import httpx
 
 from clicktrail.journal import Journal
 from clicktrail.journal.sqlite import SqliteJournal
+from clicktrail.kinds import Address, Network
 from clicktrail.model import Click
-from clicktrail.redirect.app import RedirectApp
+from clicktrail.redirect.app import Pages, RedirectApp
 from clicktrail.redirect.server import Listener, Patience, RedirectServer
-from clicktrail.settings import Address, Network
 from clicktrail.token import Key, KeyRing, Opened
 
 RING = KeyRing([Key(1, bytes(range(64)), 0)])
@@ -78,9 +78,10 @@ async def house_in(
     patience: Patience | None = None,
     certificate: tuple[Path, Path] | None = None,
     ring: Opener = RING,
+    pages: Pages | None = None,
 ) -> AsyncIterator[House]:
     journal = journal or SqliteJournal(folder / "journal.db")
-    app = RedirectApp(ring.open, journal, trusted)
+    app = RedirectApp(ring.open, journal, trusted, pages=pages)
     listeners = [Listener(Address("127.0.0.1", 0))]
     if certificate:
         listeners.append(Listener(Address("127.0.0.1", 0), *certificate))

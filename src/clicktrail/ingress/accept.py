@@ -109,7 +109,10 @@ class Submission:
 
 
 class Acceptor:
-    """Takes emails: `accept` is the whole way from the last byte to the answer."""
+    """Takes emails: `accept` is the whole way from the last byte to the answer.
+
+    ``honeypots`` are the configuration sets whose emails get a hidden link, ``*`` for all.
+    """
 
     def __init__(
         self,
@@ -118,12 +121,14 @@ class Acceptor:
         tracking_hosts: TrackingHosts,
         hostname: str,
         metrics: Metrics | None = None,
+        honeypots: frozenset[str] = frozenset(),
     ) -> None:
         self._store = store
         self._keys = keys
         self._hosts = tracking_hosts
         self._hostname = hostname
         self._metrics = metrics or Metrics()
+        self._honeypots = honeypots
 
     async def accept(self, submission: Submission, transaction: Transaction) -> str:
         """Send an email on; return its id when the smarthost has taken it. Ends the transaction.
@@ -214,6 +219,7 @@ class Acceptor:
         return Policy(
             link=lambda index, url: prefix(url) + seal(index, url),
             is_own=ring.is_tracking_link,
+            honeypot=not self._honeypots.isdisjoint((chosen.name, "*")),
         )
 
     def _received(self, submission: Submission, message: Message) -> bytes:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from clicktrail.settings import Address
+from clicktrail.kinds import Address
 
 MOST = 1000
 """How many events one answer holds at the most."""

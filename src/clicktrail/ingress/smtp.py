@@ -29,7 +29,8 @@ from clicktrail.ingress.smtp_syntax import (
     too_large,
     with_status,
 )
-from clicktrail.settings import Address, Network, Settings
+from clicktrail.kinds import Address, Network
+from clicktrail.settings import Settings
 from clicktrail.store.users import UserStore
 
 log = structlog.get_logger(__name__)

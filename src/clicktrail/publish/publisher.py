@@ -14,7 +14,7 @@ from clicktrail.errors import ClicktrailError
 from clicktrail.ids import day_of, new_id, now_us
 from clicktrail.journal import Entry, Journal
 from clicktrail.metrics import Metrics
-from clicktrail.model import Click, EventType
+from clicktrail.model import HONEYPOT_LINK, Click, EventType
 from clicktrail.publish.deliver import Deliverer
 from clicktrail.publish.event import click_event, click_object, send_event
 from clicktrail.publish.privacy import Privacy
@@ -57,12 +57,13 @@ class Publisher:
         deliverer: Deliverer,
         privacy: Privacy | None = None,
         metrics: Metrics | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._journal = journal
         self._store = store
         self._deliverer = deliverer
         self._subjects = Subjects(store)
-        self._judge = Judge()
+        self._judge = judge or Judge()
         self._privacy = privacy or Privacy()
         self._metrics = metrics or Metrics()
         self._recent: OrderedDict[str, LoggedClick] = OrderedDict()
@@ -159,7 +160,10 @@ class Publisher:
         # From here on nothing can fail: no click is judged twice.
         judgements: dict[str, Judgement] = {}
         for click in clicks:
-            judgements |= self._judge.judge(click, subjects[click.message_id].accepted_at)
+            if click.link == HONEYPOT_LINK:
+                judgements |= self._judge.trap(click)
+            else:
+                judgements |= self._judge.judge(click, subjects[click.message_id].accepted_at)
         at = now_us()
         logged = [
             _log_click(
@@ -170,6 +174,7 @@ class Publisher:
                 at,
             )
             for click in clicks
+            if click.link != HONEYPOT_LINK  # nobody wrote that link: it is no click of the email's
         ]
         # The judgements that are left are new ones of clicks of earlier batches.
         corrected = [

@@ -1,9 +1,10 @@
 """Who clicked: a person, a machine, or somebody suspect (behaviour § 7).
 
 ``machine``
-    The User-Agent names itself a crawler, a scanner or a library (``user-agent``); or three
-    different links of one email were clicked within two seconds from one address (``burst``); or
-    two of the signs below came together.
+    The User-Agent names itself a crawler, a scanner or a library (``user-agent``); or the address
+    is one from which a mail security service looks at links (``network``); or the visitor followed
+    the email's hidden link (``honeypot``); or three different links of one email were clicked
+    within two seconds from one address (``burst``); or two of the signs below came together.
 
 ``suspect``
     One sign alone, which a person may give now and then: two different links of one email within
@@ -14,7 +15,8 @@
 ``human``
     Everything else.
 
-A burst is known only at its second or third click, so the earlier ones are judged again then.
+A burst is known only at its second or third click, and a machine by the hidden link only when it
+gets there, so the earlier clicks are judged again then. ``docs/machine-clicks.md`` is for users.
 """
 
 from bisect import insort
@@ -26,11 +28,17 @@ from crawlerdetect import CrawlerDetect  # type: ignore[import-untyped]
 from crawleruseragents import is_crawler  # type: ignore[import-untyped]
 
 from clicktrail.model import Click, Verdict
+from clicktrail.publish.networks import Networks
 
 USER_AGENT = "user-agent"
+NETWORK = "network"
+HONEYPOT = "honeypot"
 NO_USER_AGENT = "no-user-agent"
 TOO_FAST = "too-fast"
 BURST = "burst"
+
+CERTAIN = frozenset((USER_AGENT, NETWORK, HONEYPOT))
+"""Each of these alone is a machine's."""
 
 BURST_MICROSECONDS = 2_000_000
 BURST_SUSPECT = 2
@@ -56,6 +64,10 @@ class Judgement:
     reasons: tuple[str, ...]
 
 
+_Visitor = tuple[str, str]
+"""The email's id, and the address."""
+
+
 @dataclass(slots=True)
 class _Seen:
     """A click that may be, or become, part of a burst."""
@@ -71,11 +83,15 @@ class _Seen:
 class Judge:
     """Judges clicks in the order in which they are read; remembers the last ones.
 
-    Its memory is bounded: of at most 10,000 pairs of email and address the newest clicks are kept.
+    A visitor is an address that clicks in an email. The memory is bounded: of the last 10,000
+    visitors the newest clicks are kept, and of 10,000 that they followed the hidden link.
+    ``networks`` are those of known machines.
     """
 
-    def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str, str], list[_Seen]] = OrderedDict()
+    def __init__(self, networks: Networks | None = None) -> None:
+        self._networks = networks or Networks()
+        self._seen: OrderedDict[_Visitor, list[_Seen]] = OrderedDict()
+        self._trapped: OrderedDict[_Visitor, None] = OrderedDict()
 
     def judge(self, click: Click, accepted_at: int | None) -> dict[str, Judgement]:
         """Return the judgement of the click, and new ones of earlier clicks, by event id.
@@ -88,9 +104,29 @@ class Judge:
             signs = (USER_AGENT,)
         elif not click.user_agent.strip():
             signs = (NO_USER_AGENT,)
+        if click.ip in self._networks:
+            signs = (*signs, NETWORK)
+        if (click.message_id, click.ip) in self._trapped:
+            signs = (*signs, HONEYPOT)
         if accepted_at is not None and click.clicked_at - accepted_at < TOO_FAST_MICROSECONDS:
             signs = (*signs, TOO_FAST)
         return self._remember(click, signs)
+
+    def trap(self, click: Click) -> dict[str, Judgement]:
+        """Note that a visitor followed the hidden link of an email.
+
+        Returns new judgements of the visitor's earlier clicks in it, by event id. The click itself
+        is no click on a link of the email, and is not judged.
+        """
+        visitor = (click.message_id, click.ip)
+        self._trapped[visitor] = None
+        self._trapped.move_to_end(visitor)
+        if len(self._trapped) > _KEYS:
+            self._trapped.popitem(last=False)
+        changed = [each for each in self._seen.get(visitor, ()) if HONEYPOT not in each.signs]
+        for each in changed:
+            each.signs = (*each.signs, HONEYPOT)
+        return {each.event_id: judge_signs(each.signs, each.links) for each in changed}
 
     def _remember(self, click: Click, signs: tuple[str, ...]) -> dict[str, Judgement]:
         key = (click.message_id, click.ip)
@@ -142,7 +178,7 @@ def _count_bursts(near: list[_Seen], new: _Seen) -> list[_Seen]:
 def judge_signs(signs: tuple[str, ...], links: int) -> Judgement:
     """Return the judgement of a click with those signs, one of that many links in a burst."""
     reasons = (*signs, BURST) if links >= BURST_SUSPECT else signs
-    if USER_AGENT in signs or links >= BURST_MACHINE or len(reasons) > 1:
+    if not CERTAIN.isdisjoint(signs) or links >= BURST_MACHINE or len(reasons) > 1:
         return Judgement(Verdict.MACHINE, reasons)
     return Judgement(Verdict.SUSPECT if reasons else Verdict.HUMAN, reasons)
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 from urllib.parse import unquote
 
 import structlog
@@ -10,13 +11,13 @@ import structlog
 from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.ids import new_id, now_us
 from clicktrail.journal import Journal
+from clicktrail.kinds import Network
 from clicktrail.metrics import Metrics
 from clicktrail.model import Click
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.location import location
 from clicktrail.redirect.pages import FAVICON, METHODS, NOT_FOUND, PREFETCH, ROBOTS, redirect_to
 from clicktrail.redirect.visitor import Visitors, is_prefetch
-from clicktrail.settings import Network
 from clicktrail.token import PATH, Opened
 
 log = structlog.get_logger(__name__)
@@ -27,11 +28,19 @@ USER_AGENT_LIMIT = 1024
 _PATH = PATH.encode()
 
 
+class Pages(Protocol):
+    """What else there is beside tracking links."""
+
+    def handle(self, exchange: Exchange, path: bytes) -> bool:
+        """Answer a ``GET`` or ``HEAD``, now or later; ``False`` where it is for somebody else."""
+
+
 class RedirectApp:
     """Answers the requests of people who click tracking links (behaviour § 6).
 
     ``open_token`` raises `InvalidToken` for a token that is not ours. ``clicks`` counts logged
     clicks, ``unlogged`` redirects whose click could not be logged, ``not_found`` bad tokens.
+    ``pages`` answers other paths.
     """
 
     def __init__(
@@ -40,10 +49,12 @@ class RedirectApp:
         journal: Journal,
         trusted_proxies: Sequence[Network] = (),
         metrics: Metrics | None = None,
+        pages: Pages | None = None,
     ) -> None:
         self._open = open_token
         self._journal = journal
         self._visitors = Visitors(trusted_proxies)
+        self._pages = pages
         self._metrics = metrics or Metrics()
         self._sent_on = self._metrics.redirects.labels("302")
         self._waiting: list[tuple[Click, Exchange, bytes, bytes]] = []
@@ -64,7 +75,7 @@ class RedirectApp:
         path = target.partition(b"?")[0]
         if path.startswith(_PATH):
             self._click(path[len(_PATH) :], exchange)
-        else:
+        elif self._pages is None or not self._pages.handle(exchange, path):
             head, body = {b"/robots.txt": ROBOTS, b"/favicon.ico": FAVICON}.get(path, NOT_FOUND)
             exchange.answer(head, body if method == b"GET" else b"")
 

@@ -24,6 +24,19 @@ _REDIRECT = (
 _NOTE = b'<!doctype html><title>Redirect</title><a href="%b">Continue</a>\n'
 
 
+_JSON = b"Content-Type: application/json\r\n" + _COMMON
+
+
+def json_object(body: bytes) -> Answer:
+    """Return an answer for a program."""
+    return _answer(b"200 OK", _NOT_STORED + _JSON, body)
+
+
+def json_file(body: bytes) -> Answer:
+    """Return a file that is served as it is."""
+    return _answer(b"200 OK", b"Cache-Control: max-age=300\r\n" + _JSON, body)
+
+
 def redirect_to(url: bytes) -> Answer:
     """Return the redirect to a URL as `location` makes it: without white space, ``"<>``."""
     # HTML § 13.1.2.3: of what is left, only "&" has a meaning in a quoted attribute value.
@@ -57,3 +70,8 @@ ROBOTS = _answer(
     b"200 OK", b"Cache-Control: max-age=86400\r\n" + _TEXT, b"User-agent: *\nDisallow: /\n"
 )
 FAVICON = _answer(b"404 Not Found", b"Cache-Control: max-age=86400\r\n" + _TEXT)
+DOMAIN_IS_OURS = _answer(b"200 OK", _NOT_STORED + _TEXT, b"yes\n")
+DOMAIN_NOT_OURS = _answer(b"404 Not Found", _NOT_STORED + _TEXT, b"no\n")
+DOMAIN_IS_UNKNOWN = _answer(
+    b"503 Service Unavailable", _NOT_STORED + _TEXT, b"unknown: the configuration cannot be read\n"
+)

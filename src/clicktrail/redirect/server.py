@@ -12,8 +12,8 @@ from typing import Protocol
 
 import structlog
 
+from clicktrail.kinds import Address
 from clicktrail.redirect.http import Connection, Exchange, Office
-from clicktrail.settings import Address
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
-from clicktrail.settings import Network
+from clicktrail.kinds import Network
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

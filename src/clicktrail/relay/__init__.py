@@ -3,10 +3,11 @@
 from urllib.parse import urlsplit
 
 from clicktrail.errors import SettingError
+from clicktrail.kinds import Address
 from clicktrail.relay.connection import Login, Tls
 from clicktrail.relay.maildir import MaildirSmarthost
 from clicktrail.relay.smarthost import SmtpSmarthost
-from clicktrail.settings import Address, Settings
+from clicktrail.settings import Settings
 
 
 def open_smarthost(settings: Settings) -> SmtpSmarthost | MaildirSmarthost:

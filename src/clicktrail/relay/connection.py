@@ -11,7 +11,7 @@ from aiosmtplib.errors import SMTPException, SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
 
 from clicktrail.errors import SmarthostRefused, SmarthostUnavailable
-from clicktrail.settings import Address
+from clicktrail.kinds import Address
 
 CHUNK = 64 * 1024
 """Emails of more bytes are sent in pieces, each of which may take ``Login.timeout`` seconds."""

@@ -21,12 +21,14 @@ class Policy:
 
     ``link`` takes the link's index (from 0) and its original URL, and returns the tracking link:
     ASCII, and valid in HTML without quotes. ``is_own`` tells whether a URL is a tracking link of
-    this installation. URLs of more than ``max_url`` bytes (UTF-8) stay as they are.
+    this installation. URLs of more than ``max_url`` bytes (UTF-8) stay as they are. With
+    ``honeypot``, a hidden link is added to an email with links (`HONEYPOT_LINK`).
     """
 
     link: Callable[[int, str], str]
     is_own: Callable[[str], bool]
     max_url: int = MAX_URL
+    honeypot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from clicktrail.rewrite.body import (
     edit_transfer,
     encode_transfer,
 )
+from clicktrail.rewrite.honeypot import add_honeypot
 from clicktrail.rewrite.html import LinkReport, Outcome, Policy, rewrite_text
 from clicktrail.rewrite.mime import Part, Unparsable, parts_of
 from clicktrail.rewrite.quoted import apply
@@ -73,6 +74,9 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
     if not links:
         reason = Reason.NO_LINKS if done else Reason.UNPARSABLE
         return Rewritten(raw, (), reason, tuple(warnings), tuple(rows))
+    if policy.honeypot:
+        with_links = (one for one in done if one.outcome.links)
+        any(add_honeypot(one.text, one.outcome, policy, links[0].url) for one in with_links)
     try:
         message = _splice(raw, done)
     except Undecodable:

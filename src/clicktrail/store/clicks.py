@@ -98,8 +98,8 @@ class ClickStore:
         """Record clicks with all that follows from them; return how many were new.
 
         A click whose event id is recorded already changes nothing and notifies nobody.
-        ``corrected`` are recorded clicks of people that turned out to be none, with their new
-        verdict and reasons: they are no longer counted as human.
+        ``corrected`` are recorded clicks that turned out to be a machine's, or are suspect now,
+        with their new verdict and reasons: they are no longer counted as human.
         """
         first = {each.click.event_id: each for each in reversed(logged)}
         return await self._database.write(lambda c: _record(c, first, corrected))
@@ -160,7 +160,7 @@ def _record(
 
 _CORRECT = (
     update(clicks)
-    .where(clicks.c.event_id == bindparam("key"), clicks.c.verdict == Verdict.HUMAN.value)
+    .where(clicks.c.event_id == bindparam("key"))
     .values(verdict=bindparam("new_verdict"), reasons=bindparam("new_reasons"))
 )
 
@@ -202,14 +202,14 @@ _ADD_LINKS = BulkInsert(
 
 
 def _correct(connection: Connection, corrected: Sequence[LoggedClick]) -> list[LoggedClick]:
-    """Change the verdicts of clicks that count as human; return those that did."""
+    """Change the verdicts of clicks that are no machine's yet; return those that were human."""
     if not corrected:
         return []
     by_id = {each.click.event_id: each for each in corrected}
-    human = select(clicks.c.event_id).where(
-        clicks.c.event_id.in_(list(by_id)), clicks.c.verdict == Verdict.HUMAN.value
+    doubtful = select(clicks.c.event_id, clicks.c.verdict).where(
+        clicks.c.event_id.in_(list(by_id)), clicks.c.verdict != Verdict.MACHINE.value
     )
-    changed = [by_id[id_] for id_ in (connection.scalars(human)).all()]
+    changed = [(by_id[row.event_id], row.verdict) for row in connection.execute(doubtful)]
     if changed:
         connection.execute(
             _CORRECT,
@@ -219,10 +219,10 @@ def _correct(connection: Connection, corrected: Sequence[LoggedClick]) -> list[L
                     "new_verdict": each.verdict.value,
                     "new_reasons": " ".join(each.reasons),
                 }
-                for each in changed
+                for each, _ in changed
             ],
         )
-    return changed
+    return [each for each, before in changed if before == Verdict.HUMAN.value]
 
 
 def _send(connection: Connection, outgoing: Iterable[Outgoing]) -> None:

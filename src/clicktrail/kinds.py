@@ -1,0 +1,126 @@
+"""The types of settings: how a text becomes a value, and how to say what is expected."""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from clicktrail.hostname import host_name
+from clicktrail.model import check_name
+
+T = TypeVar("T")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port to listen on or connect to."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A type of setting. ``parse`` raises `ValueError` or `InvalidInput`."""
+
+    expects: str
+    parse: Callable[[str], T]
+
+
+def _address(text: str) -> Address:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or any(c.isspace() or c in "/@" for c in host):
+        raise ValueError
+    return Address(host, int(port))
+
+
+def _optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    return lambda text: parse(text) if text else None
+
+
+def _host(text: str) -> str:
+    if any(c.isspace() or c in "/@?#" for c in text):
+        raise ValueError
+    return text
+
+
+def whole(low: int, high: int) -> Kind[int]:
+    """Whole numbers."""
+
+    def parse(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return Kind(f"a whole number from {low} to {high}", parse)
+
+
+def seconds(low: float, high: float) -> Kind[float]:
+    """Times in seconds."""
+
+    def parse(text: str) -> float:
+        number = float(text)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return Kind(f"seconds, from {low:g} to {high:g}", parse)
+
+
+def choice(*words: str) -> Kind[str]:
+    """One of some words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError
+        return text
+
+    return Kind("one of: " + ", ".join(words), parse)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(host_name(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _sets(text: str) -> frozenset[str]:
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    return frozenset(n if n == "*" else check_name(n, "configuration set name") for n in names)
+
+
+def _smarthost(text: str) -> str:
+    if text and not text.startswith(("smtp://", "smtps://", "maildir:")):
+        raise ValueError
+    return text
+
+
+TEXT = Kind("a text", str)
+PATH = Kind("a path", Path)
+FILE = Kind("a path, or nothing", _optional(Path))
+LISTEN = Kind("host:port (for IPv6 [address]:port)", _address)
+LISTEN_OR_NONE = Kind("host:port (for IPv6 [address]:port), or nothing", _optional(_address))
+HOST = Kind("a host name with an optional port", _host)
+NETWORKS = Kind("networks separated by commas, such as 10.0.0.0/8,::1/128", _networks)
+HOSTS = Kind("host names separated by commas", _hosts)
+SETS = Kind("names of configuration sets separated by commas, or * for all", _sets)
+SMARTHOST = Kind("smtp://host:port, smtps://host:port or maildir:PATH", _smarthost)
