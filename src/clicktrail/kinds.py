@@ -95,6 +95,13 @@ def choice(*words: str) -> Kind[str]:
     return Kind("one of: " + ", ".join(words), parse)
 
 
+def _days(text: str) -> int:
+    days = 0 if text == "off" else int(text)
+    if not 0 <= days <= 36_500:
+        raise ValueError
+    return days
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
@@ -123,4 +130,5 @@ HOST = Kind("a host name with an optional port", _host)
 NETWORKS = Kind("networks separated by commas, such as 10.0.0.0/8,::1/128", _networks)
 HOSTS = Kind("host names separated by commas", _hosts)
 SETS = Kind("names of configuration sets separated by commas, or * for all", _sets)
+DAYS = Kind("days, a whole number up to 36500; 0 or off: for ever", _days)
 SMARTHOST = Kind("smtp://host:port, smtps://host:port or maildir:PATH", _smarthost)

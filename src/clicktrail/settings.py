@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from clicktrail.errors import InvalidInput, SettingError
 from clicktrail.kinds import (
+    DAYS,
     FILE,
     HOST,
     HOSTS,
@@ -224,21 +225,21 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         "retention.messages",
-        whole(0, 36_500),
+        DAYS,
         "60",
-        "Days that addresses, headers and links of emails are kept; 0: for ever.",
+        "How long addresses, headers and links of emails are kept. Links work for ever.",
     ),
     Setting(
         "retention.clicks",
-        whole(0, 36_500),
+        DAYS,
         "60",
-        "Days that single clicks are kept; 0: for ever. What was counted stays.",
+        "How long single clicks are kept. What was counted stays.",
     ),
     Setting(
         "retention.events",
-        whole(0, 36_500),
+        DAYS,
         "60",
-        "Days that events of built-in streams, and dead letters, are kept; 0: for ever.",
+        "How long events of built-in streams, and dead letters, are kept.",
     ),
     Setting(
         "machine.networks_file",

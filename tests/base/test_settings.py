@@ -48,6 +48,11 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ("redirect.trusted_proxies", "10.0.0.1/8", "networks"),
         ("tracking.scheme", "ftp", "one of: link, http, https"),
         ("tracking.host", "http://x/", "a host name"),
+        ("privacy.ip", "half", "one of: full, truncate, none"),
+        ("privacy.user_agent", "truncate", "one of: full, family, none"),
+        ("retention.clicks", "-1", "days"),
+        ("retention.clicks", "60d", "days"),
+        ("retention.events", "36501", "days"),
         ("smtp.tls_certificate", "/nowhere.pem", ""),
     ],
 )
@@ -62,6 +67,13 @@ def test_a_wrong_value_is_refused_with_name_value_and_what_is_expected(
     if expected:
         assert repr(text) in message
         assert "clicktrail.toml" in message
+
+
+@pytest.mark.parametrize(("text", "days"), [("60", 60), ("0", 0), ("off", 0), ("36500", 36500)])
+def test_what_is_kept_for_ever_is_0_or_off(text: str, days: int) -> None:
+    for name in ("retention.messages", "retention.clicks", "retention.events"):
+        assert Settings()[name] == 60
+        assert Settings({name: (text, "clicktrail.toml")})[name] == days
 
 
 def test_a_secret_is_not_shown() -> None:

@@ -122,6 +122,7 @@ def test_a_configuration_set_from_beginning_to_end(run: Run) -> None:
         ("link open https://example.com/", "not a tracking link"),
         ("link open http://h/c/AAAA", "token"),
         ("events replay", "--all"),
+        ("recipients forget anna --yes", "'anna' is no email address"),
         ("statistics --since tomorrow", "'tomorrow'"),
         ("statistics --provider AOL", "'AOL'"),
         ("serve", "smarthost"),

@@ -1,5 +1,8 @@
 """What is kept of a person's address and browser."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from clicktrail.publish.privacy import Privacy, family, truncated
@@ -31,6 +34,12 @@ def test_an_address_is_cut_to_its_network(ip: str, network: str) -> None:
             " (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
             "Mobile Safari",
         ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+            " Chrome/120.0.0.0 Safari/537.36",
+            "Chrome",
+        ),
+        ("anna@example.com", ""),
         ("something of my own", ""),
         ("", ""),
         ("Mozilla/5.0 " * 100_000, ""),
@@ -53,4 +62,21 @@ async def test_the_whole_is_judged_and_a_part_is_kept_and_told(house: House) -> 
     assert await publisher.publish(await house.journal.read(10, 0)) == 2
     told = [event["click"] for event in await house.events()]
     assert [(each["ipAddress"], each["userAgent"]) for each in told] == [("192.0.2.0", "")] * 2
-    assert [each["bot"]["verdict"] for each in told] == ["human", "machine"]
+    assert sorted(each["bot"]["verdict"] for each in told) == ["human", "machine"]
+    with closing(sqlite3.connect(house.url.removeprefix("sqlite:///"))) as connection:
+        kept = connection.execute("SELECT ip, user_agent FROM clicks").fetchall()
+    assert kept == [("192.0.2.0", "")] * 2
+
+
+async def test_a_burst_is_seen_although_no_address_is_kept(house: House) -> None:
+    await house.configuration_set("news", to_stream())
+    message = await house.message()
+    made = [click(message, link, ip="192.0.2.129") for link in range(3)]
+    publisher = Publisher(house.journal, house.store, house.deliverer(), Privacy("none", "family"))
+    for each in made:  # in batches of their own, so that verdicts are corrected later
+        await house.journal.append(each)
+        await publisher.publish(await house.journal.read(10, 0))
+    [day] = await house.store.statistics.daily()
+    assert (day.clicks, day.human_clicks) == (3, 0)
+    assert {event["click"]["userAgent"] for event in await house.events()} == {"Firefox"}
+    assert {event["click"]["ipAddress"] for event in await house.events()} == {""}

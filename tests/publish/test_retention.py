@@ -1,5 +1,7 @@
 """What is too old is deleted, little by little; what was counted stays."""
 
+import asyncio
+
 import pytest
 
 from clicktrail.ids import new_id, now_us
@@ -71,7 +73,7 @@ async def test_dead_letters_go_and_what_waits_stays(house: House) -> None:
 async def test_it_runs_in_the_background_until_it_is_stopped(house: House) -> None:
     await house.configuration_set("news")
     await fill(house, now_us() - 61 * DAY, 1)
-    working = Retention(house.store, Periods())
+    working = Retention(house.store, Periods(), first=0)
     await working.start()
 
     async def is_gone() -> bool:
@@ -79,3 +81,44 @@ async def test_it_runs_in_the_background_until_it_is_stopped(house: House) -> No
 
     await until(is_gone)
     await working.stop()
+
+
+async def test_it_does_not_look_before_the_publisher_has_read_again_what_a_crash_left(
+    house: House,
+) -> None:
+    await house.configuration_set("news")
+    await fill(house, now_us() - 61 * DAY, 1)
+    working = Retention(house.store, Periods(), first=3600)
+    await working.start()
+    await asyncio.sleep(0.05)
+    await working.stop()  # at once, not in an hour
+    assert await house.store.streams.names() == ["clicks"]
+
+
+async def test_events_made_while_the_clock_was_ahead_do_not_keep_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    now = now_us()
+    ages = [-400, -400, -400, 61, 61, 61, 1]
+    events = [NewStreamEvent("clicks", f"{n}:0", b"{}", now - d * DAY) for n, d in enumerate(ages)]
+    await house.store.streams.append(events)
+    assert await Retention(house.store, Periods()).apply(now) == {"events": 3}
+    left = await house.store.streams.read(None, 0, 10)
+    assert [each.event_id for each in left] == ["0:0", "1:0", "2:0", "6:0"]
+
+
+async def test_others_write_while_much_is_deleted(house: House) -> None:
+    await house.configuration_set("news")
+    old = now_us() - 61 * DAY
+    events = [NewStreamEvent("clicks", "x:0", b"x" * 4000, old)] * 5000
+    await house.store.streams.append(events)
+    working = Retention(house.store, Periods(), first=0)
+    await working.start()
+    written = 0
+    while await house.store.streams.names() != []:
+        await house.message()
+        written += 1
+    await working.stop()
+    # 25 transactions of deleting: between any two of them somebody else had a turn.
+    assert written >= 10

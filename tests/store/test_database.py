@@ -135,9 +135,35 @@ async def test_it_is_durable_and_shared(path: Path) -> None:
     await (await Store.open(f"sqlite:///{path}")).close()
     database = Database(f"sqlite:///{path}")
     for work in (database.read, database.write):
-        for pragma, expected in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+        for pragma, expected in (
+            ("journal_mode", "wal"),
+            ("synchronous", 2),
+            ("foreign_keys", 1),
+            ("secure_delete", 1),  # not only where SQLite was built so
+        ):
             found = await work(lambda c, p=pragma: c.exec_driver_sql(f"PRAGMA {p}").scalar())  # type: ignore[misc]
             assert found == expected
+    await database.close()
+
+
+async def test_flushing_leaves_nothing_in_the_log_unless_somebody_reads(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clicktrail.store.database.FLUSH_MILLISECONDS", 10)
+    store = await Store.open(f"sqlite:///{path}")
+    database = Database(f"sqlite:///{path}")
+    log = path.with_name(path.name + "-wal")
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM configuration_sets").fetchall()
+        await store.configuration.create_set(ConfigurationSet("news"))
+        assert not await database.flush()
+        assert log.stat().st_size > 0
+        await store.configuration.create_set(ConfigurationSet("more"))  # nobody is held up
+        reader.execute("COMMIT")
+        assert await database.flush()
+        assert log.stat().st_size == 0
+    await store.close()
     await database.close()
 
 

@@ -387,6 +387,7 @@ def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA secure_delete = ON")  # addresses do not stay in unused pages
         connection.execute(_SCHEMA)
     except sqlite3.Error:
         connection.close()

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -11,8 +12,10 @@ from clicktrail.ids import now_us
 from clicktrail.model import Click, Verdict
 from clicktrail.store.bulk import BulkInsert
 from clicktrail.store.database import Database, storable
+from clicktrail.store.erased import erased_among, reduced_event
 from clicktrail.store.older import delete_older
 from clicktrail.store.outbox import Notification, enqueue
+from clicktrail.store.person import ERASED
 from clicktrail.store.schema import announcements, clicked_links, clicks
 from clicktrail.store.statistics import (
     Counts,
@@ -97,7 +100,8 @@ class ClickStore:
     ) -> int:
         """Record clicks with all that follows from them; return how many were new.
 
-        A click whose event id is recorded already changes nothing and notifies nobody.
+        A click whose event id is recorded already changes nothing and notifies nobody. Of one on
+        a link of an email whose recipient was erased, only that it happened is kept and told.
         ``corrected`` are recorded clicks that turned out to be a machine's, or are suspect now,
         with their new verdict and reasons: they are no longer counted as human.
         """
@@ -128,7 +132,13 @@ class ClickStore:
 
         def work(connection: Connection) -> None:
             ours = set(connection.scalars(statement).all())
-            _send(connection, (o for e in events if e.message_id in ours for o in e.outgoing))
+            erased = erased_among(connection, ours)
+            outgoing = (
+                _reduced(e.outgoing) if e.message_id in erased else e.outgoing
+                for e in events
+                if e.message_id in ours
+            )
+            _send(connection, chain.from_iterable(outgoing))
 
         await self._database.write(work)
 
@@ -136,6 +146,10 @@ class ClickStore:
 def _record(
     connection: Connection, first: dict[str, LoggedClick], corrected: Sequence[LoggedClick]
 ) -> int:
+    everything = (*first.values(), *corrected)
+    if erased := erased_among(connection, (each.click.message_id for each in everything)):
+        first = {id_: _without_person(each, erased) for id_, each in first.items()}
+        corrected = [_without_person(each, erased) for each in corrected]
     inserted = _insert_clicks(connection, list(first.values()))
     new = sorted((first[id_] for id_ in inserted), key=lambda each: each.click.event_id)
     tally = _Tally()
@@ -156,6 +170,18 @@ def _record(
     add_tag_counts(connection, tally.tags)
     _send(connection, (o for each in new for o in each.outgoing))
     return len(new)
+
+
+def _without_person(logged: LoggedClick, erased: set[str]) -> LoggedClick:
+    """Return a click as it may be kept, where its email is one of the erased."""
+    if logged.click.message_id not in erased:
+        return logged
+    click = replace(logged.click, ip="", user_agent="", url=ERASED)
+    return replace(logged, click=click, tags=(), outgoing=_reduced(logged.outgoing))
+
+
+def _reduced(outgoing: Iterable[Outgoing]) -> tuple[Outgoing, ...]:
+    return tuple(replace(each, payload=reduced_event(each.payload)) for each in outgoing)
 
 
 _CORRECT = (

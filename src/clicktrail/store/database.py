@@ -33,6 +33,8 @@ BUSY_SECONDS = 15.0
 WAIT_SECONDS = 30.0
 """How long a call waits in all, also for calls of this process that came before."""
 
+FLUSH_TRIES, FLUSH_MILLISECONDS = 10, 200
+
 _READERS = 4
 _PRAGMAS = (
     f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
@@ -40,6 +42,9 @@ _PRAGMAS = (
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",  # 16 MB: pages that change all the time are copied less often
     "temp_store = MEMORY",
+    # What is deleted is overwritten: an erased person shall not be found in the file. Some builds
+    # of SQLite do so by themselves, others do not.
+    "secure_delete = ON",
 )
 _WRITER_CACHE, _READER_CACHE = "cache_size = -8192", "cache_size = -1024"
 """Each connection has one, in KiB: what a transaction writes, or reads again and again. More is the
@@ -86,21 +91,31 @@ class Database:
 
         return await self._run(self._write_thread, run)
 
-    async def overwrite_deleted(self) -> None:
-        """From now on overwrite what this process deletes: it shall not be found in the file."""
-        await self.write(lambda c: c.exec_driver_sql("PRAGMA secure_delete = ON"))
+    async def flush(self) -> bool:
+        """Move what was written from the log into the file, and empty the log.
 
-    async def flush(self) -> None:
-        """Move what was written from the log into the database, as far as readers let it."""
+        The log holds earlier states of pages, and with them what was deleted since. Returns
+        whether it worked: somebody who reads for long holds it up. Raises `StoreUnavailable`.
+        """
 
-        def run() -> None:
+        def run() -> bool:
             connection = self._writer.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                cursor = connection.cursor()
+                # Others must not wait for long readers: then it is tried again.
+                cursor.execute(f"PRAGMA busy_timeout = {FLUSH_MILLISECONDS}")
+                with self._turns:
+                    [busy, *_] = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
             finally:
                 connection.close()
+            return not busy
 
-        await self._run(self._write_thread, run)
+        for _ in range(FLUSH_TRIES):
+            if await self._run(self._write_thread, run):
+                return True
+            await asyncio.sleep(FLUSH_MILLISECONDS / 1000)
+        return False
 
     async def close(self) -> None:
         """Finish what was begun, and close all connections."""

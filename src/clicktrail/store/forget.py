@@ -1,28 +1,67 @@
 """Erases a person: an address, and all that was kept of what is behind it.
 
-Emails to this person alone lose their contents, and their clicks are deleted. Wherever else the
-address stands, the text that holds it is replaced. What was counted stays: no person is in it.
+Emails to this person alone lose their contents and are marked (`clicktrail.store.erased`); their
+clicks keep neither address nor User-Agent nor URL, their events nothing but ids, times and
+verdict. Wherever else the address stands, the text that holds it is replaced. What was counted
+stays: no person is in it.
+
+Every transaction is short, and each leaves a state from which the next run goes on: contents go
+together with the mark by which the clicks are found.
 """
 
-import re
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
-from sqlalchemy import Column, Connection, Table, bindparam, delete, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    select,
+    tuple_,
+    update,
+)
 
-from clicktrail.errors import InvalidInput
 from clicktrail.store.configuration import bump
 from clicktrail.store.database import Database
-from clicktrail.store.schema import clicks, link_counters, message_contents, outbox, stream_events
+from clicktrail.store.erased import mark_erased, reduced_event
+from clicktrail.store.person import ERASED, Person
+from clicktrail.store.schema import (
+    clicks,
+    erased_messages,
+    link_counters,
+    message_contents,
+    outbox,
+    stream_events,
+    tag_counters,
+)
+from clicktrail.store.statistics import Counts, Dimensions, add_link_counts, add_tag_counts
 
-ERASED = "[erased]"
 BATCH = 500
+"""Rows that are read at once, and the most that one transaction changes."""
+
 _unpack = msgspec.msgpack.decode
 _pack = msgspec.msgpack.encode
+
+
+class _Mail(msgspec.Struct):
+    messageId: str = ""
+    destination: list[str] = []
+
+
+class _Event(msgspec.Struct):
+    """What tells whose event it is."""
+
+    mail: _Mail = msgspec.field(default_factory=_Mail)
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
 
 
 @dataclass(slots=True)
@@ -32,185 +71,221 @@ class Forgotten:
     messages: int = 0
     """Emails whose contents were deleted: the person was their only recipient."""
     messages_changed: int = 0
-    """Emails to others too in which the address was replaced."""
+    """Other emails in which the address was replaced."""
     clicks: int = 0
-    links: int = 0
-    """Counted URLs in which the address was replaced."""
+    """Clicks that lost address, User-Agent and URL."""
+    counters: int = 0
+    """Counted URLs and tags in which the address was replaced."""
     events: int = 0
     """Events of built-in streams."""
     notifications: int = 0
-    """Notifications that wait, and dead letters."""
+    """Notifications that wait for their delivery."""
+    dead_letters: int = 0
+    flushed: bool = True
+    """Whether the database's log could be emptied: it holds earlier states for a while."""
 
     def __bool__(self) -> bool:
-        return any(getattr(self, name) for name in self.__slots__)
-
-
-class _Person:
-    """Finds an address in texts, in any letter case, also as it is written in a URL."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address.casefold()
-        # Not the end of another name, nor the beginning of another domain.
-        self._pattern = re.compile(rf"(?<![\w.+-]){re.escape(self._address)}(?!\.?[\w-])")
-
-    def is_in(self, text: str) -> bool:
-        """Whether a text holds the address."""
-        small = text.casefold()
-        if self._address in small and self._pattern.search(small):
-            return True
-        return "%" in text and self._pattern.search(unquote(text).casefold()) is not None
-
-    def is_one(self, address: str) -> bool:
-        """Whether an address is this one."""
-        return address.casefold() == self._address
-
-    def erased(self, value: Any) -> Any:
-        """Return a value in which each text that holds the address is replaced."""
-        if isinstance(value, str):
-            return ERASED if self.is_in(value) else value
-        if isinstance(value, list | tuple):
-            return [self.erased(item) for item in value]
-        if isinstance(value, dict):
-            return {self.erased(key): self.erased(item) for key, item in value.items()}
-        return value
+        return any(getattr(self, name) for name in self.__slots__ if name != "flushed")
 
 
 async def forget_person(database: Database, address: str) -> Forgotten:
     """Erase a person. Raises `InvalidInput` for what is no address, and `StoreUnavailable`.
 
-    May be called while the service runs. What it deletes is overwritten in the database's file.
+    May be called while the service runs, and again after it was interrupted.
     """
-    address = address.strip()
-    if "@" not in address.strip("@") or any(c.isspace() for c in address):
-        raise InvalidInput(f"{address!r} is no email address: expected name@example.com")
-    person = _Person(address)
-    done = Forgotten()
-    await database.overwrite_deleted()
-    theirs = await _forget_messages(database, person, done)
-    await database.write(bump)  # a publisher may remember the emails
-    await _forget_clicks(database, person, theirs, done)
-    await _forget_urls(database, person, done)
-    done.events = await _forget_events(database, stream_events.c.position, person, theirs)
-    done.notifications = await _forget_events(database, outbox.c.id, person, theirs)
-    await database.flush()
-    return done
+    return await _Forgetting(database, Person(address)).run()
 
 
-async def _forget_messages(database: Database, person: _Person, done: Forgotten) -> set[str]:
-    """Erase the person from contents; return the ids of emails to the person alone."""
-    theirs: set[str] = set()
-    columns = message_contents.c
-    async for rows in _batches(database, columns.message_id, columns.recipients, columns.content):
+class _Forgetting:
+    def __init__(self, database: Database, person: Person) -> None:
+        self._database = database
+        self._person = person
+        self._done = Forgotten()
+        self._erased: set[str] = set()
+        """All marked emails, also of persons erased before: where that was interrupted, their
+        clicks are still to be dealt with."""
+
+    async def run(self) -> Forgotten:
+        await self._messages()
+        # Publishers may remember other emails in which the address stood.
+        await self._database.write(bump)
+        self._erased.update(await self._database.read(_marked))
+        streams = await self._events(stream_events)
+        waiting = await self._events(outbox)
+        await self._clicks()
+        await self._counters(link_counters)
+        await self._counters(tag_counters)
+        # What was prepared before a publisher knew, and written meanwhile.
+        await self._events(stream_events, after=streams)
+        await self._events(outbox, after=waiting)
+        self._done.flushed = await self._database.flush()
+        return self._done
+
+    async def _messages(self) -> None:
+        async for rows in _batches(self._database, message_contents):
+            ids = [row.message_id for row in rows if self._is_concerned(row)]
+            if ids:
+                await self._database.write(partial(self._change_contents, ids))
+
+    def _is_concerned(self, row: Any) -> bool:
+        person = self._person
+        if not (person.may_be_in(row.recipients) or person.may_be_in(row.content)):
+            return False
+        return any(map(person.is_one, _unpack(row.recipients))) or (
+            person.erased(content := _unpack(row.content)) != content
+        )
+
+    def _change_contents(self, ids: list[str], connection: Connection) -> None:
         gone: list[str] = []
-        changed: list[dict[str, Any]] = []
+        # Read again: the smarthost's answer may have changed the recipients.
+        rows = connection.execute(_SELECT_CONTENTS, {"ids": ids}).all()
         for row in rows:
-            recipients = _unpack(row.recipients)
-            others = [each for each in recipients if not person.is_one(each)]
+            recipients: list[str] = _unpack(row.recipients)
+            others = [each for each in recipients if not self._person.is_one(each)]
             if recipients and not others:
                 gone.append(row.message_id)
                 continue
-            content = _unpack(row.content)
-            erased = person.erased(content)
-            if len(others) < len(recipients) or erased != content:
-                values = {"to": _pack(others), "new": _pack(erased)}
-                changed.append({"key": row.message_id, **values})
-        if gone or changed:
-            await database.write(partial(_write_contents, gone, changed))
-        theirs.update(gone)
-        done.messages += len(gone)
-        done.messages_changed += len(changed)
-    return theirs
+            content = _pack(self._person.erased(_unpack(row.content)))
+            values = {"key": row.message_id, "to": _pack(others), "new": content}
+            connection.execute(_CHANGE_CONTENTS, values)
+        mark_erased(connection, gone)
+        connection.execute(_DELETE_CONTENTS, {"ids": gone})
+        self._done.messages += len(gone)
+        self._done.messages_changed += len(rows) - len(gone)
+
+    async def _events(self, table: Table, after: tuple[Any, ...] | None = None) -> Any:
+        """Erase the person from events; return the key of the last one that was looked at."""
+        last = after
+        async for rows in _batches(self._database, table, after):
+            last = (rows[-1][0],)
+            changed = {row[0]: payload for row in rows if (payload := self._without(row.payload))}
+            if changed:
+                # An email whose contents went earlier, by age, is known to be theirs only here.
+                found = {mail.messageId for mail in map(_mail_of, changed.values())} & self._erased
+                await self._database.write(partial(_change_events, table, changed, found))
+                dead = sum(1 for row in rows if row[0] in changed and _is_dead(row))
+                self._done.dead_letters += dead
+                if table is outbox:
+                    self._done.notifications += len(changed) - dead
+                else:
+                    self._done.events += len(changed)
+        return last
+
+    def _without(self, payload: bytes) -> bytes | None:
+        """Return an event without the person; ``None`` where the person is not in it."""
+        mail = _mail_of(payload)
+        if mail.messageId not in self._erased:
+            if not self._person.may_be_in(payload):
+                return None
+            if not mail.destination or not all(map(self._person.is_one, mail.destination)):
+                event = msgspec.json.decode(payload)
+                erased = self._person.erased(event)
+                return None if erased == event else msgspec.json.encode(erased)
+            self._erased.add(mail.messageId)
+        reduced = reduced_event(payload)
+        return None if reduced == payload else reduced
+
+    async def _clicks(self) -> None:
+        async for rows in _batches(self._database, clicks):
+            theirs = [
+                row.event_id
+                for row in rows
+                if row.message_id in self._erased
+                and (row.ip or row.user_agent or row.url != ERASED)
+            ]
+            others = [
+                row.event_id
+                for row in rows
+                if row.message_id not in self._erased and self._person.is_in(row.url)
+            ]
+            if theirs or others:
+                await self._database.write(partial(_change_clicks, theirs, others))
+                self._done.clicks += len(theirs) + len(others)
+
+    async def _counters(self, table: Table) -> None:
+        """Count on under another name; what was counted stays."""
+        texts = [table.c.url] if table is link_counters else [table.c.tag, table.c.value]
+        names = [text.name for text in texts]
+        async for rows in _batches(self._database, table):
+            found = [r for r in rows if any(self._person.is_in(getattr(r, n)) for n in names)]
+            if found:
+                await self._database.write(partial(self._change_counters, table, found))
+                self._done.counters += len(found)
+
+    def _change_counters(self, table: Table, found: list[Any], connection: Connection) -> None:
+        keys = list(table.primary_key.columns)
+        links: defaultdict[tuple[Dimensions, str], Counts] = defaultdict(Counts)
+        tags: defaultdict[tuple[Dimensions, str, str], Counts] = defaultdict(Counts)
+        for row in found:
+            this = and_(*(key == getattr(row, key.name) for key in keys))
+            now = connection.execute(delete(table).where(this).returning(table)).one_or_none()
+            if now is None:
+                continue
+            where = Dimensions(now.day, now.configuration_set, now.identity, now.provider)
+            if table is link_counters:
+                counts = links[where, ERASED]
+            else:
+                counts = tags[where, self._person.erased(now.tag), self._person.erased(now.value)]
+            counts.clicks += now.clicks
+            counts.unique_clicks += now.unique_clicks
+            counts.human_clicks += now.human_clicks
+        add_link_counts(connection, links)
+        add_tag_counts(connection, tags)
 
 
-def _write_contents(gone: list[str], changed: list[dict[str, Any]], connection: Connection) -> None:
-    if gone:
-        connection.execute(delete(message_contents).where(message_contents.c.message_id.in_(gone)))
-    if changed:
-        connection.execute(_CHANGE_CONTENTS, changed)
+def _mail_of(payload: bytes) -> _Mail:
+    try:
+        return _decode_event(payload).mail
+    except msgspec.MsgspecError:  # none of ours
+        return _Mail()
 
 
-async def _forget_clicks(
-    database: Database, person: _Person, theirs: set[str], done: Forgotten
+def _is_dead(row: Any) -> bool:
+    return getattr(row, "died_at", None) is not None
+
+
+def _marked(connection: Connection) -> list[str]:
+    return list(connection.scalars(select(erased_messages.c.message_id)))
+
+
+def _change_events(
+    table: Table, changed: dict[int, bytes], found: Iterable[str], connection: Connection
 ) -> None:
-    async for rows in _batches(database, clicks.c.event_id, clicks.c.message_id, clicks.c.url):
-        gone = [r.event_id for r in rows if r.message_id in theirs or person.is_in(r.url)]
-        if gone:
-            statement = delete(clicks).where(clicks.c.event_id.in_(gone))
-            done.clicks += await database.write(partial(_run, statement))
-
-
-async def _forget_urls(database: Database, person: _Person, done: Forgotten) -> None:
-    """Replace counted URLs: their numbers stay."""
-    query = select(link_counters.c.digest, link_counters.c.url)
-    rows = await database.read(lambda connection: connection.execute(query).all())
-    digests = list({row.digest for row in rows if person.is_in(row.url)})
-    for start in range(0, len(digests), BATCH):
-        some = link_counters.c.digest.in_(digests[start : start + BATCH])
-        await database.write(partial(_run, update(link_counters).where(some).values(url=ERASED)))
-    done.links = len(digests)
-
-
-async def _forget_events(
-    database: Database, key: Column[Any], person: _Person, theirs: set[str]
-) -> int:
-    """Erase the person from events; return of how many."""
-    table = key.table
-    assert isinstance(table, Table)
-    change = update(table).where(key == bindparam("key")).values(payload=bindparam("new"))
-    count = 0
-    async for rows in _batches(database, key, table.c.payload):
-        changed = [
-            {"key": row[0], "new": payload}
-            for row in rows
-            if (payload := _erased_event(row.payload, person, theirs)) is not None
-        ]
-        if changed:
-            await database.write(partial(_run_many, change, changed))
-            count += len(changed)
-    return count
-
-
-def _erased_event(payload: bytes, person: _Person, theirs: set[str]) -> bytes | None:
-    """Return an event without the person; ``None`` where the person is not in it."""
-    event = msgspec.json.decode(payload)
-    mail = event.get("mail", {})
-    is_theirs = mail.get("messageId") in theirs or any(
-        person.is_one(each) for each in mail.get("destination", ())
-    )
-    erased = person.erased(event)
-    if is_theirs and "click" in erased:
-        erased["click"] |= {"ipAddress": "", "userAgent": ""}
-    return None if erased == event else msgspec.json.encode(erased)
-
-
-def _run(statement: Any, connection: Connection) -> int:
-    return int(connection.execute(statement).rowcount)
-
-
-def _run_many(statement: Any, values: list[dict[str, Any]], connection: Connection) -> None:
+    [key] = table.primary_key.columns
+    statement = update(table).where(key == bindparam("key")).values(payload=bindparam("new"))
+    values = [{"key": place, "new": payload} for place, payload in changed.items()]
     connection.execute(statement, values)
+    mark_erased(connection, found)
 
 
-def _rows(query: Any, connection: Connection) -> list[Any]:
-    return list(connection.execute(query))
+def _change_clicks(theirs: list[str], others: list[str], connection: Connection) -> None:
+    blank = {"ip": "", "user_agent": "", "url": ERASED}
+    for ids, values in ((theirs, blank), (others, {"url": ERASED})):
+        if ids:
+            connection.execute(update(clicks).where(clicks.c.event_id.in_(ids)).values(values))
 
 
 async def _batches(
-    database: Database, key: Column[Any], *columns: Column[Any]
+    database: Database, table: Table, after: tuple[Any, ...] | None = None
 ) -> AsyncIterator[list[Any]]:
-    """Yield all rows of a table in the order of a column, a transaction for each batch."""
-    query = select(key, *columns).order_by(key).limit(BATCH)
-    last: Any = None
-    while True:
-        some = query if last is None else query.where(key > last)
-        rows = await database.read(partial(_rows, some))
-        if rows:
-            yield rows
-        if len(rows) < BATCH:
-            return
-        last = rows[-1][0]
+    """Yield all rows of a table in the order of its key, a short transaction for each batch."""
+    keys = list(table.primary_key.columns)
+    query = select(*keys, *(c for c in table.columns if not c.primary_key))
+    query = query.order_by(*keys).limit(BATCH)
+
+    def read(last: tuple[Any, ...] | None, connection: Connection) -> list[Any]:
+        some = query if last is None else query.where(tuple_(*keys) > last)
+        return list(connection.execute(some))
+
+    last = after
+    while rows := await database.read(partial(read, last)):
+        yield rows
+        last = tuple(rows[-1][: len(keys)])
 
 
+_ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
+_SELECT_CONTENTS = select(message_contents).where(message_contents.c.message_id.in_(_ids))
+_DELETE_CONTENTS = delete(message_contents).where(message_contents.c.message_id.in_(_ids))
 _CHANGE_CONTENTS = (
     update(message_contents)
     .where(message_contents.c.message_id == bindparam("key"))

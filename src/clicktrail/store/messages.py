@@ -225,7 +225,8 @@ _SELECT_PENDING = (
         message_contents.c.recipients,
         _announced,
     )
-    .join(message_contents, message_contents.c.message_id == messages.c.id)
+    # Not with JOIN: the contents may have been erased meanwhile, and it counts all the same.
+    .outerjoin(message_contents, message_contents.c.message_id == messages.c.id)
     .where(messages.c.id.in_(_ids), messages.c.state == _NUMBER[MessageState.PENDING])
 )
 _UPDATE_STATE = update(messages).where(messages.c.id.in_(_ids)).values(state=bindparam("new"))

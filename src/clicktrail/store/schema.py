@@ -114,6 +114,14 @@ announcements = Table(
 )
 """Emails whose Send event is still to be made."""
 
+erased_messages = Table(
+    "erased_messages",
+    metadata,
+    Column("message_id", String(32), primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Emails whose recipient was erased: nothing more of a person is kept of them."""
+
 clicks = Table(
     "clicks",
     metadata,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select
 
+from clicktrail.ids import now_us
 from clicktrail.store.bulk import BulkInsert
 from clicktrail.store.database import Database
 from clicktrail.store.schema import stream_events
@@ -79,11 +80,13 @@ class Streams:
     async def forget(self, before: int, limit: int = 500) -> int:
         """Delete up to ``limit`` events made before a time; return how many."""
         position, at = stream_events.c.position, stream_events.c.at
-        query = select(position, at).order_by(position).limit(limit)
+        # Positions grow with time. Only events made while the clock was ahead stand before older
+        # ones: they are passed over, and the others need not be looked at.
+        known = at <= max(now_us(), before)
+        first = select(position, at).where(known).order_by(position).limit(limit)
 
         def work(connection: Connection) -> int:
-            # Positions grow with time, but for events made while others were written.
-            old = [row.position for row in connection.execute(query) if row.at < before]
+            old = [row.position for row in connection.execute(first) if row.at < before]
             if old:
                 connection.execute(delete(stream_events).where(position.in_(old)))
             return len(old)
