@@ -186,6 +186,18 @@ async def test_two_deliverers_never_send_the_same(house: House) -> None:
     assert len(house.receiver.calls) == 60
 
 
+async def test_one_who_read_the_clock_first_and_claims_last_leaves_the_others_claims_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.configuration_set("news", to_webhook())
+    await clicked(house, 3)
+    key = ("news", "hook")
+    assert len(await house.deliverer()._claim(key, 10)) == 3
+    # As one that has waited for its turn to write, as long as the store lets anybody wait.
+    monkeypatch.setattr("clicktrail.publish.deliver.now_us", lambda: now_us() - 30_000_000)
+    assert await house.deliverer()._claim(key, 10) == []
+
+
 async def test_a_lost_claim_comes_up_again_and_a_late_failure_does_not_count(house: House) -> None:
     await house.configuration_set("news", to_webhook())
     await clicked(house)

@@ -35,6 +35,9 @@ POLL_SECONDS = 1.0
 GRACE_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 _JITTER = 1.2
+_TURN_SECONDS = 60.0
+"""More than anybody waits for a turn to write: who read the clock before that takes what another
+has claimed meanwhile for a plan of the far future otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Deliverer:
         self._concurrency = concurrency
         # Longer than anything between a claim and its settling takes.
         self._lease = timeout + 30.0 if lease is None else lease
-        self._longest = int(max(retry.longest, self._lease) * 1_000_000)
+        self._longest = int((max(retry.longest, self._lease) + _TURN_SECONDS) * 1_000_000)
         """Nothing is planned later than that: what is, was so before the clock was set back."""
         self._workers: dict[Key, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
