@@ -55,6 +55,7 @@ def _add_others(app: typer.Typer) -> None:
     # Here, because a service would carry them in memory.
     from clicktrail.commands import (  # noqa: PLC0415
         configuration,
+        domain,
         events,
         identity,
         keys,
@@ -72,6 +73,7 @@ def _add_others(app: typer.Typer) -> None:
     app.add_typer(keys.keys, name="keys")
     app.add_typer(keys.links, name="link")
     app.add_typer(recipients.recipients, name="recipients")
+    app.add_typer(domain.domains, name="domain")
     app.command("rewrite")(offline.rewrite)
 
 

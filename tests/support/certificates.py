@@ -1,4 +1,4 @@
-"""Self-signed certificates for tests."""
+"""Certificates for tests: self-signed, or from an authority of our own."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -37,3 +37,66 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         )
     )
     return certificate_path, key_path
+
+
+class Authority:
+    """Issues certificates; ``file`` is its own, for those who trust it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Test Authority")])
+        basic = x509.BasicConstraints(ca=True, path_length=None)
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            key_cert_sign=True,
+            crl_sign=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        builder = self._builder(self._name, self._key, (-1, 365))
+        made = builder.add_extension(basic, critical=True).add_extension(usage, critical=True)
+        self.file = folder / "authority.pem"
+        signed = made.sign(self._key, hashes.SHA256())
+        self.file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, *names: str, days: tuple[float, float] = (-1, 90)) -> tuple[Path, Path]:
+        """Write a certificate for names, valid for those days from now, and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        common = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = self._builder(common, key, days).add_extension(alternative, critical=False)
+        signed = builder.sign(self._key, hashes.SHA256())
+        number = len(list(self._folder.iterdir()))
+        paths = self._folder / f"{number}.pem", self._folder / f"{number}.key"
+        paths[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        paths[1].write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return paths
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: tuple[float, float]
+    ) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + timedelta(days=days[0]))
+            .not_valid_after(now + timedelta(days=days[1]))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(ours, False)
+        )
