@@ -23,6 +23,7 @@ BASE = {
     "token",
     "files",
     "keyfile",
+    "vault",
     "kinds",
     "settings",
     "logs",

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    true,
 )
 
 metadata = MetaData()
@@ -43,7 +44,12 @@ configuration_sets = Table(
     Column("redirect_domain", Text),
     Column("https_policy", String(16), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("sending", Boolean, nullable=False, server_default=true()),
+    Column("tags", Text, nullable=False, server_default="[]"),
+    Column("options", Text, nullable=False, server_default="{}"),
 )
+"""``tags`` is JSON, ``[[key, value], …]``; ``options`` what API clients set and get back, though
+nothing is done with it (``DeliveryOptions`` …), as JSON by their names."""
 
 event_destinations = Table(
     "event_destinations",
@@ -59,7 +65,9 @@ event_destinations = Table(
     Column("types", Text, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("role_arn", Text, nullable=False, server_default=""),
 )
+"""``role_arn`` is the ``IamRoleArn`` of API clients, which they get back."""
 
 identities = Table(
     "identities",
@@ -72,7 +80,13 @@ identities = Table(
         ForeignKey("configuration_sets.name", ondelete="SET NULL"),
     ),
     Column("created_at", BigInteger, nullable=False),
+    Column("tags", Text, nullable=False, server_default="[]"),
+    Column("dkim_selector", String(63), nullable=False, server_default=""),
+    Column("dkim_key", LargeBinary, nullable=False, server_default=""),
+    Column("dkim_origin", String(16), nullable=False, server_default=""),
 )
+"""``dkim_key`` is a sealed private key (`clicktrail.vault`), empty where emails are not signed;
+``dkim_origin`` is ``AWS_SES`` for a key that was made here, ``EXTERNAL`` for a given one."""
 
 smtp_users = Table(
     "smtp_users",
@@ -81,6 +95,18 @@ smtp_users = Table(
     Column("password", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("secret", LargeBinary, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+)
+"""Who may call the API. ``secret`` is sealed (`clicktrail.vault`); commas join the ``scopes``."""
 
 messages = Table(
     "messages",
