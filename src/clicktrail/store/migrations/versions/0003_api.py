@@ -1,5 +1,7 @@
 """What the API needs: access keys; sending, tags and options of sets; DKIM keys of identities."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -28,5 +30,5 @@ def upgrade() -> None:
     _add("identities", "dkim_origin", sa.String(16), "")
 
 
-def _add(table: str, name: str, kind: object, default: object) -> None:
+def _add(table: str, name: str, kind: Any, default: Any) -> None:
     op.add_column(table, sa.Column(name, kind, nullable=False, server_default=default))
