@@ -31,8 +31,21 @@ def new_id(at_us: int | None = None) -> str:
     """Return a new id, made at that time (default: now)."""
     at = now_us() if at_us is None else at_us
     # 16 bytes: 48 bits of time, then chance; the last two bits are not part of the id.
-    raw = (at >> 6).to_bytes(6) + os.urandom(10)
-    return unpack_id(raw)
+    return unpack_id((at >> 6).to_bytes(6) + _chance())
+
+
+def _chance() -> bytes:
+    """Return 10 random bytes. The kernel is asked for those of many ids at once."""
+    while True:
+        try:
+            return _chances.pop()
+        except IndexError:
+            many = os.urandom(10 * 256)
+            _chances.extend([many[at : at + 10] for at in range(0, len(many), 10)])
+
+
+_chances: list[bytes] = []
+os.register_at_fork(after_in_child=_chances.clear)  # else it would make its parent's ids again
 
 
 def pack_id(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The values that the parts of Clicktrail hand to one another. All are frozen.
+"""The values that the parts of Clicktrail hand to one another. None is changed once it is made.
 
 Times are whole microseconds since 1970-01-01 UTC (``…_at``); they become RFC 3339 texts only at
 the edge (`clicktrail.ids.rfc3339`).
@@ -151,7 +151,7 @@ class Message:
     state: MessageState = MessageState.PENDING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: as a Link, it is made on a hot path
 class Click:
     """One click, as logged before the redirect. Holds all that the token knew."""
 

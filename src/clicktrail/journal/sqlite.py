@@ -24,15 +24,13 @@ from clicktrail.errors import JournalUnavailable
 from clicktrail.files import create_private
 from clicktrail.journal import Entry
 from clicktrail.journal.record import decode, encode
+from clicktrail.journal.sqlite_checkpoint import PAGES, Checkpointer
 from clicktrail.model import Click
 
 log = structlog.get_logger(__name__)
 
 BATCH = 2048
 """A commit takes no more appends once it has this many clicks."""
-
-CHECKPOINT_PAGES = 4000
-"""How long the write-ahead log grows (16 MB) before it is copied into the file."""
 
 BUSY_SECONDS = 5.0
 """How long a connection waits for another one's transaction."""
@@ -160,12 +158,14 @@ class _Writer:
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         connection: sqlite3.Connection | None = None
+        checkpointer = Checkpointer(lambda: _connect(self._path, durable=True))
         while (batch := self._work.get()) is not None:
             failure: Exception | None = None
+            size = 0
             try:
                 if connection is None:
                     connection = _connect(self._path, durable=True)
-                _write(connection, [record for records, _ in batch for record in records])
+                size = _write(connection, [record for records, _ in batch for record in records])
             except (sqlite3.Error, OSError) as error:
                 failure = error
                 if connection is not None:
@@ -175,6 +175,9 @@ class _Writer:
                 loop.call_soon_threadsafe(self._finished, batch, failure)
             except RuntimeError:  # the loop was closed without closing the journal
                 break
+            if connection is not None:
+                checkpointer.committed(connection, size)
+        checkpointer.close()
         if connection is not None:
             connection.close()
 
@@ -344,16 +347,17 @@ class _Reader:
             self._connection = None
 
 
-def _write(connection: sqlite3.Connection, records: list[bytes]) -> None:
-    """Write records in one transaction."""
+def _write(connection: sqlite3.Connection, records: list[bytes]) -> int:
+    """Write records in one transaction; return how many bytes they are."""
     most = 1 << _INDEX_BITS
-    if len(records) <= most:
-        connection.execute(_INSERT, (_pack(records),))  # a transaction by itself
-        return
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        for start in range(0, len(records), most):
-            connection.execute(_INSERT, (_pack(records[start : start + most]),))
+    rows = [_pack(records[start : start + most]) for start in range(0, len(records), most)]
+    if len(rows) == 1:
+        connection.execute(_INSERT, rows)  # a transaction by itself
+    else:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(_INSERT, ((row,) for row in rows))
+    return sum(map(len, rows))
 
 
 def _rows_after(connection: sqlite3.Connection, number: int, limit: int) -> _Rows:
@@ -386,7 +390,8 @@ def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        # For what no checkpointer has copied.
+        connection.execute(f"PRAGMA wal_autocheckpoint = {4 * PAGES}")
         connection.execute("PRAGMA secure_delete = ON")  # addresses do not stay in unused pages
         connection.execute(_SCHEMA)
     except sqlite3.Error:

@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
         self._served = True
         self._begun = bool(self._buffer)
         if self._keep and not office.closing:
-            self._transport.write(b"%b%b\r\n%b" % (head, office.date, body))
+            self._transport.write(b"".join((head, office.date, b"\r\n", body)))
             self.active_at = office.now
             if self._buffer or self._eof:
                 self._serve()
