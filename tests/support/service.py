@@ -135,7 +135,17 @@ class Service:
         """Stop it as an operator would (SIGTERM); return the exit status."""
         if self._process is None:
             return 0
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Return the exit status when it has ended."""
+        assert self._process is not None
         status = self._process.wait(PATIENCE)
         self._close()
         return status
