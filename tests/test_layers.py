@@ -26,6 +26,7 @@ BASE = {
     "vault",
     "kinds",
     "settings",
+    "settings_streams",
     "logs",
     "metrics",
     "hostname",
@@ -46,6 +47,8 @@ CONFINED = {
     "aiosmtplib": ("relay/",),
     "typer": ("cli", "commands/"),
     "rich": ("cli", "commands/"),
+    "confluent_kafka": ("publish/destinations/kafka",),
+    "nats": ("publish/destinations/nats",),
 }
 
 
@@ -116,7 +119,9 @@ def test_base_modules_do_not_import_in_a_circle() -> None:
 
 def test_every_library_that_is_imported_is_a_dependency() -> None:
     project = tomllib.loads((SOURCE.parent.parent / "pyproject.toml").read_text())["project"]
-    declared = {re.split(r"[<>=\[]", text)[0] for text in project["dependencies"]}
+    extras = project["optional-dependencies"].values()
+    texts = [*project["dependencies"], *(text for extra in extras for text in extra)]
+    declared = {re.split(r"[<>=\[]", text)[0] for text in texts}
     of = packages_distributions()
     used = {name.partition(".")[0] for tree in MODULES.values() for name in imports(tree)}
     used -= {"clicktrail", *sys.stdlib_module_names}

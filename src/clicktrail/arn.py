@@ -10,13 +10,15 @@
 ``arn:clicktrail:nats:::<server>/<subject>``                          NATS JetStream
 ===================================================================== =====================
 
-Credentials never stand in an ARN.
+Credentials never stand in an ARN. Some kinds need a library that comes with an extra of the
+package (`EXTRAS`).
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from clicktrail.errors import InvalidInput
@@ -26,6 +28,10 @@ STREAM_PREFIX = "arn:clicktrail:stream:::"
 WEBHOOK_PREFIX = "arn:clicktrail:webhook:::"
 
 _STREAM_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_REGION = re.compile(r"[a-z0-9-]{1,64}")  # it becomes a part of a host name
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")  # as Kafka allows
+_SUBJECT = re.compile(r"[^.*>/]+(?:\.[^.*>/]+)*")  # of NATS, without wildcards
+_SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class Kind(StrEnum):
@@ -40,8 +46,14 @@ class Kind(StrEnum):
     NATS = "nats"
 
 
-DELIVERABLE = frozenset({Kind.STREAM, Kind.WEBHOOK})
-"""The kinds that events can be sent to."""
+EXTRAS = {
+    Kind.KINESIS: ("kinesis", "botocore"),
+    Kind.FIREHOSE: ("kinesis", "botocore"),
+    Kind.YDS: ("kinesis", "botocore"),
+    Kind.KAFKA: ("kafka", "confluent_kafka"),
+    Kind.NATS: ("nats", "nats"),
+}
+"""The kinds that need an extra of the package: its name, and the module that it brings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +85,9 @@ def parse_arn(text: str) -> Arn:
     parse = _PARSERS.get((partition, service)) if head == "arn" else None
     if parse is None:
         raise InvalidInput(
-            f"{text!r} names no event destination: expected {STREAM_PREFIX}NAME"
-            f" or {WEBHOOK_PREFIX}URL"
+            f"{text!r} names no event destination: expected {STREAM_PREFIX}NAME,"
+            f" {WEBHOOK_PREFIX}URL, arn:aws:kinesis:…, arn:aws:firehose:…, arn:yc:yds:…,"
+            " arn:clicktrail:kafka:::SERVERS/TOPIC or arn:clicktrail:nats:::SERVERS/SUBJECT"
         )
     return parse(text, region, account, rest)
 
@@ -82,15 +95,23 @@ def parse_arn(text: str) -> Arn:
 def check_deliverable(text: str) -> Arn:
     """Return a parsed ARN that events can be sent to.
 
-    Raises `InvalidInput` for a text that is no ARN, and for kinds that cannot be used.
+    Raises `InvalidInput` for a text that is no ARN, and for kinds whose library is not installed.
     """
     arn = parse_arn(text)
-    if arn.kind not in DELIVERABLE:
-        raise InvalidInput(
-            f"events cannot be sent to {text!r}: use a built-in stream ({STREAM_PREFIX}NAME)"
-            f" or a webhook ({WEBHOOK_PREFIX}https://…)"
-        )
+    if missing := missing_extra(arn.kind):
+        raise InvalidInput(f"events cannot be sent to {text!r}: {missing}")
     return arn
+
+
+def missing_extra(kind: Kind) -> str:
+    """Return what a kind needs and is not installed, with the command; ``""`` if nothing."""
+    extra, module = EXTRAS.get(kind, ("", ""))
+    if not extra or find_spec(module) is not None:
+        return ""
+    return (
+        f"destinations of the kind {kind} need the package {module.replace('_', '-')};"
+        f" install it with: pip install 'clicktrail[{extra}]'"
+    )
 
 
 def stream_arn(name: str) -> str:
@@ -132,17 +153,26 @@ def _webhook(text: str, region: str, account: str, url: str) -> Arn:
 
 def _yds(text: str, region: str, account: str, rest: str) -> Arn:
     endpoint, _, name = rest.rpartition(":")  # the stream's name may hold slashes, but no colon
-    if not region or account or not endpoint.startswith(("https://", "http://")) or not name:
+    if not _REGION.fullmatch(region) or account or not _is_endpoint(endpoint) or not name:
         raise InvalidInput(
             f"{text!r} names no data stream: expected arn:yc:yds:REGION::ENDPOINT_URL:STREAM"
         )
     return Arn(Kind.YDS, name, text, endpoint=endpoint, region=region)
 
 
+def _is_endpoint(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        plain = parts.port != 0 and not (parts.username or parts.query or parts.fragment)
+    except ValueError:
+        return False
+    return parts.scheme in ("https", "http") and bool(parts.hostname) and plain
+
+
 def _aws(kind: Kind, resource: str) -> Callable[[str, str, str, str], Arn]:
     def parse(text: str, region: str, account: str, rest: str) -> Arn:
         name = rest.removeprefix(resource)
-        if not region or not account or name == rest or not name:
+        if not _REGION.fullmatch(region) or not account or name == rest or not name:
             raise InvalidInput(
                 f"{text!r} names no stream: expected arn:aws:{kind}:REGION:ACCOUNT:{resource}NAME"
             )
@@ -151,12 +181,14 @@ def _aws(kind: Kind, resource: str) -> Callable[[str, str, str, str], Arn]:
     return parse
 
 
-def _servers(kind: Kind, last: str) -> Callable[[str, str, str, str], Arn]:
+def _servers(kind: Kind, last: str, names: re.Pattern[str]) -> Callable[[str, str, str, str], Arn]:
     def parse(text: str, region: str, account: str, rest: str) -> Arn:
         servers, _, name = rest.partition("/")
-        if region or account or not servers or "@" in servers or not name:
+        known = bool(servers) and all(map(_SERVER.fullmatch, servers.split(",")))
+        if region or account or not known or not names.fullmatch(name):
             raise InvalidInput(
-                f"{text!r} is incomplete: expected arn:clicktrail:{kind}:::SERVERS/{last}"
+                f"{text!r} cannot be used: expected arn:clicktrail:{kind}:::SERVERS/{last},"
+                " the servers as host:port separated by commas"
             )
         return Arn(kind, name, text, endpoint=servers)
 
@@ -166,8 +198,8 @@ def _servers(kind: Kind, last: str) -> Callable[[str, str, str, str], Arn]:
 _PARSERS: dict[tuple[str, str], Callable[[str, str, str, str], Arn]] = {
     ("clicktrail", "stream"): _stream,
     ("clicktrail", "webhook"): _webhook,
-    ("clicktrail", "kafka"): _servers(Kind.KAFKA, "TOPIC"),
-    ("clicktrail", "nats"): _servers(Kind.NATS, "SUBJECT"),
+    ("clicktrail", "kafka"): _servers(Kind.KAFKA, "TOPIC", _TOPIC),
+    ("clicktrail", "nats"): _servers(Kind.NATS, "SUBJECT", _SUBJECT),
     ("yc", "yds"): _yds,
     ("aws", "kinesis"): _aws(Kind.KINESIS, "stream/"),
     ("aws", "firehose"): _aws(Kind.FIREHOSE, "deliverystream/"),

@@ -14,7 +14,8 @@ from clicktrail import __version__
 from clicktrail.commands import serve
 from clicktrail.commands.common import Given
 from clicktrail.errors import ClicktrailError
-from clicktrail.settings import SETTINGS, Setting
+from clicktrail.kinds import Setting
+from clicktrail.settings import SETTINGS
 
 ALL_FLAGS = ("serve", "settings", "rewrite")
 """Commands that take every setting as a flag; the others take the data folder only."""

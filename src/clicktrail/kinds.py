@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
 from clicktrail.hostname import host_name
 from clicktrail.model import check_name
@@ -38,6 +39,32 @@ class Kind(Generic[T]):
 
     expects: str
     parse: Callable[[str], T]
+
+
+ENVIRONMENT_PREFIX = "CLICKTRAIL_"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """One row of the table of settings. ``default`` is a text, as a user would write it."""
+
+    name: str
+    kind: Kind[T]
+    default: str
+    help: str
+    secret: bool = False
+    flag: str = ""
+    """Its flag of ``clicktrail serve``."""
+
+    def __post_init__(self) -> None:
+        if not self.flag:
+            flag = "--" + self.name.replace(".", "-").replace("_", "-")
+            object.__setattr__(self, "flag", flag)
+
+    @property
+    def environment(self) -> str:
+        """Its environment variable."""
+        return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_")
 
 
 def _address(text: str) -> Address:
@@ -110,6 +137,20 @@ def _hosts(text: str) -> tuple[str, ...]:
     return tuple(host_name(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _servers(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if any(c.isspace() or c in "/@" for server in found for c in server):
+        raise ValueError
+    return found
+
+
+def _endpoint(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
+        raise ValueError
+    return text
+
+
 def _sets(text: str) -> frozenset[str]:
     names = [part.strip() for part in text.split(",") if part.strip()]
     return frozenset(n if n == "*" else check_name(n, "configuration set name") for n in names)
@@ -131,4 +172,6 @@ NETWORKS = Kind("networks separated by commas, such as 10.0.0.0/8,::1/128", _net
 HOSTS = Kind("host names separated by commas", _hosts)
 SETS = Kind("names of configuration sets separated by commas, or * for all", _sets)
 DAYS = Kind("days, a whole number up to 36500; 0 or off: for ever", _days)
+SERVERS = Kind("servers (host:port) separated by commas", _servers)
+ENDPOINT = Kind("an http:// or https:// URL, or nothing", _endpoint)
 SMARTHOST = Kind("smtp://host:port, smtps://host:port or maildir:PATH", _smarthost)

@@ -10,9 +10,8 @@ import os
 import socket
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from clicktrail.errors import InvalidInput, SettingError
 from clicktrail.kinds import (
@@ -27,39 +26,16 @@ from clicktrail.kinds import (
     SETS,
     SMARTHOST,
     TEXT,
-    Kind,
+    Setting,
     choice,
     seconds,
     whole,
 )
+from clicktrail.settings_streams import STREAM_SETTINGS
 from clicktrail.token import TrackingHosts
 
 T = TypeVar("T")
-ENVIRONMENT_PREFIX = "CLICKTRAIL_"
 DEFAULT_FILE = Path("clicktrail.toml")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
-    """One row of the table. ``default`` is a text, as a user would write it."""
-
-    name: str
-    kind: Kind[T]
-    default: str
-    help: str
-    secret: bool = False
-    flag: str = ""
-    """Its flag of ``clicktrail serve``."""
-
-    def __post_init__(self) -> None:
-        if not self.flag:
-            flag = "--" + self.name.replace(".", "-").replace("_", "-")
-            object.__setattr__(self, "flag", flag)
-
-    @property
-    def environment(self) -> str:
-        """Its environment variable."""
-        return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_")
 
 
 SETTINGS: tuple[Setting[Any], ...] = (
@@ -277,14 +253,20 @@ SETTINGS: tuple[Setting[Any], ...] = (
         " (webhook-secret).",
         secret=True,
     ),
-    Setting("webhook.timeout", seconds(0.1, 300), "10", "How long a webhook may take to answer."),
+    Setting(
+        "webhook.timeout",
+        seconds(0.1, 300),
+        "10",
+        "How long a webhook may take to answer, or a data stream to take a batch.",
+    ),
     Setting(
         "webhook.allow",
         NETWORKS,
         "",
-        "Loopback, private and link-local networks that webhooks may call, also without TLS."
-        " All others of that kind are refused.",
+        "Loopback, private and link-local networks that webhooks, and endpoints of arn:yc:yds, may"
+        " be in, then also without TLS. All others of that kind are refused.",
     ),
+    *STREAM_SETTINGS,
     Setting(
         "log.level",
         choice("debug", "info", "warning", "error"),
@@ -299,6 +281,8 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
 )
 
+_READ = ("_certificate", "_key", ".tls_ca", ".credentials_file", ".options_file")
+"""How names of settings end whose files must be readable from the start."""
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -370,10 +354,14 @@ class Settings:
             ("redirect.tls_listen", "redirect.tls_certificate"),
             ("redirect.tls_certificate", "redirect.tls_listen"),
             ("smarthost.username", "smarthost.password"),
+            ("kinesis.access_key_id", "kinesis.secret_access_key"),
+            ("kafka.username", "kafka.password"),
+            ("nats.username", "nats.password"),
+            ("nats.tls_certificate", "nats.tls_key"),
         ):
             if self[first] and not self[second]:
                 raise SettingError(f"{first} is set, so {second} is needed too: it is empty")
-        for name in (n for n in self._texts if n.endswith(("_certificate", "_key"))):
+        for name in (s.name for s in SETTINGS if s.kind is FILE and s.name.endswith(_READ)):
             path = self[name]
             if path is not None and not os.access(path, os.R_OK):
                 raise SettingError(

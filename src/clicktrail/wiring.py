@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from clicktrail.monitor import Problems
+    from clicktrail.publish.destinations import BatchDestination, Destination
     from clicktrail.redirect.domains import DomainPages
     from clicktrail.redirect.visitor import Visitors
     from clicktrail.store import Store
@@ -78,6 +79,68 @@ def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
         with suppress(FileExistsError):  # another process was first
             write_private(file, make().encode() + b"\n", replace=False)
     return file.read_text(encoding="ascii").strip()
+
+
+def build_destinations(
+    settings: Settings, folder: Path
+) -> "dict[Kind, Destination | BatchDestination]":
+    """Return what sends events, by kind of ARN; built-in streams need a store, and are left out.
+
+    None of them connects, or loads its library, before something is sent. Raises `ClicktrailError`.
+    """
+    from clicktrail.publish.destinations.aws import AwsClient, AwsSettings
+    from clicktrail.publish.destinations.firehose import FirehoseDestination
+    from clicktrail.publish.destinations.kafka import KafkaDestination, kafka_settings
+    from clicktrail.publish.destinations.kinesis import KinesisDestination
+    from clicktrail.publish.destinations.nats import NatsDestination, NatsSettings
+    from clicktrail.publish.destinations.webhook import WebhookDestination
+
+    secret = secret_of(
+        settings["webhook.secret"],
+        folder / "webhook-secret",
+        lambda: "whsec_" + b64encode(secrets.token_bytes(32)).decode(),
+    )
+    timeout, allowed = settings["webhook.timeout"], settings["webhook.allow"]
+    client = AwsClient(
+        AwsSettings(
+            settings["kinesis.access_key_id"],
+            settings["kinesis.secret_access_key"],
+            settings["kinesis.endpoint"],
+            timeout,
+            allowed,
+        )
+    )
+    kinesis = KinesisDestination(client)
+    kafka = kafka_settings(
+        settings["kafka.servers"],
+        settings["kafka.security_protocol"],
+        settings["kafka.sasl_mechanism"],
+        settings["kafka.username"],
+        settings["kafka.password"],
+        settings["kafka.tls_ca"],
+        settings["kafka.options_file"],
+        timeout,
+    )
+    nats = NatsSettings(
+        settings["nats.servers"],
+        settings["nats.username"],
+        settings["nats.password"],
+        settings["nats.token"],
+        settings["nats.credentials_file"],
+        settings["nats.tls"] == "first",
+        settings["nats.tls_ca"],
+        settings["nats.tls_certificate"],
+        settings["nats.tls_key"],
+        timeout,
+    )
+    return {
+        Kind.WEBHOOK: WebhookDestination(secret, timeout, allowed),
+        Kind.KINESIS: kinesis,
+        Kind.YDS: kinesis,
+        Kind.FIREHOSE: FirehoseDestination(client),
+        Kind.KAFKA: KafkaDestination(kafka),
+        Kind.NATS: NatsDestination(nats),
+    }
 
 
 async def _nothing() -> None:
@@ -160,7 +223,6 @@ class Service:
 
     async def _start_publisher(self) -> None:
         from clicktrail.publish.deliver import Deliverer, Retry
-        from clicktrail.publish.destinations.webhook import WebhookDestination
         from clicktrail.publish.networks import known_machines
         from clicktrail.publish.privacy import Privacy
         from clicktrail.publish.publisher import Publisher
@@ -171,20 +233,15 @@ class Service:
         store = await self._open_store()
         journal = SqliteJournal(self._folder / "journal.db")
         self._ends.append(journal.close)
-        secret = secret_of(
-            settings["webhook.secret"],
-            self._folder / "webhook-secret",
-            lambda: "whsec_" + b64encode(secrets.token_bytes(32)).decode(),
-        )
-        timeout = settings["webhook.timeout"]
-        webhook = WebhookDestination(secret, timeout, settings["webhook.allow"])
-        self._ends.append(webhook.close)
         retry = Retry(
             settings["publish.retry_first"],
             settings["publish.retry_most"],
             settings["publish.retry_for"],
         )
-        deliverer = Deliverer(store, {Kind.WEBHOOK: webhook}, retry, timeout=timeout)
+        destinations = build_destinations(settings, self._folder)
+        self._ends += [each.close for each in destinations.values()]
+        timeout = settings["webhook.timeout"]
+        deliverer = Deliverer(store, destinations, retry, timeout=timeout)
         privacy = Privacy(settings["privacy.ip"], settings["privacy.user_agent"])
         judge = Judge(known_machines(settings["machine.networks_file"]))
         publisher = Publisher(journal, store, deliverer, privacy, self.metrics, judge)

@@ -1,10 +1,14 @@
 """Event destinations by ARN: what is understood, and what is said about the rest."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
-from clicktrail.arn import Arn, Kind, check_deliverable, parse_arn, stream_arn, webhook_arn
+from clicktrail.arn import EXTRAS, Arn, Kind, check_deliverable, parse_arn
 from clicktrail.errors import InvalidInput
 
+ROOT = Path(__file__).resolve().parents[2]
 GOOD = {
     "arn:clicktrail:stream:::clicks.2": (Kind.STREAM, "clicks.2", "", "", ""),
     "arn:clicktrail:webhook:::https://example.com:8443/a?b=c:d": (
@@ -59,6 +63,14 @@ def test_an_arn_is_taken_apart(text: str) -> None:
         ("arn:aws:sns:eu-west-1:1:topic", "names no event destination"),
         ("arn:clicktrail:kafka:::broker:9092", "SERVERS/TOPIC"),
         ("arn:clicktrail:nats:::user:password@server/subject", "SERVERS/SUBJECT"),
+        ("arn:clicktrail:nats:::server:4222/clicks.*", "SERVERS/SUBJECT"),
+        ("arn:clicktrail:nats:::server:4222/clicks..all", "SERVERS/SUBJECT"),
+        ("arn:clicktrail:nats:::one,,two/clicks", "host:port separated by commas"),
+        ("arn:clicktrail:kafka:::broker:9092/a/b", "SERVERS/TOPIC"),
+        ("arn:clicktrail:kafka:::broker:port/topic", "SERVERS/TOPIC"),
+        ("arn:aws:kinesis:example.com/#:1:stream/clicks", "arn:aws:kinesis:REGION"),
+        ("arn:yc:yds:ru-central1::https://user@example.com:stream", "ENDPOINT_URL"),
+        ("arn:yc:yds:ru-central1::https://example.com/?a=:stream", "ENDPOINT_URL"),
         ("arn:clicktrail:stream:::" + "a" * 3000, "at most 2048"),
     ],
 )
@@ -68,10 +80,24 @@ def test_what_is_no_arn_is_refused_with_what_is_expected(text: str, expected: st
     assert expected in str(raised.value)
 
 
-def test_only_streams_and_webhooks_can_be_used() -> None:
-    assert check_deliverable(stream_arn("clicks")).name == "clicks"
-    assert check_deliverable(webhook_arn("https://example.com/")).kind is Kind.WEBHOOK
-    for text, (kind, *_) in GOOD.items():
-        if kind not in (Kind.STREAM, Kind.WEBHOOK):
-            with pytest.raises(InvalidInput, match=r"use a built-in stream .* or a webhook"):
-                check_deliverable(text)
+@pytest.mark.parametrize("text", GOOD)
+def test_each_kind_can_be_used(text: str) -> None:
+    assert check_deliverable(text).kind is GOOD[text][0]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_without_its_library_a_kind_is_refused_with_the_command_that_installs_it(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clicktrail.arn.find_spec", lambda name: None)
+    kind = GOOD[text][0]
+    if kind not in EXTRAS:
+        assert check_deliverable(text).kind is kind
+        return
+    with pytest.raises(InvalidInput, match=r"pip install 'clicktrail\[(kinesis|kafka|nats)\]'"):
+        check_deliverable(text)
+
+
+def test_the_extras_are_those_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {extra for extra, _ in EXTRAS.values()} == set(project["optional-dependencies"])

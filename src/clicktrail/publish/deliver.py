@@ -11,7 +11,8 @@ can be replayed.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,7 @@ import structlog
 from clicktrail.arn import Arn, Kind, parse_arn
 from clicktrail.errors import ClicktrailError, DeliveryFailed, InvalidInput
 from clicktrail.ids import now_us
-from clicktrail.publish.destinations import Destination
+from clicktrail.publish.destinations import BatchDestination, Destination, Event
 from clicktrail.publish.destinations.stream import StreamDestination
 from clicktrail.store import Store
 from clicktrail.store.outbox import Claimed, Failed, Key
@@ -33,6 +34,8 @@ T = TypeVar("T")
 
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 5.0
+BATCHES = 2
+"""Batches on their way to a destination: one is claimed while the other is sent."""
 _PAUSE_SECONDS = 1.0
 _JITTER = 1.2
 _TURN_SECONDS = 60.0
@@ -65,14 +68,15 @@ class Retry:
 class Deliverer:
     """Sends notifications to the destinations of each kind; built-in streams need not be given.
 
-    For each event destination at most ``concurrency`` are sent at once, and as many are held in
-    memory. One that takes longer than ``timeout`` seconds has failed.
+    For each event destination at most ``concurrency`` are sent at once, or two batches where its
+    kind takes batches, and as many are held in memory. What takes longer than ``timeout`` seconds
+    has failed.
     """
 
     def __init__(
         self,
         store: Store,
-        destinations: Mapping[Kind, Destination],
+        destinations: Mapping[Kind, Destination | BatchDestination],
         retry: Retry,
         *,
         timeout: float = 10.0,
@@ -80,7 +84,10 @@ class Deliverer:
         lease: float | None = None,
     ) -> None:
         self._store = store
-        self._destinations = {Kind.STREAM: StreamDestination(store), **destinations}
+        self._destinations: dict[Kind, Destination | BatchDestination] = {
+            Kind.STREAM: StreamDestination(store),
+            **destinations,
+        }
         self._retry = retry
         self._timeout = timeout
         self._concurrency = concurrency
@@ -148,35 +155,43 @@ class Deliverer:
 
     async def _work(self, key: Key) -> None:
         """Deliver to one destination until nothing is due."""
-        sending: set[asyncio.Task[Claimed | Failed]] = set()
+        sending: set[asyncio.Task[list[Claimed | Failed]]] = set()
         try:
             more = True
             while sending or (more and not self._stopping):
-                free = self._concurrency - len(sending)
-                if more and free and not self._stopping:
-                    claimed = await self._claim(key, free)
-                    more = len(claimed) == free
-                    sending |= {asyncio.create_task(self._send(key, each)) for each in claimed}
+                if more and not self._stopping:
+                    more, batches = await self._claim(key, len(sending))
+                    sending |= {asyncio.create_task(self._send(key, each)) for each in batches}
                 if sending:
                     done, sending = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
-                    await self._settle(key, [task.result() for task in done])
+                    await self._settle(key, [each for task in done for each in task.result()])
                     more = True
         finally:
             for task in sending:
                 task.cancel()
 
-    async def _claim(self, key: Key, limit: int) -> list[Claimed]:
+    async def _claim(self, key: Key, sending: int) -> tuple[bool, list[list[Claimed]]]:
+        """Claim what may be sent beside what is on its way; return whether there may be more."""
         arn, obstacle = await self._arn_of(key)
         if arn is None:
             count = await self._store.outbox.give_up(key, obstacle, now_us())
             log.warning(
                 "notifications given up", destination="/".join(key), count=count, reason=obstacle
             )
-            return []
+            return False, []
+        destination = self._destinations[arn.kind]
+        size, slots = 1, self._concurrency
+        if isinstance(destination, BatchDestination):
+            size, slots = destination.batch, BATCHES
+        limit = (slots - sending) * size
+        if limit <= 0:
+            return False, []
         now = now_us()
         until = now + int(self._lease * 1_000_000)
         latest = now + self._longest
-        return await self._store.outbox.claim(key, str(arn), now, until, limit, latest)
+        claimed = await self._store.outbox.claim(key, str(arn), now, until, limit, latest)
+        batches = [claimed[start : start + size] for start in range(0, len(claimed), size)]
+        return len(claimed) == limit, batches
 
     async def _arn_of(self, key: Key) -> tuple[Arn | None, str]:
         """Return where the destination points now, or why nothing can be sent there."""
@@ -194,36 +209,56 @@ class Deliverer:
             return None, f"nothing is sent to destinations of the kind {arn.kind}"
         return arn, ""
 
-    async def _send(self, key: Key, claimed: Claimed) -> Claimed | Failed:
+    async def _send(self, key: Key, claimed: Sequence[Claimed]) -> list[Claimed | Failed]:
+        """Send what was claimed at once, to one ARN."""
+        outcomes: Sequence[DeliveryFailed | None]
         try:
             async with asyncio.timeout(self._timeout):
-                arn = parse_arn(claimed.arn)
-                await self._destinations[arn.kind].send(arn, claimed.event_id, claimed.payload)
+                outcomes = await self._send_to(parse_arn(claimed[0].arn), claimed)
         except DeliveryFailed as error:
-            text, permanent = str(error), error.permanent
+            outcomes = [error] * len(claimed)
         except TimeoutError:
-            text, permanent = f"no answer within {self._timeout:g} seconds", False
+            late = DeliveryFailed(f"no answer within {self._timeout:g} seconds")
+            outcomes = [late] * len(claimed)
         except Exception as error:  # a fault of ours must not lose a notification
             log.exception("destination failed", destination="/".join(key))
-            text, permanent = f"{type(error).__name__}: {error}", False
-        else:
-            return claimed
+            outcomes = [DeliveryFailed(f"{type(error).__name__}: {error}")] * len(claimed)
         now = now_us()
+        return [
+            each if failed is None else self._failed(each, failed, now)
+            for each, failed in zip(claimed, outcomes, strict=True)
+        ]
+
+    async def _send_to(
+        self, arn: Arn, claimed: Sequence[Claimed]
+    ) -> Sequence[DeliveryFailed | None]:
+        destination = self._destinations[arn.kind]
+        if isinstance(destination, BatchDestination):
+            return await destination.send_many(arn, [Event(c.event_id, c.payload) for c in claimed])
+        for each in claimed:
+            await destination.send(arn, each.event_id, each.payload)
+        return [None] * len(claimed)
+
+    def _failed(self, claimed: Claimed, error: DeliveryFailed, now: int) -> Failed:
         next_at = self._retry.next_at(claimed.attempt, claimed.started_at, now)
-        return Failed(claimed, text, None if permanent else next_at)
+        return Failed(claimed, str(error), None if error.permanent else next_at)
 
     async def _settle(self, key: Key, results: list[Claimed | Failed]) -> None:
         delivered = [each for each in results if isinstance(each, Claimed)]
         failed = [each for each in results if isinstance(each, Failed)]
+        alike = Counter((each.error, each.next_at is None) for each in failed)
         for each in failed:
-            log.warning(
-                "notification not delivered",
-                destination="/".join(key),
-                event_id=each.claimed.event_id,
-                attempt=each.claimed.attempt,
-                error=each.error,
-                dead=each.next_at is None,
-            )
+            # A batch fails as one: one line tells of all that have the same fate.
+            if count := alike.pop((each.error, each.next_at is None), 0):
+                log.warning(
+                    "notification not delivered",
+                    destination="/".join(key),
+                    event_id=each.claimed.event_id,
+                    attempt=each.claimed.attempt,
+                    error=each.error,
+                    dead=each.next_at is None,
+                    count=count,
+                )
         await self._insist(lambda: self._store.outbox.settle(key, delivered, failed, now_us()))
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T | None:
