@@ -2,6 +2,7 @@
 
 import asyncio
 
+from clicktrail.store.access_keys import AccessKeyStore
 from clicktrail.store.clicks import ClickStore
 from clicktrail.store.configuration import ConfigurationStore
 from clicktrail.store.database import Database
@@ -21,6 +22,7 @@ class Store:
         self._database = database
         self.configuration = ConfigurationStore(database)
         self.users = UserStore(database)
+        self.access_keys = AccessKeyStore(database)
         self.messages = MessageStore(database)
         self.clicks = ClickStore(database)
         self.outbox = Outbox(database)
