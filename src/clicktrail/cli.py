@@ -17,7 +17,7 @@ from clicktrail.errors import ClicktrailError
 from clicktrail.kinds import Setting
 from clicktrail.settings import SETTINGS
 
-ALL_FLAGS = ("serve", "settings", "rewrite")
+ALL_FLAGS = ("serve", "settings", "rewrite", "test")
 """Commands that take every setting as a flag; the others take the data folder only."""
 
 
@@ -56,6 +56,7 @@ def _add_others(app: typer.Typer) -> None:
     # Here, because a service would carry them in memory.
     from clicktrail.commands import (  # noqa: PLC0415
         configuration,
+        deliveries,
         domain,
         events,
         identity,
@@ -65,7 +66,7 @@ def _add_others(app: typer.Typer) -> None:
     )
 
     app.add_typer(configuration.sets, name="configuration-set")
-    app.add_typer(configuration.destinations, name="event-destination")
+    app.add_typer(deliveries.destinations, name="event-destination")
     app.add_typer(configuration.engagement, name="engagement-statistics")
     app.add_typer(identity.identities, name="identity")
     app.add_typer(identity.users, name="smtp-user")

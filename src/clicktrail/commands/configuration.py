@@ -14,7 +14,7 @@ from clicktrail.store import Store
 sets = typer.Typer(no_args_is_help=True, help="Configuration sets: what is tracked, who is told.")
 destinations = typer.Typer(
     no_args_is_help=True,
-    help="Event destinations of a configuration set: built-in streams and webhooks.",
+    help="Event destinations of a configuration set: where its events go.",
 )
 engagement = typer.Typer(
     no_args_is_help=True,
@@ -31,7 +31,9 @@ Types = Annotated[
 ]
 Stream = Annotated[str | None, typer.Option(help="Send to the built-in stream of this name.")]
 Webhook = Annotated[str | None, typer.Option(metavar="URL", help="Send to this https URL.")]
-Arn = Annotated[str | None, typer.Option(help="Send where this ARN says.")]
+Arn = Annotated[
+    str | None, typer.Option(help="Send where this ARN says: Kinesis, Firehose, Kafka, NATS …")
+]
 Domain = Annotated[
     str | None,
     typer.Option("--redirect-domain", help="Host of this set's tracking links; '' for none."),

@@ -86,6 +86,33 @@ def send_event(mail: bytes, event_id: str) -> bytes:
     return b'{"eventType":"Send","mail":%b,"send":{},"eventId":%b}' % (mail, _encode(event_id))
 
 
+def sample_event(set_name: str, event_id: str, at: int) -> bytes:
+    """Return a Click event that nobody made, to try a destination.
+
+    It has every field of a real one, and beside them ``"test": true``; its message id, which no
+    email has, and its addresses are examples.
+    """
+    message = Message(
+        id=f"test-{event_id.partition(':')[0]}",
+        accepted_at=at,
+        source="sender@example.com",
+        recipients=("reader@example.com",),
+        identity=None,
+        configuration_set=set_name,
+        source_ip="192.0.2.1",
+        headers=(
+            ("From", "Sender <sender@example.com>"),
+            ("To", "Reader <reader@example.com>"),
+            ("Subject", "A test of the event destination"),
+        ),
+        links=(),
+    )
+    click = Click(event_id, message.id, 0, "https://example.com/", at, "192.0.2.2", "Clicktrail")
+    seen = click_object(click, (), Verdict.HUMAN, ())
+    event = click_event(mail_object(message), seen, event_id)
+    return event.removesuffix(b"}") + b',"test":true}'
+
+
 def event_id_for(event_id: str, place: int) -> str:
     """Return the ``eventId`` of the destination at that place among those that are notified."""
     return f"{event_id}:{place}"

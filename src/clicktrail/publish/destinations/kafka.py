@@ -28,9 +28,9 @@ PORT = 9092
 _VAGUE = {"_MSG_TIMED_OUT", "_TRANSPORT", "_PURGE_QUEUE"}
 _POLL_SECONDS = 0.5
 _QUEUE_KIB = 64 * 1024
-_REPORT = 0.8
-"""Part of the timeout after which librdkafka gives an event up, so that its report, which knows
-why, comes in time."""
+_REPORT, _WAIT = 0.7, 0.9
+"""Parts of the timeout after which librdkafka gives an event up, and its report is not waited for
+any more: so what is wrong is told in time. librdkafka looks at the time once a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,7 @@ class _Cluster:
         self.broken = False
         self._trouble = ""
         self._stopping = False
+        self._timeout = settings.timeout * _WAIT
         options: dict[str, Any] = {
             "client.id": "clicktrail",
             "log_level": 0,  # what is wrong stands in the destination's last error
@@ -163,9 +164,17 @@ class _Cluster:
                 reports.take(place, DeliveryFailed("too much waits for the brokers already"))
             except KafkaException as error:
                 reports.take(place, self._failure(error.args[0]))
+        try:
+            async with asyncio.timeout(self._timeout):
+                outcomes = await reports.all()
+        except TimeoutError:
+            raise DeliveryFailed(
+                f"no report within {self._timeout:g} seconds{self._why()}"
+            ) from None
+        if None in outcomes:
+            self._trouble = ""
         return [
-            e if e is None or isinstance(e, DeliveryFailed) else self._failure(e)
-            for e in await reports.all()
+            e if e is None or isinstance(e, DeliveryFailed) else self._failure(e) for e in outcomes
         ]
 
     def stop(self) -> None:
@@ -185,9 +194,12 @@ class _Cluster:
     def _failure(self, error: "KafkaError") -> DeliveryFailed:
         self.broken = self.broken or error.fatal()
         text = f"{error.name()}: {error.str()}"
-        if self._trouble and error.name() in _VAGUE:
-            text += f" ({self._trouble})"
+        if error.name() in _VAGUE:
+            text += self._why()
         return DeliveryFailed(text, permanent=error.name() == "MSG_SIZE_TOO_LARGE")
+
+    def _why(self) -> str:
+        return f" ({self._trouble})" if self._trouble else ""
 
     def _on_error(self, error: "KafkaError") -> None:
         """Keep what is wrong with the connections: reports only say that time has run out."""

@@ -121,20 +121,27 @@ class _Connection:
             lost.set()
 
         try:
-            await client.connect(
-                self._servers,
-                name="clicktrail",
-                allow_reconnect=False,  # the next batch connects again, to the servers listed
-                connect_timeout=math.ceil(self._timeout),
-                error_cb=self._on_error,
-                closed_cb=on_close,
-                disconnected_cb=on_close,
-                **self._options(),
-            )
-        except TimeoutError:
-            raise DeliveryFailed(f"no connection within {self._timeout:g} seconds") from None
-        except Exception as error:  # the library raises what sockets, TLS and its own parser raise
-            raise DeliveryFailed(f"cannot connect: {_text(error)}") from None
+            async with asyncio.timeout(self._timeout):
+                await client.connect(
+                    self._servers,
+                    name="clicktrail",
+                    allow_reconnect=False,  # the next batch connects again, to the servers listed
+                    max_reconnect_attempts=1,  # 0 would be: for ever
+                    reconnect_time_wait=0,
+                    connect_timeout=math.ceil(self._timeout),
+                    error_cb=self._on_error,
+                    closed_cb=on_close,
+                    disconnected_cb=on_close,
+                    **self._options(),
+                )
+        except BaseException as error:
+            await client.close()
+            if isinstance(error, TimeoutError):
+                late = f"no connection within {self._timeout:g} seconds{self._why()}"
+                raise DeliveryFailed(late) from None
+            if isinstance(error, Exception):  # whatever sockets, TLS and the library raise
+                raise DeliveryFailed(f"cannot connect: {self._trouble or _text(error)}") from None
+            raise
         self._client = client
         return client, lost
 

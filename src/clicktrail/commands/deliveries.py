@@ -1,0 +1,175 @@
+"""``clicktrail event-destination list``, ``show`` and ``test``: do events arrive?"""
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+
+from clicktrail.arn import Arn, Kind, check_deliverable
+from clicktrail.commands.common import Json, print_json, print_table, settings_of, with_store
+from clicktrail.commands.configuration import DestinationName, SetName, destinations, on
+from clicktrail.errors import DeliveryFailed, NotFound
+from clicktrail.ids import new_id, now_us, rfc3339
+from clicktrail.model import EventDestination
+from clicktrail.publish.destinations import BatchDestination, Destination, Event
+from clicktrail.publish.destinations.stream import StreamDestination
+from clicktrail.publish.event import event_id_for, sample_event
+from clicktrail.store import Store
+from clicktrail.store.outbox import Waiting
+from clicktrail.wiring import build_destinations, data_folder
+
+__all__ = ["destinations"]  # with the commands of this module in it
+
+_UNKNOWN = Waiting("", "", 0, None, 0, None, None, "")
+
+
+@destinations.command("list")
+def list_destinations(
+    context: typer.Context,
+    set_name: Annotated[
+        str | None, typer.Argument(metavar="[SET]", help="Only those of this configuration set.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List event destinations, and how their deliveries are doing."""
+    found = with_store(context, lambda store: _reports(store, set_name))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("Destination", "Enabled", "Waiting", "Lag (s)", "Dead", "Last success", "Failure"),
+        (
+            (
+                f"{r['configurationSet']}/{r['name']}",
+                on(r["enabled"]),
+                r["waiting"],
+                r["lagSeconds"],
+                r["dead"],
+                r["lastSuccess"],
+                ": ".join(filter(None, (r["lastFailure"], r["lastError"]))),
+            )
+            for r in found
+        ),
+        numbers=("Waiting", "Lag (s)", "Dead"),
+        empty="There is no event destination: nobody is notified.",
+    )
+
+
+@destinations.command("show")
+def show_destination(
+    context: typer.Context, set_name: SetName, name: DestinationName, as_json: Json = False
+) -> None:
+    """Show one event destination, and how its deliveries are doing."""
+
+    async def read(store: Store) -> dict[str, Any]:
+        await _destination(store, set_name, name)
+        return next(r for r in await _reports(store, set_name) if r["name"] == name)
+
+    found = with_store(context, read)
+    if as_json:
+        print_json(found)
+        return
+    rows = {**found, "enabled": on(found["enabled"]), "types": ", ".join(found["types"])}
+    print_table(("Setting", "Value"), ((_LABELS[key], value) for key, value in rows.items()))
+
+
+@destinations.command("test")
+def test_destination(context: typer.Context, set_name: SetName, name: DestinationName) -> None:
+    """Send a test event straight to an event destination, and tell what comes of it."""
+    settings = settings_of(context)
+    timeout = settings["webhook.timeout"]
+    folder = data_folder(settings)
+
+    async def test(store: Store) -> str:
+        arn = check_deliverable((await _destination(store, set_name, name)).arn)
+        at = now_us()
+        event_id = event_id_for(new_id(at), 0)
+        event = Event(event_id, sample_event(set_name, event_id, at))
+        built = build_destinations(settings, folder)
+        try:
+            async with asyncio.timeout(timeout):
+                await _send({Kind.STREAM: StreamDestination(store), **built}[arn.kind], arn, event)
+        except (DeliveryFailed, TimeoutError) as error:
+            why = str(error) or f"no answer within {timeout:g} seconds"
+            raise DeliveryFailed(f"{set_name}/{name} did not take the test event: {why}") from None
+        finally:
+            for each in built.values():
+                await each.close()
+        return event_id
+
+    event_id = with_store(context, test)
+    typer.echo(f"{set_name}/{name} has taken the test event {event_id}")
+
+
+async def _send(to: Destination | BatchDestination, arn: Arn, event: Event) -> None:
+    if not isinstance(to, BatchDestination):
+        await to.send(arn, event.id, event.payload)
+        return
+    [failed] = await to.send_many(arn, [event])
+    if failed is not None:
+        raise failed
+
+
+async def _destination(store: Store, set_name: str, name: str) -> EventDestination:
+    found = await store.configuration.get_set(set_name)
+    for destination in found.destinations:
+        if destination.name == name:
+            return destination
+    raise NotFound(f"configuration set {set_name!r} has no event destination {name!r}")
+
+
+async def _reports(store: Store, set_name: str | None) -> list[dict[str, Any]]:
+    """Return every event destination, or those of one set, as JSON shows them."""
+    configuration = store.configuration
+    sets = (
+        await configuration.list_sets()
+        if set_name is None
+        else [await configuration.get_set(set_name)]
+    )
+    doing = {(w.configuration_set, w.destination): w for w in await store.outbox.waiting()}
+    return [
+        _report(s.name, d, doing.get((s.name, d.name), _UNKNOWN))
+        for s in sets
+        for d in s.destinations
+    ]
+
+
+def _report(set_name: str, destination: EventDestination, doing: Waiting) -> dict[str, Any]:
+    """Return one destination as JSON shows it.
+
+    ``lagSeconds`` is the age of the oldest event that waits, 0 where none does. A built-in stream
+    has its events with the click that they tell of: nothing waits for it.
+    """
+    lag = 0 if doing.oldest_at is None else max(0, now_us() - doing.oldest_at)
+    return {
+        "configurationSet": set_name,
+        "name": destination.name,
+        "enabled": destination.enabled,
+        "types": sorted(destination.types),
+        "arn": destination.arn,
+        "waiting": doing.count,
+        "lagSeconds": round(lag / 1_000_000, 3),
+        "dead": doing.dead,
+        "lastSuccess": _time(doing.last_success_at),
+        "lastFailure": _time(doing.last_failure_at),
+        "lastError": doing.last_error,
+    }
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+_LABELS = {
+    "configurationSet": "Configuration set",
+    "name": "Event destination",
+    "enabled": "Enabled",
+    "types": "Types",
+    "arn": "ARN",
+    "waiting": "Waiting",
+    "lagSeconds": "Oldest has waited (seconds)",
+    "dead": "Dead letters",
+    "lastSuccess": "Last success",
+    "lastFailure": "Last failure",
+    "lastError": "Last error",
+}
