@@ -45,7 +45,7 @@ CONFINED = {
     "granian": ("redirect/", "ingress/api", "console/"),
     "starlette": ("ingress/api", "console/"),
     "aiosmtplib": ("relay/",),
-    "botocore": ("ingress/sigv4",),
+    "botocore": ("ingress/sigv4", "publish/destinations/aws"),
     "typer": ("cli", "commands/"),
     "rich": ("cli", "commands/"),
     "confluent_kafka": ("publish/destinations/kafka",),

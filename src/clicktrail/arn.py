@@ -47,9 +47,6 @@ class Kind(StrEnum):
 
 
 EXTRAS = {
-    Kind.KINESIS: ("kinesis", "botocore"),
-    Kind.FIREHOSE: ("kinesis", "botocore"),
-    Kind.YDS: ("kinesis", "botocore"),
     Kind.KAFKA: ("kafka", "confluent_kafka"),
     Kind.NATS: ("nats", "nats"),
 }

@@ -94,7 +94,7 @@ def test_without_its_library_a_kind_is_refused_with_the_command_that_installs_it
     if kind not in EXTRAS:
         assert check_deliverable(text).kind is kind
         return
-    with pytest.raises(InvalidInput, match=r"pip install 'clicktrail\[(kinesis|kafka|nats)\]'"):
+    with pytest.raises(InvalidInput, match=r"pip install 'clicktrail\[(kafka|nats)\]'"):
         check_deliverable(text)
 
 

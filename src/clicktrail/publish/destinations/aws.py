@@ -18,7 +18,7 @@ import msgspec
 from clicktrail import __version__
 from clicktrail.arn import Arn
 from clicktrail.errors import DeliveryFailed
-from clicktrail.publish.destinations import Event, need
+from clicktrail.publish.destinations import Event
 from clicktrail.publish.destinations.guard import AddressGuard, GuardedNetwork, Network
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ class AwsClient:
 
     async def call(self, service: str, target: str, arn: Arn, body: dict[str, Any]) -> bytes:
         """Call an operation; return the body of its answer. Raises `DeliveryFailed`."""
-        need(arn.kind)
         own = self._settings.endpoint or f"https://{service}.{arn.region}.amazonaws.com"
         url = httpcore.URL((arn.endpoint or own).rstrip("/") + "/")
         content = msgspec.json.encode(body)  # bytes become base64, as the protocol has it
