@@ -31,6 +31,7 @@ BASE = {
     "metrics",
     "hostname",
     "probe",
+    "asgi",
 }
 MIDDLE = {"rewrite", "journal", "store"}
 STAGES = {"ingress", "relay", "redirect", "publish", "console"}
@@ -42,7 +43,7 @@ CONFINED = {
     "sqlalchemy": ("store/",),
     "alembic": ("store/",),
     "sqlite3": ("store/", "journal/sqlite"),
-    "granian": ("redirect/", "ingress/api", "console/"),
+    "granian": ("asgi",),
     "starlette": ("ingress/api", "console/"),
     "aiosmtplib": ("relay/",),
     "botocore": ("ingress/sigv4", "publish/destinations/aws"),

@@ -55,6 +55,7 @@ def build(*, serving: bool = False) -> typer.Typer:
 def _add_others(app: typer.Typer) -> None:
     # Here, because a service would carry them in memory.
     from clicktrail.commands import (  # noqa: PLC0415
+        access_keys,
         configuration,
         deliveries,
         domain,
@@ -70,6 +71,7 @@ def _add_others(app: typer.Typer) -> None:
     app.add_typer(configuration.engagement, name="engagement-statistics")
     app.add_typer(identity.identities, name="identity")
     app.add_typer(identity.users, name="smtp-user")
+    app.add_typer(access_keys.keys, name="access-key")
     app.add_typer(events.events, name="events")
     app.command("statistics")(events.statistics)
     app.add_typer(keys.keys, name="keys")

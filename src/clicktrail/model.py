@@ -15,6 +15,9 @@ Tags = dict[str, list[str]]
 LinkTags = tuple[tuple[str, str], ...]
 """Tags of a link: keys and values, in order; a key may stand there twice."""
 
+ResourceTags = tuple[tuple[str, str], ...]
+"""Tags of a configuration set or an identity: keys, each only once, and values."""
+
 Header = tuple[str, str]
 """A header as the sender sent it: name, and raw value unfolded (RFC 2047 words undecoded)."""
 
@@ -81,6 +84,8 @@ class EventDestination:
     arn: str
     types: frozenset[EventType]
     enabled: bool = True
+    role_arn: str = ""
+    """``IamRoleArn`` of API clients, given back as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,11 @@ class ConfigurationSet:
     redirect_domain: str | None = None
     https_policy: HttpsPolicy = HttpsPolicy.OPTIONAL
     destinations: tuple[EventDestination, ...] = ()
+    sending: bool = True
+    """Whether emails that use it are sent at all (``SendingEnabled``)."""
+    tags: ResourceTags = ()
+    options: str = "{}"
+    """What API clients set and get back, though nothing is done with it: JSON by SES's names."""
 
     @property
     def click_tracking(self) -> bool:
@@ -112,6 +122,7 @@ class Identity:
     id: str
     name: str
     configuration_set: str | None = None
+    tags: ResourceTags = ()
 
 
 @dataclass(slots=True)  # not frozen: that takes three times as long, and one is made for each link

@@ -21,6 +21,7 @@ from clicktrail.journal.sqlite import SqliteJournal
 from clicktrail.keyfile import KeyFile
 from clicktrail.metrics import Metrics
 from clicktrail.settings import Settings
+from clicktrail.vault import Vault
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -69,6 +70,17 @@ def key_file(folder: Path) -> KeyFile:
     file = KeyFile(folder / "keys.json")
     file.create_if_missing()
     return file
+
+
+def vault(folder: Path) -> Vault:
+    """Return the vault of a data folder; its key is made where there is none."""
+    return Vault.of_file(folder / "vault-key")
+
+
+def api_body_limit(settings: Settings) -> int:
+    """Return the largest request of the API, in bytes: the largest email as base64, and a bit."""
+    largest: int = settings["smtp.max_size"]
+    return largest * 3 // 2 + 65_536
 
 
 def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
@@ -307,15 +319,29 @@ class Service:
         return [each.redirect_domain for each in sets if each.redirect_domain]
 
     async def _start_api(self) -> None:
-        from clicktrail.ingress.api import ApiServer, create_api
+        from clicktrail.asgi import AsgiServer
+        from clicktrail.ingress.api import SesV2, create_api
+        from clicktrail.ingress.sesv2_identities import IdentityOperations
+        from clicktrail.ingress.sesv2_sets import SetOperations
+        from clicktrail.ingress.sesv2_tags import TagOperations
+        from clicktrail.ingress.sigv4 import SigV4Authenticator
+        from clicktrail.store.access_keys import SealedKeys
 
+        settings = self._settings
         store = await self._open_store()
         token = secret_of(
-            self._settings["api.token"],
+            settings["api.token"],
             self._folder / "api-token",
             lambda: secrets.token_urlsafe(32),
         )
-        server = ApiServer(create_api(store.streams, token), self._settings["api.listen"])
+        operations = [
+            *SetOperations(store.configuration).rows(),
+            *IdentityOperations(store).rows(),
+            *TagOperations(store.configuration).rows(),
+        ]
+        keys = SealedKeys(store.access_keys, vault(self._folder))
+        ses = SesV2(SigV4Authenticator(keys), operations, api_body_limit(settings))
+        server = AsgiServer(create_api(store.streams, token, ses), settings["api.listen"])
         self._ends.append(server.stop)
         await server.start()
         self.lines.append(f"api        http://{server.address}")

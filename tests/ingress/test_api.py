@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clicktrail.ingress.api import ApiServer, create_api
+from clicktrail.asgi import AsgiServer
+from clicktrail.ingress.api import create_api
 from clicktrail.kinds import Address
 from clicktrail.store import Store
 from clicktrail.store.streams import NewStreamEvent
@@ -25,7 +26,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def api(store: Store) -> AsyncIterator[httpx.AsyncClient]:
-    server = ApiServer(create_api(store.streams, TOKEN), Address("127.0.0.1", 0))
+    server = AsgiServer(create_api(store.streams, TOKEN), Address("127.0.0.1", 0))
     await server.start()
     retrying = httpx.AsyncHTTPTransport(retries=5)
     async with httpx.AsyncClient(

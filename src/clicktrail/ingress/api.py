@@ -1,20 +1,36 @@
-"""The HTTP API: for now, reading the built-in stream. Starlette lives only here."""
+"""The HTTP API: SES v2, and reading the built-in streams. Starlette lives only here."""
 
 import asyncio
 import hmac
-import socket
+import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from granian.constants import Interfaces
-from granian.server.embed import Server
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from clicktrail.kinds import Address
+from clicktrail.errors import ClicktrailError
+from clicktrail.ingress.sesv2 import (
+    BASE,
+    ApiError,
+    ApiRequest,
+    Authenticator,
+    Call,
+    Operation,
+    Principal,
+    Router,
+    bad_request,
+    body_of,
+    error_of,
+    query_of,
+)
+from clicktrail.ingress.sesv2_missing import NOT_HERE
+
+log = structlog.get_logger(__name__)
 
 MOST = 1000
 """How many events one answer holds at the most."""
@@ -41,9 +57,10 @@ class Streams(Protocol):
         """Return events after a position, the oldest first."""
 
 
-def create_api(streams: Streams, token: str) -> Starlette:
-    """Return the API. Every request needs ``Authorization: Bearer TOKEN``.
+def create_api(streams: Streams, token: str, ses: "SesV2 | None" = None) -> Starlette:
+    """Return the API: SES v2 below ``/v2/email``, and the built-in streams.
 
+    Requests for streams need ``Authorization: Bearer TOKEN``.
     ``GET /v1/streams/{name}/events?after=0&limit=100&wait=0`` answers
     ``{"events": [{"position": 1, "event": {…}}, …], "next": 1}``: the events after a position, at
     most ``limit`` of them; with none there yet it waits up to ``wait`` seconds for the first. Ask
@@ -79,8 +96,12 @@ def create_api(streams: Streams, token: str) -> Starlette:
     async def not_allowed(_: Request, __: Exception) -> Response:
         return _error(405, "this method is not used here")
 
+    routes = [Route("/v1/streams/{name}/events", events), Route("/healthz", health)]
+    if ses is not None:
+        every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        routes.append(Route(BASE + "/{rest:path}", ses.answer, methods=every))
     return Starlette(
-        routes=[Route("/v1/streams/{name}/events", events), Route("/healthz", health)],
+        routes=routes,
         exception_handlers={404: not_found, 405: not_allowed},
     )
 
@@ -115,38 +136,76 @@ def _error(status: int, message: str) -> Response:
     return answer
 
 
-class ApiServer:
-    """Serves the API on one address; ``address`` has the real port after `start`."""
+class SesV2:
+    """Answers requests of SES v2 clients: who calls, which operation, then its answer.
 
-    def __init__(self, app: Starlette, address: Address) -> None:
-        self._app = app
-        self.address = address
-        self._reserved: socket.socket | None = None
-        self._server: Server | None = None
-        self._running: asyncio.Task[None] | None = None
+    ``body_limit`` is in bytes; nothing is read of a body without a signature over it in sight.
+    """
 
-    async def start(self) -> None:
-        """Listen. Raises `OSError` for an address that cannot be used."""
-        # Bound here, though granian listens: it tells the port, and fails where it is taken.
-        family = socket.AF_INET6 if ":" in self.address.host else socket.AF_INET
-        self._reserved = socket.socket(family)
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._reserved.bind((self.address.host, self.address.port))
-        self.address = Address(self.address.host, self._reserved.getsockname()[1])
-        self._server = Server(
-            self._app,
-            address=self.address.host,
-            port=self.address.port,
-            interface=Interfaces.ASGINL,
-            websockets=False,
-            log_enabled=False,
+    def __init__(
+        self, authenticator: Authenticator, operations: Sequence[Operation], body_limit: int
+    ) -> None:
+        self._authenticator = authenticator
+        self._router = Router(operations, NOT_HERE)
+        self._body_limit = body_limit
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request; every answer has a request id."""
+        request_id = str(uuid.uuid4())
+        try:
+            response = _json(200, await self._do(request))
+        except ClicktrailError as error:
+            response = _ses_error(error_of(error))
+        except Exception:
+            log.exception("API request failed", request_id=request_id)
+            response = _ses_error(
+                ApiError(500, "InternalFailure", "something went wrong here: the log tells more")
+            )
+        response.headers["x-amzn-RequestId"] = request_id
+        return response
+
+    async def _do(self, request: Request) -> object:
+        given = await self._read(request)
+        principal = await self._authenticator.authenticate(given)
+        path = given.path.removeprefix(BASE)
+        operation, values = self._router.find(given.method, path.rstrip("/"))
+        _check_scope(principal, operation)
+        call = Call(principal, values, query_of(given.query), given.source_ip)
+        return await operation.handler(call, body_of(operation, given.body))
+
+    async def _read(self, request: Request) -> ApiRequest:
+        """Return the request as it came. Raises `ApiError` for a body over the limit."""
+        if "authorization" not in request.headers:
+            raise ApiError(403, "MissingAuthenticationToken", "sign the request with an access key")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > self._body_limit:
+                raise bad_request(f"the request is longer than {self._body_limit} bytes")
+        return ApiRequest(
+            request.method,
+            request.scope["raw_path"].decode("latin-1"),
+            request.scope["query_string"].decode("latin-1"),
+            # RFC 9110 § 5.3: several lines are one list.
+            {name: ",".join(request.headers.getlist(name)) for name in request.headers},
+            bytes(body),
+            request.client.host if request.client else None,
         )
-        self._running = asyncio.create_task(self._server.serve())
 
-    async def stop(self) -> None:
-        """Answer the requests that are here, and end."""
-        if self._server is not None and self._running is not None:
-            self._server.stop()  # type: ignore[no-untyped-call]  # granian's own
-            await asyncio.wait([self._running], timeout=5)
-        if self._reserved is not None:
-            self._reserved.close()
+
+def _check_scope(principal: Principal, operation: Operation) -> None:
+    scopes = principal.scopes
+    if operation.scope in scopes or (operation.scope == "read" and "manage" in scopes):
+        return
+    raise ApiError(
+        403,
+        "AccessDeniedException",
+        f"{operation.name} needs an access key with the scope {operation.scope}; this one has"
+        f" {', '.join(sorted(scopes))}",
+    )
+
+
+def _ses_error(error: ApiError) -> Response:
+    response = _json(error.status, {"message": error.message})
+    response.headers["x-amzn-ErrorType"] = error.code
+    return response

@@ -5,11 +5,13 @@ process has changed is seen by the next call, and a call costs one tiny query, s
 that are waiting for it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, insert, select, update
+import msgspec
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from clicktrail.arn import check_deliverable
 from clicktrail.batch import Batcher
@@ -21,6 +23,7 @@ from clicktrail.model import (
     EventType,
     HttpsPolicy,
     Identity,
+    ResourceTags,
     check_name,
 )
 from clicktrail.store.database import Database
@@ -102,6 +105,9 @@ class ConfigurationStore:
             "redirect_domain": made.redirect_domain,
             "https_policy": made.https_policy.value,
             "created_at": now_us(),
+            "sending": made.sending,
+            "tags": dump_tags(made.tags),
+            "options": made.options,
         }
 
         def work(connection: Connection) -> None:
@@ -122,6 +128,8 @@ class ConfigurationStore:
         engagement: bool | None = None,
         redirect_domain: str | Literal["keep"] | None = _KEEP,
         https_policy: HttpsPolicy | None = None,
+        sending: bool | None = None,
+        options: str | None = None,
     ) -> None:
         """Change what is given of a configuration set. Raises `NotFound`.
 
@@ -134,6 +142,10 @@ class ConfigurationStore:
             changes["redirect_domain"] = redirect_domain
         if https_policy is not None:
             changes["https_policy"] = https_policy.value
+        if sending is not None:
+            changes["sending"] = sending
+        if options is not None:
+            changes["options"] = options
 
         def work(connection: Connection) -> None:
             _need_set(connection, name)
@@ -207,17 +219,40 @@ class ConfigurationStore:
 
         await self._database.write(work)
 
-    async def create_identity(self, name: str, configuration_set: str | None = None) -> Identity:
+    async def tag_set(self, name: str, tags: ResourceTags) -> None:
+        """Replace the tags of a configuration set. Raises `NotFound`, `InvalidInput`."""
+        await self._tag(configuration_sets, name, tags, _need_set)
+
+    async def tag_identity(self, name: str, tags: ResourceTags) -> None:
+        """Replace the tags of an identity. Raises `NotFound`, `InvalidInput`."""
+        await self._tag(identities, _normal(name), tags, _need_identity)
+
+    async def _tag(
+        self, table: Table, name: str, tags: ResourceTags, need: Callable[[Connection, str], None]
+    ) -> None:
+        dumped = dump_tags(tags)
+
+        def work(connection: Connection) -> None:
+            need(connection, name)
+            connection.execute(update(table).where(table.c.name == name).values(tags=dumped))
+            bump(connection)
+
+        await self._database.write(work)
+
+    async def create_identity(
+        self, name: str, configuration_set: str | None = None, tags: ResourceTags = ()
+    ) -> Identity:
         """Add a domain or an address that sends.
 
         Raises `AlreadyExists`, `InvalidInput`, and `NotFound` for the configuration set.
         """
-        made = Identity(new_id(), _identity_name(name), configuration_set)
+        made = Identity(new_id(), _identity_name(name), configuration_set, tags)
         row = {
             "id": made.id,
             "name": made.name,
             "configuration_set": configuration_set,
             "created_at": now_us(),
+            "tags": dump_tags(tags),
         }
 
         def work(connection: Connection) -> None:
@@ -288,18 +323,27 @@ def load(connection: Connection) -> Configuration:
     sets = {}
     for row in connection.execute(select(configuration_sets).order_by(configuration_sets.c.name)):
         sets[row.name] = ConfigurationSet(
-            row.name, row.engagement, row.redirect_domain, HttpsPolicy(row.https_policy)
+            row.name,
+            row.engagement,
+            row.redirect_domain,
+            HttpsPolicy(row.https_policy),
+            sending=row.sending,
+            tags=_load_tags(row.tags),
+            options=row.options,
         )
     ordered = select(event_destinations).order_by(
         event_destinations.c.created_at, event_destinations.c.name
     )
     for row in connection.execute(ordered):
         types = frozenset(EventType(text) for text in row.types.split(",") if text)
-        made = EventDestination(row.name, row.arn, types, row.enabled)
+        made = EventDestination(row.name, row.arn, types, row.enabled, row.role_arn)
         owner = sets[row.configuration_set]
         sets[owner.name] = replace(owner, destinations=(*owner.destinations, made))
     found = connection.execute(select(identities).order_by(identities.c.name))
-    named = {row.name: Identity(row.id, row.name, row.configuration_set) for row in found}
+    named = {
+        row.name: Identity(row.id, row.name, row.configuration_set, _load_tags(row.tags))
+        for row in found
+    }
     return Configuration(int(version or 0), MappingProxyType(sets), MappingProxyType(named))
 
 
@@ -318,7 +362,27 @@ def _destination_row(set_name: str, made: EventDestination) -> dict[str, Any]:
         "types": ",".join(sorted(made.types)),
         "enabled": made.enabled,
         "created_at": now_us(),
+        "role_arn": made.role_arn,
     }
+
+
+TAGS_LIMIT, TAG_KEY_LIMIT, TAG_VALUE_LIMIT = 50, 128, 256
+
+
+def dump_tags(tags: ResourceTags) -> str:
+    """Return tags as they are kept. Raises `InvalidInput` beyond the limits of SES (``Tag``)."""
+    if len(tags) > TAGS_LIMIT:
+        raise InvalidInput(f"there are {len(tags)} tags: expected at most {TAGS_LIMIT}")
+    for key, value in tags:
+        if not 1 <= len(key) <= TAG_KEY_LIMIT or len(value) > TAG_VALUE_LIMIT:
+            raise InvalidInput(
+                f"the tag {key[:50]!r} is too long: a key has 1 to {TAG_KEY_LIMIT} characters, a"
+                f" value up to {TAG_VALUE_LIMIT}"
+            )
+    return msgspec.json.encode(list(dict(tags).items())).decode()
+
+
+_load_tags = msgspec.json.Decoder(ResourceTags).decode
 
 
 def _domain(text: str) -> str:

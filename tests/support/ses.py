@@ -1,0 +1,28 @@
+"""boto3 clients of a running service, and access keys for them."""
+
+import json
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from support.service import Service
+
+
+def access_key(service: Service, *scopes: str) -> tuple[str, str]:
+    """Make an access key; return its id and secret."""
+    options = [option for scope in scopes for option in ("--scope", scope)]
+    made = json.loads(service.cli("access-key", "create", "--json", *options))
+    return made["AccessKeyId"], made["SecretAccessKey"]
+
+
+def ses_client(service: Service, key: tuple[str, str], **options: Any) -> Any:
+    """Return an SES v2 client as an application has it, but for the address."""
+    return boto3.client(
+        "sesv2",
+        endpoint_url=f"http://127.0.0.1:{service.api}",
+        region_name="eu-central-1",
+        aws_access_key_id=key[0],
+        aws_secret_access_key=key[1],
+        config=Config(retries={"total_max_attempts": 1}, **options),
+    )
