@@ -349,7 +349,9 @@ class Service:
     async def _start_smtp(self) -> None:
         from clicktrail.ingress.accept import Acceptor
         from clicktrail.ingress.smtp import SmtpOptions, SmtpServer
+        from clicktrail.ingress.smtp_auth import UsersAndKeys
         from clicktrail.relay import open_smarthost
+        from clicktrail.store.access_keys import SealedKeys
 
         settings = self._settings
         store = await self._open_store()
@@ -363,7 +365,8 @@ class Service:
             self.metrics,
             settings["machine.honeypot"],
         )
-        server = SmtpServer(SmtpOptions.of(settings), acceptor, smarthost, store.users)
+        passwords = UsersAndKeys(store.users, SealedKeys(store.access_keys, vault(self._folder)))
+        server = SmtpServer(SmtpOptions.of(settings), acceptor, smarthost, passwords)
         self._ends.append(server.stop)
         await server.start()
         self.lines.append(f"smtp       {server.address} → {settings.text('smarthost.url')}")

@@ -157,7 +157,7 @@ class TestEventDestinations:
     @pytest.mark.parametrize(
         ("change", "expected"),
         [
-            ({"arn": "arn:clicktrail:kafka:::broker:9092/topic"}, "use a built-in stream"),
+            ({"arn": "arn:clicktrail:kafka:::broker:9092"}, "expected arn:clicktrail:kafka"),
             ({"arn": "somewhere"}, "expected arn:clicktrail:stream"),
             ({"types": frozenset()}, "at least one event type"),
             ({"name": ""}, "not a valid name"),

@@ -37,7 +37,8 @@ def create(
         return
     typer.echo(f"Access key id:      {key_id}")
     typer.echo(f"Secret access key:  {secret}")
-    typer.echo("The secret is shown only now.")
+    typer.echo("The secret is shown only now. By SMTP, the id is the user name and the secret the")
+    typer.echo("password; a password that an SES tool derives from the secret works as well.")
 
 
 @keys.command("list")

@@ -19,7 +19,7 @@ from aiosmtpd.smtp import SMTP
 
 from clicktrail.errors import MessageRefused, StoreUnavailable
 from clicktrail.ingress.accept import Acceptor, Smarthost
-from clicktrail.ingress.smtp_auth import read_credentials
+from clicktrail.ingress.smtp_auth import Passwords, read_credentials
 from clicktrail.ingress.smtp_mail import WRONG, Mail, read_message
 from clicktrail.ingress.smtp_syntax import (
     Announced,
@@ -31,7 +31,6 @@ from clicktrail.ingress.smtp_syntax import (
 )
 from clicktrail.kinds import Address, Network
 from clicktrail.settings import Settings
-from clicktrail.store.users import UserStore
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +76,7 @@ class SmtpServer:
     """How long `stop` waits for emails that are coming in or on their way to the smarthost."""
 
     def __init__(
-        self, options: SmtpOptions, acceptor: Acceptor, smarthost: Smarthost, users: UserStore
+        self, options: SmtpOptions, acceptor: Acceptor, smarthost: Smarthost, users: Passwords
     ) -> None:
         self.options = options
         self.acceptor = acceptor

@@ -1,9 +1,67 @@
-"""Signing in over SMTP: the mechanisms PLAIN and LOGIN (RFC 4954)."""
+"""Signing in over SMTP: the mechanisms PLAIN and LOGIN (RFC 4954), users and access keys."""
 
-from base64 import b64decode
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from clicktrail.errors import MessageRefused
+
+# Where SES has SMTP (AWS General Reference, "Amazon SES endpoints and quotas"), and Postbox.
+REGIONS = """
+us-east-1 us-east-2 us-west-1 us-west-2 us-gov-east-1 us-gov-west-1 ca-central-1 ca-west-1
+sa-east-1 eu-central-1 eu-central-2 eu-north-1 eu-south-1 eu-west-1 eu-west-2 eu-west-3 af-south-1
+il-central-1 me-central-1 me-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3
+ap-south-1 ap-south-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-5 ru-central1
+""".split()
+
+
+class Passwords(Protocol):
+    """Where names and passwords are checked."""
+
+    async def verify(self, name: str, password: str) -> bool:
+        """Return whether they fit. Raises `StoreUnavailable`."""
+        ...
+
+
+class AccessKeys(Protocol):
+    """Where access keys are kept."""
+
+    async def secret(self, key_id: str) -> tuple[str, frozenset[str]] | None:
+        """Return the secret and the scopes of a key that may be used."""
+        ...
+
+
+class UsersAndKeys:
+    """`Passwords` of SMTP users, and of access keys that may send.
+
+    The password of an access key is its secret, or what SES makes of that ("Obtaining Amazon SES
+    SMTP credentials") for any of its regions.
+    """
+
+    def __init__(self, users: Passwords, keys: AccessKeys) -> None:
+        self._users = users
+        self._keys = keys
+
+    async def verify(self, name: str, password: str) -> bool:
+        """See `Passwords.verify`."""
+        key = await self._keys.secret(name)
+        if key is None:
+            return await self._users.verify(name, password)
+        secret, scopes = key
+        given = password.encode("utf-8", "surrogateescape")
+        good = [secret, *(smtp_password(secret, region) for region in REGIONS)]
+        fits = [hmac.compare_digest(given, each.encode()) for each in good]
+        return any(fits) and "send" in scopes
+
+
+def smtp_password(secret: str, region: str) -> str:
+    """Return the SMTP password that SES makes of a secret access key for a region."""
+    signature = f"AWS4{secret}".encode()
+    for part in ("11111111", region, "ses", "aws4_request", "SendRawEmail"):
+        signature = hmac.new(signature, part.encode(), hashlib.sha256).digest()
+    return b64encode(b"\x04" + signature).decode()
 
 
 async def read_credentials(

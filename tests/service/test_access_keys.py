@@ -1,0 +1,44 @@
+"""Access keys sign in by SMTP too."""
+
+import smtplib
+
+import pytest
+
+from clicktrail.ingress.smtp_auth import smtp_password
+from support.service import Service, email_with
+from support.ses import access_key
+
+
+def login(service: Service, name: str, password: str) -> int:
+    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=10) as client:
+        client.ehlo()
+        try:
+            code, _ = client.login(name, password)
+        except smtplib.SMTPAuthenticationError as refused:
+            return refused.smtp_code
+        if code == 235:
+            client.sendmail("a@example.com", ["b@gmail.com"], email_with("x").as_bytes())
+            service.arrived()
+        return code
+
+
+def test_an_access_key_sends_with_its_secret_or_a_password_that_ses_would_derive(
+    service: Service,
+) -> None:
+    key_id, secret = access_key(service, "send")
+    assert login(service, key_id, secret) == 235
+    for region in ("us-east-1", "eu-central-1", "ru-central1"):
+        assert login(service, key_id, smtp_password(secret, region)) == 235
+    assert login(service, key_id, secret[:-1]) == 535
+    assert login(service, key_id, smtp_password(secret, "mars-north-1")) == 535
+
+
+@pytest.mark.parametrize("scope", ["read", "manage"])
+def test_a_key_that_may_not_send_does_not_sign_in(service: Service, scope: str) -> None:
+    assert login(service, *access_key(service, scope)) == 535
+
+
+def test_a_key_that_is_off_does_not_sign_in(service: Service) -> None:
+    key_id, secret = access_key(service, "send")
+    service.cli("access-key", "disable", key_id)
+    assert login(service, key_id, secret) == 535
