@@ -43,6 +43,7 @@ CONFINED = {
     "sqlalchemy": ("store/",),
     "alembic": ("store/",),
     "sqlite3": ("store/", "journal/sqlite"),
+    "pydantic_handlebars": ("ingress/template",),
     "granian": ("asgi",),
     "starlette": ("ingress/api", "console/"),
     "aiosmtplib": ("relay/",),

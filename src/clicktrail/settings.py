@@ -96,7 +96,17 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "Networks that may send without AUTH; everybody else must sign in.",
     ),
     Setting(
-        "smtp.max_size", whole(1024, 1 << 30), "10485760", "The largest email taken, in bytes."
+        "smtp.max_size",
+        whole(1024, 1 << 30),
+        "10485760",
+        "The largest email taken, in bytes, by SMTP and by the API.",
+    ),
+    Setting(
+        "identities.required",
+        choice("auto", "yes", "no"),
+        "auto",
+        "Whether the From address and the envelope sender must belong to an identity. auto: as"
+        " soon as there is one identity, others can no longer send.",
     ),
     Setting(
         "smtp.max_connections",

@@ -26,10 +26,14 @@ from clicktrail.vault import Vault
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from clicktrail.ingress.accept import Acceptor
+    from clicktrail.ingress.sesv2 import Operation
     from clicktrail.monitor import Problems
     from clicktrail.publish.destinations import BatchDestination, Destination
     from clicktrail.redirect.domains import DomainPages
     from clicktrail.redirect.visitor import Visitors
+    from clicktrail.relay.maildir import MaildirSmarthost
+    from clicktrail.relay.smarthost import SmtpSmarthost
     from clicktrail.store import Store
 
 ROLES = ("publisher", "redirect", "api", "smtp")
@@ -201,6 +205,7 @@ class Service:
         self._keys = key_file(self._folder)
         self._ends: list[Callable[[], Awaitable[None]]] = []
         self._store: Store | None = None
+        self._smarthost: SmtpSmarthost | MaildirSmarthost | None = None
         self._opening = asyncio.Lock()
         self.lines: list[str] = []
         self.metrics = Metrics()
@@ -321,6 +326,7 @@ class Service:
     async def _start_api(self) -> None:
         from clicktrail.asgi import AsgiServer
         from clicktrail.ingress.api import SesV2, create_api
+        from clicktrail.ingress.metric_data import MetricData
         from clicktrail.ingress.sesv2_identities import IdentityOperations
         from clicktrail.ingress.sesv2_sets import SetOperations
         from clicktrail.ingress.sesv2_tags import TagOperations
@@ -338,6 +344,8 @@ class Service:
             *SetOperations(store.configuration).rows(),
             *IdentityOperations(store).rows(),
             *TagOperations(store.configuration).rows(),
+            *MetricData(store.statistics).rows(),
+            *(await self._sending(store)),
         ]
         keys = SealedKeys(store.access_keys, vault(self._folder))
         ses = SesV2(SigV4Authenticator(keys), operations, api_body_limit(settings))
@@ -346,25 +354,55 @@ class Service:
         await server.start()
         self.lines.append(f"api        http://{server.address}")
 
-    async def _start_smtp(self) -> None:
-        from clicktrail.ingress.accept import Acceptor
-        from clicktrail.ingress.smtp import SmtpOptions, SmtpServer
-        from clicktrail.ingress.smtp_auth import UsersAndKeys
-        from clicktrail.relay import open_smarthost
-        from clicktrail.store.access_keys import SealedKeys
+    async def _sending(self, store: "Store") -> "list[Operation]":
+        """Return SendEmail, which goes the way of the SMTP door."""
+        from clicktrail.ingress.send_email import EmailSender, SendOptions
+        from clicktrail.publish.rendering_failure import RenderingFailures
 
         settings = self._settings
-        store = await self._open_store()
-        smarthost = open_smarthost(settings)
-        self._ends.append(smarthost.close)
-        acceptor = Acceptor(
+        sender = EmailSender(
+            SendOptions(settings.hostname, settings["smtp.max_size"]),
+            self._acceptor(store),
+            self._open_smarthost(),
+            store.configuration,
+            RenderingFailures(store),
+        )
+        self._ends.append(sender.stop)
+        return sender.rows()
+
+    def _acceptor(self, store: "Store") -> "Acceptor":
+        from clicktrail.ingress.accept import Acceptor
+
+        settings = self._settings
+        return Acceptor(
             store,
             self._keys,
             settings.tracking_hosts,
             settings.hostname,
             self.metrics,
             settings["machine.honeypot"],
+            settings["identities.required"],
         )
+
+    def _open_smarthost(self) -> "SmtpSmarthost | MaildirSmarthost | None":
+        """Return the smarthost that the roles of this process share; `None` without one."""
+        from clicktrail.relay import open_smarthost
+
+        if self._smarthost is None and self._settings.text("smarthost.url"):
+            self._smarthost = open_smarthost(self._settings)
+            self._ends.append(self._smarthost.close)
+        return self._smarthost
+
+    async def _start_smtp(self) -> None:
+        from clicktrail.ingress.smtp import SmtpOptions, SmtpServer
+        from clicktrail.ingress.smtp_auth import UsersAndKeys
+        from clicktrail.store.access_keys import SealedKeys
+
+        settings = self._settings
+        store = await self._open_store()
+        smarthost = self._open_smarthost()
+        assert smarthost is not None, "check_roles has looked"
+        acceptor = self._acceptor(store)
         passwords = UsersAndKeys(store.users, SealedKeys(store.access_keys, vault(self._folder)))
         server = SmtpServer(SmtpOptions.of(settings), acceptor, smarthost, passwords)
         self._ends.append(server.stop)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime, getaddresses, parseaddr
 from functools import lru_cache
 from typing import Protocol
 
@@ -86,6 +86,28 @@ class UnknownConfigurationSet(MessageRefused):
         self.name = name
 
 
+class SendingPaused(MessageRefused):
+    """The email's configuration set does not send now (``PutConfigurationSetSendingOptions``)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            550, f"5.7.1 sending is turned off for the configuration set {name!a}: turn it on again"
+        )
+        self.name = name
+
+
+class UnknownSender(MessageRefused):
+    """The email is sent in the name of an address that belongs to no identity."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            553,
+            f"5.7.1 {address!a} belongs to no identity: make one for it or its domain"
+            " (clicktrail identity create)",
+        )
+        self.address = address
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """An email as it came in."""
@@ -112,6 +134,8 @@ class Acceptor:
     """Takes emails: `accept` is the whole way from the last byte to the answer.
 
     ``honeypots`` are the configuration sets whose emails get a hidden link, ``*`` for all.
+    ``identities`` says whether senders must belong to an identity: ``yes``, ``no``, or ``auto``,
+    which is yes as soon as there is an identity.
     """
 
     def __init__(
@@ -122,6 +146,7 @@ class Acceptor:
         hostname: str,
         metrics: Metrics | None = None,
         honeypots: frozenset[str] = frozenset(),
+        identities: str = "no",
     ) -> None:
         self._store = store
         self._keys = keys
@@ -129,6 +154,7 @@ class Acceptor:
         self._hostname = hostname
         self._metrics = metrics or Metrics()
         self._honeypots = honeypots
+        self._identities = identities
 
     async def accept(self, submission: Submission, transaction: Transaction) -> str:
         """Send an email on; return its id when the smarthost has taken it. Ends the transaction.
@@ -164,7 +190,11 @@ class Acceptor:
         configuration = await self._store.configuration.current()
         identity = _identity(configuration, headers, submission.sender)
         named = submission.configuration_set or _value(headers, SET_HEADER)
+        if self._identities == "yes" or (self._identities == "auto" and configuration.identities):
+            _check_senders(configuration, headers, submission.sender)
         chosen = _configuration_set(configuration, named, identity)
+        if chosen is not None and not chosen.sending:
+            raise SendingPaused(chosen.name)
         tags, warnings = _tags(submission.tags, _values(headers, TAGS_HEADER))
         if any(name.lower() in CONTROL_HEADERS for name, _ in headers):
             raw = without_headers(raw, CONTROL_HEADERS)
@@ -260,6 +290,20 @@ def _identity(
     if value := _value(headers, "from"):
         found = configuration.identity_for(_address_of(value))
     return found or configuration.identity_for(sender)
+
+
+def _check_senders(configuration: Configuration, headers: tuple[Header, ...], sender: str) -> None:
+    """Raise `UnknownSender` where an address in From, or the envelope's, has no identity.
+
+    The null reverse-path, with which bounces are sent (RFC 5321 § 4.5.5), is nobody's.
+    """
+    named = _values(headers, "from")
+    addresses = [address for _, address in getaddresses(named)]
+    if named and not any(addresses):
+        raise UnknownSender(named[0][:320])
+    for address in (*addresses, sender):
+        if address and configuration.identity_for(address) is None:
+            raise UnknownSender(address)
 
 
 def _configuration_set(

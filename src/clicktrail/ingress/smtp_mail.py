@@ -1,4 +1,4 @@
-"""One email of an SMTP connection, between MAIL and the answer to its last byte."""
+"""One email on its way to the smarthost, from its announcement to the answer to its last byte."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ WRONG = 451, "4.3.0 something went wrong here: try again later"
 
 
 class Mail:
-    """An email that MAIL has announced. Its methods return the replies to give."""
+    """An email that was announced. Its methods return the replies to give over SMTP."""
 
     def __init__(self, announced: Announced, smarthost: Smarthost) -> None:
         self.announced = announced
@@ -61,9 +61,6 @@ class Mail:
         self, acceptor: Acceptor, message: bytes, *, source_ip: str | None, client: str, how: str
     ) -> tuple[int, str]:
         """Have the email accepted and sent on. Never raises but for a cancellation."""
-        transaction, self._transaction = self._transaction, None
-        if transaction is None:
-            return _UNAVAILABLE
         submission = Submission(
             message=message,
             sender=self.announced.sender,
@@ -73,7 +70,7 @@ class Mail:
             protocol=how,
         )
         try:
-            message_id = await acceptor.accept(submission, transaction)
+            message_id = await self.submit(acceptor, submission)
         except MessageRefused as refused:
             return _reply(refused)
         except SmarthostUnavailable as error:
@@ -86,6 +83,13 @@ class Mail:
             log.exception("email could not be taken")
             return WRONG
         return 250, f"2.0.0 Ok {message_id}"
+
+    async def submit(self, acceptor: Acceptor, submission: Submission) -> str:
+        """Have the email accepted and sent on; return its id. Raises as `Acceptor.accept` does."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is None:
+            raise SmarthostUnavailable("the connection to the smarthost is gone")
+        return await acceptor.accept(submission, transaction)
 
     async def abort(self) -> None:
         """Give the email up."""

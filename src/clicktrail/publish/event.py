@@ -113,6 +113,15 @@ def sample_event(set_name: str, event_id: str, at: int) -> bytes:
     return event.removesuffix(b"}") + b',"test":true}'
 
 
+def rendering_failure_event(mail: bytes, template: str, error: str, event_id: str) -> bytes:
+    """Return a Rendering Failure event (SES: "Contents of event data", ``failure``)."""
+    return b'{"eventType":"Rendering Failure","mail":%b,"failure":%b,"eventId":%b}' % (
+        mail,
+        _encode({"errorMessage": error, "templateName": template}),
+        _encode(event_id),
+    )
+
+
 def event_id_for(event_id: str, place: int) -> str:
     """Return the ``eventId`` of the destination at that place among those that are notified."""
     return f"{event_id}:{place}"

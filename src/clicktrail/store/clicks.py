@@ -117,6 +117,10 @@ class ClickStore:
             lambda c: delete_older(c, clicks.c.event_id, before, limit)
         )
 
+    async def send(self, outgoing: Sequence[Outgoing]) -> None:
+        """Send notifications of an event that is neither a click nor kept otherwise."""
+        await self._database.write(lambda connection: _send(connection, outgoing))
+
     async def unannounced(self, limit: int) -> list[str]:
         """Return ids of emails whose Send event is still to be made, the oldest first."""
         query = select(announcements.c.message_id).order_by(announcements.c.message_id).limit(limit)
