@@ -42,7 +42,6 @@ from rich.console import Console
 from rich.table import Table
 
 from backlog_house import STREAM, House, fill_journal, fill_store, note
-from clicktrail.wiring import ROLES
 
 CONNECTIONS = 16
 MOST_MEGABYTES, LEAST_RATE = 300, 5000
@@ -77,8 +76,8 @@ class Service:
             raise ChildProcessError("the service did not start")
         self.pids = {"supervisor": self._process.pid}
         for word in children_of(self._process.pid):
-            words = Path(f"/proc/{word}/cmdline").read_text().split("\0")
-            self.pids |= {role: word for role in ROLES if ["--role", role] == words[-3:-1]}
+            title = Path(f"/proc/{word}/cmdline").read_text().rstrip("\0")
+            self.pids[title.rpartition(" ")[2]] = word
         uri = f"file:{folder / 'clicktrail.db'}?mode=ro"
         self._database = sqlite3.connect(uri, uri=True)
 

@@ -1,20 +1,75 @@
-"""Runs each role as a process of its own: starts them, restarts what dies, stops them together."""
+"""Runs each role as a process of its own: forks them, restarts what dies, stops them together.
+
+The supervisor imports once what the roles need and forks them: they share that memory. So it must
+have no thread and no event loop, and is plain code that waits for signals (ADR 6).
+"""
 
 import asyncio
-import contextlib
+import gc
 import os
+import select
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NoReturn
 
+import msgspec
 import structlog
+from setproctitle import setproctitle
 
 log = structlog.get_logger()
 
-STOP_SECONDS = 30
+STOP_SECONDS = 30.0
 """How long roles may take to finish what they have begun; then they are killed."""
 RESTART_FIRST, RESTART_MOST = 0.2, 10.0
+LOOK_SECONDS = 1.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+
+
+@dataclass
+class Ties:
+    """What ties a role's process to the supervisor: ends of pipes."""
+
+    supervisor: int
+    """Reads its end when the supervisor has died, however suddenly."""
+    ready: int
+    """Takes the role's lines, once it is ready."""
+    problems: int
+    """Gives a line of JSON whenever the problems of the roles change; for the monitor alone."""
+
+    def tell_ready(self, lines: Sequence[str]) -> None:
+        """Tell the supervisor that this role is ready."""
+        with os.fdopen(self.ready, "wb") as pipe:
+            pipe.write(("\n".join(lines) + "\n").encode())
+
+    def stop_with_supervisor(
+        self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None]
+    ) -> None:
+        """Call ``stop`` when the supervisor is no more."""
+
+        def ended() -> None:
+            loop.remove_reader(self.supervisor)
+            stop()
+
+        loop.add_reader(self.supervisor, ended)
+
+    def follow_problems(
+        self, loop: asyncio.AbstractEventLoop, see: Callable[[dict[str, str]], None]
+    ) -> None:
+        """Call ``see`` with the problems of the roles, now and whenever they change."""
+
+        def read() -> None:
+            lines = os.read(self.problems, 1 << 16).splitlines()
+            if not lines:
+                loop.remove_reader(self.problems)
+            else:
+                see(msgspec.json.decode(lines[-1], type=dict[str, str]))
+
+        loop.add_reader(self.problems, read)
 
 
 @dataclass
@@ -22,133 +77,203 @@ class Child:
     """A role's process. ``lines`` is what it said when it was ready."""
 
     role: str
-    process: asyncio.subprocess.Process
+    pid: int
+    ready: int
+    """Where it says so; -1 when it has, or has ended."""
+    said: bytes = b""
     lines: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    wait: float = RESTART_FIRST
 
 
 class Supervisor:
-    """Starts ``command + [--role, ROLE]`` for each role and keeps it running.
+    """Forks a process for each role and keeps it running.
 
-    A child tells that it is ready by writing its lines to the pipe whose number is in
-    ``CLICKTRAIL_READY_FD`` and closing it. Its standard input is a pipe that the supervisor holds
-    open: when the supervisor dies, however suddenly, the child reads the end of it and stops.
+    ``work`` is what the process of a role does: it gets the role and its `Ties`, and returns the
+    exit status. The role `MONITOR` gets the problems of the others.
     """
 
-    def __init__(
-        self, roles: Sequence[str], command: Sequence[str], environment: Mapping[str, str]
-    ) -> None:
+    MONITOR = "monitor"
+
+    def __init__(self, roles: Sequence[str], work: Callable[[str, Ties], int]) -> None:
         self._roles = roles
-        self._command = command
-        self._environment = environment
+        self._work = work
         self._children: dict[str, Child] = {}
-        self._stopping = asyncio.Event()
+        self._due: dict[str, tuple[float, float]] = {}
+        """Roles to start again: when, and how long the next wait is."""
+        self._alive_end, self._alive = os.pipe()
+        self._problems_end, self._problems = os.pipe()
+        os.set_blocking(self._problems, False)
+        self._told: Mapping[str, str] | None = None
+        self._begun = False
+        self._stopping = False
 
-    def stop(self) -> None:
-        """Ask all roles to stop; `run` returns when they have."""
-        self._stopping.set()
-
-    def problems(self) -> Mapping[str, str]:
-        """Return which roles are not ready, and why."""
-        if self._stopping.is_set():
-            return dict.fromkeys(self._roles, "it is stopping")
-        found = {}
-        for role in self._roles:
-            child = self._children.get(role)
-            if child is None or not child.lines:
-                found[role] = "it is starting"
-            elif child.process.returncode is not None:
-                found[role] = f"it has ended with {child.process.returncode}"
-        return found
-
-    async def run(self, ready: Callable[[list[str]], None]) -> int:
-        """Run until `stop` is called; return the exit status.
+    def run(self, ready: Callable[[list[str]], None]) -> int:
+        """Run until SIGTERM or SIGINT; return the exit status.
 
         ``ready`` gets the lines of all roles, once. When a role cannot start, the others are
-        stopped and its exit status is returned.
+        stopped and 1 is returned.
         """
-        started = await asyncio.gather(*(self._start(role) for role in self._roles))
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
-            if not all(started):
-                return 1
+            for role in self._roles:
+                self._start(role, RESTART_FIRST)
+            if not self._wait_until_ready():
+                return 0 if self._stopping else 1
+            self._begun = True
             ready([line for role in self._roles for line in self._children[role].lines])
-            keepers = [asyncio.create_task(self._keep(role)) for role in self._roles]
-            await self._stopping.wait()
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            while not self._stopping:
+                self._wait(self._pause())
+                self._restart()
+                self._tell_problems()
+            return 0
         finally:
-            await self._stop_all()
-        return 0
+            self._stop_all()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    async def _start(self, role: str) -> bool:
-        """Start a role and wait until it is ready; ``False`` when it ended before."""
+    def problems(self) -> dict[str, str]:
+        """Return which roles are not ready, and why."""
+        if self._stopping:
+            return dict.fromkeys(self._roles, "it is stopping")
+        return {
+            role: "it has ended" if role in self._due else "it is starting"
+            for role in self._roles
+            if role in self._due or not self._children[role].lines
+        }
+
+    def _start(self, role: str, wait: float) -> None:
+        # Only memory may be shared: a lock that a thread holds stays locked in the child for ever.
+        assert threading.active_count() == 1
         reading, writing = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        gc.freeze()  # a collection in the child writes to no page of what is here now
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            self._become(role, Ties(self._alive_end, writing, self._problems_end))
+        os.close(writing)
+        os.set_blocking(reading, False)
+        self._children[role] = Child(role, pid, reading, wait=wait)
+
+    def _become(self, role: str, ties: Ties) -> NoReturn:
+        """Be a role's process."""
+        status = 1
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                "--role",
-                role,
-                stdin=asyncio.subprocess.PIPE,
-                env={**self._environment, "CLICKTRAIL_READY_FD": str(writing)},
-                pass_fds=(writing,),
-                start_new_session=True,  # Ctrl-C reaches the supervisor alone; it tells the roles
-            )
+            os.setsid()  # Ctrl-C reaches the supervisor alone; it tells the roles
+            os.close(self._alive)
+            os.close(self._problems)
+            for child in self._children.values():
+                if child.ready >= 0:
+                    os.close(child.ready)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            setproctitle(f"clicktrail serve --role {role}")
+            status = self._work(role, ties)
+        except BaseException:
+            log.exception("role failed", role=role)
         finally:
-            os.close(writing)
-        child = Child(role, process)
-        self._children[role] = child
-        with os.fdopen(reading, "rb") as pipe:
-            said = await asyncio.to_thread(pipe.read)
-        child.lines = said.decode().splitlines()
-        return bool(child.lines)
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(status)  # nothing of the supervisor's own is ended here
 
-    async def _keep(self, role: str) -> None:
-        """Start a role again whenever it ends."""
-        wait = RESTART_FIRST
-        while True:
-            started = asyncio.get_running_loop().time()
-            status = await self._children[role].process.wait()
-            if asyncio.get_running_loop().time() - started > RESTART_MOST:
-                wait = RESTART_FIRST
-            log.error("role_ended", role=role, status=status, restart_in=wait)
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, RESTART_MOST)
-            await self._start(role)
+    def _wait_until_ready(self) -> bool:
+        """Return whether all roles are ready; ``False`` too when told to stop before."""
+        while any(child.ready >= 0 for child in self._children.values()):
+            self._wait(0.0)
+            if self._stopping or self._due:
+                return False
+            pipes = [child.ready for child in self._children.values() if child.ready >= 0]
+            select.select(pipes, [], [], 0.05)
+        self._tell_problems()
+        return all(child.lines for child in self._children.values())
 
-    async def _stop_all(self) -> None:
-        running = [c.process for c in self._children.values() if c.process.returncode is None]
-        for process in running:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-        if not running:
+    def _wait(self, seconds: float) -> None:
+        """Wait for a signal that long; take note of what roles say and of those that ended."""
+        caught = signal.sigtimedwait(_SIGNALS, seconds)
+        while caught is not None:
+            if caught.si_signo != signal.SIGCHLD:
+                self._stopping = True
+            caught = signal.sigtimedwait(_SIGNALS, 0)
+        for child in self._children.values():
+            _listen(child)
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                self._ended(*ended)
+
+    def _ended(self, pid: int, status: int) -> None:
+        child = next((each for each in self._children.values() if each.pid == pid), None)
+        if child is None:
             return
-        _, late = await asyncio.wait(
-            [asyncio.create_task(process.wait()) for process in running], timeout=STOP_SECONDS
-        )
-        for process in running if late else ():
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        _listen(child)
+        child.pid = 0
+        if self._stopping:
+            return
+        wait = child.wait
+        if time.monotonic() - child.started > RESTART_MOST:
+            wait = RESTART_FIRST
+        if self._begun:  # before, a role that cannot start has said why
+            code = os.waitstatus_to_exitcode(status)
+            log.error("role_ended", role=child.role, status=code, restart_in=wait)
+        self._due[child.role] = time.monotonic() + wait, min(2 * wait, RESTART_MOST)
+
+    def _restart(self) -> None:
+        now = time.monotonic()
+        for role, (at, wait) in list(self._due.items()):
+            if at <= now and not self._stopping:
+                del self._due[role]
+                self._start(role, wait)
+
+    def _pause(self) -> float:
+        """Return how long nothing needs to be done."""
+        if any(child.ready >= 0 for child in self._children.values()):
+            return 0.05
+        soonest = min((at for at, _ in self._due.values()), default=float("inf"))
+        return max(0.0, min(LOOK_SECONDS, soonest - time.monotonic()))
+
+    def _tell_problems(self) -> None:
+        problems = self.problems()
+        if problems != self._told:
+            with suppress(BlockingIOError):  # there is no monitor, or it is long dead
+                os.write(self._problems, msgspec.json.encode(problems) + b"\n")
+                self._told = problems
+
+    def _stop_all(self) -> None:
+        self._stopping = True
+        self._tell_problems()
+        until = time.monotonic() + STOP_SECONDS
+        monitor = [c for role, c in self._children.items() if role == self.MONITOR]
+        self._stop([c for c in self._children.values() if c not in monitor], until)
+        self._stop(monitor, until)  # last: until then it says that the others are stopping
+        for pipe in (self._alive_end, self._alive, self._problems_end, self._problems):
+            os.close(pipe)
+
+    def _stop(self, children: Sequence[Child], until: float) -> None:
+        """Ask to stop, and kill who has not by then."""
+        for child in children:
+            if child.pid:
+                os.kill(child.pid, signal.SIGTERM)
+        while any(child.pid for child in children) and time.monotonic() < until:
+            self._wait(min(0.2, max(0.0, until - time.monotonic())))
+        for child in children:
+            if child.pid:
+                log.error("role_killed", role=child.role, after_seconds=STOP_SECONDS)
+                os.kill(child.pid, signal.SIGKILL)
+                os.waitpid(child.pid, 0)
 
 
-def tell_ready(lines: Sequence[str]) -> bool:
-    """Tell the supervisor, where there is one, that this role is ready."""
-    number = os.environ.pop("CLICKTRAIL_READY_FD", "")
-    if not number:
-        return False
-    with os.fdopen(int(number), "wb") as pipe:
-        pipe.write("\n".join(lines).encode())
-    return True
-
-
-def stop_with_parent(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
-    """Call ``stop`` when the supervisor's end of standard input closes."""
-
-    def read() -> None:
-        if not os.read(sys.stdin.fileno(), 4096):
-            loop.remove_reader(sys.stdin.fileno())
-            stop()
-
-    loop.add_reader(sys.stdin.fileno(), read)
+def _listen(child: Child) -> None:
+    """Read what a role says; all of it is there at the end of the pipe."""
+    while child.ready >= 0:
+        try:
+            piece = os.read(child.ready, 4096)
+        except BlockingIOError:
+            return
+        child.said += piece
+        if not piece:
+            os.close(child.ready)
+            child.ready = -1
+            child.lines = child.said.decode().splitlines()
 
 
 def on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:

@@ -7,10 +7,12 @@ that is half of the memory of all roles together.
 # ruff: noqa: PLC0415 - that is why the parts are imported where they are built
 
 import asyncio
+import gc
 import secrets
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,23 @@ if TYPE_CHECKING:
 
 ROLES = ("publisher", "redirect", "api", "smtp")
 """In the order in which they start; they stop in the opposite one."""
+
+
+_PARTS = {
+    "publisher": ("clicktrail.store", "clicktrail.publish.publisher", "clicktrail.publish.deliver"),
+    "redirect": ("clicktrail.redirect.app", "clicktrail.redirect.server"),
+    "api": ("clicktrail.store", "clicktrail.ingress.api", "clicktrail.asgi"),
+    "smtp": ("clicktrail.store", "clicktrail.ingress.smtp", "clicktrail.relay"),
+}
+"""Modules that roles need; with them what these import."""
+
+
+def load_parts(roles: Sequence[str]) -> None:
+    """Import what roles need, so that the processes forked from this one share it."""
+    for role in roles:
+        for name in _PARTS[role]:
+            import_module(name)
+    gc.collect()
 
 
 def check_roles(settings: Settings, roles: Sequence[str]) -> list[str]:

@@ -119,8 +119,8 @@ class Service:
             with suppress(OSError):  # it has ended meanwhile
                 # proc(5): the name, which may hold anything, is in parentheses.
                 parent = folder.joinpath("stat").read_text().rpartition(")")[2].split()[1]
-                words = folder.joinpath("cmdline").read_text().split("\0")
-                if int(parent) == self.pid and ["--role", role] == words[-3:-1]:
+                title = folder.joinpath("cmdline").read_text().rstrip("\0")
+                if int(parent) == self.pid and title.endswith(f" --role {role}"):
                     return int(folder.name)
         return None
 

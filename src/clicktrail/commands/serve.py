@@ -1,7 +1,7 @@
 """``clicktrail serve`` and ``clicktrail settings``."""
 
 import asyncio
-import os
+import gc
 import sys
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -11,15 +11,18 @@ import uvloop
 
 from clicktrail import __version__
 from clicktrail.commands.common import Json, print_json, print_table, settings_of
+from clicktrail.errors import ClicktrailError
 from clicktrail.logs import configure_logs
+from clicktrail.metrics import count_into
 from clicktrail.settings import SETTINGS, Settings
-from clicktrail.supervisor import Supervisor, on_signals, stop_with_parent, tell_ready
+from clicktrail.supervisor import Supervisor, Ties, on_signals
 from clicktrail.wiring import (
     ROLES,
     Service,
     check_roles,
     data_folder,
     key_file,
+    load_parts,
     start_monitor,
 )
 
@@ -45,11 +48,12 @@ def serve(
     if len(roles) == 1 or embedded:
         status = uvloop.run(_serve_here(settings, roles))
     else:
-        status = asyncio.run(_serve_children(settings, roles))
+        status = _serve_apart(settings, roles)
     raise typer.Exit(status)
 
 
-async def _serve_here(settings: Settings, roles: list[str]) -> int:
+async def _serve_here(settings: Settings, roles: list[str], ties: Ties | None = None) -> int:
+    """Run roles in this process; ``ties`` where it is a supervisor's child."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     on_signals(loop, stopping.set)
@@ -59,49 +63,79 @@ async def _serve_here(settings: Settings, roles: list[str]) -> int:
     def problems() -> "Problems":
         return {"service": "it is stopping"} if stopping.is_set() else starting
 
-    stop_monitor = await start_monitor(settings, service.metrics.registry, problems)
+    stop_monitor = None
+    if ties is None:  # a supervisor has a monitor of its own
+        stop_monitor = await start_monitor(settings, service.metrics.registry, problems)
     try:
         await service.start()
         starting.clear()
-        if tell_ready(service.lines):
-            stop_with_parent(loop, stopping.set)
+        gc.collect()
+        gc.freeze()  # what is here now stays: no collection need look at it
+        if ties is not None:
+            ties.stop_with_supervisor(loop, stopping.set)
+            ties.tell_ready(service.lines)
         else:
-            _announce(settings, service.lines)
+            _announce(settings, [*service.lines, *_monitor_line(settings)])
         await stopping.wait()
     finally:
         await service.stop()
-        await stop_monitor()
+        if stop_monitor is not None:
+            await stop_monitor()
     return 0
 
 
-async def _serve_children(settings: Settings, roles: list[str]) -> int:
+async def _serve_monitor(settings: Settings, counts: str, ties: Ties) -> int:
+    """Run the operator's port in this process, a supervisor's child."""
     from clicktrail.monitor import counted_in  # noqa: PLC0415 - a role's process needs it not
 
-    # The children get the settings from the environment, so that a secret given as a flag
-    # does not show in the list of processes once more.
-    given = settings.given()
-    environment = dict(os.environ)
-    environment |= {s.environment: given[s.name] for s in SETTINGS if s.name in given}
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    on_signals(loop, stopping.set)
+    ties.stop_with_supervisor(loop, stopping.set)
+    problems: dict[str, str] = {"service": "it is starting"}
+
+    def see(found: dict[str, str]) -> None:
+        problems.clear()
+        problems.update(found)
+
+    ties.follow_problems(loop, see)
+    stop = await start_monitor(settings, counted_in(counts), lambda: problems)
+    ties.tell_ready(_monitor_line(settings))
+    await stopping.wait()
+    await stop()
+    return 0
+
+
+def _serve_apart(settings: Settings, roles: list[str]) -> int:
+    """Run each role in a process of its own."""
     with TemporaryDirectory(prefix="clicktrail-") as counts:
-        # The operator's port is here; the children count into files for it.
-        environment |= {"CLICKTRAIL_CONFIG": os.devnull, "CLICKTRAIL_METRICS_LISTEN": ""}
-        environment |= {"PROMETHEUS_MULTIPROC_DIR": counts}
-        command = [sys.executable, "-m", "clicktrail", "serve"]
-        supervisor = Supervisor(roles, command, environment)
-        on_signals(asyncio.get_running_loop(), supervisor.stop)
-        stop_monitor = await start_monitor(settings, counted_in(counts), supervisor.problems)
-        try:
-            return await supervisor.run(lambda lines: _announce(settings, lines))
-        finally:
-            await stop_monitor()
+        count_into(counts)
+        load_parts(roles)
+
+        def work(role: str, ties: Ties) -> int:
+            try:
+                if role == Supervisor.MONITOR:
+                    return uvloop.run(_serve_monitor(settings, counts, ties))
+                return uvloop.run(_serve_here(settings, [role], ties))
+            except ClicktrailError as error:
+                typer.echo(f"clicktrail: {error}", err=True)
+                return 1
+
+        # The monitor is ready before it says of the others that they are.
+        monitor = [] if settings["metrics.listen"] is None else [Supervisor.MONITOR]
+        supervisor = Supervisor([*roles, *monitor], work)
+        return supervisor.run(lambda lines: _announce(settings, lines))
+
+
+def _monitor_line(settings: Settings) -> list[str]:
+    address = settings["metrics.listen"]
+    return [] if address is None else [f"metrics    http://{address}/metrics"]
 
 
 def _announce(settings: Settings, lines: list[str]) -> None:
     typer.echo(f"Clicktrail {__version__}, data in {settings.data}/")
     for line in lines:
         typer.echo(f"  {line}")
-    if settings["metrics.listen"] is not None:
-        typer.echo(f"  metrics    http://{settings['metrics.listen']}/metrics")
     typer.echo("Ready. Ctrl-C stops it.")
     sys.stdout.flush()
 
