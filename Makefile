@@ -20,8 +20,9 @@ test: ## set up, then run all tests but the long rounds
 	@$(PYTHON) tools/setup_venv.py dev
 	$(BIN)/pytest -n 2 -m "not long"
 
-test-long: ## the long rounds: kills, many generated documents, browsers
+test-long: ## the long rounds: kills, many generated documents, browsers, SES clients
 	@$(PYTHON) tools/setup_venv.py dev browser
+	@$(BIN)/python tools/client_venvs.py || echo 'Tests of these clients will fail, or be skipped.'
 	$(BIN)/pytest -m long
 
 fuzz: ## the rewriter against made-up emails, FUZZ_SECONDS each for html, parts and mime
@@ -50,4 +51,4 @@ docs: ## write the documents that are made from the code
 	$(BIN)/python tools/make_docs.py
 
 clean: ## remove what was set up and made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis clicktrail-demo
+	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis clicktrail-demo

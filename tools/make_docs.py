@@ -1,19 +1,76 @@
-"""Write the documents that are made from the code: ``docs/settings.md``, ``docs/commands.md``.
+"""Write the documents that are made from the code: settings, commands, the API's operations.
 
 python tools/make_docs.py
 """
 
+import asyncio
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
 
 from clicktrail.cli import build
-from clicktrail.settings import SETTINGS
+from clicktrail.ingress.sesv2 import BASE, Operation
+from clicktrail.ingress.sesv2_missing import NOT_HERE
+from clicktrail.settings import SETTINGS, Settings
+from clicktrail.wiring import Service
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+MARK = "<!-- made by `make docs` from here on -->\n"
+"""Where the part of a page begins that is made from the code."""
+
+KEPT = "Kept and given back; it changes nothing."
+SAME = "As in SES."
+DIFFERENCES = {
+    "BatchGetMetricData": "`Namespace` `VDM`; metrics `SEND`, `CLICK`, and `DELIVERY_CLICK` as the"
+    " same as `CLICK`, by day (UTC); every other metric is an item of `Errors`. Dimensions"
+    " `CONFIGURATION_SET`, `EMAIL_IDENTITY`, `ISP` (Yandex, Google, Mail.Ru Group, Microsoft,"
+    " Other). Counted at once, not hours later.",
+    "CreateConfigurationSet": "`TrackingOptions` (domain and `HttpsPolicy`),"
+    " `VdmOptions.DashboardOptions.EngagementMetrics`, `SendingOptions` and `Tags` do what they"
+    " say; `DeliveryOptions`, `ReputationOptions`, `SuppressionOptions`, `ArchivingOptions` and"
+    " `GuardianOptions` are kept and given back. `REQUIRE_OPEN_ONLY` is like `OPTIONAL` for links.",
+    "CreateConfigurationSetEventDestination": "`KinesisFirehoseDestination.DeliveryStreamArn`"
+    " names any kind of destination, see above; `IamRoleArn` is kept and given back. `Sns`-,"
+    " `CloudWatch`-, `EventBridge`- and `PinpointDestination` are refused. `SEND`, `CLICK` and"
+    " `RENDERING_FAILURE` happen; other types are kept, and never come.",
+    "CreateEmailIdentity": "A domain or an address, good for sending at once: nobody has to be"
+    " asked whether it is yours.",
+    "DeleteConfigurationSet": "Links that were sent keep working.",
+    "DeleteConfigurationSetEventDestination": SAME,
+    "DeleteEmailIdentity": SAME,
+    "GetAccount": "No quotas: `Max24HourSend` is -1, `MaxSendRate` a million. `SentLast24Hours` is"
+    " what was sent since midnight (UTC).",
+    "GetConfigurationSet": SAME,
+    "GetConfigurationSetEventDestinations": SAME,
+    "GetEmailIdentity": "Always verified. No MAIL FROM domain, no policies.",
+    "ListConfigurationSets": SAME,
+    "ListEmailIdentities": SAME,
+    "ListTagsForResource": "Of configuration sets and identities; region and account of the ARN"
+    " may be any.",
+    "PutConfigurationSetArchivingOptions": KEPT,
+    "PutConfigurationSetDeliveryOptions": KEPT,
+    "PutConfigurationSetReputationOptions": KEPT,
+    "PutConfigurationSetSendingOptions": SAME,
+    "PutConfigurationSetSuppressionOptions": KEPT,
+    "PutConfigurationSetTrackingOptions": "The domain has to lead here: `clicktrail domain check`."
+    " `REQUIRE_OPEN_ONLY` is like `OPTIONAL` for links.",
+    "PutConfigurationSetVdmOptions": "`EngagementMetrics` turns engagement statistics on and off;"
+    " `GuardianOptions` are kept and given back.",
+    "PutEmailIdentityConfigurationSetAttributes": SAME,
+    "SendEmail": "`Simple`, `Raw`, or `Template` with `TemplateContent`; a template by name is"
+    " refused, as there are none, and so are `ListManagementOptions`. A `Raw` email keeps its own"
+    " `From`. The answer comes when your mail server has taken the email, so"
+    " what it refuses is told at once (`MessageRejected`). `EndpointId`,"
+    " `TenantName` and the `…Arn` members are passed over.",
+    "TagResource": "Of configuration sets and identities.",
+    "UntagResource": "Of configuration sets and identities.",
+    "UpdateConfigurationSetEventDestination": "What is not given stays as it is.",
+}
+"""What differs from SES, for each operation that is here."""
 
 
 def settings_page() -> str:
@@ -63,6 +120,51 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def sesv2_page() -> str:
+    """Return ``docs/sesv2.md``: its text as it is written, its tables made anew."""
+    written = (DOCS / "sesv2.md").read_text(encoding="utf-8").partition(MARK)[0]
+    rows: dict[str, list[Operation]] = {}
+    for operation in asyncio.run(every_operation()):
+        rows.setdefault(operation.name, []).append(operation)
+    if untold := rows.keys() - DIFFERENCES.keys():
+        raise LookupError(f"say in DIFFERENCES how these differ from SES: {sorted(untold)}")
+    missing: dict[str, list[str]] = {}
+    for (method, path), name in NOT_HERE.items():
+        missing.setdefault(name, []).append(f"`{method} {BASE}{path}`")
+    lines = [
+        f"## Here: {len(rows)} operations",
+        "",
+        "| operation | request | needs | what differs from SES |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, same in sorted(rows.items()):
+        requests = " or ".join(f"`{each.method} {BASE}{each.path}`" for each in same)
+        lines.append(f"| {name} | {requests} | `{same[0].scope}` | {DIFFERENCES[name]} |")
+    lines += [
+        "",
+        f"## Answered 501: {len(missing)} operations",
+        "",
+        "With `NotImplementedException` and a message that names the operation; clients do not try"
+        " again.",
+        "",
+        "| operation | request |",
+        "| --- | --- |",
+    ]
+    lines += [f"| {name} | {' or '.join(found)} |" for name, found in sorted(missing.items())]
+    return "\n".join([written + MARK, *lines]) + "\n"
+
+
+async def every_operation() -> list[Operation]:
+    """Return the operations that a service has."""
+    with TemporaryDirectory() as folder:
+        given = {"data": folder, "smarthost.url": f"maildir:{folder}/mailbox"}
+        service = Service(Settings({name: (text, "docs") for name, text in given.items()}), ())
+        try:
+            return await service.operations()
+        finally:
+            await service.stop()
+
+
 def all_commands(app: typer.Typer, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield each command's name and first sentence; a group with two names, by the short one."""
     for command in app.registered_commands:
@@ -77,3 +179,4 @@ def all_commands(app: typer.Typer, prefix: str = "") -> Iterator[tuple[str, str]
 if __name__ == "__main__":
     (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
     (DOCS / "commands.md").write_text(commands_page(), encoding="utf-8")
+    (DOCS / "sesv2.md").write_text(sesv2_page(), encoding="utf-8")

@@ -345,10 +345,6 @@ class Service:
     async def _start_api(self) -> None:
         from clicktrail.asgi import AsgiServer
         from clicktrail.ingress.api import SesV2, create_api
-        from clicktrail.ingress.metric_data import MetricData
-        from clicktrail.ingress.sesv2_identities import IdentityOperations
-        from clicktrail.ingress.sesv2_sets import SetOperations
-        from clicktrail.ingress.sesv2_tags import TagOperations
         from clicktrail.ingress.sigv4 import SigV4Authenticator
         from clicktrail.store.access_keys import SealedKeys
 
@@ -359,19 +355,29 @@ class Service:
             self._folder / "api-token",
             lambda: secrets.token_urlsafe(32),
         )
-        operations = [
-            *SetOperations(store.configuration).rows(),
-            *IdentityOperations(store).rows(),
-            *TagOperations(store.configuration).rows(),
-            *MetricData(store.statistics).rows(),
-            *(await self._sending(store)),
-        ]
+        operations = await self.operations()
         keys = SealedKeys(store.access_keys, vault(self._folder))
         ses = SesV2(SigV4Authenticator(keys), operations, api_body_limit(settings))
         server = AsgiServer(create_api(store.streams, token, ses), settings["api.listen"])
         self._ends.append(server.stop)
         await server.start()
         self.lines.append(f"api        http://{server.address}")
+
+    async def operations(self) -> "list[Operation]":
+        """Return all that the SES v2 API does, at work on the parts of this process."""
+        from clicktrail.ingress.metric_data import MetricData
+        from clicktrail.ingress.sesv2_identities import IdentityOperations
+        from clicktrail.ingress.sesv2_sets import SetOperations
+        from clicktrail.ingress.sesv2_tags import TagOperations
+
+        store = await self._open_store()
+        return [
+            *SetOperations(store.configuration).rows(),
+            *IdentityOperations(store).rows(),
+            *TagOperations(store.configuration).rows(),
+            *MetricData(store.statistics).rows(),
+            *(await self._sending(store)),
+        ]
 
     async def _sending(self, store: "Store") -> "list[Operation]":
         """Return SendEmail, which goes the way of the SMTP door."""

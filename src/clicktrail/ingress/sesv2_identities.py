@@ -12,7 +12,9 @@ from clicktrail.store import Store
 
 _IDENTITY = "/identities/{EmailIdentity}"
 UNLIMITED = -1.0
-"""SES's sign of a quota without a limit (``SendQuota``)."""
+"""SES's sign of a quota without a limit (``SendQuota.Max24HourSend``)."""
+MANY = 1_000_000.0
+"""Emails a second. SES has no sign for no limit here, and clients that pace themselves divide."""
 
 
 class CreateIdentity(Body):
@@ -118,7 +120,7 @@ class IdentityOperations:
         sent = float(sum(day.sent for day in days))
         quota = {
             "Max24HourSend": UNLIMITED,
-            "MaxSendRate": UNLIMITED,
+            "MaxSendRate": MANY,
             "SentLast24Hours": sent,
         }
         return {

@@ -1,0 +1,87 @@
+"""Send a tracked email with boto3, as one would with Amazon SES.
+
+    clicktrail access-key create --scope send --scope manage
+    export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+    python examples/boto3_send.py news@example.com reader@gmail.com
+
+Only the endpoint is Clicktrail's. What is there already (the configuration set ``news``, its event
+destination, the identity) is used as it is. Clicks arrive in the built-in stream ``clicks``:
+``clicktrail events tail --stream clicks --follow``.
+"""
+
+import argparse
+import contextlib
+import sys
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+CONFIGURATION_SET = "news"
+STREAM = "arn:clicktrail:stream:::clicks"
+HTML = """\
+<p>New this week: <a ses:tags="product:book;" href="https://example.com/books">four books</a>.</p>
+<p><a ses:no-track href="https://example.com/unsubscribe">No more of these</a></p>
+"""
+
+
+def prepare(client: Any, identity: str) -> None:
+    """Make the configuration set, its event destination and the identity, where they are not."""
+    there = client.exceptions.AlreadyExistsException
+    with contextlib.suppress(there):
+        client.create_configuration_set(ConfigurationSetName=CONFIGURATION_SET)
+    with contextlib.suppress(there):
+        client.create_configuration_set_event_destination(
+            ConfigurationSetName=CONFIGURATION_SET,
+            EventDestinationName="clicks",
+            EventDestination={
+                "Enabled": True,
+                "MatchingEventTypes": ["CLICK"],
+                # SES asks for a role; here it is kept, and of no use.
+                "KinesisFirehoseDestination": {"IamRoleArn": "none", "DeliveryStreamArn": STREAM},
+            },
+        )
+    with contextlib.suppress(there):
+        client.create_email_identity(EmailIdentity=identity)
+
+
+def send(client: Any, sender: str, recipient: str) -> str:
+    """Send the email; return its message id, which the events have as ``mail.messageId``."""
+    answer = client.send_email(
+        FromEmailAddress=sender,
+        Destination={"ToAddresses": [recipient]},  # one: links are tracked for one recipient
+        Content={
+            "Simple": {
+                "Subject": {"Data": "New this week"},
+                "Body": {
+                    "Text": {"Data": "New this week: https://example.com/books"},
+                    "Html": {"Data": HTML},
+                },
+            }
+        },
+        ConfigurationSetName=CONFIGURATION_SET,
+        EmailTags=[{"Name": "campaign", "Value": "week47"}],
+    )
+    return str(answer["MessageId"])
+
+
+def main() -> None:
+    """Read the command line, send, and say what was done."""
+    parser = argparse.ArgumentParser(description="Send a tracked email with boto3.")
+    parser.add_argument("sender", help="an address of a domain of yours")
+    parser.add_argument("recipient")
+    parser.add_argument("--endpoint", default="http://127.0.0.1:8482", help="Clicktrail's API")
+    parser.add_argument("--region", default="eu-central-1", help="any will do")
+    given = parser.parse_args()
+    client = boto3.client("sesv2", endpoint_url=given.endpoint, region_name=given.region)
+    try:
+        prepare(client, given.sender.rpartition("@")[2])
+        print(f"Sent: {send(client, given.sender, given.recipient)}")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"Not sent: {error}")
+    finally:
+        client.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+// What a Node.js application does, by the AWS SDK or by nodemailer: endpoint and access key are in
+// the environment.
+//
+// node with_node.cjs sdk|nodemailer send NAME STREAM_ARN DOMAIN HTML | metric NAME
+
+const ses = require("@aws-sdk/client-sesv2");
+const nodemailer = require("nodemailer");
+
+const [library, step, name, stream, domain, html] = process.argv.slice(2);
+const client = new ses.SESv2Client({});
+
+async function prepare() {
+  await client.send(new ses.CreateConfigurationSetCommand({ ConfigurationSetName: name }));
+  await client.send(
+    new ses.CreateConfigurationSetEventDestinationCommand({
+      ConfigurationSetName: name,
+      EventDestinationName: "clicks",
+      EventDestination: {
+        Enabled: true,
+        MatchingEventTypes: ["CLICK"],
+        KinesisFirehoseDestination: {
+          IamRoleArn: "arn:aws:iam::000000000000:role/ses",
+          DeliveryStreamArn: stream,
+        },
+      },
+    }),
+  );
+  await client.send(new ses.CreateEmailIdentityCommand({ EmailIdentity: domain }));
+  const found = await client.send(new ses.GetConfigurationSetCommand({ ConfigurationSetName: name }));
+  if (found.ConfigurationSetName !== name) throw new Error(JSON.stringify(found));
+}
+
+async function bySdk() {
+  const answer = await client.send(
+    new ses.SendEmailCommand({
+      FromEmailAddress: `News <news@${domain}>`,
+      Destination: { ToAddresses: ["Reader <reader@gmail.com>"] },
+      Content: {
+        Simple: {
+          Subject: { Data: "Grüße" },
+          Body: { Html: { Data: html }, Text: { Data: "Hello" } },
+        },
+      },
+      ConfigurationSetName: name,
+      EmailTags: [{ Name: "campaign", Value: "summer" }],
+    }),
+  );
+  return answer.MessageId;
+}
+
+async function byNodemailer() {
+  const transport = nodemailer.createTransport({
+    SES: { sesClient: client, SendEmailCommand: ses.SendEmailCommand },
+  });
+  const sent = await transport.sendMail({
+    from: `News <news@${domain}>`,
+    to: "Reader <reader@gmail.com>",
+    subject: "Grüße",
+    text: "Hello",
+    html,
+    ses: { ConfigurationSetName: name, EmailTags: [{ Name: "campaign", Value: "summer" }] },
+  });
+  return sent.response;
+}
+
+async function send() {
+  await prepare();
+  const messageId = library === "sdk" ? await bySdk() : await byNodemailer();
+  try {
+    await client.send(new ses.GetConfigurationSetCommand({ ConfigurationSetName: `no-${name}` }));
+    throw new Error("a configuration set that is not there was found");
+  } catch (error) {
+    if (!(error instanceof ses.NotFoundException)) throw error;
+  }
+  return { messageId };
+}
+
+async function metric() {
+  const day = 24 * 60 * 60 * 1000;
+  const answer = await client.send(
+    new ses.BatchGetMetricDataCommand({
+      Queries: [
+        {
+          Id: "click",
+          Namespace: "VDM",
+          Metric: "CLICK",
+          Dimensions: { CONFIGURATION_SET: name },
+          StartDate: new Date(Date.now() - day),
+          EndDate: new Date(Date.now() + day),
+        },
+      ],
+    }),
+  );
+  const [result] = answer.Results;
+  return { [result.Id]: result.Values.reduce((sum, value) => sum + value, 0) };
+}
+
+(step === "send" ? send() : metric()).then(
+  (answer) => console.log(JSON.stringify(answer)),
+  (error) => {
+    console.error(error);
+    process.exitCode = 1;
+  },
+);

@@ -1,0 +1,100 @@
+"""Real clients against the real service, over HTTP: only the endpoint and the key are ours.
+
+Each makes a configuration set, an event destination and an identity, and sends an HTML email; the
+link of the email that arrives is clicked; the event is read, and the metric.
+"""
+
+import email.policy
+from email.parser import BytesParser
+from itertools import count
+from typing import Any
+
+import pytest
+
+from support.clients import Client, boto3_of_this_project, client
+from support.service import BROWSER, Service, hrefs, html_of
+
+TARGET = "https://shop.example/books?title=gr%C3%BC%C3%9Fe&page=2#start"
+HTML = f"<p>Grüße: <a ses:tags='product:book;' href='{TARGET.replace('&', '&amp;')}'>books</a></p>"
+OTHERS = ["boto3-1.34", "awscli", "anymail", "django-ses", "sdk", "nodemailer"]
+_numbers = count(1)
+
+
+def click_round(service: Service, by: Client) -> dict[str, Any]:
+    """Send, click, read event and metric; return the Click event."""
+    name = f"{by.name.replace('.', '-')}-{next(_numbers)}"
+    domain = f"{name}.example"
+    message_id = by.send(name, f"arn:clicktrail:stream:::{name}", domain, HTML)
+
+    arrived = service.arrived()
+    parsed = BytesParser(policy=email.policy.default).parsebytes(arrived)
+    assert parsed["Subject"] == "Grüße"
+    assert parsed["From"].addresses[0].addr_spec == f"news@{domain}"
+    assert parsed["To"].addresses[0].addr_spec == "reader@gmail.com"
+    assert "X-SES-CONFIGURATION-SET" not in parsed
+    html = html_of(arrived)
+    assert "Grüße: <a" in html
+    assert "ses:tags" not in html
+    [link] = hrefs(html)
+    assert "/c/" in link
+    answer = service.request(link)
+    assert (answer.status, answer.location) == (302, TARGET)
+
+    service.wait_for_clicks(name, 1)
+    clicks = [e for e in service.wait_for_events(name, 1) if e["eventType"] == "Click"]
+    if not clicks:  # the Send event came first
+        clicks = [e for e in service.wait_for_events(name, 2) if e["eventType"] == "Click"]
+    [event] = clicks
+    assert event["mail"]["messageId"] == message_id
+    assert event["mail"]["source"] == f"news@{domain}"
+    assert event["mail"]["destination"] == ["reader@gmail.com"]
+    assert event["mail"]["tags"]["ses:configuration-set"] == [name]
+    assert event["click"]["link"] == TARGET
+    assert event["click"]["linkTags"] == {"product": ["book"]}
+    if by.name != "django-ses":  # which has no setting for tags
+        assert event["mail"]["tags"]["campaign"] == ["summer"]
+    if by.name not in ("anymail", "django-ses"):  # which do not read metrics
+        assert by.clicks(name) == 1
+    return event
+
+
+def test_boto3_sends_and_reads_clicks_and_metrics(service: Service) -> None:
+    boto3 = boto3_of_this_project(service)
+    event = click_round(service, boto3)
+    [name] = event["mail"]["tags"]["ses:configuration-set"]
+    assert boto3.do("metric", name) == {"send": 1, "click": 1}
+    assert boto3.do("remove", name, f"{name}.example") == {"removed": True}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_clients_do_the_same(service: Service, name: str) -> None:
+    by = client(name, service)
+    event = click_round(service, by)
+    if name == "boto3-1.34":
+        [set_name] = event["mail"]["tags"]["ses:configuration-set"]
+        assert by.do("metric", set_name) == {"send": 1, "click": 1}
+        assert by.do("remove", set_name, f"{set_name}.example") == {"removed": True}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["anymail", "django-ses"])
+def test_django_reads_the_notification_by_the_webhook_it_has_for_ses(
+    service: Service, name: str
+) -> None:
+    import json
+
+    by = client(name, service)
+    event = click_round(service, by)
+    told = by.do("event", stdin=json.dumps(event))
+    expected = {
+        "event_type": "clicked",
+        "message_id": event["mail"]["messageId"],
+        "recipient": "reader@gmail.com",
+        "click_url": TARGET,
+        "user_agent": BROWSER,
+    }
+    if name == "anymail":  # which sends these along in headers of its own
+        expected |= {"event_id": event["eventId"], "metadata": {"order": "4711"}}
+        expected |= {"tags": ["summer"]}
+    assert told == expected
