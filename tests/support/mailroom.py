@@ -126,9 +126,12 @@ class Mailroom:
 
 @contextlib.asynccontextmanager
 async def mailroom(
-    folder: Path, hostile: HostileSmarthost | None = None, **options: object
+    folder: Path,
+    hostile: HostileSmarthost | None = None,
+    identities: str = "no",
+    **options: object,
 ) -> AsyncIterator[Mailroom]:
-    """Open everything; ``options`` are `SmtpOptions`."""
+    """Open everything; ``identities`` is ``identities.required``, ``options`` `SmtpOptions`."""
     database = folder / "clicktrail.db"
     keys = KeyFile(folder / "keys.json")
     keys.create_if_missing()
@@ -145,7 +148,7 @@ async def mailroom(
         smarthost = open_smarthost(Settings({n: (text, "test") for n, text in given.items()}))
         stack.push_async_callback(smarthost.close)
         hosts = TrackingHosts("t.test", "s.test")
-        acceptor = Acceptor(store, keys, hosts, "clicktrail.test")
+        acceptor = Acceptor(store, keys, hosts, "clicktrail.test", identities=identities)
         server = SmtpServer(chosen, acceptor, smarthost, store.users)
         await server.start()
         stack.push_async_callback(server.stop)
