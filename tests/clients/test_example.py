@@ -10,7 +10,7 @@ TARGET = "https://example.com/books"
 
 def test_the_example_sends_a_tracked_email_and_may_be_run_again(service: Service) -> None:
     environment = environment_for(service, ("send", "manage"))
-    endpoint = environment.pop("AWS_ENDPOINT_URL")
+    endpoint = environment.pop("AWS_ENDPOINT_URL_SESV2")
     program = ROOT / "examples" / "boto3_send.py"
     addresses = ("news@shop.example", "reader@gmail.com")
     command = (sys.executable, program, *addresses, "--endpoint", endpoint)
@@ -27,7 +27,7 @@ def test_the_example_sends_a_tracked_email_and_may_be_run_again(service: Service
 
 def test_the_example_says_why_it_could_not_send(service: Service) -> None:
     environment = environment_for(service, ("send",))
-    endpoint = environment.pop("AWS_ENDPOINT_URL")
+    endpoint = environment.pop("AWS_ENDPOINT_URL_SESV2")
     program = ROOT / "examples" / "boto3_send.py"
     command = (sys.executable, program, "a@b.example", "c@d.example", "--endpoint", endpoint)
     told = run(command, environment, status=1)

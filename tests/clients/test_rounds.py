@@ -5,6 +5,7 @@ link of the email that arrives is clicked; the event is read, and the metric.
 """
 
 import email.policy
+from dataclasses import replace
 from email.parser import BytesParser
 from itertools import count
 from typing import Any
@@ -75,6 +76,31 @@ def test_other_clients_do_the_same(service: Service, name: str) -> None:
         [set_name] = event["mail"]["tags"]["ses:configuration-set"]
         assert by.do("metric", set_name) == {"send": 1, "click": 1}
         assert by.do("remove", set_name, f"{set_name}.example") == {"removed": True}
+
+
+def assert_tour(by: Client) -> None:
+    number = next(_numbers)
+    assert by.tour(f"tour-{by.name.replace('.', '-')}-{number}", f"ann+{number}@a-b.example") == {
+        "type": "EMAIL_ADDRESS",
+        "tags": [{"Key": "a b", "Value": "Grüße & mehr/=?"}],
+        "redirect": "click.example.com",
+        "engagement": "ENABLED",
+        "paused": "SendingPausedException",
+        "missing": "NotImplementedException",
+    }
+    secret = by.environment["AWS_SECRET_ACCESS_KEY"]
+    wrong = {**by.environment, "AWS_SECRET_ACCESS_KEY": secret[::-1]}
+    assert replace(by, environment=wrong).account() == {"error": "SignatureDoesNotMatch"}
+
+
+def test_boto3_understands_every_answer(service: Service) -> None:
+    assert_tour(boto3_of_this_project(service))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["boto3-1.34", "awscli", "sdk"])
+def test_other_clients_understand_every_answer(service: Service, name: str) -> None:
+    assert_tour(client(name, service))
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ PROGRAMS = ROOT / "tests" / "clients" / "programs"
 REGION = "eu-central-1"
 SCOPES = ("send", "manage", "read")
 PATIENCE = 60.0
+CLI_REFUSED = 255
+"""The exit status of AWS CLI 1 for an error that the service answered."""
 
 
 def installed(name: str) -> Path:
@@ -41,7 +44,7 @@ def environment_for(service: Service, scopes: Sequence[str] = SCOPES) -> dict[st
     """Return all that an application has to be told: the endpoint, and a new access key."""
     key_id, secret = access_key(service, *scopes)
     return {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{service.api}",
+        "AWS_ENDPOINT_URL_SESV2": f"http://127.0.0.1:{service.api}",
         "AWS_ACCESS_KEY_ID": key_id,
         "AWS_SECRET_ACCESS_KEY": secret,
         # What every user of these clients has already, wherever the endpoint is.
@@ -97,6 +100,14 @@ class Client:
         clicks: float = self.do("metric", name)["click"]
         return int(clicks)
 
+    def tour(self, name: str, address: str) -> Any:
+        """Call what a round does not; return what was seen."""
+        return self.do("tour", name, address)
+
+    def account(self) -> Any:
+        """Return whether the account may send, or the name of the error."""
+        return self.do("account")
+
 
 class AwsCli(Client):
     """The AWS CLI, typed as an operator types it."""
@@ -133,6 +144,57 @@ class AwsCli(Client):
         )
         message_id: str = answer["MessageId"]
         return message_id
+
+    def tour(self, name: str, address: str) -> Any:
+        """See `Client.tour`."""
+        identity = ("--email-identity", address)
+        arn = ("--resource-arn", f"arn:aws:ses:{REGION}:000000000000:identity/{address}")
+        named = ("--configuration-set-name", name)
+        self.aws("create-email-identity", *identity)
+        tags = ("Key=a b,Value=Grüße & mehr/=?", "Key=x+y,Value=1")
+        self.aws("tag-resource", *arn, "--tags", *tags)
+        self.aws("untag-resource", *arn, "--tag-keys", "x+y")
+        self.aws("create-configuration-set", *named)
+        self.aws(
+            "put-configuration-set-tracking-options",
+            *named,
+            *("--custom-redirect-domain", "click.example.com"),
+        )
+        self.aws(
+            "put-configuration-set-vdm-options",
+            *named,
+            *("--vdm-options", "DashboardOptions={EngagementMetrics=ENABLED}"),
+        )
+        self.aws("put-email-identity-configuration-set-attributes", *identity, *named)
+        self.aws("put-configuration-set-sending-options", *named, "--no-sending-enabled")
+        found = self.aws("get-configuration-set", *named)
+        seen = {
+            "type": self.aws("get-email-identity", *identity)["IdentityType"],
+            "tags": self.aws("list-tags-for-resource", *arn)["Tags"],
+            "redirect": found["TrackingOptions"]["CustomRedirectDomain"],
+            "engagement": found["VdmOptions"]["DashboardOptions"]["EngagementMetrics"],
+            "paused": self.error(
+                "send-email",
+                *("--from-email-address", address),
+                *("--destination", "ToAddresses=reader@gmail.com"),
+                *("--content", "Simple={Subject={Data=x},Body={Text={Data=x}}}"),
+            ),
+            "missing": self.error("get-suppressed-destination", "--email-address", address),
+        }
+        self.aws("delete-email-identity", *identity)
+        self.aws("delete-configuration-set", *named)
+        return seen
+
+    def account(self) -> Any:
+        """See `Client.account`."""
+        return {"error": self.error("get-account")}
+
+    def error(self, *words: str) -> str:
+        """Run a command that the service must refuse; return the name of the error."""
+        told = run((*self.command, "sesv2", *words), self.environment, status=CLI_REFUSED)
+        found = re.search(r"An error occurred \((\w+)\)", told)
+        assert found is not None, told
+        return found[1]
 
     def clicks(self, name: str) -> int:
         """See `Client.clicks`."""

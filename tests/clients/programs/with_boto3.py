@@ -1,6 +1,7 @@
 """What an application does with boto3: the endpoint and the access key are in the environment.
 
-python with_boto3.py send NAME STREAM_ARN DOMAIN HTML | metric NAME | remove NAME DOMAIN
+python with_boto3.py send NAME STREAM_ARN DOMAIN HTML | metric NAME | remove NAME DOMAIN |
+    tour NAME ADDRESS | account
 """
 
 import json
@@ -103,7 +104,59 @@ def remove(name: str, domain: str) -> dict[str, Any]:
     return {"removed": False}
 
 
+def tour(name: str, address: str) -> dict[str, Any]:
+    """Call what a round does not, with names and texts that are hard to sign; tell what came."""
+    seen: dict[str, Any] = {}
+    arn = f"arn:aws:ses:eu-central-1:000000000000:identity/{address}"
+    client.create_email_identity(EmailIdentity=address)
+    seen["type"] = client.get_email_identity(EmailIdentity=address)["IdentityType"]
+    client.tag_resource(
+        ResourceArn=arn,
+        Tags=[{"Key": "a b", "Value": "Grüße & mehr/=?"}, {"Key": "x+y", "Value": "1"}],
+    )
+    client.untag_resource(ResourceArn=arn, TagKeys=["x+y"])
+    seen["tags"] = client.list_tags_for_resource(ResourceArn=arn)["Tags"]
+    client.create_configuration_set(ConfigurationSetName=name)
+    client.put_configuration_set_tracking_options(
+        ConfigurationSetName=name, CustomRedirectDomain="click.example.com"
+    )
+    client.put_configuration_set_vdm_options(
+        ConfigurationSetName=name,
+        VdmOptions={"DashboardOptions": {"EngagementMetrics": "ENABLED"}},
+    )
+    client.put_email_identity_configuration_set_attributes(
+        EmailIdentity=address, ConfigurationSetName=name
+    )
+    client.put_configuration_set_sending_options(ConfigurationSetName=name, SendingEnabled=False)
+    found = client.get_configuration_set(ConfigurationSetName=name)
+    seen["redirect"] = found["TrackingOptions"]["CustomRedirectDomain"]
+    seen["engagement"] = found["VdmOptions"]["DashboardOptions"]["EngagementMetrics"]
+    try:
+        client.send_email(
+            FromEmailAddress=address,
+            Destination={"ToAddresses": ["reader@gmail.com"]},
+            Content={"Simple": {"Subject": {"Data": "x"}, "Body": {"Text": {"Data": "x"}}}},
+        )
+    except client.exceptions.SendingPausedException as error:
+        seen["paused"] = error.response["Error"]["Code"]
+    try:
+        client.get_suppressed_destination(EmailAddress=address)
+    except botocore.exceptions.ClientError as error:
+        seen["missing"] = error.response["Error"]["Code"]
+    client.delete_email_identity(EmailIdentity=address)
+    client.delete_configuration_set(ConfigurationSetName=name)
+    return seen
+
+
+def account() -> dict[str, Any]:
+    """Tell whether the account may send, or the error's name."""
+    try:
+        return {"sending": client.get_account()["SendingEnabled"]}
+    except botocore.exceptions.ClientError as error:
+        return {"error": error.response["Error"]["Code"]}
+
+
 if __name__ == "__main__":
     steps: dict[str, Callable[..., dict[str, Any]]]
-    steps = {"send": send, "metric": metric, "remove": remove}
+    steps = {"send": send, "metric": metric, "remove": remove, "tour": tour, "account": account}
     print(json.dumps(steps[sys.argv[1]](*sys.argv[2:])))

@@ -35,7 +35,7 @@ settings.configure(
     # django-ses: its own setting names the endpoint, or else it would call Amazon.
     USE_SES_V2=True,
     AWS_SES_REGION_NAME=os.environ["AWS_REGION"],
-    AWS_SES_REGION_ENDPOINT_URL=os.environ["AWS_ENDPOINT_URL"],
+    AWS_SES_REGION_ENDPOINT_URL=os.environ["AWS_ENDPOINT_URL_SESV2"],
     AWS_SES_CONFIGURATION_SET=arguments[0] if arguments else None,
     AWS_SES_VERIFY_EVENT_SIGNATURES=False,
 )

@@ -1,7 +1,8 @@
 // What a Node.js application does, by the AWS SDK or by nodemailer: endpoint and access key are in
 // the environment.
 //
-// node with_node.cjs sdk|nodemailer send NAME STREAM_ARN DOMAIN HTML | metric NAME
+// node with_node.cjs sdk|nodemailer send NAME STREAM_ARN DOMAIN HTML | metric NAME |
+//     tour NAME ADDRESS | account
 
 const ses = require("@aws-sdk/client-sesv2");
 const nodemailer = require("nodemailer");
@@ -95,7 +96,60 @@ async function metric() {
   return { [result.Id]: result.Values.reduce((sum, value) => sum + value, 0) };
 }
 
-(step === "send" ? send() : metric()).then(
+// Calls what a round does not, with names and texts that are hard to sign; tells what came.
+async function tour() {
+  const address = stream;
+  const arn = `arn:aws:ses:eu-central-1:000000000000:identity/${address}`;
+  const seen = {};
+  const call = (command, input) => client.send(new ses[`${command}Command`](input));
+  await call("CreateEmailIdentity", { EmailIdentity: address });
+  seen.type = (await call("GetEmailIdentity", { EmailIdentity: address })).IdentityType;
+  const tags = [
+    { Key: "a b", Value: "Grüße & mehr/=?" },
+    { Key: "x+y", Value: "1" },
+  ];
+  await call("TagResource", { ResourceArn: arn, Tags: tags });
+  await call("UntagResource", { ResourceArn: arn, TagKeys: ["x+y"] });
+  seen.tags = (await call("ListTagsForResource", { ResourceArn: arn })).Tags;
+  const set = { ConfigurationSetName: name };
+  await call("CreateConfigurationSet", set);
+  await call("PutConfigurationSetTrackingOptions", {
+    ...set,
+    CustomRedirectDomain: "click.example.com",
+  });
+  await call("PutConfigurationSetVdmOptions", {
+    ...set,
+    VdmOptions: { DashboardOptions: { EngagementMetrics: "ENABLED" } },
+  });
+  await call("PutEmailIdentityConfigurationSetAttributes", { EmailIdentity: address, ...set });
+  await call("PutConfigurationSetSendingOptions", { ...set, SendingEnabled: false });
+  const found = await call("GetConfigurationSet", set);
+  seen.redirect = found.TrackingOptions.CustomRedirectDomain;
+  seen.engagement = found.VdmOptions.DashboardOptions.EngagementMetrics;
+  const nameOf = (error) => error.name;
+  seen.paused = await call("SendEmail", {
+    FromEmailAddress: address,
+    Destination: { ToAddresses: ["reader@gmail.com"] },
+    Content: { Simple: { Subject: { Data: "x" }, Body: { Text: { Data: "x" } } } },
+  }).catch(nameOf);
+  const gone = { EmailAddress: address };
+  seen.missing = await call("GetSuppressedDestination", gone).catch(nameOf);
+  await call("DeleteEmailIdentity", { EmailIdentity: address });
+  await call("DeleteConfigurationSet", set);
+  return seen;
+}
+
+async function account() {
+  try {
+    const answer = await client.send(new ses.GetAccountCommand({}));
+    return { sending: answer.SendingEnabled };
+  } catch (error) {
+    return { error: error.name };
+  }
+}
+
+const steps = { send, metric, tour, account };
+steps[step]().then(
   (answer) => console.log(JSON.stringify(answer)),
   (error) => {
     console.error(error);
