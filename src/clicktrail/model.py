@@ -116,6 +116,18 @@ class ConfigurationSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Dkim:
+    """The DKIM key of an identity (RFC 6376)."""
+
+    selector: str
+    sealed: bytes
+    """The private key (DER, PKCS #8), sealed by the installation's vault."""
+    origin: str
+    """``AWS_SES`` for one that was made here, ``EXTERNAL`` for a given one, as SES has it."""
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """A domain (``example.com``) or an address (``a@example.com``) that sends."""
 
@@ -123,6 +135,7 @@ class Identity:
     name: str
     configuration_set: str | None = None
     tags: ResourceTags = ()
+    dkim: Dkim | None = None
 
 
 @dataclass(slots=True)  # not frozen: that takes three times as long, and one is made for each link

@@ -373,7 +373,7 @@ class Service:
         store = await self._open_store()
         return [
             *SetOperations(store.configuration).rows(),
-            *IdentityOperations(store).rows(),
+            *IdentityOperations(store, vault(self._folder)).rows(),
             *TagOperations(store.configuration).rows(),
             *MetricData(store.statistics).rows(),
             *(await self._sending(store)),
@@ -407,6 +407,7 @@ class Service:
             self.metrics,
             settings["machine.honeypot"],
             settings["identities.required"],
+            vault=vault(self._folder),
         )
 
     def _open_smarthost(self) -> "SmtpSmarthost | MaildirSmarthost | None":

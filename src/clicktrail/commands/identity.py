@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from clicktrail.commands.common import Json, Yes, confirm, print_json, print_table, with_store
+from clicktrail.commands.dkim import dkim
 from clicktrail.errors import InvalidInput
 
 identities = typer.Typer(no_args_is_help=True, help="Domains and addresses that send.")
+identities.add_typer(dkim, name="dkim")
 users = typer.Typer(no_args_is_help=True, help="Who may sign in to send emails by SMTP.")
 
 Name = Annotated[str, typer.Argument(help="A domain or an address.")]

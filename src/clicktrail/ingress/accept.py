@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, getaddresses, parseaddr
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from clicktrail.errors import ClicktrailError, MessageRefused
+from clicktrail.errors import ClicktrailError, InvalidInput, MessageRefused
 from clicktrail.ids import new_id, now_us
 from clicktrail.keyfile import KeyFile
 from clicktrail.metrics import Metrics
 from clicktrail.model import (
     ConfigurationSet,
+    Dkim,
     Header,
     HttpsPolicy,
     Identity,
@@ -35,6 +36,10 @@ from clicktrail.rewrite.mime import headers_of, without_headers
 from clicktrail.store import Store
 from clicktrail.store.configuration import Configuration
 from clicktrail.token import TrackingHosts
+from clicktrail.vault import Vault
+
+if TYPE_CHECKING:
+    from clicktrail.ingress.dkim import Signer
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +140,7 @@ class Acceptor:
 
     ``honeypots`` are the configuration sets whose emails get a hidden link, ``*`` for all.
     ``identities`` says whether senders must belong to an identity: ``yes``, ``no``, or ``auto``,
-    which is yes as soon as there is an identity.
+    which is yes as soon as there is an identity. ``vault`` opens the DKIM keys of identities.
     """
 
     def __init__(
@@ -147,6 +152,7 @@ class Acceptor:
         metrics: Metrics | None = None,
         honeypots: frozenset[str] = frozenset(),
         identities: str = "no",
+        vault: Vault | None = None,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -155,6 +161,8 @@ class Acceptor:
         self._metrics = metrics or Metrics()
         self._honeypots = honeypots
         self._identities = identities
+        self._vault = vault
+        self._signer: Signer | None = None
 
     async def accept(self, submission: Submission, transaction: Transaction) -> str:
         """Send an email on; return its id when the smarthost has taken it. Ends the transaction.
@@ -201,6 +209,11 @@ class Acceptor:
         accepted_at = now_us()
         message_id = new_id(accepted_at)
         rewritten = await self._rewrite(raw, message_id, chosen, submission)
+        outgoing, more = _without_broken_signatures(submission.message, rewritten.message, headers)
+        warnings += [*rewritten.warnings, *more]
+        if identity is not None and identity.dkim is not None and identity.dkim.enabled:
+            outgoing, more = await self._signed(outgoing, identity, identity.dkim)
+            warnings += more
         message = Message(
             id=message_id,
             accepted_at=accepted_at,
@@ -213,9 +226,33 @@ class Acceptor:
             tags=tags,
             reason=rewritten.reason,
             links=rewritten.links,
-            warnings=(*warnings, *rewritten.warnings),
+            warnings=tuple(warnings),
         )
-        return message, _with_trace(self._received(submission, message), rewritten.message)
+        return message, _on_top(self._received(submission, message), outgoing)
+
+    async def _signed(self, raw: bytes, identity: Identity, key: Dkim) -> tuple[bytes, list[str]]:
+        """Return the email with a DKIM signature, or why it has none.
+
+        Raises `MessageRefused`: an email that should be signed does not go on unsigned because of
+        a fault here, which would make receivers distrust its domain.
+        """
+        from clicktrail.ingress.dkim import NotSignable, Signer  # noqa: PLC0415 - few sign
+
+        try:
+            if self._signer is None:
+                if self._vault is None:
+                    raise InvalidInput("there is no vault here that opens DKIM keys")
+                self._signer = Signer(self._vault)
+            if len(raw) > LARGE:
+                signature = await asyncio.to_thread(self._signer.signature, raw, identity, key)
+            else:
+                signature = self._signer.signature(raw, identity, key)
+        except NotSignable as error:
+            return raw, [str(error)]
+        except ClicktrailError as error:
+            log.error("email could not be signed", identity=identity.name, reason=str(error))
+            raise MessageRefused(451, "4.7.5 this email cannot be signed now") from None
+        return _on_top(signature, raw), []
 
     async def _rewrite(
         self,
@@ -344,10 +381,30 @@ def _prefix(hosts: TrackingHosts, chosen: ConfigurationSet) -> Callable[[str], s
     return lambda url: hosts.prefix(url, policy)
 
 
-def _with_trace(received: bytes, raw: bytes) -> bytes:
+def _on_top(header: bytes, raw: bytes) -> bytes:
+    """Return the email with one header more."""
     # A line "From …" of a mailbox file is no header: it stays the first.
     at = raw.find(b"\n") + 1 if raw.startswith(b"From ") else 0
-    return raw[:at] + received + raw[at:] if at else received + raw
+    return raw[:at] + header + raw[at:] if at else header + raw
+
+
+def _without_broken_signatures(
+    before: bytes, after: bytes, headers: tuple[Header, ...]
+) -> tuple[bytes, list[str]]:
+    """Return the email without the DKIM signatures that no longer fit it, and what was removed.
+
+    They do not where the body was changed, or where they sign a header that has been for us.
+    """
+    given = _values(headers, "dkim-signature")
+    if not given or before == after:
+        return after, []
+    changed = not before.endswith(after[after.find(b"\r\n\r\n") :])
+    if not changed and not any("x-ses-" in value.lower() for value in given):
+        return after, []
+    why = "the links of the email were rewritten" if changed else "a header it signs was removed"
+    return without_headers(after, frozenset({"dkim-signature"})), [
+        f"{len(given)} DKIM-Signature removed: {why}"
+    ]
 
 
 def _untouched(raw: bytes, reason: Reason) -> Rewritten:

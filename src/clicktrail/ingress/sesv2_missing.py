@@ -86,8 +86,6 @@ NOT_HERE: dict[tuple[str, str], str] = {
     ("PUT", "/dedicated-ip-pools/{PoolName}/scaling"): "PutDedicatedIpPoolScalingAttributes",
     ("PUT", "/dedicated-ips/{IP}/warmup"): "PutDedicatedIpWarmupAttributes",
     ("PUT", "/deliverability-dashboard"): "PutDeliverabilityDashboardOption",
-    ("PUT", "/identities/{EmailIdentity}/dkim"): "PutEmailIdentityDkimAttributes",
-    ("PUT", "/identities/{EmailIdentity}/dkim/signing"): "PutEmailIdentityDkimSigningAttributes",
     ("PUT", "/identities/{EmailIdentity}/feedback"): "PutEmailIdentityFeedbackAttributes",
     ("PUT", "/identities/{EmailIdentity}/mail-from"): "PutEmailIdentityMailFromAttributes",
     ("PUT", "/suppression/addresses"): "PutSuppressedDestination",

@@ -15,10 +15,12 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from clicktrail.arn import check_deliverable
 from clicktrail.batch import Batcher
+from clicktrail.dkimkey import check_selector
 from clicktrail.errors import AlreadyExists, InvalidInput, NotFound
 from clicktrail.ids import new_id, now_us
 from clicktrail.model import (
     ConfigurationSet,
+    Dkim,
     EventDestination,
     EventType,
     HttpsPolicy,
@@ -294,6 +296,25 @@ class ConfigurationStore:
 
         await self._database.write(work)
 
+    async def set_dkim(self, name: str, key: Dkim | None) -> None:
+        """Give an identity a DKIM key, or none. Raises `NotFound`, `InvalidInput`."""
+        values: dict[str, Any] = {"dkim_selector": "", "dkim_key": b"", "dkim_origin": ""}
+        if key is not None:
+            values = {
+                "dkim_selector": check_selector(key.selector),
+                "dkim_key": key.sealed,
+                "dkim_origin": key.origin,
+                "dkim_enabled": key.enabled,
+            }
+
+        def work(connection: Connection) -> None:
+            _need_identity(connection, name)
+            where = identities.c.name == _normal(name)
+            connection.execute(update(identities).where(where).values(values))
+            bump(connection)
+
+        await self._database.write(work)
+
     async def delete_identity(self, name: str) -> None:
         """Delete an identity. Raises `NotFound`."""
 
@@ -340,10 +361,7 @@ def load(connection: Connection) -> Configuration:
         owner = sets[row.configuration_set]
         sets[owner.name] = replace(owner, destinations=(*owner.destinations, made))
     found = connection.execute(select(identities).order_by(identities.c.name))
-    named = {
-        row.name: Identity(row.id, row.name, row.configuration_set, _load_tags(row.tags))
-        for row in found
-    }
+    named = {row.name: _load_identity(row) for row in found}
     return Configuration(int(version or 0), MappingProxyType(sets), MappingProxyType(named))
 
 
@@ -364,6 +382,13 @@ def _destination_row(set_name: str, made: EventDestination) -> dict[str, Any]:
         "created_at": now_us(),
         "role_arn": made.role_arn,
     }
+
+
+def _load_identity(row: Any) -> Identity:
+    key = None
+    if row.dkim_key:
+        key = Dkim(row.dkim_selector, bytes(row.dkim_key), row.dkim_origin, row.dkim_enabled)
+    return Identity(row.id, row.name, row.configuration_set, _load_tags(row.tags), key)
 
 
 TAGS_LIMIT, TAG_KEY_LIMIT, TAG_VALUE_LIMIT = 50, 128, 256

@@ -84,6 +84,7 @@ identities = Table(
     Column("dkim_selector", String(63), nullable=False, server_default=""),
     Column("dkim_key", LargeBinary, nullable=False, server_default=""),
     Column("dkim_origin", String(16), nullable=False, server_default=""),
+    Column("dkim_enabled", Boolean, nullable=False, server_default=true()),
 )
 """``dkim_key`` is a sealed private key (`clicktrail.vault`), empty where emails are not signed;
 ``dkim_origin`` is ``AWS_SES`` for a key that was made here, ``EXTERNAL`` for a given one."""
