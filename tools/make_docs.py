@@ -38,7 +38,7 @@ DIFFERENCES = {
     " `CloudWatch`-, `EventBridge`- and `PinpointDestination` are refused. `SEND`, `CLICK` and"
     " `RENDERING_FAILURE` happen; other types are kept, and never come.",
     "CreateEmailIdentity": "A domain or an address, good for sending at once: nobody has to be"
-    " asked whether it is yours.",
+    " asked whether it is yours. It is signed with DKIM where `DkimSigningAttributes` are given.",
     "DeleteConfigurationSet": "Links that were sent keep working.",
     "DeleteConfigurationSetEventDestination": SAME,
     "DeleteEmailIdentity": SAME,
@@ -60,6 +60,10 @@ DIFFERENCES = {
     " `REQUIRE_OPEN_ONLY` is like `OPTIONAL` for links.",
     "PutConfigurationSetVdmOptions": "`EngagementMetrics` turns engagement statistics on and off;"
     " `GuardianOptions` are kept and given back.",
+    "PutEmailIdentityDkimAttributes": "Signing rests or goes on; the key stays.",
+    "PutEmailIdentityDkimSigningAttributes": "A key made here (`AWS_SES`) is published as one TXT"
+    " record, which `clicktrail identity dkim show` shows, not as three CNAMEs; it is used at"
+    " once.",
     "PutEmailIdentityConfigurationSetAttributes": SAME,
     "SendEmail": "`Simple`, `Raw`, or `Template` with `TemplateContent`; a template by name is"
     " refused, as there are none, and so are `ListManagementOptions`. A `Raw` email keeps its own"
