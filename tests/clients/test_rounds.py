@@ -10,9 +10,11 @@ from email.parser import BytesParser
 from itertools import count
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
-from support.clients import Client, boto3_of_this_project, client
+from support.clients import Client, boto3_of_this_project, client, environment_for
 from support.service import BROWSER, Service, hrefs, html_of
 
 TARGET = "https://shop.example/books?title=gr%C3%BC%C3%9Fe&page=2#start"
@@ -95,6 +97,20 @@ def assert_tour(by: Client) -> None:
 
 def test_boto3_understands_every_answer(service: Service) -> None:
     assert_tour(boto3_of_this_project(service))
+
+
+def test_a_client_of_the_first_version_is_told_to_use_the_second(service: Service) -> None:
+    given = environment_for(service)
+    ses = boto3.client(
+        "ses",
+        endpoint_url=given["AWS_ENDPOINT_URL_SESV2"],
+        region_name=given["AWS_REGION"],
+        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+    )
+    with pytest.raises(ClientError, match=r"NotImplementedException.*use v2"):
+        ses.get_send_quota()
+    ses.close()
 
 
 @pytest.mark.long

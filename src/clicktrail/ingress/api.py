@@ -100,10 +100,24 @@ def create_api(streams: Streams, token: str, ses: "SesV2 | None" = None) -> Star
     if ses is not None:
         every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
         routes.append(Route(BASE + "/{rest:path}", ses.answer, methods=every))
+        routes.append(Route("/", _first_version, methods=["POST"]))
     return Starlette(
         routes=routes,
         exception_handlers={404: not_found, 405: not_allowed},
     )
+
+
+async def _first_version(_: Request) -> Response:
+    """Tell clients of SES v1, which send all to this path and read XML, what to use instead."""
+    return Response(_FIRST_VERSION.format(uuid.uuid4()), 501, media_type="text/xml")
+
+
+_FIRST_VERSION = (
+    '<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type>'
+    "<Code>NotImplementedException</Code><Message>this is a call of the SES API v1: use v2"
+    " (sesv2 in boto3 and the AWS CLI, USE_SES_V2 in django-ses, nodemailer 7)</Message></Error>"
+    "<RequestId>{}</RequestId></ErrorResponse>"
+)
 
 
 def _allowed(request: Request, token: str) -> bool:
