@@ -1,8 +1,5 @@
 """What SendEmail composes, read again by the standard library's parser."""
 
-import email.policy
-from email.message import EmailMessage
-from email.parser import BytesParser
 from typing import Any
 
 import msgspec
@@ -11,18 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clicktrail.errors import InvalidInput
-from clicktrail.ingress.compose import Composed, compose
-from clicktrail.ingress.send_shapes import SendEmailRequest
+from clicktrail.ingress.compose import Composed
+from support.composing import composed, read
 
-MOST = 1_000_000
 LINE = st.text(st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp")), max_size=200)
 LINES = st.lists(LINE.map(lambda line: line.rstrip()), max_size=5).map("\n".join)
-
-
-def composed(most: int = MOST, **body: Any) -> Composed:
-    """Compose what a client would send as JSON."""
-    request = msgspec.json.decode(msgspec.json.encode(body), type=SendEmailRequest)
-    return compose(request, "clicktrail.test", most)
 
 
 def simple(**more: Any) -> dict[str, Any]:
@@ -37,17 +27,6 @@ def simple(**more: Any) -> dict[str, Any]:
 
 def raw(data: bytes, **more: Any) -> Composed:
     return composed(Content={"Raw": {"Data": data}}, **more)
-
-
-def read(raw_email: bytes) -> EmailMessage:
-    """Parse an email, which must be as it may go over the wire (RFC 5322 § 2)."""
-    assert raw_email.count(b"\r\n") == raw_email.count(b"\n") == raw_email.count(b"\r")
-    assert max(map(len, raw_email.split(b"\r\n"))) <= 998
-    message = BytesParser(policy=email.policy.default).parsebytes(raw_email)
-    assert isinstance(message, EmailMessage)
-    for part in message.walk():
-        assert part.defects == []
-    return message
 
 
 def tree(part: Any) -> Any:
@@ -229,6 +208,12 @@ def test_the_bytes_of_a_raw_email_stay_but_for_line_ends() -> None:
     body = b"8bit \xff\xfe\n\r\nNUL \0 dot\n.\n"
     made = raw(RAW + b"\n" + body)
     assert made.message.endswith(b"\r\n\r\n8bit \xff\xfe\r\n\r\nNUL \0 dot\r\n.\r\n")
+
+
+def test_the_first_line_of_a_mailbox_file_is_left_out() -> None:
+    made = raw(b"From someone Thu Jan  1 00:00:00 1970\n" + RAW + b"\nbody\n")
+    assert made.sender == "r@example.com"
+    assert read(made.message)["From"] == "R <r@example.com>"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@ from email.message import EmailMessage
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clicktrail.errors import InvalidInput
-from clicktrail.ingress.mailbox import Mailbox, list_header, read_mailbox
+from clicktrail.ingress.mailbox import CONTROL, Mailbox, list_header, read_mailbox
 
 NAMES = st.text(st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp")), max_size=120)
 
@@ -85,3 +85,22 @@ def test_names_survive_the_header_and_never_become_addresses(names: list[str]) -
     assert [each.addr_spec for each in parsed] == expected
     for each, mailbox in zip(parsed, mailboxes, strict=True):
         assert "".join(each.display_name.split()) == "".join(mailbox.name.split())
+
+
+SOUP = st.lists(
+    st.sampled_from([*' \t\r\n\0,;:<>@()[]"\\=?.-é', "a", "b.c", "=?utf-8?q?=0D=0A?=", "N <a@b.c>"])
+).map("".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(SOUP | st.text())
+def test_whatever_is_written_is_one_address_or_refused(text: str) -> None:
+    try:
+        mailbox = read_mailbox(text, "To")
+    except InvalidInput:
+        return
+    value = list_header([mailbox])
+    assert not CONTROL.search(value.replace("\r\n ", " "))
+    assert [address for _, address in getaddresses([value.replace("\r\n", "")])] == [
+        mailbox.address
+    ]

@@ -2,6 +2,7 @@
 
 import email.policy
 import json
+import smtplib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -123,10 +124,7 @@ def test_an_email_is_sent_clicked_notified_and_counted(service: Service, ses: An
 def test_click_tracking_is_switched_for_one_email(service: Service, ses: Any) -> None:
     on, off = service.configuration_set(), service.configuration_set(stream=False)
     overrides = {"Tracking": {"ClickTrackingEnabled": "DISABLED"}}
-    try:
-        send(ses, simple(), ConfigurationSetName=on, ConfigurationOverrides=overrides)
-    except Exception as error:  # clients from before this member
-        pytest.skip(str(error))
+    send(ses, simple(), ConfigurationSetName=on, ConfigurationOverrides=overrides)
     assert hrefs(html_of(service.arrived())) == ["https://example.com/page"]
     overrides = {"Tracking": {"ClickTrackingEnabled": "ENABLED"}}
     send(ses, simple(), ConfigurationSetName=off, ConfigurationOverrides=overrides)
@@ -248,18 +246,54 @@ def test_a_set_with_sending_off_sends_nothing(service: Service, ses: Any) -> Non
     assert refused(caught) == (400, "SendingPausedException")
 
 
-def test_ten_megabytes_pass_and_eleven_are_refused(service: Service, ses: Any) -> None:
-    def raw(size: int) -> dict[str, Any]:
-        head = (
-            b"From: news@example.com\r\nTo: a@example.org\r\nDate: x\r\nMessage-ID: <a@b>\r\n\r\n"
-        )
-        line = b"x" * 76 + b"\r\n"
-        return {"Raw": {"Data": (head + line * (size // len(line) + 1))[: size - 2] + b"\r\n"}}
+def raw_of(size: int) -> bytes:
+    head = b"From: news@example.com\r\nTo: a@example.org\r\nDate: x\r\nMessage-ID: <a@b>\r\n\r\n"
+    line = b"x" * 76 + b"\r\n"
+    return (head + line * (size // len(line) + 1))[: size - 2] + b"\r\n"
 
-    assert send(ses, raw(10 * 1024 * 1024))
-    assert len(service.arrived()) > 10 * 1024 * 1024
+
+MEBIBYTE = 1024 * 1024
+
+
+def test_ten_megabytes_pass_both_doors(service: Service, ses: Any) -> None:
+    raw = raw_of(10 * MEBIBYTE)
+    assert send(ses, {"Raw": {"Data": raw}})
+    assert service.arrived().endswith(raw)
+    assert service.send(raw).endswith(raw)
+    picture = b"\xff" * (7 * MEBIBYTE)  # as base64 9.6 MiB
+    send(ses, simple(Attachments=[{"RawContent": picture, "FileName": "p.png"}]))
+    arrived = service.arrived()
+    assert len(arrived) > 9.5 * MEBIBYTE
+    (attached,) = parsed(arrived).iter_attachments()
+    assert attached.get_payload(decode=True) == picture
+
+
+def test_eleven_megabytes_are_refused_at_both_doors(service: Service, ses: Any) -> None:
+    raw = raw_of(11 * MEBIBYTE)
     with pytest.raises(ses.exceptions.BadRequestException, match="more than 10485760 bytes"):
-        send(ses, raw(11 * 1024 * 1024))
+        send(ses, {"Raw": {"Data": raw}})
+    picture = b"\xff" * (8 * MEBIBYTE)
+    with pytest.raises(ses.exceptions.BadRequestException, match="more than 10485760 bytes"):
+        send(ses, simple(Attachments=[{"RawContent": picture, "FileName": "p.png"}]))
+    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=30) as client:
+        with pytest.raises(smtplib.SMTPSenderRefused) as caught:
+            client.sendmail("news@example.com", ["a@example.org"], raw)
+        assert caught.value.smtp_code == 552
+        client.ehlo()
+        client.mail("news@example.com")  # with no word of its size
+        client.rcpt("a@example.org")
+        assert client.data(raw)[0] == 552
+
+
+def test_the_largest_size_is_one_setting_for_both_doors(tmp_path: Path) -> None:
+    with Service(tmp_path, "--smtp-max-size", "2000") as service:
+        ses = ses_client(service, access_key(service))
+        send(ses, {"Raw": {"Data": raw_of(2000)}})
+        with pytest.raises(ses.exceptions.BadRequestException, match="more than 2000 bytes"):
+            send(ses, {"Raw": {"Data": raw_of(2001)}})
+        with pytest.raises(smtplib.SMTPSenderRefused, match="2000 bytes"):
+            service.send(raw_of(2001))
+        ses.close()
 
 
 def test_only_keys_for_sending_send(service: Service) -> None:

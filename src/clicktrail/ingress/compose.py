@@ -128,6 +128,8 @@ def _simple(request: SendEmailRequest, simple: Simple, hostname: str) -> Compose
 def _raw(request: SendEmailRequest, data: bytes, hostname: str) -> Composed:
     """Return a given email, with what it lacks (SES: "Raw email")."""
     raw = _LINE_END.sub(b"\r\n", data)  # RFC 5321 § 2.3.8
+    if raw.startswith(b"From "):  # the first line of a mailbox file is no header
+        raw = raw.partition(b"\r\n")[2]
     headers = headers_of(raw)
     if not headers:
         raise InvalidInput("Content.Raw.Data: an email begins with headers: it has none")
