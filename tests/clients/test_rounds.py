@@ -8,6 +8,7 @@ import email.policy
 from dataclasses import replace
 from email.parser import BytesParser
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -78,6 +79,11 @@ def test_other_clients_do_the_same(service: Service, name: str) -> None:
         [set_name] = event["mail"]["tags"]["ses:configuration-set"]
         assert by.do("metric", set_name) == {"send": 1, "click": 1}
         assert by.do("remove", set_name, f"{set_name}.example") == {"removed": True}
+
+
+def test_boto3_does_so_with_a_process_for_each_role(tmp_path: Path) -> None:
+    with Service(tmp_path, embedded=False) as service:
+        click_round(service, boto3_of_this_project(service))
 
 
 def assert_tour(by: Client) -> None:

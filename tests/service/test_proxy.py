@@ -2,10 +2,8 @@
 
 import http.client
 import random
-import shutil
 import ssl
 import string
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,25 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.certificates import make_certificate
+from support.nginx import NEEDS_NGINX, example_of, nginx
 from support.service import BROWSER, Answer, Service, email_with, free_ports, hrefs, html_of
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("nginx") is None, reason="NOT TESTED: no nginx here (apt-get install nginx)"
-)
+pytestmark = NEEDS_NGINX
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "behind-a-proxy.md"
 CLIENT = "127.0.0.2"
 """Where the visitor's connections come from: not the proxy's own address."""
-
-AROUND = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
-events {{ worker_connections 256; }}
-http {{
-    client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-    uwsgi_temp_path {folder}; scgi_temp_path {folder};
-    {example}
-}}
-"""
 
 
 @dataclass(frozen=True)
@@ -66,18 +53,15 @@ class Proxy:
 
 def example(service: Service, http_port: int, https_port: int, folder: Path) -> str:
     """Return the document's example, on ports that are free here, with a certificate of ours."""
-    text = DOCUMENT.read_text(encoding="utf-8").partition("```nginx\n")[2].partition("```")[0]
     certificate, key = make_certificate(folder)
-    for given, here in {
+    replaced = {
         "127.0.0.1:8480": f"127.0.0.1:{service.http}",
         "listen 80;": f"listen 127.0.0.1:{http_port};",
         "listen 443 ssl;": f"listen 127.0.0.1:{https_port} ssl;",
         "/etc/ssl/click.example.com.pem": str(certificate),
         "/etc/ssl/click.example.com.key": str(key),
-    }.items():
-        assert given in text
-        text = text.replace(given, here)
-    return text
+    }
+    return example_of(DOCUMENT, replaced)
 
 
 @pytest.fixture(scope="module")
@@ -85,19 +69,11 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("behind-nginx")
     http_port, https_port = free_ports(2)
     trusted = ("--redirect-trusted-proxies", "127.0.0.1/32")
-    with Service(folder, *trusted) as service:
-        configuration = folder / "nginx.conf"
-        text = example(service, http_port, https_port, folder)
-        configuration.write_text(AROUND.format(folder=folder, example=text))
-        command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(configuration)]
-        checked = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=30)
-        assert checked.returncode == 0, checked.stderr
-        with subprocess.Popen(command) as nginx:
-            try:
-                yield Proxy(service, http_port, https_port)
-            finally:
-                nginx.terminate()
-                nginx.wait(10)
+    with (
+        Service(folder, *trusted) as service,
+        nginx(folder, example(service, http_port, https_port, folder)),
+    ):
+        yield Proxy(service, http_port, https_port)
 
 
 def links_of(proxy: Proxy, *urls: str) -> tuple[str, list[str]]:
