@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
 
@@ -22,6 +22,7 @@ from clicktrail.model import (
     Message,
 )
 from clicktrail.publish.deliver import Deliverer, Retry
+from clicktrail.publish.destinations import BatchDestination
 from clicktrail.publish.publisher import Publisher
 from clicktrail.store import Store
 
@@ -61,11 +62,13 @@ class House:
     store: Store
     journal: MemoryJournal
     receiver: Receiver
+    others: dict[Kind, BatchDestination] = field(default_factory=dict)
+    """What sends to kinds that take batches."""
 
     def deliverer(self, retry: Retry | None = None, **options: Any) -> Deliverer:
         return Deliverer(
             self.store,
-            {Kind.WEBHOOK: self.receiver},
+            {Kind.WEBHOOK: self.receiver, **self.others},
             retry or Retry(first=0.01, most=0.02),
             **options,
         )
@@ -123,9 +126,9 @@ class House:
         return new
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], seconds: float = 20) -> None:
     """Return when the condition holds; it may be a function or a coroutine function."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(seconds):
         while True:
             holds = condition()
             if await holds if isawaitable(holds) else holds:

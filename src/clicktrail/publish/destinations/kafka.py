@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 BATCH = 500
 PORT = 9092
 _VAGUE = {"_MSG_TIMED_OUT", "_TRANSPORT", "_PURGE_QUEUE"}
+_OUTLIVED = {
+    "PRODUCER_FENCED",
+    "_FENCED",
+    "INVALID_PRODUCER_EPOCH",
+    "INVALID_PRODUCER_ID_MAPPING",
+    "UNKNOWN_PRODUCER_ID",
+    "OUT_OF_ORDER_SEQUENCE_NUMBER",
+}
+"""Errors of a producer whose numbering a broker knows no more, as after its restart. Not all are
+fatal to librdkafka, and it does not get over them; a new producer does."""
 _POLL_SECONDS = 0.5
 _QUEUE_KIB = 64 * 1024
 _REPORT, _WAIT = 0.7, 0.9
@@ -171,7 +181,7 @@ class _Cluster:
             raise DeliveryFailed(
                 f"no report within {self._timeout:g} seconds{self._why()}"
             ) from None
-        if None in outcomes:
+        if any(each is None for each in outcomes):  # `in` compares, which a KafkaError cannot
             self._trouble = ""
         return [
             e if e is None or isinstance(e, DeliveryFailed) else self._failure(e) for e in outcomes
@@ -192,7 +202,7 @@ class _Cluster:
         self._producer.poll(0)
 
     def _failure(self, error: "KafkaError") -> DeliveryFailed:
-        self.broken = self.broken or error.fatal()
+        self.broken = self.broken or error.fatal() or error.name() in _OUTLIVED
         text = f"{error.name()}: {error.str()}"
         if error.name() in _VAGUE:
             text += self._why()

@@ -10,6 +10,7 @@ import asyncio
 import math
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCH = 500
 PORT = 4222
+_CLOSE_SECONDS = 0.5
 _REPORT = 0.8
 """Part of the timeout that an acknowledgement is waited for, so that the error comes in time."""
 
@@ -101,12 +103,12 @@ class _Connection:
         finally:
             losing.cancel()
             publishing.cancel()
-            await asyncio.wait((publishing, losing))
+            await asyncio.gather(publishing, losing, return_exceptions=True)
 
     async def close(self) -> None:
         """Let go of the connection."""
         if self._client is not None:
-            await self._client.close()
+            await _close(self._client)
 
     async def _connected(self) -> "tuple[Client, asyncio.Event]":
         from nats.aio.client import Client
@@ -135,12 +137,15 @@ class _Connection:
                     **self._options(),
                 )
         except BaseException as error:
-            await client.close()
+            await _close(client)
             if isinstance(error, TimeoutError):
                 late = f"no connection within {self._timeout:g} seconds{self._why()}"
                 raise DeliveryFailed(late) from None
             if isinstance(error, Exception):  # whatever sockets, TLS and the library raise
-                raise DeliveryFailed(f"cannot connect: {self._trouble or _text(error)}") from None
+                why = self._trouble or _text(error)
+                if isinstance(error, ConnectionResetError):  # it may come before the reason does
+                    why += "; are the credentials right?"
+                raise DeliveryFailed(f"cannot connect: {why}") from None
             raise
         self._client = client
         return client, lost
@@ -185,6 +190,12 @@ class _Connection:
 
     def _why(self) -> str:
         return f" ({self._trouble})" if self._trouble else ""
+
+
+async def _close(client: "Client") -> None:
+    with suppress(Exception):  # after a failed TLS handshake the library waits for ever
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
 
 
 def _text(error: Exception) -> str:
