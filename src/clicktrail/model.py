@@ -23,7 +23,10 @@ Header = tuple[str, str]
 
 
 class EventType(StrEnum):
-    """Event types of the SES v2 API (``MatchingEventTypes``). `SEND` and `CLICK` are produced."""
+    """Event types of the SES v2 API (``MatchingEventTypes``).
+
+    `SEND`, `CLICK` and `RENDERING_FAILURE` are produced.
+    """
 
     SEND = "SEND"
     REJECT = "REJECT"

@@ -45,7 +45,14 @@ ROLES = ("publisher", "redirect", "api", "smtp")
 _PARTS = {
     "publisher": ("clicktrail.store", "clicktrail.publish.publisher", "clicktrail.publish.deliver"),
     "redirect": ("clicktrail.redirect.app", "clicktrail.redirect.server"),
-    "api": ("clicktrail.store", "clicktrail.ingress.api", "clicktrail.asgi"),
+    "api": (
+        "clicktrail.store",
+        "clicktrail.ingress.api",
+        "clicktrail.ingress.send_email",
+        "clicktrail.publish.rendering_failure",
+        "clicktrail.relay",
+        "clicktrail.asgi",
+    ),
     "smtp": ("clicktrail.store", "clicktrail.ingress.smtp", "clicktrail.relay"),
 }
 """Modules that roles need; with them what these import."""

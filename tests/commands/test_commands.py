@@ -142,8 +142,9 @@ def test_what_cannot_be_done_is_said_in_a_line(run: Run, words: str, says: str) 
 
 def test_identities_and_smtp_users(run: Run) -> None:
     run("configuration-set", "create", "news")
-    run("identity", "create", "Example.COM", "--configuration-set", "news")
-    run("identity", "create", "a@example.com")
+    first = run("identity", "create", "Example.COM", "--configuration-set", "news")
+    assert "only identities may send" in first
+    assert "only identities" not in run("identity", "create", "a@example.com")
     listed = json.loads(run("identity", "list", "--json"))
     assert [(i["name"], i["configurationSet"]) for i in listed] == [
         ("a@example.com", None),

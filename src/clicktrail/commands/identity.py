@@ -1,12 +1,16 @@
 """``clicktrail identity`` and ``clicktrail smtp-user``: who sends."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clicktrail.commands.common import Json, Yes, confirm, print_json, print_table, with_store
 from clicktrail.commands.dkim import dkim
 from clicktrail.errors import InvalidInput
+from clicktrail.model import Identity
+
+if TYPE_CHECKING:
+    from clicktrail.store import Store
 
 identities = typer.Typer(no_args_is_help=True, help="Domains and addresses that send.")
 identities.add_typer(dkim, name="dkim")
@@ -25,11 +29,19 @@ def create(
     ] = None,
 ) -> None:
     """Create an identity."""
-    made = with_store(
-        context, lambda store: store.configuration.create_identity(name, configuration_set)
-    )
+
+    async def work(store: "Store") -> tuple[Identity, int]:
+        made = await store.configuration.create_identity(name, configuration_set)
+        return made, len(await store.configuration.list_identities())
+
+    made, number = with_store(context, work)
     bound = f", bound to {configuration_set}" if configuration_set else ""
     typer.echo(f"Created identity {made.name} ({made.id}){bound}.")
+    if number == 1:
+        typer.echo(
+            "It is the first one: from now on only identities may send"
+            " (unless identities.required = no)."
+        )
 
 
 @identities.command("bind")
