@@ -116,3 +116,37 @@ def test_flags_and_environment_names() -> None:
     assert table["smarthost.url"].flag == "--smarthost"
     assert table["smtp.tls_key"].flag == "--smtp-tls-key"
     assert table["smtp.tls_key"].environment == "CLICKTRAIL_SMTP_TLS_KEY"
+
+
+@pytest.mark.parametrize("name", ["kinesis.secret_access_key", "kafka.password", "nats.token"])
+def test_secrets_of_data_streams_are_not_shown(name: str) -> None:
+    [setting] = [each for each in SETTINGS if each.name == name]
+    assert setting.secret
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ("kinesis.access_key_id", "kinesis.secret_access_key"),
+        ("kafka.username", "kafka.password"),
+        ("nats.username", "nats.password"),
+    ],
+)
+def test_who_signs_in_to_a_data_stream_needs_the_secret_too(given: str, needed: str) -> None:
+    with pytest.raises(SettingError, match=f"{given} is set, so {needed} is needed too"):
+        load_settings({given: "somebody"}, {})
+
+
+@pytest.mark.parametrize("name", ["kafka.tls_ca", "kafka.options_file", "nats.credentials_file"])
+def test_files_of_data_streams_must_be_there_from_the_start(name: str) -> None:
+    with pytest.raises(SettingError, match=f"{name} = '/nowhere' .*expected a file"):
+        load_settings({name: "/nowhere"}, {})
+
+
+def test_servers_of_data_streams_are_a_list() -> None:
+    settings = load_settings({"kafka.servers": "one:9092, two:9092"}, {})
+    assert settings["kafka.servers"] == ("one:9092", "two:9092")
+    with pytest.raises(SettingError, match=r"kafka.servers = .*expected servers \(host:port\)"):
+        load_settings({"kafka.servers": "kafka://one:9092"}, {})
+    with pytest.raises(SettingError, match=r"kinesis.endpoint = .*expected an http:// or https://"):
+        load_settings({"kinesis.endpoint": "example.com"}, {})
