@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from support.clients import Client, boto3_of_this_project, client, environment_for
 from support.service import BROWSER, Service, hrefs, html_of
+from support.ses import access_key, ses_client
 
 TARGET = "https://shop.example/books?title=gr%C3%BC%C3%9Fe&page=2#start"
 HTML = f"<p>Grüße: <a ses:tags='product:book;' href='{TARGET.replace('&', '&amp;')}'>books</a></p>"
@@ -103,6 +104,28 @@ def assert_tour(by: Client) -> None:
 
 def test_boto3_understands_every_answer(service: Service) -> None:
     assert_tour(boto3_of_this_project(service))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_address_that_can_be_nobodys_is_rejected_with_or_without_identities(
+    tmp_path: Path, named: bool
+) -> None:
+    """It is how nodemailer's ``verify()`` finds out whether the key is good."""
+    with Service(tmp_path) as service:
+        if named:
+            service.cli("identity", "create", "example.com")
+        ses = ses_client(service, access_key(service, "send"))
+        raw = (
+            b"From: <invalid@invalid>\r\nTo: <invalid@invalid>\r\n Subject: Invalid\r\n\r\nInvalid"
+        )
+        with pytest.raises(ses.exceptions.MessageRejected):
+            ses.send_email(
+                FromEmailAddress="invalid@invalid",
+                Destination={"ToAddresses": ["invalid@invalid"]},
+                Content={"Raw": {"Data": raw}},
+            )
+        assert not list(service.mailbox.glob("new/*"))
+        ses.close()
 
 
 def test_a_client_of_the_first_version_is_told_to_use_the_second(service: Service) -> None:

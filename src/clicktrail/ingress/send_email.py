@@ -29,7 +29,7 @@ from clicktrail.ingress.sesv2 import ApiError, Call, Operation, bad_request
 from clicktrail.ingress.smtp_mail import Mail
 from clicktrail.ingress.smtp_syntax import Announced
 from clicktrail.ingress.template import RenderingFailed
-from clicktrail.model import Message, MessageState, Tags
+from clicktrail.model import Message, MessageState, Tags, domain_of
 from clicktrail.store.configuration import ConfigurationStore
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 TAG_LIMIT = 256
 # SES: "ASCII letters, numbers, underscores, dashes"; newer releases take "." and "@" too.
 _TAG_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.@")
+# RFC 6761 § 6.4. nodemailer's verify() sends from there, and takes MessageRejected as all is well.
+_NOWHERE = "invalid"
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
 
 
@@ -139,6 +141,8 @@ class EmailSender:
         tags: Tags,
     ) -> str:
         message = composed.message
+        if domain_of(composed.sender).rpartition(".")[2] == _NOWHERE:
+            raise ApiError(400, "MessageRejected", f"{composed.sender!a} can be nobody's address")
         announced = Announced(composed.sender, len(message), body_8bit=not message.isascii())
         mail = Mail(announced, smarthost)
         for recipient in composed.recipients:

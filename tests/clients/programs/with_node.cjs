@@ -53,6 +53,7 @@ async function byNodemailer() {
   const transport = nodemailer.createTransport({
     SES: { sesClient: client, SendEmailCommand: ses.SendEmailCommand },
   });
+  await transport.verify();
   const sent = await transport.sendMail({
     from: `News <news@${domain}>`,
     to: "Reader <reader@gmail.com>",
