@@ -78,7 +78,9 @@ def test_templates_that_cannot_be_rendered_are_refused(source: str) -> None:
         rendered(source)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "null", '"x"', "[" * 100_000, '{"a": ' * 5000])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "null", '"x"', "[" * 100_000, '{"a": ' * 5000, "{}" + " " * 262_144]
+)
 def test_data_must_be_an_object(text: str) -> None:
     with pytest.raises(RenderingFailed, match="TemplateData"):
         read_data(text)

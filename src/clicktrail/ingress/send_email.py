@@ -120,14 +120,11 @@ class EmailSender:
     async def _compose(self, body: SendEmailRequest) -> Composed:
         options = self._options
         content = body.content
-        attachments = [
-            each
-            for part in (content.simple, content.template)
-            if part is not None
-            for each in part.attachments or ()
-        ]
-        size = sum(len(each.raw_content) for each in attachments)
-        size += len(content.raw.data) if content.raw is not None else 0
+        size = len(content.raw.data) if content.raw is not None else 0
+        if content.simple is not None:
+            texts = (content.simple.body.text, content.simple.body.html)
+            size += sum(len(text.data) for text in texts if text is not None)
+            size += sum(len(each.raw_content) for each in content.simple.attachments or ())
         if size > LARGE or content.template is not None:  # others need not wait
             return await asyncio.to_thread(compose, body, options.hostname, options.max_size)
         return compose(body, options.hostname, options.max_size)

@@ -7,6 +7,8 @@ import msgspec
 
 from clicktrail.errors import InvalidInput
 
+DATA_LIMIT = 262_144
+"""Characters of ``TemplateData``, as in SES."""
 DEEPEST = 50
 """How deep blocks may nest."""
 
@@ -21,6 +23,8 @@ class RenderingFailed(InvalidInput):
 
 def read_data(text: str) -> dict[str, Any]:
     """Return the data of a template (``TemplateData``, a JSON object). Raises `RenderingFailed`."""
+    if len(text) > DATA_LIMIT:
+        raise RenderingFailed(f"TemplateData is longer than {DATA_LIMIT} characters")
     try:
         data = msgspec.json.decode(text or "{}")
     except (msgspec.DecodeError, UnicodeError) as error:
