@@ -1,7 +1,10 @@
 """The outbox worker with destinations that take batches."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +152,18 @@ async def test_a_library_that_is_not_installed_is_told_and_waited_for(
     await deliverer.stop()
     await running
     assert await house.store.outbox.dead() == []
+
+
+def test_libraries_of_data_streams_are_loaded_only_when_something_is_sent(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from clicktrail.settings import load_settings\n"
+        "from clicktrail.wiring import build_destinations\n"
+        "given = {'kafka.servers': 'a:1', 'nats.servers': 'a:1', 'kinesis.access_key_id': 'a',"
+        " 'kinesis.secret_access_key': 'b'}\n"
+        "build_destinations(load_settings(given, {}), Path(sys.argv[1]))\n"
+        "print({'botocore', 'confluent_kafka', 'nats'} & sys.modules.keys())"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
