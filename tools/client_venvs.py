@@ -20,7 +20,10 @@ FOLDER = ROOT / ".venv-clients"
 PACKAGES = {
     "boto3-1.34": ["boto3==1.34.*"],
     "awscli": ["awscli>=1.44,<2"],
-    "django": ["django>=5.2,<6", "django-anymail[amazon-ses]>=13", "django-ses>=4.4"],
+    "django": [
+        *("django>=5.2,<6", "django-anymail[amazon-ses]>=13", "django-ses>=4.4"),
+        "standardwebhooks>=1.0.1",
+    ],
 }
 NODE_PACKAGES = ["@aws-sdk/client-sesv2@3", "nodemailer@7"]
 

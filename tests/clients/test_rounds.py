@@ -5,6 +5,9 @@ link of the email that arrives is clicked; the event is read, and the metric.
 """
 
 import email.policy
+import json
+import os
+import subprocess
 from dataclasses import replace
 from email.parser import BytesParser
 from itertools import count
@@ -12,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from support.clients import Client, boto3_of_this_project, client, environment_for
-from support.service import BROWSER, Service, hrefs, html_of
+from support.clients import ROOT, Client, boto3_of_this_project, client, environment_for
+from support.service import BROWSER, Service, email_with, hrefs, html_of
 from support.ses import access_key, ses_client
 
 TARGET = "https://shop.example/books?title=gr%C3%BC%C3%9Fe&page=2#start"
@@ -153,8 +157,6 @@ def test_other_clients_understand_every_answer(service: Service, name: str) -> N
 def test_django_reads_the_notification_by_the_webhook_it_has_for_ses(
     service: Service, name: str
 ) -> None:
-    import json
-
     by = client(name, service)
     event = click_round(service, by)
     told = by.do("event", stdin=json.dumps(event))
@@ -169,3 +171,32 @@ def test_django_reads_the_notification_by_the_webhook_it_has_for_ses(
         expected |= {"event_id": event["eventId"], "metadata": {"order": "4711"}}
         expected |= {"tags": ["summer"]}
     assert told == expected
+
+
+@pytest.mark.long
+def test_a_webhook_reaches_django_anymail_by_the_view_of_the_examples(tmp_path: Path) -> None:
+    with Service(tmp_path, "--webhook-allow", "127.0.0.0/8") as service:
+        secret = service.data.joinpath("webhook-secret").read_text(encoding="ascii").strip()
+        by = client("anymail", service)
+        command = [str(word) for word in (*by.command, "serve", ROOT / "examples")]
+        environment = os.environ | by.environment | {"CLICKTRAIL_WEBHOOK_SECRET": secret}
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as django:
+            try:
+                assert django.stdout is not None
+                port = int(django.stdout.readline())
+                view = f"http://127.0.0.1:{port}/clicktrail/"
+                assert httpx.post(view, content=b"{}", timeout=10).status_code == 400
+                name = service.configuration_set()
+                service.cli("event-destination", "add", name, "hook", "--webhook", view)
+                [link] = hrefs(html_of(service.send(email_with(HTML, name))))
+                service.request(link)
+                [event] = service.wait_for_events(name, 1)
+                told = json.loads(django.communicate(timeout=20)[0])
+            finally:
+                django.kill()
+    assert told["event_type"] == "clicked"
+    assert told["message_id"] == event["mail"]["messageId"]
+    assert told["recipient"] == "reader@gmail.com"
+    assert told["click_url"] == TARGET

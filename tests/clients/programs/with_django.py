@@ -1,15 +1,20 @@
 """What a Django project does, by django-anymail or django-ses; their settings are below.
 
-python with_django.py anymail|django-ses send NAME STREAM_ARN DOMAIN HTML | event < NOTIFICATION
+python with_django.py anymail|django-ses send NAME STREAM_ARN DOMAIN HTML | event < NOTIFICATION |
+    serve FOLDER
 
 The configuration set is made with boto3, as their documents advise. ``event`` hands a notification
 to the webhook view of the library, in the envelope in which Amazon SNS brings those of SES.
+``serve`` tells its port, takes one webhook by the view of the examples in a folder, and tells what
+came of it; the secret is in the environment.
 """
 
 import json
 import os
 import sys
+from importlib import import_module
 from typing import Any
+from wsgiref.simple_server import make_server
 
 import boto3
 import django
@@ -23,7 +28,7 @@ backends = {
     "django-ses": "django_ses.SESBackend",
 }
 settings.configure(
-    ALLOWED_HOSTS=["testserver"],
+    ALLOWED_HOSTS=["testserver", "127.0.0.1"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     EMAIL_BACKEND=backends[library],
     # django-anymail: the endpoint comes from the environment, as for all of boto3.
@@ -38,8 +43,11 @@ settings.configure(
     AWS_SES_REGION_ENDPOINT_URL=os.environ["AWS_ENDPOINT_URL_SESV2"],
     AWS_SES_CONFIGURATION_SET=arguments[0] if arguments else None,
     AWS_SES_VERIFY_EVENT_SIGNATURES=False,
+    CLICKTRAIL_WEBHOOK_SECRET=os.environ.get("CLICKTRAIL_WEBHOOK_SECRET"),
+    ROOT_URLCONF=__name__,
 )
 django.setup()
+urlpatterns: list[Any] = []
 
 
 def send(name: str, stream: str, domain: str, html: str) -> dict[str, Any]:
@@ -92,9 +100,25 @@ def event(notification: dict[str, Any]) -> dict[str, Any]:
     return anymail_event(request) if library == "anymail" else django_ses_event(request)
 
 
-def anymail_event(request: Any) -> dict[str, Any]:
+def serve(folder: str) -> dict[str, Any]:
+    """Take one webhook over HTTP, by the view that the examples have."""
+    sys.path.insert(0, folder)
+    from django.core.wsgi import get_wsgi_application
+    from django.urls import path
+
+    told = told_by_anymail()
+    view = import_module("django_anymail_view").ClicktrailTrackingView
+    urlpatterns.append(path("clicktrail/", view.as_view()))
+    with make_server("127.0.0.1", 0, get_wsgi_application()) as server:
+        print(server.server_port, flush=True)
+        while not told:
+            server.handle_request()
+    return told[0]
+
+
+def told_by_anymail() -> list[dict[str, Any]]:
+    """Return a list that fills with what django-anymail tells the application."""
     from anymail.signals import tracking
-    from anymail.webhooks.amazon_ses import AmazonSESTrackingWebhookView
 
     told: list[dict[str, Any]] = []
 
@@ -103,6 +127,13 @@ def anymail_event(request: Any) -> dict[str, Any]:
         told.append({name: getattr(event, name) for name in (*names, "metadata", "tags")})
 
     tracking.connect(on_event, weak=False)
+    return told
+
+
+def anymail_event(request: Any) -> dict[str, Any]:
+    from anymail.webhooks.amazon_ses import AmazonSESTrackingWebhookView
+
+    told = told_by_anymail()
     assert AmazonSESTrackingWebhookView.as_view()(request).status_code == 200
     [only] = told
     return only
@@ -132,4 +163,11 @@ def django_ses_event(request: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(send(*arguments) if step == "send" else event(json.load(sys.stdin))))
+    match step:
+        case "send":
+            answer = send(*arguments)
+        case "event":
+            answer = event(json.load(sys.stdin))
+        case _:
+            answer = serve(*arguments)
+    print(json.dumps(answer))
