@@ -57,6 +57,7 @@ def _add_others(app: typer.Typer) -> None:
     from clicktrail.commands import (  # noqa: PLC0415
         access_keys,
         configuration,
+        console_users,
         deliveries,
         domain,
         events,
@@ -72,6 +73,7 @@ def _add_others(app: typer.Typer) -> None:
     app.add_typer(identity.identities, name="identity")
     app.add_typer(identity.users, name="smtp-user")
     app.add_typer(access_keys.keys, name="access-key")
+    app.add_typer(console_users.users, name="console-user")
     app.add_typer(events.events, name="events")
     app.command("statistics")(events.statistics)
     app.add_typer(keys.keys, name="keys")

@@ -191,6 +191,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
         secret=True,
     ),
     Setting(
+        "console.listen",
+        LISTEN,
+        "127.0.0.1:8484",
+        "Where the console listens, in plain http: end TLS in front of it for other machines.",
+    ),
+    Setting(
         "metrics.listen",
         LISTEN_OR_NONE,
         "127.0.0.1:8483",

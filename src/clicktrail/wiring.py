@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from clicktrail.relay.smarthost import SmtpSmarthost
     from clicktrail.store import Store
 
-ROLES = ("publisher", "redirect", "api", "smtp")
+ROLES = ("publisher", "redirect", "api", "console", "smtp")
 """In the order in which they start; they stop in the opposite one."""
 
 
@@ -53,6 +53,7 @@ _PARTS = {
         "clicktrail.relay",
         "clicktrail.asgi",
     ),
+    "console": ("clicktrail.store", "clicktrail.console.app", "clicktrail.asgi"),
     "smtp": ("clicktrail.store", "clicktrail.ingress.smtp", "clicktrail.relay"),
 }
 """Modules that roles need; with them what these import."""
@@ -185,6 +186,17 @@ def build_destinations(
     }
 
 
+async def first_link(store: "Store") -> str:
+    """Return the token of a link that sets the first administrator's password."""
+    from clicktrail.errors import AlreadyExists
+    from clicktrail.store.accounts import Role
+
+    try:
+        return await store.accounts.create("admin", Role.ADMINISTRATOR)
+    except AlreadyExists:
+        return await store.accounts.new_link("admin")
+
+
 async def _nothing() -> None:
     pass
 
@@ -242,6 +254,7 @@ class Service:
             "publisher": self._start_publisher,
             "redirect": self._start_redirect,
             "api": self._start_api,
+            "console": self._start_console,
             "smtp": self._start_smtp,
         }
         for role in self._roles:
@@ -425,6 +438,25 @@ class Service:
             self._smarthost = open_smarthost(self._settings)
             self._ends.append(self._smarthost.close)
         return self._smarthost
+
+    async def _start_console(self) -> None:
+        from clicktrail.asgi import AsgiServer
+        from clicktrail.console.app import Console
+
+        store = await self._open_store()
+        console = Console(store)
+        server = AsgiServer(console.app, self._settings["console.listen"])
+        self._ends.append(server.stop)
+        await server.start()
+
+        async def end_live_pages() -> None:
+            console.stop()
+
+        self._ends.append(end_live_pages)
+        self.lines.append(f"console    http://{server.address}")
+        if not await store.accounts.any_ready():
+            token = await first_link(store)
+            self.lines.append(f"           to begin: http://{server.address}/welcome/{token}")
 
     async def _start_smtp(self) -> None:
         from clicktrail.ingress.smtp import SmtpOptions, SmtpServer

@@ -64,7 +64,7 @@ class Service:
         self.folder = folder
         self.data = folder / "data"
         self.mailbox = folder / "mailbox"
-        self.smtp, self.http, self.api, self.monitor = free_ports(4)
+        self.smtp, self.http, self.api, self.monitor, self.console = free_ports(5)
         self._smarthost = smarthost or f"maildir:{self.mailbox}"
         self._flags = ("--embedded", *flags) if embedded else flags
         self._environment = {**os.environ, **(environment or {})}
@@ -94,6 +94,7 @@ class Service:
                     *("--smtp-listen", f"127.0.0.1:{self.smtp}"),
                     *("--redirect-listen", f"127.0.0.1:{self.http}"),
                     *("--api-listen", f"127.0.0.1:{self.api}"),
+                    *("--console-listen", f"127.0.0.1:{self.console}"),
                     *("--metrics-listen", f"127.0.0.1:{self.monitor}"),
                     *self._flags,
                 ),

@@ -42,6 +42,11 @@ _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED)
 _NUMBER = {state: number for number, state in enumerate(_STATES)}
 
 
+def state_of(number: int) -> MessageState:
+    """Return the state that a number stands for in the table."""
+    return _STATES[number]
+
+
 class _Content(msgspec.Struct, array_like=True):
     """What is kept of an email beside its columns. New fields go to the end, with a default."""
 
@@ -307,5 +312,5 @@ def _message(row: Any) -> Message:
         reason=Reason(row.reason) if row.reason else None,
         links=tuple(Link(*link) for link in content.links),
         warnings=content.warnings,
-        state=_STATES[row.state],
+        state=state_of(row.state),
     )

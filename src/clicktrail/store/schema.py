@@ -109,6 +109,46 @@ access_keys = Table(
 )
 """Who may call the API. ``secret`` is sealed (`clicktrail.vault`); commas join the ``scopes``."""
 
+console_accounts = Table(
+    "console_accounts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("password", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+"""Who may sign in to the console. ``password`` is a hash, empty until one was set."""
+
+
+def _account() -> Column[str]:
+    return Column(
+        "account",
+        String(64),
+        ForeignKey("console_accounts.name", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    )
+
+
+console_links = Table(
+    "console_links",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    _account(),
+    Column("expires_at", BigInteger, nullable=False),
+)
+"""Links to set a password, by the digest of their token."""
+
+console_sessions = Table(
+    "console_sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    _account(),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
 messages = Table(
     "messages",
     metadata,

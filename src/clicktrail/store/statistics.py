@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -65,6 +65,17 @@ class TagClicks:
     human_clicks: int
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What was counted of one configuration set, identity or provider; ``""`` for none."""
+
+    name: str
+    sent: int
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+
 class Statistics:
     """Reads the counters. Every method may raise `StoreUnavailable`.
 
@@ -91,6 +102,28 @@ class Statistics:
             .order_by(counters.c.day)
         )
         return [Day(*row) for row in await self._rows(statement)]
+
+    async def groups(
+        self,
+        by: Literal["configuration_set", "identity", "provider"],
+        configuration_set: str | None = None,
+        identity: str | None = None,
+        provider: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 1000,
+    ) -> list[Group]:
+        """Return sums by one dimension, the most clicked first."""
+        column = counters.c[by]
+        sent, (clicks, *others) = func.sum(counters.c.sent), _sums(counters)
+        statement = (
+            select(column, sent, clicks, *others)
+            .where(*_filters(counters, configuration_set, identity, provider, since, until))
+            .group_by(column)
+            .order_by(clicks.desc(), sent.desc(), column)
+            .limit(limit)
+        )
+        return [Group(*row) for row in await self._rows(statement)]
 
     async def links(
         self,

@@ -3,6 +3,8 @@
 import asyncio
 
 from clicktrail.store.access_keys import AccessKeyStore
+from clicktrail.store.accounts import AccountStore
+from clicktrail.store.browse import Browse
 from clicktrail.store.clicks import ClickStore
 from clicktrail.store.configuration import ConfigurationStore
 from clicktrail.store.database import Database
@@ -23,11 +25,13 @@ class Store:
         self.configuration = ConfigurationStore(database)
         self.users = UserStore(database)
         self.access_keys = AccessKeyStore(database)
+        self.accounts = AccountStore(database)
         self.messages = MessageStore(database)
         self.clicks = ClickStore(database)
         self.outbox = Outbox(database)
         self.streams = Streams(database)
         self.statistics = Statistics(database)
+        self.browse = Browse(database)
 
     @classmethod
     async def open(cls, url: str) -> "Store":

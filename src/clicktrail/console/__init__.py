@@ -1,0 +1,1 @@
+"""The console: click tracking seen and switched on in a browser."""

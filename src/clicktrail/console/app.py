@@ -1,0 +1,127 @@
+"""The console's routes: which page is where, and who may see it."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clicktrail.console.configurations import Configurations
+from clicktrail.console.deadletters import DeadLetters
+from clicktrail.console.doorman import SIGN_OUT, Doorman
+from clicktrail.console.entrance import Entrance
+from clicktrail.console.live import Live
+from clicktrail.console.messages import Messages
+from clicktrail.console.overview import Overview
+from clicktrail.console.views import SECURITY, Views
+from clicktrail.errors import ClicktrailError, StoreUnavailable
+from clicktrail.store import Store
+
+STATIC = Path(__file__).parent / "static"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Console:
+    """The console over a store. ``app`` is the ASGI application; call `stop` before its server's.
+
+    ``PUBLIC`` are the paths that need no session; all others lead to the sign-in page without one.
+    """
+
+    PUBLIC = ("/sign-in", "/welcome/{token}", "/static", "/healthz")
+
+    def __init__(self, store: Store) -> None:
+        views = Views()
+        doorman = Doorman(store.accounts, views)
+        entrance = Entrance(store.accounts, views)
+        overview = Overview(store, views)
+        configurations = Configurations(store, views)
+        messages = Messages(store, views)
+        dead = DeadLetters(store, views)
+        self._live = Live(store, views)
+
+        def page(path: str, handler: Handler, *methods: str) -> Route:
+            return Route(path, doorman.guarded(handler), methods=list(methods or ("GET",)))
+
+        def public(path: str, handler: Handler, *methods: str) -> Route:
+            return Route(path, doorman.open_to_all(handler), methods=list(methods))
+
+        both = ("GET", "POST")
+        one_set, one_destination = "/configurations/{name}", "/configurations/{name}/{destination}"
+        routes = [
+            public("/sign-in", entrance.sign_in, *both),
+            public("/welcome/{token}", entrance.welcome, *both),
+            page(SIGN_OUT, entrance.sign_out, "POST"),
+            page("/", overview.show),
+            page("/statistics.csv", overview.download),
+            page("/configurations", configurations.list, *both),
+            page(one_set, configurations.show, *both),
+            page(one_set + "/delete", configurations.delete, "POST"),
+            page(one_set + "/destinations", configurations.add_destination, "POST"),
+            page(one_destination, configurations.destination, *both),
+            page(one_destination + "/delete", configurations.remove_destination, "POST"),
+            page("/messages", messages.list),
+            page("/messages/{id}", messages.show),
+            page("/live", self._live.show),
+            page("/live/events", self._live.events),
+            page("/dead-letters", dead.list, *both),
+            Route("/healthz", _health),
+            Mount("/static", StaticFiles(directory=STATIC), name="static"),
+        ]
+
+        async def problem(request: Request, error: Exception) -> Response:
+            status = error.status_code if isinstance(error, HTTPException) else 500
+            return views.problem(request, status, _MESSAGES.get(status, _MESSAGES[500]))
+
+        async def refused(request: Request, error: Exception) -> Response:
+            status = 503 if isinstance(error, StoreUnavailable) else 404
+            return views.problem(request, status, str(error))
+
+        self.app = Starlette(
+            routes=routes,
+            middleware=[Middleware(_Headers)],
+            exception_handlers={
+                HTTPException: problem,
+                ClicktrailError: refused,
+                Exception: problem,
+            },
+        )
+
+    def stop(self) -> None:
+        """End the answers that last: live pages."""
+        self._live.stop()
+
+
+_MESSAGES = {
+    404: "There is nothing at this address.",
+    405: "This page cannot be used that way.",
+    500: "Something went wrong on our side. The log of the service tells more.",
+}
+
+
+async def _health(_: Request) -> Response:
+    return Response("ok\n", media_type="text/plain")
+
+
+class _Headers:
+    """Gives every answer the security headers, files and redirects as well."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._headers = [(k.lower().encode(), v.encode()) for k, v in SECURITY.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                known = {name for name, _ in message["headers"]}
+                more = [pair for pair in self._headers if pair[0] not in known]
+                message = {**message, "headers": [*message["headers"], *more]}
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

@@ -1,0 +1,29 @@
+"""Notifications that could not be delivered, and their replay."""
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from clicktrail.console.doorman import field, fields
+from clicktrail.console.views import Views
+from clicktrail.store import Store
+
+SHOWN = 200
+
+
+class DeadLetters:
+    """The page of dead letters."""
+
+    def __init__(self, store: Store, views: Views) -> None:
+        self._outbox = store.outbox
+        self._views = views
+
+    async def list(self, request: Request) -> Response:
+        """Show the newest; replay those that are chosen, or all."""
+        if request.method == "POST":
+            ids = [int(text) for text in fields(request, "id") if text.isdecimal()]
+            everything = field(request, "which") == "all"
+            if everything or ids:
+                await self._outbox.replay(None if everything else ids)
+            return RedirectResponse("/dead-letters", 303)
+        letters = await self._outbox.dead(SHOWN)
+        return self._views.page(request, "dead_letters.html", letters=letters, shown=SHOWN)

@@ -1,0 +1,206 @@
+"""Who is let in: sessions, roles, cross-site requests, and how often one may try to sign in."""
+
+import hashlib
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs, quote, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from clicktrail.console.views import Views
+from clicktrail.store.accounts import SESSION_LIFE, Account, AccountStore, Role
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+COOKIE = "clicktrail_session"
+FORM_LIMIT = 64 * 1024
+"""Bytes of a form; a longer one is refused."""
+FIELDS_LIMIT = 200
+
+_SAFE = ("GET", "HEAD")
+
+
+class Doorman:
+    """Lets in who may come in. ``guarded`` and ``open_to_all`` make endpoints of handlers."""
+
+    def __init__(self, accounts: AccountStore, views: Views) -> None:
+        self._accounts = accounts
+        self._views = views
+
+    def guarded(self, handler: Endpoint, role: Role = Role.VIEWER) -> Endpoint:
+        """Return an endpoint for those who are signed in.
+
+        What changes something (any method but ``GET`` and ``HEAD``) is for administrators alone,
+        whatever ``role`` says; signing out excepted.
+        """
+
+        async def endpoint(request: Request) -> Response:
+            token = request.cookies.get(COOKIE, "")
+            account = await self._accounts.session(token) if token else None
+            if account is None:
+                return _to_sign_in(request)
+            request.state.account = account
+            request.state.csrf = csrf_of(token)
+            if request.method not in _SAFE:
+                refusal = await self._refusal(request, token, account, role)
+                if refusal is not None:
+                    return refusal
+            elif role is Role.ADMINISTRATOR and account.role is not role:
+                return self._views.problem(request, 403, _ADMINISTRATORS)
+            return await handler(request)
+
+        return endpoint
+
+    def open_to_all(self, handler: Endpoint) -> Endpoint:
+        """Return an endpoint for everybody; requests from other sites are refused all the same."""
+
+        async def endpoint(request: Request) -> Response:
+            request.state.account = None
+            request.state.csrf = ""
+            if request.method not in _SAFE:
+                if _is_cross_site(request):
+                    return self._views.problem(request, 403, _CROSS_SITE)
+                if not await _read_form(request):
+                    return self._views.problem(request, 413, _TOO_LARGE)
+            return await handler(request)
+
+        return endpoint
+
+    async def _refusal(
+        self, request: Request, token: str, account: Account, role: Role
+    ) -> Response | None:
+        if _is_cross_site(request):
+            return self._views.problem(request, 403, _CROSS_SITE)
+        if not await _read_form(request):
+            return self._views.problem(request, 413, _TOO_LARGE)
+        if not hmac.compare_digest(field(request, "csrf").encode(), csrf_of(token).encode()):
+            return self._views.problem(request, 403, _STALE)
+        needed = Role.ADMINISTRATOR if request.url.path != SIGN_OUT else role
+        if needed is Role.ADMINISTRATOR and account.role is not Role.ADMINISTRATOR:
+            return self._views.problem(request, 403, _ADMINISTRATORS)
+        return None
+
+
+SIGN_OUT = "/sign-out"
+_CROSS_SITE = "This request comes from another site, so nothing was done."
+_STALE = "This page is from an earlier session: load it again, and try once more."
+_TOO_LARGE = "This form is too large."
+_ADMINISTRATORS = "Only administrators may do this. You can look at everything."
+
+
+def csrf_of(token: str) -> str:
+    """Return what the forms of a session hold: known to its pages alone."""
+    return hmac.new(token.encode(), b"clicktrail console forms", hashlib.sha256).hexdigest()
+
+
+def set_session(request: Request, response: Response, token: str) -> Response:
+    """Give the browser a session. The cookie is not for scripts, nor for other sites."""
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=SESSION_LIFE // 1_000_000,
+        httponly=True,
+        samesite="lax",
+        secure=_is_https(request),
+    )
+    return response
+
+
+def end_session(request: Request, response: Response) -> Response:
+    """Take the session from the browser."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=_is_https(request))
+    return response
+
+
+def field(request: Request, name: str) -> str:
+    """Return a field of the form, without white space around it; empty where it has none."""
+    found: list[str] = request.state.form.get(name, [""])
+    return found[0].strip()
+
+
+def fields(request: Request, name: str) -> list[str]:
+    """Return all values of a field of the form."""
+    found: list[str] = request.state.form.get(name, [])
+    return found
+
+
+def local_target(text: str) -> str:
+    """Return the page of ours that a text names, else the first page: never another site."""
+    # "//host" and "/\\host" lead elsewhere (URL § 4.4).
+    good = text.startswith("/") and text[1:2] not in ("/", "\\") and text.isprintable()
+    return text if good else "/"
+
+
+def _to_sign_in(request: Request) -> Response:
+    if request.method not in _SAFE or request.headers.get("accept") == "text/event-stream":
+        return Response("sign in first\n", 401, media_type="text/plain")
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/sign-in?next={quote(target, safe='')}", 303)
+
+
+def _is_https(request: Request) -> bool:
+    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", ""))
+
+
+def _is_cross_site(request: Request) -> bool:
+    """Whether a page of another origin sends this (Fetch Metadata § 2.4; Fetch § 3.2)."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+
+
+async def _read_form(request: Request) -> bool:
+    """Keep the form's fields in ``request.state.form``; ``False`` where it is too large."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_LIMIT:
+            return False
+    try:
+        request.state.form = parse_qs(
+            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FIELDS_LIMIT
+        )
+    except ValueError:
+        return False
+    return True
+
+
+class Patience:
+    """Counts failures by key: after ``most`` within ``seconds``, `wait` says how long to wait."""
+
+    REMEMBERED = 10_000
+
+    def __init__(self, most: int = 10, seconds: float = 300) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+
+    def wait(self, *keys: str) -> int:
+        """Return the seconds after which one of the keys may try again; 0: now."""
+        now = time.monotonic()
+        longest = 0.0
+        for key in keys:
+            recent = [at for at in self._failures.get(key, []) if now - at < self._seconds]
+            if len(recent) >= self._most:
+                longest = max(longest, self._seconds - (now - recent[-self._most]))
+        return int(longest) + 1 if longest else 0
+
+    def failed(self, *keys: str) -> None:
+        """Count a failure of each key."""
+        for key in keys:
+            times = self._failures.setdefault(key, [])
+            times.append(time.monotonic())
+            del times[: -self._most]
+            self._failures.move_to_end(key)
+        while len(self._failures) > self.REMEMBERED:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, *keys: str) -> None:
+        """Forget the failures of the keys."""
+        for key in keys:
+            self._failures.pop(key, None)

@@ -1,0 +1,83 @@
+"""Signing in and out, and the link by which somebody sets a password."""
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from clicktrail.console.doorman import (
+    COOKIE,
+    Patience,
+    end_session,
+    field,
+    local_target,
+    set_session,
+)
+from clicktrail.console.views import Views
+from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.store.accounts import SHORTEST_PASSWORD, AccountStore
+
+_WRONG = "This name and password do not fit."
+_USED = "This link does not work any more. Ask an administrator for a new one."
+
+
+class Entrance:
+    """Pages for those who are not yet in."""
+
+    def __init__(self, accounts: AccountStore, views: Views) -> None:
+        self._accounts = accounts
+        self._views = views
+        self._patience = Patience()
+
+    async def sign_in(self, request: Request) -> Response:
+        """Show the form; sign in."""
+        target = local_target(request.query_params.get("next", "/"))
+        if request.method != "POST":
+            return self._form(request, 200, "", "")
+        name, password = field(request, "name"), request.state.form.get("password", [""])[0]
+        keys = f"name {name}", f"peer {request.client.host if request.client else ''}"
+        if wait := self._patience.wait(*keys):
+            message = f"Too many tries. Wait {-(-wait // 60)} minutes, then try again."
+            answer = self._form(request, 429, name, message)
+            answer.headers["Retry-After"] = str(wait)  # RFC 6585 § 4
+            return answer
+        self._patience.failed(*keys)  # before the answer is known: tries at once count too
+        token = await self._accounts.sign_in(name, password)
+        if token is None:
+            return self._form(request, 403, name, _WRONG)
+        self._patience.succeeded(*keys)
+        return set_session(request, RedirectResponse(target, 303), token)
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session."""
+        await self._accounts.sign_out(request.cookies.get(COOKIE, ""))
+        return end_session(request, RedirectResponse("/sign-in", 303))
+
+    async def welcome(self, request: Request) -> Response:
+        """Let the bearer of a link set a password."""
+        token = request.path_params["token"]
+        account = await self._accounts.invited(token)
+        if account is None:
+            return self._views.problem(request, 404, _USED)
+        message = ""
+        if request.method == "POST":
+            password, again = (request.state.form.get(n, [""])[0] for n in ("password", "again"))
+            try:
+                if password != again:
+                    raise InvalidInput("The two passwords differ.")
+                session = await self._accounts.set_password(token, password)
+            except InvalidInput as error:
+                message = str(error)
+            except NotFound:
+                return self._views.problem(request, 404, _USED)
+            else:
+                return set_session(request, RedirectResponse("/", 303), session)
+        return self._views.page(
+            request,
+            "welcome.html",
+            400 if message else 200,
+            name=account.name,
+            message=message,
+            shortest=SHORTEST_PASSWORD,
+        )
+
+    def _form(self, request: Request, status: int, name: str, message: str) -> Response:
+        return self._views.page(request, "sign_in.html", status, name=name, message=message)

@@ -1,0 +1,211 @@
+"""The first page: emails sent and clicks, by day, over a range, beside the range before."""
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from clicktrail.console.views import NOT_STORED, Views
+from clicktrail.model import OTHER_PROVIDER, PROVIDERS
+from clicktrail.store import Store
+from clicktrail.store.statistics import Day, Statistics
+
+RANGES = (7, 30, 90)
+LONGEST = 3660
+ROWS = 50
+Dimension = Literal["configuration_set", "identity", "provider"]
+_DIMENSIONS: dict[Dimension, str] = {
+    "configuration_set": "Configuration set",
+    "identity": "Identity",
+    "provider": "Provider",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of the statistics is looked at: days (both ends belong to it) and filters."""
+
+    since: date
+    until: date
+    configuration_set: str | None
+    identity: str | None
+    provider: str | None
+
+    @classmethod
+    def of(cls, request: Request) -> "Selection":
+        """Return what a request asks for; what it asks amiss is as if it did not."""
+        asked = request.query_params
+        today = datetime.now(UTC).date()
+        until = _day(asked.get("until")) or today
+        since = _day(asked.get("since")) or until - timedelta(days=29)
+        since = max(min(since, until), until - timedelta(days=LONGEST))
+        names = ("configuration_set", "identity", "provider")
+        given = [asked[name] if asked.get(name) else None for name in names]
+        return cls(since, until, *given)
+
+    @property
+    def days(self) -> int:
+        """How many days there are."""
+        return (self.until - self.since).days + 1
+
+    def before(self) -> "Selection":
+        """Return the range of the same length that ends before this one."""
+        since, until = (day - timedelta(days=self.days) for day in (self.since, self.until))
+        return Selection(since, until, self.configuration_set, self.identity, self.provider)
+
+    async def daily(self, statistics: Statistics) -> list[Day]:
+        """Return every day, also those on which nothing was counted."""
+        found = await statistics.daily(
+            self.configuration_set,
+            self.identity,
+            self.provider,
+            self.since.isoformat(),
+            self.until.isoformat(),
+        )
+        known = {day.day: day for day in found}
+        all_days = (self.since + timedelta(days=n) for n in range(self.days))
+        return [known.get(str(day)) or Day(str(day), 0, 0, 0, 0) for day in all_days]
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Sums over days."""
+
+    sent: int
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+    @classmethod
+    def of(cls, days: list[Day]) -> "Total":
+        """Return the sums."""
+        columns = [(d.sent, d.clicks, d.unique_clicks, d.human_clicks) for d in days]
+        return cls(*(sum(column) for column in zip(*columns, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with what it was before."""
+
+    title: str
+    help: str
+    now: int
+    before: int
+    whole_now: int = 0
+    whole_before: int = 0
+    """Where given, the figure is a share of it."""
+
+    @property
+    def change(self) -> str:
+        """The change in per cent; empty where there was nothing before."""
+        now, before = self.now, self.before
+        if self.whole_now or self.whole_before:
+            if not (self.whole_now and self.whole_before):
+                return ""
+            points = 100 * (now / self.whole_now - before / self.whole_before)
+            return f"{points:+.1f} points"
+        return f"{100 * (now - before) / before:+.0f}\u202f%" if before else ""
+
+
+class Overview:
+    """The overview, and the same numbers as CSV."""
+
+    def __init__(self, store: Store, views: Views) -> None:
+        self._store = store
+        self._views = views
+
+    async def show(self, request: Request) -> Response:
+        """Show figures, the picture, the table, and the dimensions."""
+        selection = Selection.of(request)
+        statistics = self._store.statistics
+        days = await selection.daily(statistics)
+        now, before = Total.of(days), Total.of(await selection.before().daily(statistics))
+        range_ = (selection.since.isoformat(), selection.until.isoformat())
+        chosen = (selection.configuration_set, selection.identity, selection.provider)
+        groups = [
+            (title, name, await statistics.groups(name, *chosen, *range_, limit=ROWS))
+            for name, title in _DIMENSIONS.items()
+        ]
+        configuration = await self._store.configuration.current()
+        return self._views.page(
+            request,
+            "overview.html",
+            selection=selection,
+            figures=_figures(now, before),
+            days=days,
+            total=now,
+            chart=_chart(days),
+            groups=groups,
+            tags=await statistics.tags(*chosen, *range_, limit=ROWS),
+            links=await statistics.links(*chosen, *range_, limit=ROWS),
+            ranges=[_range(n) for n in RANGES],
+            sets=list(configuration.sets),
+            identities=list(configuration.identities),
+            providers=[*PROVIDERS, OTHER_PROVIDER],
+            query=request.url.query,
+        )
+
+    async def download(self, request: Request) -> Response:
+        """Return the days as CSV (RFC 4180)."""
+        selection = Selection.of(request)
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("day", "sent", "clicks", "unique_clicks", "human_clicks"))
+        for day in await selection.daily(self._store.statistics):
+            row = (day.day, day.sent, day.clicks, day.unique_clicks, day.human_clicks)
+            writer.writerow(row)
+        name = f"clicktrail-{selection.since}-{selection.until}.csv"
+        headers = NOT_STORED | {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(text.getvalue(), 200, headers, "text/csv; charset=utf-8; header=present")
+
+
+def _figures(now: Total, before: Total) -> list[Figure]:
+    return [
+        Figure("Sent", "Emails sent on, one for each recipient", now.sent, before.sent),
+        Figure("Clicks", "Every click, repeated ones too", now.clicks, before.clicks),
+        Figure(
+            "Unique clicks",
+            "Each link of each email counts once",
+            now.unique_clicks,
+            before.unique_clicks,
+        ),
+        Figure(
+            "Human clicks",
+            "Without clicks that a machine made",
+            now.human_clicks,
+            before.human_clicks,
+        ),
+        Figure(
+            "Click-through rate",
+            "Unique clicks for each email sent",
+            now.unique_clicks,
+            before.unique_clicks,
+            now.sent,
+            before.sent,
+        ),
+    ]
+
+
+def _chart(days: list[Day]) -> str:
+    """Return the series of the picture, as JSON: times (seconds since 1970), then each line."""
+    times = [int(datetime.fromisoformat(f"{day.day}T00:00Z").timestamp()) for day in days]
+    lines = [[getattr(day, name) for day in days] for name in ("sent", "clicks", "human_clicks")]
+    return msgspec.json.encode([times, *lines]).decode()
+
+
+def _range(days: int) -> tuple[str, str, str]:
+    until = datetime.now(UTC).date()
+    since = until - timedelta(days=days - 1)
+    return f"{days} days", since.isoformat(), until.isoformat()
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        return None

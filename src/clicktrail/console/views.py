@@ -1,0 +1,74 @@
+"""Pages: the templates, what all of them know, and the headers that all of them have."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from clicktrail import __version__
+from clicktrail.store.accounts import Role
+
+SECURITY = {
+    # Content Security Policy Level 3. All is our own: no inline scripts or styles, no other sites.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+NOT_STORED = {"Cache-Control": "no-store"}
+
+
+class Views:
+    """Renders templates."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("clicktrail.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(number=number, share=share, time=time_text)
+        self._environment.globals.update(version=__version__)
+
+    def page(
+        self, request: Request, template: str, status: int = 200, **values: Any
+    ) -> HTMLResponse:
+        """Return a page."""
+        account = getattr(request.state, "account", None)
+        text = self._environment.get_template(template).render(
+            account=account,
+            administrator=account is not None and account.role is Role.ADMINISTRATOR,
+            csrf=getattr(request.state, "csrf", ""),
+            path=request.url.path,
+            **values,
+        )
+        return HTMLResponse(text, status, SECURITY | NOT_STORED)
+
+    def problem(self, request: Request, status: int, message: str) -> Response:
+        """Return a page that says what is wrong."""
+        return self.page(request, "problem.html", status, message=message, code=status)
+
+
+def number(value: int) -> str:
+    """Return a number as people read it: ``1 234 567``, with thin spaces."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def share(part: int, whole: int) -> str:
+    """Return a part in per cent; a dash of nothing."""
+    return f"{100 * part / whole:.1f}\u202f%" if whole else "–"
+
+
+def time_text(at_us: int | None) -> str:
+    """Return a time (UTC) to the second; a dash for none."""
+    if at_us is None:
+        return "–"
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,115 @@
+"""What people look through: emails and clicks, the newest first. By primary key alone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from clicktrail.model import Click, MessageState, Reason, Verdict
+from clicktrail.store.database import Database, storable
+from clicktrail.store.messages import state_of
+from clicktrail.store.schema import clicked_links, clicks, messages
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """An email in a list."""
+
+    id: str
+    accepted_at: int
+    state: MessageState
+    configuration_set: str
+    identity: str
+    provider: str
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClickRow:
+    """A click in a list."""
+
+    click: Click
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    configuration_set: str
+
+
+class Browse:
+    """Reads lists. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def messages(
+        self,
+        limit: int,
+        before: str | None = None,
+        configuration_set: str | None = None,
+        identity: str | None = None,
+    ) -> list[MessageRow]:
+        """Return emails, the newest first; with ``before``, those older than that id."""
+        query = select(messages).order_by(messages.c.id.desc()).limit(limit)
+        if before:
+            query = query.where(messages.c.id < storable(before))
+        if configuration_set is not None:
+            query = query.where(messages.c.configuration_set == configuration_set)
+        if identity is not None:
+            query = query.where(messages.c.identity == identity)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [_message_row(row) for row in rows]
+
+    async def message(self, message_id: str) -> MessageRow | None:
+        """Return one email, also where its contents were forgotten."""
+        query = select(messages).where(messages.c.id == storable(message_id))
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        return _message_row(row) if row is not None else None
+
+    async def clicked_links(self, message_id: str) -> set[int]:
+        """Return which links of an email were clicked at all."""
+        where = clicked_links.c.message_id == storable(message_id)
+        query = select(clicked_links.c.link).where(where)
+        rows = await self._database.read(lambda connection: connection.scalars(query).all())
+        return set(rows)
+
+    async def newest_click(self) -> str:
+        """Return the id of the newest click; empty where there is none."""
+        query = select(clicks.c.event_id).order_by(clicks.c.event_id.desc()).limit(1)
+        found = await self._database.read(lambda connection: connection.scalar(query))
+        return found or ""
+
+    async def clicks_after(self, event_id: str, limit: int) -> list[ClickRow]:
+        """Return clicks with ids after that one, the oldest first."""
+        query = (
+            select(clicks, messages.c.configuration_set)
+            .outerjoin(messages, messages.c.id == clicks.c.message_id)
+            .where(clicks.c.event_id > event_id)
+            .order_by(clicks.c.event_id)
+            .limit(limit)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [_click_row(row) for row in rows]
+
+    async def newest_clicks(self, limit: int) -> list[ClickRow]:
+        """Return clicks, the newest first."""
+        query = (
+            select(clicks, messages.c.configuration_set)
+            .outerjoin(messages, messages.c.id == clicks.c.message_id)
+            .order_by(clicks.c.event_id.desc())
+            .limit(limit)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [_click_row(row) for row in rows]
+
+
+def _message_row(row: Any) -> MessageRow:
+    reason = Reason(row.reason) if row.reason else None
+    places = (row.configuration_set, row.identity, row.provider)
+    return MessageRow(row.id, row.accepted_at, state_of(row.state), *places, reason)
+
+
+def _click_row(row: Any) -> ClickRow:
+    click = Click(
+        row.event_id, row.message_id, row.link, row.url, row.clicked_at, row.ip, row.user_agent
+    )
+    reasons = tuple(row.reasons.split())
+    return ClickRow(click, Verdict(row.verdict), reasons, row.configuration_set or "")
