@@ -46,7 +46,6 @@ CONFINED = {
     "sqlite3": ("store/", "journal/sqlite"),
     "pydantic_handlebars": ("ingress/template",),
     "granian": ("asgi",),
-    "granian": ("asgi", "ingress/api"),
     "starlette": ("ingress/api", "console/"),
     "aiosmtplib": ("relay/",),
     "dkim": ("ingress/dkim",),

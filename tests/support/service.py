@@ -71,6 +71,8 @@ class Service:
         self._process: subprocess.Popen[str] | None = None
         self._seen: set[str] = set()
         self.log = folder / "log"
+        self.said = ""
+        """What it said on standard output at its last start."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -104,7 +106,9 @@ class Service:
                 env=self._environment,
             )
         assert self._process.stdout is not None
+        self.said = ""
         for line in self._process.stdout:
+            self.said += line
             if line.startswith("Ready"):
                 return
         raise AssertionError(f"the service did not start:\n{self.log.read_text()}")

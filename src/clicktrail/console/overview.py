@@ -17,6 +17,7 @@ from clicktrail.store.statistics import Day, Statistics
 
 RANGES = (7, 30, 90)
 LONGEST = 3660
+EARLIEST, LATEST = date(2000, 1, 1), date(2999, 12, 31)
 ROWS = 50
 Dimension = Literal["configuration_set", "identity", "provider"]
 _DIMENSIONS: dict[Dimension, str] = {
@@ -206,6 +207,7 @@ def _range(days: int) -> tuple[str, str, str]:
 
 def _day(text: str | None) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        day = date.fromisoformat(text) if text else None
     except ValueError:
         return None
+    return day if day and EARLIEST <= day <= LATEST else None

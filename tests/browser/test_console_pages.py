@@ -1,0 +1,156 @@
+"""The console in a real browser: tracking is turned on by hand, and a click is seen live."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pytest
+
+from support.service import Service, email_with, hrefs, html_of
+from support.visitor import PASSWORD
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip(
+        "NOT TESTED: Chromium is missing, so nobody looked at the console;"
+        " run tools/install_browser.sh",
+        allow_module_level=True,
+    )
+PLAYWRIGHT = pytest.importorskip(
+    "playwright.sync_api",
+    reason="NOT TESTED: playwright is missing; install the dependency group 'browser'",
+)
+
+pytestmark = pytest.mark.long
+
+T = TypeVar("T")
+
+HTML = '<a href="http://shop.example/offer" postbox:tags="product:book">x</a>'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with PLAYWRIGHT.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("console")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, running: Service) -> Iterator[Any]:
+    """A page of the administrator, who has just set a password; it must have no complaints."""
+    found = re.search(r"http://\S+/welcome/[\w-]+", running.said)
+    assert found
+    context = browser.new_context()
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "console", lambda said: complaints.append(said.text) if said.type == "error" else None
+    )
+    opened.goto(found[0])
+    opened.fill("input[name=password]", PASSWORD)
+    opened.fill("input[name=again]", PASSWORD)
+    opened.click("main button")
+    yield opened
+    assert complaints == []
+    context.close()
+
+
+def apart(work: Callable[[], T]) -> T:
+    """Do something that needs an event loop of its own: this thread has the browser's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
+
+
+def go(page: Any, running: Service, path: str) -> None:
+    page.goto(f"http://127.0.0.1:{running.console}{path}")
+
+
+def make_set(page: Any, running: Service, name: str) -> None:
+    go(page, running, "/configurations")
+    page.fill("input[name=name]", name)
+    page.click("text=Create")
+    assert page.inner_text("h1") == name
+
+
+def send(running: Service, name: str) -> str:
+    (link,) = hrefs(html_of(running.send(email_with(HTML, name))))
+    return link
+
+
+def test_a_click_destination_counts_and_sends(page: Any, running: Service) -> None:
+    make_set(page, running, "by-destination")
+    page.click("text=Add an event destination")
+    page.fill("#destinations input[name=name]", "clicks")
+    page.fill("#destinations input[name=target]", "clicks")
+    page.click("#destinations button")
+    assert "each is sent to clicks" in page.inner_text(".outcome")
+    running.request(send(running, "by-destination"))
+    apart(lambda: running.wait_for_events("clicks", 1))
+    assert apart(lambda: running.wait_for_clicks("by-destination", 1))["clicks"] == 1
+
+
+def test_engagement_statistics_count_and_send_nothing(page: Any, running: Service) -> None:
+    make_set(page, running, "by-engagement")
+    page.check("input[name=engagement]")
+    page.click("text=Save")
+    assert "Clicks are counted, nothing is sent." in page.inner_text(".outcome")
+    running.request(send(running, "by-engagement"))
+    assert apart(lambda: running.wait_for_clicks("by-engagement", 1))["clicks"] == 1
+    told = [event["mail"]["tags"] for event in apart(lambda: running.events("clicks"))]
+    assert ["by-engagement"] not in [tags["ses:configuration-set"] for tags in told]
+
+
+def test_without_both_nothing_is_tracked(page: Any, running: Service) -> None:
+    make_set(page, running, "by-nothing")
+    assert "Clicks are not tracked" in page.inner_text(".outcome")
+    assert send(running, "by-nothing") == "http://shop.example/offer"
+
+
+def test_a_click_appears_live(page: Any, running: Service) -> None:
+    link = send(running, "by-engagement")
+    go(page, running, "/live")
+    page.wait_for_selector("text=Connected")
+    before = page.locator("#clicks tr").count()
+    running.request(link)
+    page.locator("#clicks tr").nth(before).wait_for()
+    assert "http://shop.example/offer" in page.locator("#clicks tr").first.inner_text()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("path", ["/", "/configurations", "/messages", "/live", "/dead-letters"])
+def test_no_page_is_wider_than_the_window(
+    page: Any, running: Service, path: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    go(page, running, path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_picture_is_drawn_with_all_days(page: Any, running: Service) -> None:
+    go(page, running, "/")
+    page.wait_for_selector("#chart canvas")
+    assert (
+        len(page.evaluate("JSON.parse(document.getElementById('chart').dataset.series)[0]")) == 30
+    )
+
+
+def test_one_signs_out_and_in_again_by_keyboard_alone(page: Any, running: Service) -> None:
+    go(page, running, "/")
+    page.focus("text=Sign out")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sign-in")
+    page.keyboard.type("admin")  # the name has the focus
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Overview')")
