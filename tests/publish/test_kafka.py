@@ -113,16 +113,20 @@ async def test_where_nobody_listens_the_error_says_so() -> None:
     assert "Connection refused" in said
 
 
-async def test_a_broker_that_speaks_no_sasl_is_told_apart(broker: Kafka) -> None:
-    servers = f"127.0.0.1:{broker.port}"
-    made = kafka_settings([servers], "sasl_plaintext", "PLAIN", "me", "secret", None, None, 2)
-    assert "secret" not in repr(made)
-    destination = KafkaDestination(made)
-    try:
-        said = await failure(destination.send_many(arn(servers, "clicks"), [event(1)]))
-        assert servers in said
-    finally:
-        await destination.close()
+async def test_wrong_credentials_are_told(tmp_path: Path) -> None:
+    with Moto(tmp_path / "moto") as moto, Kafka(tmp_path, moto, "--authentication") as broker:
+        servers = f"127.0.0.1:{broker.port}"
+        made = kafka_settings(
+            [servers], "sasl_plaintext", "SCRAM-SHA-512", "me", "the-secret", None, None, 3
+        )
+        assert "the-secret" not in repr(made)
+        destination = KafkaDestination(made)
+        try:
+            said = await failure(destination.send_many(arn(servers, "clicks"), [event(1)]))
+        finally:
+            await destination.close()
+    assert "SASL authentication error" in said
+    assert "the-secret" not in said
 
 
 @pytest.mark.parametrize("named", ["127.0.0.1:9", "127.0.0.1:1,10.0.0.1:9092", "localhost:1"])

@@ -149,9 +149,10 @@ class Moto(Server):
 class Kafka(Server):
     """A Kafka broker (Tansu), which keeps its data in the S3 of a `Moto`."""
 
-    def __init__(self, folder: Path, storage: Moto, port: int | None = None) -> None:
-        super().__init__(folder, port)
+    def __init__(self, folder: Path, storage: Moto, *options: str) -> None:
+        super().__init__(folder)
         self._storage = storage
+        self._options = options
         storage.make_bucket("tansu")
 
     def command(self) -> list[str]:
@@ -162,6 +163,7 @@ class Kafka(Server):
         return [
             *(str(program), "broker", "--storage-engine", "s3://tansu/"),
             *("--listener-url", url, "--advertised-listener-url", url),
+            *self._options,
         ]
 
     def environment(self) -> dict[str, str]:
