@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo run test test-long fuzz lint types format docs clean
+.PHONY: help demo run test test-long fuzz lint types format docs screenshots clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,6 +49,10 @@ format: ## bring all files into shape
 docs: ## write the documents that are made from the code
 	@$(PYTHON) tools/setup_venv.py dev
 	$(BIN)/python tools/make_docs.py
+
+screenshots: ## take the pictures of the console (needs Chromium)
+	@$(PYTHON) tools/setup_venv.py dev browser
+	$(BIN)/python tools/screenshots.py
 
 clean: ## remove what was set up and made
 	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis clicktrail-demo

@@ -1,0 +1,162 @@
+"""Take the pictures of the console in ``docs/images``.
+
+    make screenshots
+
+Runs a real service in a temporary folder, with numbers of the last 60 days, and a browser
+(Chromium, and the dependency group ``browser``).
+"""
+
+import asyncio
+import io
+import random
+import re
+import shutil
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from sqlalchemy import Connection
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from clicktrail.store.database import Database  # noqa: E402
+from clicktrail.store.statistics import (  # noqa: E402
+    Counts,
+    Dimensions,
+    add_counts,
+    add_link_counts,
+    add_tag_counts,
+)
+from support.service import Service, email_with, hrefs, html_of  # noqa: E402
+from support.visitor import PASSWORD  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+WIDTHS = {"desktop": 1280, "phone": 390}
+SCHEMES = ("light", "dark")
+NEWSLETTER = """
+<h1>Books for the summer</h1>
+<p><a href="https://shop.example/summer" postbox:tags="place:header">All of them</a></p>
+<p><a href="https://shop.example/books/1984" postbox:tags="product:book;genre:fiction">1984</a>
+<p><a href="https://shop.example/books/atlas" postbox:tags="product:book;genre:maps">An atlas</a>
+<p><a href="https://shop.example/unsubscribe">Unsubscribe</a>
+"""
+
+
+def count_some(connection: Connection) -> None:
+    """Put numbers of 60 days into the counters."""
+    chance = random.Random(7)
+    today = datetime.now(UTC).date()
+    for back in range(60):
+        day = (today - timedelta(days=back)).isoformat()
+        for set_name, size in (("news", 900), ("receipts", 300)):
+            for provider, part in (("Google", 1.0), ("Yandex", 0.7), ("Microsoft", 0.3)):
+                sent = int(size * part * chance.uniform(0.7, 1.2))
+                clicks = int(sent * chance.uniform(0.08, 0.2))
+                key = Dimensions(day, set_name, "shop.example", provider)
+                counts = Counts(sent, clicks, int(clicks * 0.85), int(clicks * 0.7))
+                part_of = Counts(0, clicks // 2, clicks // 3, clicks // 3)
+                add_counts(connection, {key: counts})
+                add_tag_counts(connection, {(key, "product", "book"): part_of})
+                add_tag_counts(connection, {(key, "place", "header"): part_of})
+                add_link_counts(connection, {(key, "https://shop.example/summer"): part_of})
+
+
+async def seed(service: Service) -> None:
+    """Give the service a past."""
+    database = Database(f"sqlite:///{service.data / 'clicktrail.db'}")
+    await database.write(count_some)
+    await database.close()
+
+
+def prepare(service: Service) -> None:
+    """Make configuration sets, send an email, click."""
+    asyncio.run(seed(service))
+    for name, more in (("news", ()), ("receipts", ("--engagement-statistics",)), ("plain", ())):
+        service.cli("configuration-set", "create", name, *more)
+    service.cli("event-destination", "add", "news", "clicks", "--stream", "clicks")
+    hook = ("--webhook", "http://127.0.0.1:1/clicks", "--type", "CLICK")
+    service.cli("event-destination", "add", "news", "warehouse", *hook)
+    service.cli("identity", "create", "shop.example", "--configuration-set", "news")
+    message = email_with(NEWSLETTER, "news")
+    message.replace_header("Subject", "Books for the summer")
+    message.replace_header("From", "Shop <news@shop.example>")
+    links = hrefs(html_of(service.send(message, sender="news@shop.example")))
+    for number in (0, 1, 1, 2, 0):
+        service.request(links[number])
+    service.request(links[3], headers={"User-Agent": "curl/8.5.0"})
+    service.wait_for_events("clicks", 6)
+
+
+def take(page: Page, name: str) -> None:
+    """Keep a picture of the whole page, in few colours."""
+    picture = Image.open(io.BytesIO(page.screenshot(full_page=True)))
+    picture.quantize(128).save(IMAGES / f"{name}.png", optimize=True)
+
+
+def visit(browser: Browser, base: str, welcome: str | None, scheme: str, width: str) -> None:
+    """Take the pictures of all pages in one colour scheme and width."""
+    shown: dict[str, Any] = {
+        "viewport": {"width": WIDTHS[width], "height": 800},
+        "color_scheme": scheme,
+    }
+    context = browser.new_context(**shown)
+    page = context.new_page()
+    page.goto(f"{base}/sign-in")
+    take(page, f"sign-in-{width}-{scheme}")
+    if welcome is not None:
+        page.goto(welcome)
+        page.fill("input[name=password]", PASSWORD)
+        page.fill("input[name=again]", PASSWORD)
+    else:
+        page.fill("input[name=name]", "admin")
+        page.fill("input[name=password]", PASSWORD)
+    page.click("main button")
+    page.goto(f"{base}/messages")
+    message = re.search(r"/messages/[\w-]{21}", page.content())
+    assert message is not None
+    for name, path in {
+        "overview": "/",
+        "configurations": "/configurations",
+        "configuration": "/configurations/news",
+        "destination": "/configurations/news/warehouse",
+        "emails": "/messages",
+        "email": message[0],
+        "live": "/live",
+        "dead-letters": "/dead-letters",
+    }.items():
+        page.goto(base + path)
+        page.wait_for_timeout(300)
+        take(page, f"{name}-{width}-{scheme}")
+    context.close()
+
+
+def main() -> None:
+    """Take all pictures."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("Chromium is missing: run tools/install_browser.sh")
+    IMAGES.mkdir(exist_ok=True)
+    flags = ("--identities-required", "no", "--webhook-allow", "127.0.0.0/8")
+    with tempfile.TemporaryDirectory() as folder, Service(Path(folder), *flags) as service:
+        with ThreadPoolExecutor(1) as thread:  # the browser's event loop is in this one
+            thread.submit(prepare, service).result()
+        found = re.search(r"http://\S+/welcome/[\w-]+", service.said)
+        welcome = found[0] if found else None
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for scheme in SCHEMES:
+                for width in WIDTHS:
+                    visit(browser, f"http://127.0.0.1:{service.console}", welcome, scheme, width)
+                    welcome = None
+            browser.close()
+    print(f"{len(list(IMAGES.glob('*.png')))} pictures in {IMAGES.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
