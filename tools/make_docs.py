@@ -169,15 +169,18 @@ async def every_operation() -> list[Operation]:
             await service.stop()
 
 
-def all_commands(app: typer.Typer, prefix: str = "") -> Iterator[tuple[str, str]]:
+def all_commands(
+    app: typer.Typer, prefix: str = "", known: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, str]]:
     """Yield each command's name and first sentence; a group with two names, by the short one."""
     for command in app.registered_commands:
         callback: Any = command.callback
         first = (inspect.getdoc(callback) or "").partition("\n")[0]
         yield f"{prefix}{command.name or callback.__name__}", first
+    names = frozenset(str(group.name) for group in app.registered_groups)
     for group in app.registered_groups:
-        if group.typer_instance is not None and not prefix:
-            yield from all_commands(group.typer_instance, f"{group.name} ")
+        if group.typer_instance is not None and str(group.name) not in known:
+            yield from all_commands(group.typer_instance, f"{prefix}{group.name} ", known | names)
 
 
 if __name__ == "__main__":
