@@ -165,10 +165,10 @@ async def interrupted(house: House, kind: str, folder: Path, clicks: int) -> Non
         made = [click(message, n % 5, ip=f"203.0.{n // 250}.{n % 250}") for n in range(clicks)]
         async with house.publishing(retry=RETRY, timeout=TIMEOUT):
             await house.journal.append(*made[: clicks // 2])
-            await until(has(stage.taken, clicks // 10))
+            await until(has(stage.taken, clicks // 10), 60)
             feeding = asyncio.create_task(feed(house, made[clicks // 2 :]))
             await stage.down()
-            await until(lambda: has_failed(house))
+            await until(lambda: has_failed(house), 60)
             await stage.up()
             await feeding
             await until(lambda: delivered(house, clicks), 120)

@@ -190,7 +190,7 @@ def records(servers: str, topic: str) -> list[tuple[str, bytes, dict[str, bytes]
     try:
         partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
-        messages = consumer.consume(1, timeout=5)
+        messages = consumer.consume(1, timeout=2)
         while messages:
             for message in messages:
                 error, key, value = message.error(), message.key(), message.value()
