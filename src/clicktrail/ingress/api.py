@@ -90,7 +90,10 @@ def create_api(streams: Streams, token: str, ses: "SesV2 | None" = None) -> Star
     async def health(_: Request) -> Response:
         return _json(200, {"status": "ok"})
 
-    async def not_found(_: Request, __: Exception) -> Response:
+    async def not_found(request: Request, _: Exception) -> Response:
+        # Starlette's routes match no line feed in a path, escaped though it was.
+        if ses is not None and request.scope["raw_path"].startswith(f"{BASE}/".encode()):
+            return await ses.answer(request)
         return _error(404, "there is nothing at this path")
 
     async def not_allowed(_: Request, __: Exception) -> Response:
