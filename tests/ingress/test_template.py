@@ -101,3 +101,32 @@ def test_templates_that_are_kept_elsewhere_are_refused() -> None:
     with pytest.raises(InvalidInput, match="TemplateContent") as caught:
         render(Template(template_name="welcome"), 10_000)
     assert not isinstance(caught.value, RenderingFailed)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{#each list}}{{#each ../list}}{{/each}}{{/each}}",
+        "{{#each map}}{{#each ../map}}{{/each}}{{/each}}",
+        "{{#list}}{{#each ../list}}{{/each}}{{/list}}",
+        "{{#each list}}{{#each ../list}}{{#each ../../list}}x{{/each}}{{/each}}{{/each}}",
+    ],
+)
+def test_loops_within_loops_come_to_an_end(source: str) -> None:
+    data = {"list": list(range(2000)), "map": {str(n): n for n in range(2000)}}
+    with pytest.raises(RenderingFailed, match=r"Text: .*loops may go through more than"):
+        rendered(source, data)
+
+
+def test_a_long_loop_is_no_harm() -> None:
+    assert len(rendered("{{#each list}}x{{/each}}", {"list": list(range(9000))})) == 9000
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 5000])
+def test_data_that_is_nested_deep_is_rendered_or_refused(depth: int) -> None:
+    text = '{"a":' * depth + "1" + "}" * depth
+    try:
+        shown = rendered("{{#each a}}x{{/each}}{{#if b}}{{/if}}", read_data(text))
+    except RenderingFailed as refused:
+        shown = str(refused)
+    assert shown == "x" or "too deep" in shown or "depth exceeded" in shown

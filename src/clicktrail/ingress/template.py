@@ -11,9 +11,12 @@ DATA_LIMIT = 262_144
 """Characters of ``TemplateData``, as in SES."""
 DEEPEST = 50
 """How deep blocks may nest."""
+MOST_ROUNDS = 1_000_000
+"""How many items all loops together may go through: some seconds of a core."""
 
 # SES: values in HTML are escaped; {{{name}}} is not. Conditions may ask for what is not there.
 _CONDITION = re.compile(r"\{\{~?#?(?:else +)?(?:if|unless) +([A-Za-z_][\w.-]*) *~?\}\}")
+_BLOCKS = re.compile(r"\{\{~?([#/])\s*([^\s}~]+)")
 _OPENS = re.compile(r"\{\{~?#")
 
 
@@ -60,15 +63,41 @@ class Renderer:
             strict=True, auto_escape=html, max_depth=DEEPEST, max_output_size=self._limit
         )
         environment.unregister_helper("log")
-        data = self._data
-        for condition in dict.fromkeys(_CONDITION.findall(source)):
-            data = _with_condition(data, condition.split("."))
         try:
+            if _rounds(source, self._data) > MOST_ROUNDS:
+                raise RenderingFailed(
+                    f"{part}: its loops may go through more than {MOST_ROUNDS} items in all: nest"
+                    " them less, or give shorter lists"
+                )
+            data = self._data
+            for condition in dict.fromkeys(_CONDITION.findall(source)):
+                data = _with_condition(data, condition.split("."))
             return environment.render(source, data)
         except HandlebarsError as error:
             raise RenderingFailed(f"{part}: {_reason(str(error))}") from None
         except RecursionError:
-            raise RenderingFailed(f"{part}: the template is nested too deep") from None
+            raise RenderingFailed(
+                f"{part}: the template, or its data, is nested too deep"
+            ) from None
+
+
+def _rounds(source: str, data: dict[str, Any]) -> int:
+    """Return how many items the loops of a template may go through, at the most."""
+    depth = deepest = loops = 0
+    for sign, name in _BLOCKS.findall(source):
+        if name not in ("if", "unless", "with"):
+            depth += 1 if sign == "#" else -1
+            deepest = max(deepest, depth)
+            loops += sign == "#"
+    return loops * int(_longest(data) ** min(deepest, DEEPEST))
+
+
+def _longest(value: Any) -> int:
+    """Return the size of the largest list or object in it."""
+    if not isinstance(value, list | dict):
+        return 0
+    inner = value.values() if isinstance(value, dict) else value
+    return max(len(value), *map(_longest, inner), 0)
 
 
 _STRICT = re.compile(r"Strict mode: '(.*)' references missing context key .*", re.DOTALL)
