@@ -79,6 +79,8 @@ class Server:
         """Let it hold its connections and answer nothing."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
+            # Its other threads may still answer when the signal is out: wait for the last of them.
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
         try:
             yield
         finally:

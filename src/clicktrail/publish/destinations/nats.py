@@ -143,7 +143,7 @@ class _Connection:
                 raise DeliveryFailed(late) from None
             if isinstance(error, Exception):  # whatever sockets, TLS and the library raise
                 why = self._trouble or _text(error)
-                if isinstance(error, ConnectionResetError):  # it may come before the reason does
+                if why.startswith(ConnectionResetError.__name__):  # it may overtake the reason
                     why += "; are the credentials right?"
                 raise DeliveryFailed(f"cannot connect: {why}") from None
             raise
