@@ -71,6 +71,16 @@ def day_of(at_us: int) -> str:
     return _day(at_us // 86_400_000_000)
 
 
+def hour_of(at_us: int) -> str:
+    """Return the UTC hour of a time (``2026-11-23T18``)."""
+    return _hour(at_us // 3_600_000_000)
+
+
+@lru_cache(1000)
+def _hour(number: int) -> str:
+    return datetime.fromtimestamp(number * 3600, UTC).isoformat()[:13]
+
+
 @lru_cache(1000)
 def _day(number: int) -> str:
     return datetime.fromtimestamp(number * 86_400, UTC).date().isoformat()

@@ -105,6 +105,8 @@ class ConfigurationSet:
     tags: ResourceTags = ()
     options: str = "{}"
     """What API clients set and get back, though nothing is done with it: JSON by SES's names."""
+    keep_html: bool = False
+    """Whether the HTML of tracked emails is kept, for click maps."""
 
     @property
     def click_tracking(self) -> bool:
@@ -176,6 +178,8 @@ class Message:
     links: tuple[Link, ...] = ()
     warnings: tuple[str, ...] = ()
     state: MessageState = MessageState.PENDING
+    html: tuple[str, ...] = ()
+    """Its HTML parts as they are to be kept; not read back with the email."""
 
 
 @dataclass(slots=True)  # not frozen: as a Link, it is made on a hot path

@@ -30,20 +30,23 @@ def ignoring(statement: sqlite.Insert | object) -> Insert:
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 37, 255, 256, 700])
 def test_every_row_arrives_whatever_their_number(connection: Connection, count: int) -> None:
     rows = [(f"message {n}", n) for n in range(count)]
-    assert BulkInsert(clicked_links).run(connection, rows) == []
-    assert sorted(connection.execute(select(clicked_links)).all()) == sorted(rows)
+    assert BulkInsert(clicked_links, ("message_id", "link")).run(connection, rows) == []
+    columns = clicked_links.c.message_id, clicked_links.c.link
+    assert sorted(connection.execute(select(*columns)).all()) == sorted(rows)
 
 
 def test_seven_hundred_rows_take_few_statements_of_few_kinds(connection: Connection) -> None:
     texts: list[str] = []
     event.listen(connection, "before_cursor_execute", lambda *a: texts.append(a[2]))
-    BulkInsert(clicked_links).run(connection, [("m", n) for n in range(700)])
+    BulkInsert(clicked_links, ("message_id", "link")).run(
+        connection, [("m", n) for n in range(700)]
+    )
     assert len(texts) <= 20
     assert len(set(texts)) <= 4
 
 
 def test_rows_that_are_there_are_left_out_of_what_is_returned(connection: Connection) -> None:
-    inserting = BulkInsert(clicked_links, finish=ignoring)
+    inserting = BulkInsert(clicked_links, ("message_id", "link"), finish=ignoring)
     assert len(inserting.run(connection, [("a", n) for n in range(50)])) == 50
     again = inserting.run(connection, [("a", 49), ("b", 1), ("a", 0), ("b", 1)])
     assert again == [("b",)]

@@ -8,10 +8,10 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, getaddresses, parseaddr
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -35,6 +35,7 @@ from clicktrail.rewrite import Policy, Rewritten, rewrite_message
 from clicktrail.rewrite.mime import headers_of, without_headers
 from clicktrail.store import Store
 from clicktrail.store.configuration import Configuration
+from clicktrail.store.html import place_of
 from clicktrail.token import TrackingHosts
 from clicktrail.vault import Vault
 
@@ -227,6 +228,7 @@ class Acceptor:
             reason=rewritten.reason,
             links=rewritten.links,
             warnings=tuple(warnings),
+            html=rewritten.html,
         )
         return message, _on_top(self._received(submission, message), outgoing)
 
@@ -266,11 +268,13 @@ class Acceptor:
         if len(submission.recipients) != 1:
             return _untouched(raw, Reason.SEVERAL_RECIPIENTS)
         policy = self._policy(message_id, chosen)
+        made: dict[int, str] = {}
+        if chosen.keep_html:
+            policy = replace(policy, link=_remembering(policy.link, made))
         started = time.perf_counter()
         try:
-            if len(raw) > LARGE:
-                return await asyncio.to_thread(rewrite_message, raw, policy)
-            return rewrite_message(raw, policy)
+            work = partial(rewrite_message, raw, policy, keep_html=chosen.keep_html)
+            rewritten = await asyncio.to_thread(work) if len(raw) > LARGE else work()
         except ClicktrailError:
             raise
         except Exception:  # an email is never dropped for what we cannot read (behaviour § 4)
@@ -278,6 +282,9 @@ class Acceptor:
             return _untouched(raw, Reason.UNPARSABLE)
         finally:
             self._metrics.rewrite.observe(time.perf_counter() - started)
+        if not rewritten.html:
+            return rewritten
+        return replace(rewritten, html=tuple(_without_tokens(p, made) for p in rewritten.html))
 
     def _policy(self, message_id: str, chosen: ConfigurationSet) -> Policy:
         ring = self._keys.ring()
@@ -379,6 +386,23 @@ def _prefix(hosts: TrackingHosts, chosen: ConfigurationSet) -> Callable[[str], s
         hosts = TrackingHosts(own, own, hosts.scheme)
     policy: HttpsPolicy = chosen.https_policy
     return lambda url: hosts.prefix(url, policy)
+
+
+def _remembering(
+    link: Callable[[int, str], str], made: dict[int, str]
+) -> Callable[[int, str], str]:
+    def remembering(index: int, url: str) -> str:
+        made[index] = link(index, url)
+        return made[index]
+
+    return remembering
+
+
+def _without_tokens(html: str, made: dict[int, str]) -> str:
+    """Return HTML in which links are places to point at: whoever looks at it clicks nothing."""
+    for index, url in made.items():
+        html = html.replace(url, place_of(index))
+    return html
 
 
 def _on_top(header: bytes, raw: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from clicktrail.errors import ClicktrailError
-from clicktrail.ids import day_of, new_id, now_us
+from clicktrail.ids import hour_of, now_us
 from clicktrail.journal import Entry, Journal
 from clicktrail.metrics import Metrics
 from clicktrail.model import HONEYPOT_LINK, Click, EventType
@@ -37,6 +37,8 @@ BATCH = 500
 """The most clicks in one transaction, some 30 ms of work: others want to write too."""
 READ_SECONDS = 1.0
 ANNOUNCE_SECONDS = 0.1
+INDEX_BATCH = 100
+INDEX_SECONDS, INDEX_PAUSE = 0.5, 0.02
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 _CORRECTABLE = 10_000
 
@@ -82,6 +84,7 @@ class Publisher:
             group.create_task(self._prepare_clicks(), name="prepare clicks")
             group.create_task(self._record_clicks(), name="record clicks")
             group.create_task(self._announce_emails(), name="announce emails")
+            group.create_task(self._index_emails(), name="index emails")
             group.create_task(self._deliverer.run(), name="deliver notifications")
 
     async def stop(self) -> None:
@@ -138,6 +141,14 @@ class Publisher:
                 if not await self._insist("announce emails", self.announce):
                     await self._pause(ANNOUNCE_SECONDS)
 
+    async def _index_emails(self) -> None:
+        """Let emails be found that were sent: when there is time, for nobody waits for it."""
+        with suppress(_Stopped):
+            while not self._stopping.is_set():
+                index = partial(self._store.search.index, INDEX_BATCH)
+                done = await self._insist("index emails", index)
+                await self._pause(INDEX_PAUSE if done else INDEX_SECONDS)
+
     async def _read(self) -> list[Entry]:
         """Read the journal; return at once when told to stop."""
         reading = asyncio.ensure_future(self._journal.read(BATCH, READ_SECONDS))
@@ -183,7 +194,7 @@ class Publisher:
             if event_id in self._recent
         ]
         for each in logged:
-            kept = LoggedClick(each.click, each.dimensions, each.tags)  # what a correction needs
+            kept = replace(each, outgoing=())  # what a correction needs
             self._recent[each.click.event_id] = kept
         while len(self._recent) > _CORRECTABLE:
             self._recent.popitem(last=False)
@@ -239,7 +250,7 @@ def _log_click(
     return LoggedClick(
         click,
         Dimensions(
-            day_of(click.clicked_at),
+            hour_of(click.clicked_at),
             origin.configuration_set if origin else "",
             origin.identity if origin else "",
             origin.provider if origin else "",
@@ -248,6 +259,7 @@ def _log_click(
         judgement.verdict,
         judgement.reasons,
         outgoing,
+        subject.mailings,
     )
 
 
@@ -256,5 +268,6 @@ def _announcement(
 ) -> SendEvent:
     set_name = subject.origin.configuration_set if subject.origin else ""
     to = targets(configuration, set_name, EventType.SEND)
-    outgoing = address(new_id(at), to, lambda id_: send_event(subject.mail, id_), at)
+    # An email's own id: its Send event can be found by it.
+    outgoing = address(message_id, to, lambda id_: send_event(subject.mail, id_), at)
     return SendEvent(message_id, outgoing)

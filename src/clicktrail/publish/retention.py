@@ -36,6 +36,8 @@ class Periods:
     clicks: int = 60
     events: int = 60
     """Built-in streams and dead letters."""
+    hours: int = 100
+    """Numbers by the hour; those by the day are kept for ever."""
 
 
 class Retention:
@@ -67,6 +69,9 @@ class Retention:
             "clicks": (periods.clicks, store.clicks.forget),
             "events": (periods.events, store.streams.forget),
             "dead letters": (periods.events, store.outbox.forget),
+            "deliveries": (periods.events, store.outbox.forget_delivered),
+            "mailings": (periods.messages, store.mailings.forget),
+            "hours": (periods.hours, store.statistics.forget_hours),
         }
         done: dict[str, int] = {}
         for name, (days, forget) in jobs.items():

@@ -9,6 +9,7 @@ from clicktrail.model import Message
 from clicktrail.publish.event import mail_object, reduced_mail_object
 from clicktrail.store import Store
 from clicktrail.store.messages import Origin
+from clicktrail.store.terms import mailings_of
 
 LinkTags = tuple[tuple[str, str], ...]
 
@@ -26,6 +27,8 @@ class Subject:
     accepted_at: int | None = None
     tags: Mapping[int, LinkTags] = field(default_factory=dict)
     """The tags of its links, by index."""
+    mailings: tuple[bytes, ...] = ()
+    """Digests of the mailings that it belongs to."""
 
 
 class Subjects:
@@ -84,6 +87,7 @@ def _subject(message: Message) -> Subject:
         Origin.of(message),
         message.accepted_at,
         {link.index: _shared(link.tags) for link in message.links if link.tags},
+        tuple(key.digest for key in mailings_of(message)),
     )
 
 

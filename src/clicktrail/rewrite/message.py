@@ -27,6 +27,8 @@ class Rewritten:
     reason: Reason | None = None
     warnings: tuple[str, ...] = ()
     report: tuple[LinkReport, ...] = ()
+    html: tuple[str, ...] = ()
+    """With ``keep_html``: its HTML parts, as they are sent but for a honeypot."""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,9 @@ class _Done:
         )
 
 
-def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewritten:
+def rewrite_message(
+    raw: bytes, policy: Policy, *, report: bool = False, keep_html: bool = False
+) -> Rewritten:
     """Return an email with the links of its HTML parts replaced (behaviour § 1-5).
 
     Every part but those, every header and the structure stay byte for byte. Takes any bytes, and
@@ -74,6 +78,7 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
     if not links:
         reason = Reason.NO_LINKS if done else Reason.UNPARSABLE
         return Rewritten(raw, (), reason, tuple(warnings), tuple(rows))
+    html = tuple(map(_as_sent_html, done)) if keep_html else ()
     if policy.honeypot:
         with_links = (one for one in done if one.outcome.links)
         any(add_honeypot(one.text, one.outcome, policy, links[0].url) for one in with_links)
@@ -81,7 +86,7 @@ def rewrite_message(raw: bytes, policy: Policy, *, report: bool = False) -> Rewr
         message = _splice(raw, done)
     except Undecodable:
         return Rewritten(raw, (), Reason.UNPARSABLE, tuple(warnings), tuple(rows))
-    return Rewritten(message, tuple(links), None, tuple(warnings), tuple(rows))
+    return Rewritten(message, tuple(links), None, tuple(warnings), tuple(rows), html)
 
 
 def _read(
@@ -96,6 +101,10 @@ def _read(
     text = open_text(data, part.parameters.get("charset"))
     outcome = rewrite_text(text, policy, part=number, first=first, report=report)
     return _Done(part, body, data, text, outcome)
+
+
+def _as_sent_html(one: _Done) -> str:
+    return one.text.decode(apply(one.text.source, one.outcome.edits))
 
 
 def _splice(raw: bytes, done: list[_Done]) -> bytes:

@@ -56,13 +56,13 @@ class Browse:
         if identity is not None:
             query = query.where(messages.c.identity == identity)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [_message_row(row) for row in rows]
+        return [message_row(row) for row in rows]
 
     async def message(self, message_id: str) -> MessageRow | None:
         """Return one email, also where its contents were forgotten."""
         query = select(messages).where(messages.c.id == storable(message_id))
         row = await self._database.read(lambda connection: connection.execute(query).first())
-        return _message_row(row) if row is not None else None
+        return message_row(row) if row is not None else None
 
     async def clicked_links(self, message_id: str) -> set[int]:
         """Return which links of an email were clicked at all."""
@@ -87,7 +87,7 @@ class Browse:
             .limit(limit)
         )
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [_click_row(row) for row in rows]
+        return [click_row(row) for row in rows]
 
     async def newest_clicks(self, limit: int) -> list[ClickRow]:
         """Return clicks, the newest first."""
@@ -98,16 +98,18 @@ class Browse:
             .limit(limit)
         )
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [_click_row(row) for row in rows]
+        return [click_row(row) for row in rows]
 
 
-def _message_row(row: Any) -> MessageRow:
+def message_row(row: Any) -> MessageRow:
+    """Return a row of ``messages`` as it is shown."""
     reason = Reason(row.reason) if row.reason else None
     places = (row.configuration_set, row.identity, row.provider)
     return MessageRow(row.id, row.accepted_at, state_of(row.state), *places, reason)
 
 
-def _click_row(row: Any) -> ClickRow:
+def click_row(row: Any) -> ClickRow:
+    """Return a row of ``clicks``, with its email's configuration set, as it is shown."""
     click = Click(
         row.event_id, row.message_id, row.link, row.url, row.clicked_at, row.ip, row.user_agent
     )

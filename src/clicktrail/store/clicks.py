@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
 
-from clicktrail.ids import now_us
+from clicktrail.ids import ID_LENGTH, now_us
 from clicktrail.model import Click, Verdict
 from clicktrail.store.bulk import BulkInsert
 from clicktrail.store.database import Database, storable
@@ -16,11 +16,12 @@ from clicktrail.store.erased import erased_among, reduced_event
 from clicktrail.store.older import delete_older
 from clicktrail.store.outbox import Notification, enqueue
 from clicktrail.store.person import ERASED
-from clicktrail.store.schema import announcements, clicked_links, clicks
+from clicktrail.store.schema import announcements, clicked_links, clicks, mailing_links
 from clicktrail.store.statistics import (
     Counts,
     Dimensions,
     add_counts,
+    add_hour_counts,
     add_link_counts,
     add_tag_counts,
 )
@@ -29,12 +30,16 @@ from clicktrail.store.streams import NewStreamEvent, append
 Outgoing = NewStreamEvent | Notification
 """A notification: into a built-in stream at once, or into the outbox."""
 
+RECENT = 20
+"""So many clicks of each link of an email can be shown with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedClick:
     """A click to record: what was seen, what it counts as, and who is told.
 
-    Its texts are as a database can hold them (`storable_click`).
+    Its texts are as a database can hold them (`storable_click`). The ``day`` of its dimensions is
+    an hour (``2026-11-23T18``).
     """
 
     click: Click
@@ -44,6 +49,8 @@ class LoggedClick:
     verdict: Verdict = Verdict.HUMAN
     reasons: tuple[str, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
+    mailings: tuple[bytes, ...] = ()
+    """Digests of the mailings that its email belongs to (`clicktrail.store.terms`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +83,37 @@ def _counts() -> defaultdict[Any, Counts]:
 class _Tally:
     """Counts of one batch, by what they are kept by."""
 
+    hours: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
     days: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
     links: defaultdict[tuple[Dimensions, str], Counts] = field(default_factory=_counts)
     tags: defaultdict[tuple[Dimensions, str, str], Counts] = field(default_factory=_counts)
+    mailings: defaultdict[tuple[bytes, int], Counts] = field(default_factory=_counts)
+    urls: dict[tuple[bytes, int], str] = field(default_factory=dict)
 
     def of(self, logged: LoggedClick) -> list[Counts]:
         """Return all counts that a click belongs to."""
-        key = logged.dimensions
-        found = [self.days[key], self.links[key, logged.click.url]]
+        click, hour = logged.click, logged.dimensions
+        key = hour.daily()
+        found = [self.hours[hour], self.days[key], self.links[key, click.url]]
         if logged.tags:
             found += [self.tags[key, tag, value] for tag, value in dict.fromkeys(logged.tags)]
+        for digest in logged.mailings:
+            place = (digest, click.link)
+            self.urls.setdefault(place, click.url)
+            found.append(self.mailings[place])
         return found
+
+    def write(self, connection: Connection) -> None:
+        """Add all to the counters."""
+        add_counts(connection, self.days)
+        add_hour_counts(connection, self.hours)
+        add_link_counts(connection, self.links)
+        add_tag_counts(connection, self.tags)
+        rows = [
+            (*place, self.urls[place], c.clicks, c.unique_clicks, c.human_clicks)
+            for place, c in sorted(self.mailings.items())
+        ]
+        _ADD_MAILING_LINKS.run(connection, rows)
 
 
 class ClickStore:
@@ -169,9 +196,7 @@ def _record(
     for each in _correct(connection, corrected):
         for counts in tally.of(each):
             counts.human_clicks -= 1
-    add_counts(connection, tally.days)
-    add_link_counts(connection, tally.links)
-    add_tag_counts(connection, tally.tags)
+    tally.write(connection)
     _send(connection, (o for each in new for o in each.outgoing))
     return len(new)
 
@@ -181,7 +206,7 @@ def _without_person(logged: LoggedClick, erased: set[str]) -> LoggedClick:
     if logged.click.message_id not in erased:
         return logged
     click = replace(logged.click, ip="", user_agent="", url=ERASED)
-    return replace(logged, click=click, tags=(), outgoing=_reduced(logged.outgoing))
+    return replace(logged, click=click, tags=(), mailings=(), outgoing=_reduced(logged.outgoing))
 
 
 def _reduced(outgoing: Iterable[Outgoing]) -> tuple[Outgoing, ...]:
@@ -215,9 +240,20 @@ def _insert_clicks(connection: Connection, logged: list[LoggedClick]) -> set[str
 
 
 def _insert_links(connection: Connection, new: list[LoggedClick]) -> set[tuple[str, int]]:
-    """Mark links as clicked; return those that were not, as message id and index."""
-    places = sorted({(each.click.message_id, each.click.link) for each in new})
-    return {(row[0], row[1]) for row in _ADD_LINKS.run(connection, places)}
+    """Count clicks by link; return the links that were not clicked before, as id and index."""
+    found: dict[tuple[str, int], list[LoggedClick]] = {}
+    for each in new:
+        found.setdefault((each.click.message_id, each.click.link), []).append(each)
+    rows = [(*place, *_link_counts(some)) for place, some in sorted(found.items())]
+    result = _ADD_LINKS.run(connection, rows)
+    return {(id_, link) for id_, link, clicks in result if clicks == len(found[id_, link])}
+
+
+def _link_counts(some: list[LoggedClick]) -> tuple[int, int, int, int, str]:
+    times = [each.click.clicked_at for each in some]
+    newest = sorted((each.click.event_id for each in some), reverse=True)[:RECENT]
+    human = sum(each.verdict is Verdict.HUMAN for each in some)
+    return len(some), human, min(times), max(times), "".join(newest)
 
 
 _ADD_CLICKS = BulkInsert(
@@ -225,9 +261,34 @@ _ADD_CLICKS = BulkInsert(
 )
 _ADD_LINKS = BulkInsert(
     clicked_links,
-    finish=lambda s: s.on_conflict_do_nothing().returning(
-        clicked_links.c.message_id, clicked_links.c.link
+    finish=lambda s: s.on_conflict_do_update(
+        index_elements=[clicked_links.c.message_id, clicked_links.c.link],
+        set_={
+            "clicks": clicked_links.c.clicks + s.excluded.clicks,
+            "human_clicks": clicked_links.c.human_clicks + s.excluded.human_clicks,
+            "last_at": s.excluded.last_at,
+            "recent": func.substr(
+                s.excluded.recent + clicked_links.c.recent,
+                literal_column("1"),
+                literal_column(str(RECENT * ID_LENGTH)),
+            ),
+        },
+    ).returning(clicked_links.c.message_id, clicked_links.c.link, clicked_links.c.clicks),
+)
+_ADD_MAILING_LINKS = BulkInsert(
+    mailing_links,
+    finish=lambda s: s.on_conflict_do_update(
+        index_elements=[mailing_links.c.digest, mailing_links.c.link],
+        set_={
+            name: mailing_links.c[name] + s.excluded[name]
+            for name in ("clicks", "unique_clicks", "human_clicks")
+        },
     ),
+)
+_FEWER_HUMAN = (
+    update(clicked_links)
+    .where(clicked_links.c.message_id == bindparam("of"), clicked_links.c.link == bindparam("at"))
+    .values(human_clicks=clicked_links.c.human_clicks - 1)
 )
 
 
@@ -252,7 +313,11 @@ def _correct(connection: Connection, corrected: Sequence[LoggedClick]) -> list[L
                 for each, _ in changed
             ],
         )
-    return [each for each, before in changed if before == Verdict.HUMAN.value]
+    fewer = [each for each, before in changed if before == Verdict.HUMAN.value]
+    if fewer:
+        places = [{"of": each.click.message_id, "at": each.click.link} for each in fewer]
+        connection.execute(_FEWER_HUMAN, places)
+    return fewer
 
 
 def _send(connection: Connection, outgoing: Iterable[Outgoing]) -> None:

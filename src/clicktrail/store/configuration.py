@@ -110,6 +110,7 @@ class ConfigurationStore:
             "sending": made.sending,
             "tags": dump_tags(made.tags),
             "options": made.options,
+            "keep_html": made.keep_html,
         }
 
         def work(connection: Connection) -> None:
@@ -132,6 +133,7 @@ class ConfigurationStore:
         https_policy: HttpsPolicy | None = None,
         sending: bool | None = None,
         options: str | None = None,
+        keep_html: bool | None = None,
     ) -> None:
         """Change what is given of a configuration set. Raises `NotFound`.
 
@@ -148,6 +150,8 @@ class ConfigurationStore:
             changes["sending"] = sending
         if options is not None:
             changes["options"] = options
+        if keep_html is not None:
+            changes["keep_html"] = keep_html
 
         def work(connection: Connection) -> None:
             _need_set(connection, name)
@@ -351,6 +355,7 @@ def load(connection: Connection) -> Configuration:
             sending=row.sending,
             tags=_load_tags(row.tags),
             options=row.options,
+            keep_html=row.keep_html,
         )
     ordered = select(event_destinations).order_by(
         event_destinations.c.created_at, event_destinations.c.name

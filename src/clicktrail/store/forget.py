@@ -11,13 +11,14 @@ together with the mark by which the clicks are found.
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BindParameter,
+    Column,
     Connection,
     Table,
     and_,
@@ -28,20 +29,26 @@ from sqlalchemy import (
     update,
 )
 
+from clicktrail.model import Message
 from clicktrail.store.configuration import bump
 from clicktrail.store.database import Database
 from clicktrail.store.erased import mark_erased, reduced_event
+from clicktrail.store.messages import messages_of
 from clicktrail.store.person import ERASED, Person
 from clicktrail.store.schema import (
     clicks,
     erased_messages,
     link_counters,
+    mailing_links,
+    mailings,
     message_contents,
+    message_html,
     outbox,
     stream_events,
     tag_counters,
 )
 from clicktrail.store.statistics import Counts, Dimensions, add_link_counts, add_tag_counts
+from clicktrail.store.terms import add_terms, forget_terms
 
 BATCH = 500
 """Rows that are read at once, and the most that one transaction changes."""
@@ -115,6 +122,8 @@ class _Forgetting:
         await self._clicks()
         await self._counters(link_counters)
         await self._counters(tag_counters)
+        await self._names(mailings, mailings.c.name)
+        await self._names(mailing_links, mailing_links.c.url)
         # What was prepared before a publisher knew, and written meanwhile.
         await self._events(stream_events, after=streams)
         await self._events(outbox, after=waiting)
@@ -139,6 +148,8 @@ class _Forgetting:
         gone: list[str] = []
         # Read again: the smarthost's answer may have changed the recipients.
         rows = connection.execute(_SELECT_CONTENTS, {"ids": ids}).all()
+        known = messages_of(connection, [row.message_id for row in rows])
+        forget_terms(connection, known)  # those that they have been found by
         for row in rows:
             recipients: list[str] = _unpack(row.recipients)
             others = [each for each in recipients if not self._person.is_one(each)]
@@ -148,10 +159,26 @@ class _Forgetting:
             content = _pack(self._person.erased(_unpack(row.content)))
             values = {"key": row.message_id, "to": _pack(others), "new": content}
             connection.execute(_CHANGE_CONTENTS, values)
+        add_terms(connection, [self._without_address(m) for m in known if m.id not in gone])
         mark_erased(connection, gone)
         connection.execute(_DELETE_CONTENTS, {"ids": gone})
+        # An email to others may show the address too.
+        connection.execute(_DELETE_HTML, {"ids": [row.message_id for row in rows]})
+        # A mailing of one email may tell whose it was.
+        alone = list(connection.scalars(_MAILINGS_ALONE, {"ids": gone})) if gone else []
+        for key in (mailings.c.digest, mailing_links.c.digest):
+            connection.execute(delete(key.table).where(key.in_(alone)))
         self._done.messages += len(gone)
         self._done.messages_changed += len(rows) - len(gone)
+
+    def _without_address(self, message: Message) -> Message:
+        person = self._person
+        return replace(
+            message,
+            recipients=tuple(r for r in message.recipients if not person.is_one(r)),
+            headers=tuple((name, person.erased(value)) for name, value in message.headers),
+            tags=person.erased(message.tags),
+        )
 
     async def _events(self, table: Table, after: tuple[Any, ...] | None = None) -> Any:
         """Erase the person from events; return the key of the last one that was looked at."""
@@ -211,6 +238,29 @@ class _Forgetting:
             if found:
                 await self._database.write(partial(self._change_counters, table, found))
                 self._done.counters += len(found)
+
+    async def _names(self, table: Table, name: Column[str]) -> None:
+        """Replace the address in texts that are in no key."""
+        keys = list(table.primary_key.columns)
+        async for rows in _batches(self._database, table):
+            found = [row for row in rows if self._person.is_in(getattr(row, name.name))]
+            if found:
+                change = partial(self._change_names, table, keys, name, found)
+                await self._database.write(change)
+                self._done.counters += len(found)
+
+    def _change_names(
+        self,
+        table: Table,
+        keys: list[Column[Any]],
+        name: Column[str],
+        found: list[Any],
+        connection: Connection,
+    ) -> None:
+        for row in found:
+            text = ERASED if name.name == "url" else self._person.erased(getattr(row, name.name))
+            this = and_(*(key == getattr(row, key.name) for key in keys))
+            connection.execute(update(table).where(this).values({name: text}))
 
     def _change_counters(self, table: Table, found: list[Any], connection: Connection) -> None:
         keys = list(table.primary_key.columns)
@@ -286,6 +336,10 @@ async def _batches(
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _SELECT_CONTENTS = select(message_contents).where(message_contents.c.message_id.in_(_ids))
 _DELETE_CONTENTS = delete(message_contents).where(message_contents.c.message_id.in_(_ids))
+_DELETE_HTML = delete(message_html).where(message_html.c.message_id.in_(_ids))
+_MAILINGS_ALONE = select(mailings.c.digest).where(
+    mailings.c.message_id.in_(_ids), mailings.c.sent == 1
+)
 _CHANGE_CONTENTS = (
     update(message_contents)
     .where(message_contents.c.message_id == bindparam("key"))

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, bindparam, exists, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, select, update
 
 from clicktrail.batch import Batcher
 from clicktrail.errors import NotFound
-from clicktrail.ids import day_of
+from clicktrail.ids import hour_of
 from clicktrail.model import (
     EventType,
     Header,
@@ -29,14 +29,18 @@ from clicktrail.model import (
 )
 from clicktrail.store.bulk import BulkInsert, Row
 from clicktrail.store.database import Database, storable
-from clicktrail.store.older import delete_older
+from clicktrail.store.html import pack_html
+from clicktrail.store.older import older
 from clicktrail.store.schema import (
     announcements,
     event_destinations,
     message_contents,
+    message_html,
     messages,
+    unindexed,
 )
-from clicktrail.store.statistics import Counts, Dimensions, add_counts
+from clicktrail.store.statistics import Counts, Dimensions, add_counts, add_hour_counts
+from clicktrail.store.terms import forget_terms
 
 _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED)
 _NUMBER = {state: number for number, state in enumerate(_STATES)}
@@ -130,8 +134,7 @@ class MessageStore:
         def work(connection: Connection) -> dict[str, Message]:
             found: dict[str, Message] = {}
             for some in _chunks(ids):
-                result = connection.execute(_SELECT_MESSAGES, {"ids": some})
-                found.update((row.id, _message(row)) for row in result)
+                found.update((message.id, message) for message in messages_of(connection, some))
             return found
 
         return await self._database.read(work)
@@ -153,9 +156,7 @@ class MessageStore:
 
         What remains is enough to count their clicks and to find whom to notify.
         """
-        return await self._database.write(
-            lambda c: delete_older(c, message_contents.c.message_id, before, limit)
-        )
+        return await self._database.write(lambda connection: _forget(connection, before, limit))
 
     async def close(self) -> None:
         """Return when all that was handed over is written."""
@@ -165,16 +166,34 @@ class MessageStore:
     async def _add(self, batch: list[Message]) -> None:
         rows = [_message_row(message) for message in batch]
         contents = [_content_row(message) for message in batch]
+        kept = [
+            (each.id, packed) for each in batch if each.html and (packed := pack_html(each.html))
+        ]
 
         def work(connection: Connection) -> None:
             _ADD_MESSAGES.run(connection, rows)
             _ADD_CONTENTS.run(connection, contents)
+            _ADD_HTML.run(connection, kept)
 
         await self._database.write(work)
 
     async def _finish(self, batch: list[Finished]) -> None:
         first = {each.message_id: each for each in reversed(batch)}
         await self._database.write(lambda connection: _write_finished(connection, first))
+
+
+def messages_of(connection: Connection, ids: Sequence[str]) -> list[Message]:
+    """Return those of up to 500 emails that are there, within a transaction."""
+    return [_message(row) for row in connection.execute(_SELECT_MESSAGES, {"ids": list(ids)})]
+
+
+def _forget(connection: Connection, before: int, limit: int) -> int:
+    key = message_contents.c.message_id
+    old = list(connection.scalars(older(key, before, limit)))
+    forget_terms(connection, messages_of(connection, old))
+    for column in (key, message_html.c.message_id, unindexed.c.message_id):
+        connection.execute(delete(column.table).where(column.in_(old)))
+    return len(old)
 
 
 def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
@@ -192,18 +211,24 @@ def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
         connection.execute(_UPDATE_RECIPIENTS, changed)
     sent = [(each, row) for each, row in finished if each.state is MessageState.SENT]
     counts: defaultdict[Dimensions, Counts] = defaultdict(Counts)
+    hours: defaultdict[Dimensions, Counts] = defaultdict(Counts)
     for each, row in sent:
-        day = day_of(each.at)
+        hour = hour_of(each.at)
         for recipient in each.recipients:
-            key = Dimensions(day, row.configuration_set, row.identity, provider_of(recipient))
-            counts[key].sent += 1
+            key = Dimensions(hour, row.configuration_set, row.identity, provider_of(recipient))
+            hours[key].sent += 1
+            counts[key.daily()].sent += 1
     add_counts(connection, counts)
+    add_hour_counts(connection, hours)
+    _QUEUE.run(connection, sorted((each.message_id,) for each, _ in finished))
     _ANNOUNCE.run(connection, [(each.message_id,) for each, row in sent if row.announced])
 
 
 _ADD_MESSAGES = BulkInsert(messages)
 _ADD_CONTENTS = BulkInsert(message_contents)
+_ADD_HTML = BulkInsert(message_html)
 _ANNOUNCE = BulkInsert(announcements)
+_QUEUE = BulkInsert(unindexed, finish=lambda s: s.on_conflict_do_nothing())
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _SELECT_MESSAGES = (
     select(messages, message_contents.c.recipients, message_contents.c.content)

@@ -8,7 +8,7 @@ from pathlib import Path
 from clicktrail.errors import StoreUnavailable
 from clicktrail.store.database import lock_path
 
-NEWEST = "0005"
+NEWEST = "0006"
 """The revision that this version of Clicktrail works with."""
 
 _FOLDER = Path(__file__).parent / "migrations"

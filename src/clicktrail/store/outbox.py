@@ -14,6 +14,8 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, func, selec
 from clicktrail.ids import now_us
 from clicktrail.store.bulk import BulkInsert
 from clicktrail.store.database import Database, storable
+from clicktrail.store.older import delete_older
+from clicktrail.store.schema import delivered as delivered_events
 from clicktrail.store.schema import deliveries, outbox
 
 ERROR_LIMIT = 500
@@ -147,8 +149,8 @@ class Outbox:
     ) -> None:
         """Say how deliveries ended.
 
-        What was delivered is deleted. A failure counts only where nobody has claimed the
-        notification since.
+        What was delivered is deleted; that it arrived stays known. A failure counts only where
+        nobody has claimed the notification since.
         """
         again = [_failure(each) for each in failed if each.next_at is not None]
         dead = [{**_failure(each), "died": at} for each in failed if each.next_at is None]
@@ -159,9 +161,12 @@ class Outbox:
             news["last_failure_at"] = at
             news["last_error"] = _short(failed[-1].error)
 
+        arrived = sorted((each.event_id, *key, at, each.attempt) for each in delivered)
+
         def work(connection: Connection) -> None:
             if delivered:
                 connection.execute(_DELIVERED, {"ids": [each.id for each in delivered]})
+                _ADD_DELIVERED.run(connection, arrived)
             if again:
                 connection.execute(_AGAIN, again)
             if dead:
@@ -206,6 +211,12 @@ class Outbox:
             return len(old)
 
         return await self._database.write(work)
+
+    async def forget_delivered(self, before: int, limit: int = 500) -> int:
+        """Forget that up to ``limit`` events made before a time arrived; return how many."""
+        return await self._database.write(
+            lambda c: delete_older(c, delivered_events.c.event_id, before, limit)
+        )
 
     async def replay(self, ids: Sequence[int] | None = None) -> int:
         """Try dead letters again, all of them or those given, from the start; return how many.
@@ -280,6 +291,7 @@ _ADD_DESTINATIONS = BulkInsert(
     ("configuration_set", "destination", "last_error"),
     lambda statement: statement.on_conflict_do_nothing(),
 )
+_ADD_DELIVERED = BulkInsert(delivered_events, finish=lambda s: s.on_conflict_do_nothing())
 _ids: BindParameter[list[int]] = bindparam("ids", expanding=True)
 _CLAIM = (
     update(outbox)

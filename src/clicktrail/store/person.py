@@ -92,10 +92,10 @@ def _readings(text: str) -> Iterator[str]:
                 break
             yield _folded(plain)
     if "=?" in text:
-        yield _folded(_words(text))
+        yield _folded(decoded_words(text))
 
 
-def _words(text: str) -> str:
+def decoded_words(text: str) -> str:
     """Return a header's text with its encoded words decoded (RFC 2047 § 2), as far as they can."""
     try:
         parts = decode_header(text)

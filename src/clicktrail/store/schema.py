@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     true,
 )
 
@@ -47,6 +48,7 @@ configuration_sets = Table(
     Column("sending", Boolean, nullable=False, server_default=true()),
     Column("tags", Text, nullable=False, server_default="[]"),
     Column("options", Text, nullable=False, server_default="{}"),
+    Column("keep_html", Boolean, nullable=False, server_default=false()),
 )
 """``tags`` is JSON, ``[[key, value], …]``; ``options`` what API clients set and get back, though
 nothing is done with it (``DeliveryOptions`` …), as JSON by their names."""
@@ -173,6 +175,46 @@ message_contents = Table(
 )
 """Headers, addresses, tags and links, as MessagePack (`clicktrail.store.messages`)."""
 
+message_html = Table(
+    "message_html",
+    metadata,
+    Column("message_id", String(32), primary_key=True),
+    Column("html", LargeBinary, nullable=False),
+)
+"""What is shown of emails whose configuration set keeps it (`clicktrail.store.html`)."""
+
+message_terms = Table(
+    "message_terms",
+    metadata,
+    Column("term", BigInteger, primary_key=True, autoincrement=False),
+    Column("message_id", String(32), primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""What emails are found by (`clicktrail.store.search`); a term is a digest."""
+
+unindexed = Table(
+    "unindexed",
+    metadata,
+    Column("message_id", String(32), primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Emails that cannot be found yet: whoever has time indexes them."""
+
+mailings = Table(
+    "mailings",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("configuration_set", String(64), nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("message_id", String(32), nullable=False),
+)
+"""Tracked emails of one configuration set with the same subject, or with the same tag."""
+Index("mailings_newest", mailings.c.kind, mailings.c.last_at)
+
 announcements = Table(
     "announcements",
     metadata,
@@ -209,14 +251,34 @@ clicked_links = Table(
     metadata,
     Column("message_id", String(32), primary_key=True),
     Column("link", Integer, primary_key=True, autoincrement=False),
+    Column("clicks", BigInteger, nullable=False, server_default="1"),
+    Column("human_clicks", BigInteger, nullable=False, server_default="0"),
+    Column("first_at", BigInteger, nullable=False, server_default="0"),
+    Column("last_at", BigInteger, nullable=False, server_default="0"),
+    Column("recent", Text, nullable=False, server_default=""),
     sqlite_with_rowid=False,
 )
-"""Which links of which emails were clicked at all: what makes a click unique."""
+"""Which links of which emails were clicked, and how often: the first makes a click unique.
+
+``recent`` are the ids of the newest clicks, one behind the other, the newest first."""
+
+mailing_links = Table(
+    "mailing_links",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("link", Integer, primary_key=True, autoincrement=False),
+    Column("url", Text, nullable=False),
+    Column("clicks", BigInteger, nullable=False),
+    Column("unique_clicks", BigInteger, nullable=False),
+    Column("human_clicks", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Clicks by mailing and place in the email; ``url`` is that of the first click."""
 
 
-def _dimensions() -> list[Column[str]]:
+def _dimensions(time: int = 10) -> list[Column[str]]:
     return [
-        Column("day", String(10), primary_key=True),
+        Column("day", String(time), primary_key=True),
         Column("configuration_set", String(64), primary_key=True),
         Column("identity", String(320), primary_key=True),
         Column("provider", String(32), primary_key=True),
@@ -239,6 +301,16 @@ counters = Table(
     *_click_counts(),
     sqlite_with_rowid=False,
 )
+
+hour_counters = Table(
+    "hour_counters",
+    metadata,
+    *_dimensions(16),
+    Column("sent", BigInteger, nullable=False),
+    *_click_counts(),
+    sqlite_with_rowid=False,
+)
+"""As ``counters``, by hour: ``day`` is ``2026-11-23T18``. Kept for some weeks."""
 
 link_counters = Table(
     "link_counters",
@@ -287,6 +359,20 @@ Index(
     postgresql_where=outbox.c.died_at.is_not(None),
 )
 
+Index("outbox_event", outbox.c.event_id)
+
+delivered = Table(
+    "delivered",
+    metadata,
+    Column("event_id", String(64), primary_key=True),
+    Column("configuration_set", String(64), nullable=False),
+    Column("destination", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Notifications that arrived, for as long as events are kept."""
+
 deliveries = Table(
     "deliveries",
     metadata,
@@ -311,3 +397,4 @@ stream_events = Table(
 )
 """The built-in streams, one beside the other; positions grow over all of them."""
 Index("stream_events_stream", stream_events.c.stream, stream_events.c.position)
+Index("stream_events_event", stream_events.c.event_id)

@@ -5,13 +5,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    delete,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
+from clicktrail.ids import hour_of
 from clicktrail.store.bulk import BulkInsert
 from clicktrail.store.database import Database
-from clicktrail.store.schema import counters, link_counters, tag_counters
+from clicktrail.store.schema import counters, hour_counters, link_counters, tag_counters
 
 
 class Dimensions(NamedTuple):
@@ -21,6 +32,10 @@ class Dimensions(NamedTuple):
     configuration_set: str
     identity: str
     provider: str
+
+    def daily(self) -> "Dimensions":
+        """Return the same of the whole day, where ``day`` is an hour (``2026-11-23T18``)."""
+        return self._replace(day=self.day[:10])
 
 
 @dataclass(slots=True)
@@ -35,7 +50,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One UTC day."""
+    """One UTC day, or one hour of it."""
 
     day: str
     sent: int
@@ -95,13 +110,49 @@ class Statistics:
         until: str | None = None,
     ) -> list[Day]:
         """Return the days on which anything was counted, the earliest first."""
-        statement = (
-            select(counters.c.day, func.sum(counters.c.sent), *_sums(counters))
-            .where(*_filters(counters, configuration_set, identity, provider, since, until))
-            .group_by(counters.c.day)
-            .order_by(counters.c.day)
-        )
-        return [Day(*row) for row in await self._rows(statement)]
+        table = counters
+        where = _filters(table, configuration_set, identity, provider, since, until)
+        return await self._days(table, table.c.sent, where)
+
+    async def hourly(
+        self,
+        configuration_set: str | None = None,
+        identity: str | None = None,
+        provider: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> list[Day]:
+        """Return the hours (``2026-11-23T18``) in which anything was counted, the earliest first.
+
+        ``since`` and ``until`` are days. Hours are known for some weeks only.
+        """
+        table = hour_counters
+        last = f"{until}T99" if until else None
+        where = _filters(table, configuration_set, identity, provider, since, last)
+        return await self._days(table, table.c.sent, where)
+
+    async def daily_of_tag(
+        self,
+        tag: tuple[str, str],
+        configuration_set: str | None = None,
+        identity: str | None = None,
+        provider: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> list[Day]:
+        """Return clicks by day of links with a tag and value; nothing is sent there."""
+        table = tag_counters
+        where = _filters(table, configuration_set, identity, provider, since, until)
+        where += [table.c.tag == tag[0], table.c.value == tag[1]]
+        return await self._days(table, literal_column("0"), where)
+
+    async def _days(
+        self, table: Table, sent: ColumnElement[Any], where: list[ColumnElement[bool]]
+    ) -> list[Day]:
+        day = table.c.day
+        statement = select(day, func.sum(sent), *_sums(table)).where(*where)
+        ordered = statement.group_by(day).order_by(day)
+        return [Day(*row) for row in await self._rows(ordered)]
 
     async def groups(
         self,
@@ -167,6 +218,19 @@ class Statistics:
         )
         return [TagClicks(*row) for row in await self._rows(statement)]
 
+    async def forget_hours(self, before: int, limit: int = 500) -> int:
+        """Delete counters by hour of up to ``limit`` rows before a time; return how many."""
+        key = list(hour_counters.primary_key.columns)
+        old = select(*key).where(hour_counters.c.day < hour_of(before)).order_by(*key).limit(limit)
+
+        def work(connection: Connection) -> int:
+            rows = [tuple(row) for row in connection.execute(old)]
+            if rows:
+                connection.execute(delete(hour_counters).where(tuple_(*key).in_(rows)))
+            return len(rows)
+
+        return await self._database.write(work)
+
     async def _rows(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:
         return await self._database.read(lambda connection: connection.execute(statement).all())
 
@@ -174,6 +238,13 @@ class Statistics:
 def add_counts(connection: Connection, counts: Mapping[Dimensions, Counts]) -> None:
     """Add to the counters; numbers may be negative."""
     _ADD.run(connection, [(*key, count.sent, *_clicks(count)) for key, count in counts.items()])
+
+
+def add_hour_counts(connection: Connection, counts: Mapping[Dimensions, Counts]) -> None:
+    """Add to the counters by hour."""
+    _ADD_HOURS.run(
+        connection, [(*key, count.sent, *_clicks(count)) for key, count in counts.items()]
+    )
 
 
 def add_link_counts(
@@ -218,7 +289,8 @@ def _adding(table: Table) -> BulkInsert:
     return BulkInsert(table, finish=finish)
 
 
-_ADD, _ADD_LINKS, _ADD_TAGS = _adding(counters), _adding(link_counters), _adding(tag_counters)
+_ADD, _ADD_HOURS = _adding(counters), _adding(hour_counters)
+_ADD_LINKS, _ADD_TAGS = _adding(link_counters), _adding(tag_counters)
 
 
 def _sums(table: Table) -> list[ColumnElement[int]]:

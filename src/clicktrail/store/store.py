@@ -9,11 +9,14 @@ from clicktrail.store.clicks import ClickStore
 from clicktrail.store.configuration import ConfigurationStore
 from clicktrail.store.database import Database
 from clicktrail.store.forget import Forgotten, forget_person
+from clicktrail.store.mailings import Mailings
 from clicktrail.store.messages import MessageStore
 from clicktrail.store.migrate import migrate
 from clicktrail.store.outbox import Outbox
+from clicktrail.store.search import Search
 from clicktrail.store.statistics import Statistics
 from clicktrail.store.streams import Streams
+from clicktrail.store.trail import Trail
 from clicktrail.store.users import UserStore
 
 
@@ -32,6 +35,9 @@ class Store:
         self.streams = Streams(database)
         self.statistics = Statistics(database)
         self.browse = Browse(database)
+        self.search = Search(database)
+        self.mailings = Mailings(database)
+        self.trail = Trail(database)
 
     @classmethod
     async def open(cls, url: str) -> "Store":

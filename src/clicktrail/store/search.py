@@ -1,0 +1,105 @@
+"""Finds emails. They are indexed by the publisher, soon after they were sent: whoever hands one in
+does not wait for it. Tracked ones are grouped into mailings in the same transaction.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, func, select
+
+from clicktrail.store.browse import MessageRow, message_row
+from clicktrail.store.bulk import BulkInsert, Row
+from clicktrail.store.database import Database, storable
+from clicktrail.store.messages import messages_of
+from clicktrail.store.schema import mailings, message_terms, messages, unindexed
+from clicktrail.store.terms import Query, add_terms, mailings_of
+
+_FREQUENT = 2000
+"""A term is looked at no further than so many emails when the rarest is looked for."""
+
+
+class Search:
+    """Finds emails and indexes them. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(
+        self,
+        query: Query,
+        limit: int,
+        before: str | None = None,
+        configuration_set: str | None = None,
+        identity: str | None = None,
+    ) -> list[MessageRow]:
+        """Return emails, the newest first; with ``before``, those older than that id."""
+        terms = query.terms()
+        if not terms:
+            return []
+
+        def work(connection: Connection) -> Sequence[Any]:
+            first, *others = sorted(terms, key=lambda term: _frequency(connection, term))
+            at = message_terms
+            statement = (
+                select(messages)
+                .join(at, at.c.message_id == messages.c.id)
+                .where(at.c.term == first)
+                .order_by(at.c.message_id.desc())
+                .limit(limit)
+            )
+            for term in others:
+                other = message_terms.alias()
+                has = exists().where(other.c.term == term, other.c.message_id == at.c.message_id)
+                statement = statement.where(has)
+            if before:
+                statement = statement.where(at.c.message_id < storable(before))
+            if configuration_set is not None:
+                statement = statement.where(messages.c.configuration_set == configuration_set)
+            if identity is not None:
+                statement = statement.where(messages.c.identity == identity)
+            return connection.execute(statement).all()
+
+        return [message_row(row) for row in await self._database.read(work)]
+
+    async def index(self, limit: int) -> int:
+        """Index up to ``limit`` emails that are not yet; return how many."""
+        queued = select(unindexed.c.message_id).order_by(unindexed.c.message_id).limit(limit)
+        ids = list(await self._database.read(lambda c: c.scalars(queued).all()))
+        if ids:
+            await self._database.write(lambda connection: _index(connection, ids))
+        return len(ids)
+
+
+def _index(connection: Connection, ids: list[str]) -> None:
+    taking = delete(unindexed).where(unindexed.c.message_id.in_(ids))
+    ours = connection.scalars(taking.returning(unindexed.c.message_id)).all()
+    found = messages_of(connection, ours)
+    add_terms(connection, found)
+    rows: dict[bytes, Row] = {}
+    for message in found:
+        for key in mailings_of(message):
+            made = rows.get(key.digest)
+            sent, first = (made[4] + 1, made[5]) if made else (1, message.accepted_at)
+            rows[key.digest] = (
+                key.digest, key.kind, key.name, key.configuration_set, sent,
+                min(first, message.accepted_at), message.accepted_at, message.id,
+            )  # fmt: skip
+    _ADD_MAILINGS.run(connection, [rows[digest] for digest in sorted(rows)])
+
+
+_ADD_MAILINGS = BulkInsert(
+    mailings,
+    finish=lambda s: s.on_conflict_do_update(
+        index_elements=[mailings.c.digest],
+        set_={
+            "sent": mailings.c.sent + s.excluded.sent,
+            "last_at": s.excluded.last_at,
+            "message_id": s.excluded.message_id,
+        },
+    ),
+)
+
+
+def _frequency(connection: Connection, term: int) -> int:
+    some = select(message_terms.c.term).where(message_terms.c.term == term).limit(_FREQUENT)
+    return connection.scalar(select(func.count()).select_from(some.subquery())) or 0

@@ -1,0 +1,160 @@
+"""What emails are found by, and grouped by: recipient, domain, words of the subject, tags.
+
+A term is kept as 8 bytes of its digest, a mailing as 16.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete
+
+from clicktrail.model import Message, Tags, domain_of
+from clicktrail.store.bulk import BulkInsert
+from clicktrail.store.database import storable
+from clicktrail.store.person import decoded_words
+from clicktrail.store.schema import message_terms
+
+MOST_WORDS = 32
+MOST_TAGS = 20
+MOST_ADDRESSES = 100
+MAILING_TAGS = 5
+"""So many of an email's tags make mailings."""
+NAME_LIMIT = 998
+_WORD = re.compile(r"\w+")
+_ADDRESS = re.compile(r"[^\s<>,;:\"]+@[^\s<>,;\"]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What emails must have, all of it. Nothing is told apart by upper and lower case."""
+
+    recipients: tuple[str, ...] = ()
+    """Addresses, or ``@example.com`` for a domain."""
+    words: tuple[str, ...] = ()
+    """Whole words of the subject."""
+    tags: tuple[tuple[str, str], ...] = ()
+    message_ids: tuple[str, ...] = ()
+    """Values of the Message-ID header, without angle brackets."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Query":
+        """Read what a person typed: addresses, ``name=value``, ``<message-id>``, words."""
+        recipients, words, tags, message_ids = [], [], [], []
+        for piece in text.split():
+            name, equals, value = piece.partition("=")
+            if piece.startswith("<") and piece.endswith(">") and "@" in piece:
+                message_ids.append(piece[1:-1])
+            elif equals and name and "@" not in name:
+                tags.append((name, value))
+            elif "@" in piece:
+                recipients.append(piece.strip("<>,;"))
+            else:
+                words += _words(piece)
+        return cls(tuple(recipients), tuple(words), tuple(tags), tuple(message_ids))
+
+    def terms(self) -> list[int]:
+        """Return its terms."""
+        return sorted(
+            {
+                *(_recipient(address) for address in self.recipients),
+                *(_term("word", word) for word in self.words),
+                *(_tag(*tag) for tag in self.tags),
+                *(_term("id", each) for each in self.message_ids),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MailingKey:
+    """What a mailing's emails share. ``kind`` is ``subject`` or ``tag``."""
+
+    kind: str
+    name: str
+    """The subject, or ``name=value``."""
+    configuration_set: str
+
+    @property
+    def digest(self) -> bytes:
+        """The 16 bytes that stand for it."""
+        return _digest("\0".join((self.kind, self.configuration_set, self.name)), 16)
+
+
+def mailings_of(message: Message) -> list[MailingKey]:
+    """Return the mailings that an email belongs to; none where it is not tracked."""
+    if not message.links:
+        return []
+    name = message.configuration_set or ""
+    subject = storable(subject_of(message.headers))[:NAME_LIMIT]
+    found = [MailingKey("subject", subject, name)] if subject else []
+    pairs = _pairs(message.tags)[:MAILING_TAGS]
+    return found + [MailingKey("tag", storable(f"{k}={v}")[:NAME_LIMIT], name) for k, v in pairs]
+
+
+def subject_of(headers: Iterable[tuple[str, str]]) -> str:
+    """Return the subject as people read it; ``""`` where there is none."""
+    found = (value for name, value in headers if name.lower() == "subject")
+    text = next(found, "")
+    return " ".join((decoded_words(text) if "=?" in text else text).split())
+
+
+def terms_of(message: Message) -> list[int]:
+    """Return what an email is found by, in order."""
+    found = {_term("word", word) for word in _words(subject_of(message.headers))[:MOST_WORDS]}
+    for address in (*message.recipients, *_named(message.headers))[:MOST_ADDRESSES]:
+        found |= {_recipient(address), _recipient("@" + domain_of(address))}
+    found.update(_tag(*pair) for pair in _pairs(message.tags)[:MOST_TAGS])
+    own = (value for name, value in message.headers if name.lower() == "message-id")
+    found.update(_term("id", value.strip().strip("<>")) for value in own)
+    return sorted(found)
+
+
+def forget_terms(connection: Connection, gone: Iterable[Message]) -> None:
+    """Let emails no longer be found, within a transaction."""
+    places = [{"of": term, "id": message.id} for message in gone for term in terms_of(message)]
+    if places:
+        connection.execute(_FORGET, places)
+
+
+def add_terms(connection: Connection, found: Iterable[Message]) -> None:
+    """Let emails be found, within a transaction."""
+    rows = sorted((term, message.id) for message in found for term in terms_of(message))
+    _ADD_TERMS.run(connection, rows)
+
+
+_ADD_TERMS = BulkInsert(message_terms, finish=lambda s: s.on_conflict_do_nothing())
+_FORGET = delete(message_terms).where(
+    message_terms.c.term == bindparam("of"), message_terms.c.message_id == bindparam("id")
+)
+
+
+def _named(headers: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the addresses that stand in To and Cc: also of emails that nobody took."""
+    values = (value for name, value in headers if name.lower() in ("to", "cc"))
+    return [address for value in values for address in _ADDRESS.findall(value)]
+
+
+def _recipient(address: str) -> int:
+    return _term("to", address.strip().lower())
+
+
+def _tag(name: str, value: str) -> int:
+    return _term("tag", f"{name}={value}")
+
+
+def _term(kind: str, text: str) -> int:
+    """Return the number that stands for a term: 64 bits, with a sign as databases have it."""
+    return int.from_bytes(_digest(f"{kind}\0{text.casefold()}", 8), signed=True)
+
+
+def _digest(text: str, size: int) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest()
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _pairs(tags: Tags) -> list[tuple[str, str]]:
+    return [(name, value) for name, values in tags.items() for value in values]

@@ -1,0 +1,310 @@
+"""What the console looks at: search, mailings, what became of an email; whatever the database."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clicktrail.ids import day_of, hour_of, new_id
+from clicktrail.model import Click, Link, Message, MessageState, Verdict
+from clicktrail.store import Store
+from clicktrail.store.clicks import RECENT, LoggedClick, Outgoing
+from clicktrail.store.outbox import Failed, Notification
+from clicktrail.store.statistics import Dimensions
+from clicktrail.store.streams import NewStreamEvent
+from clicktrail.store.terms import Query, mailings_of
+
+DAY = 1_790_000_000_000_000  # 2026-09-21
+HOUR = 3_600_000_000
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(f"sqlite:///{tmp_path / 'clicktrail.db'}")
+    yield opened
+    await opened.close()
+
+
+async def sent(
+    store: Store, at: int = DAY, state: MessageState = MessageState.SENT, **changes: object
+) -> Message:
+    made = Message(
+        id=new_id(at),
+        accepted_at=at,
+        source="news@example.com",
+        recipients=("Someone@Gmail.com",),
+        configuration_set="news",
+        headers=(("Subject", "Our summer offers"), ("Message-ID", "<one.two@example.com>")),
+        tags={"campaign": ["summer"]},
+        links=(Link(0, "https://example.com/a"), Link(1, "https://example.com/b")),
+    )
+    made = replace(made, **changes)  # type: ignore[arg-type]
+    await store.messages.add(made)
+    taken = made.recipients if state is MessageState.SENT else ()
+    await store.messages.finish(made.id, state, taken, at)
+    return made
+
+
+async def indexed(store: Store) -> None:
+    while await store.search.index(100):
+        pass
+
+
+async def found(store: Store, text: str, **options: object) -> list[str]:
+    rows = await store.search.find(Query.parse(text), 50, **options)  # type: ignore[arg-type]
+    return [row.id for row in rows]
+
+
+def clicked(message: Message, link: int = 0, at: int = DAY + HOUR, **more: object) -> LoggedClick:
+    url = message.links[link].url
+    click = Click(new_id(at), message.id, link, url, at, "192.0.2.1", "Firefox")
+    made = LoggedClick(
+        click,
+        Dimensions(hour_of(at), "news", "", "Google"),
+        mailings=tuple(key.digest for key in mailings_of(message)),
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+class TestSearch:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "someone@gmail.com",
+            "SOMEONE@GMAIL.COM",
+            "@gmail.com",
+            "summer",
+            "offers Summer our",
+            "campaign=summer",
+            "<one.two@example.com>",
+            "someone@gmail.com offers campaign=summer",
+        ],
+    )
+    async def test_an_email_is_found_by_all_that_is_known_of_it(
+        self, store: Store, text: str
+    ) -> None:
+        message = await sent(store)
+        await sent(
+            store,
+            recipients=("other@example.net",),
+            headers=(("Subject", "Hi"),),
+            tags={},
+            links=(),
+        )
+        assert await found(store, text) == []
+        await indexed(store)
+        assert await found(store, text) == [message.id]
+
+    @pytest.mark.parametrize("text", ["", "winter", "one@gmail.com", "campaign=", "summer winter"])
+    async def test_others_are_not(self, store: Store, text: str) -> None:
+        await sent(store)
+        await indexed(store)
+        assert await found(store, text) == []
+
+    async def test_the_newest_come_first_page_by_page(self, store: Store) -> None:
+        ids = [(await sent(store, DAY + n * HOUR)).id for n in range(7)][::-1]
+        await indexed(store)
+        pages, before = [], None
+        for _ in range(4):
+            rows = await store.search.find(Query.parse("summer"), 3, before)
+            pages.append([row.id for row in rows])
+            before = rows[-1].id if rows else before
+        assert pages == [ids[:3], ids[3:6], ids[6:], []]
+
+    async def test_it_can_be_narrowed_to_a_set(self, store: Store) -> None:
+        news = await sent(store)
+        bills = await sent(store, configuration_set="bills")
+        await indexed(store)
+        assert await found(store, "summer", configuration_set="bills") == [bills.id]
+        assert await found(store, "summer", configuration_set="news") == [news.id]
+        assert await found(store, "summer", identity="example.com") == []
+
+    async def test_encoded_words_of_a_subject_are_read(self, store: Store) -> None:
+        message = await sent(store, headers=(("subject", "=?utf-8?q?Gr=C3=BC=C3=9Fe_aus?= Ulm"),))
+        await indexed(store)
+        assert await found(store, "grüsse") == [message.id]  # ß is folded to ss
+        assert await found(store, "GRÜßE ulm") == [message.id]
+
+    async def test_one_that_was_refused_is_found_by_whom_it_was_for(self, store: Store) -> None:
+        message = await sent(
+            store, state=MessageState.REFUSED, headers=(("To", '"A, B" <a.b@example.org>, c@d.e'),)
+        )
+        await indexed(store)
+        assert await found(store, "a.b@example.org") == await found(store, "c@d.e") == [message.id]
+
+    async def test_what_is_forgotten_by_age_is_not_found(self, store: Store) -> None:
+        await sent(store)
+        young = await sent(store, DAY + 48 * HOUR)
+        await indexed(store)
+        assert await store.messages.forget(DAY + HOUR) == 1
+        assert await found(store, "summer") == [young.id]
+
+    async def test_an_erased_person_is_not_found(self, store: Store) -> None:
+        both = await sent(store, recipients=("someone@gmail.com", "b@example.org"))
+        alone = await sent(store, html=("<a>",), headers=(("Subject", "For you alone"),))
+        await indexed(store)
+        assert await store.trail.html(alone.id)
+        await store.forget_person("someone@gmail.com")
+        await indexed(store)
+        assert await found(store, "someone@gmail.com") == []
+        assert await found(store, "alone") == []
+        assert await found(store, "b@example.org") == [both.id]
+        assert await store.trail.html(alone.id) == ()
+        assert [m.name for m in await store.mailings.newest("subject", 9)] == ["Our summer offers"]
+
+    async def test_nobody_indexes_an_email_twice(self, store: Store) -> None:
+        await sent(store)
+        assert await store.search.index(10) == 1
+        assert await store.search.index(10) == 0
+
+
+class TestMailings:
+    async def test_emails_with_the_same_subject_or_tag_are_one(self, store: Store) -> None:
+        for n in range(3):
+            last = await sent(store, DAY + n * HOUR, recipients=(f"{n}@example.org",))
+        await sent(store, configuration_set="bills")
+        await indexed(store)
+        [bills, news] = sorted(
+            await store.mailings.newest("subject", 9), key=lambda each: each.configuration_set
+        )
+        assert (news.name, news.sent, news.message_id) == ("Our summer offers", 3, last.id)
+        assert (news.first_at, news.last_at) == (DAY, DAY + 2 * HOUR)
+        assert (bills.configuration_set, bills.sent) == ("bills", 1)
+        assert {m.name for m in await store.mailings.newest("tag", 9)} == {"campaign=summer"}
+        assert await store.mailings.get(news.digest) == news
+        assert await store.mailings.get(b"no") is None
+
+    async def test_more_emails_are_added_up(self, store: Store) -> None:
+        for n in range(2):
+            await sent(store, DAY + n * HOUR)
+            await indexed(store)
+        [mailing] = await store.mailings.newest("subject", 9)
+        assert (mailing.sent, mailing.first_at, mailing.last_at) == (2, DAY, DAY + HOUR)
+
+    async def test_an_email_that_is_not_tracked_is_in_none(self, store: Store) -> None:
+        await sent(store, links=())
+        await indexed(store)
+        assert await store.mailings.newest("subject", 9) == []
+
+    async def test_clicks_are_counted_by_place(self, store: Store) -> None:
+        one, two = await sent(store), await sent(store)
+        await indexed(store)
+        await store.clicks.record([clicked(one), clicked(one), clicked(two), clicked(two, 1)])
+        machine = clicked(two, 1, verdict=Verdict.MACHINE)
+        await store.clicks.record([machine])
+        [mailing] = await store.mailings.newest("subject", 9)
+        rows = [
+            (r.link, r.url, r.clicks, r.unique_clicks, r.human_clicks)
+            for r in await store.mailings.links(mailing.digest)
+        ]
+        assert rows == [
+            (0, "https://example.com/a", 3, 2, 3),
+            (1, "https://example.com/b", 2, 1, 1),
+        ]
+
+    async def test_they_go_when_they_are_old(self, store: Store) -> None:
+        message = await sent(store)
+        await indexed(store)
+        await store.clicks.record([clicked(message)])
+        [mailing] = await store.mailings.newest("subject", 9)
+        assert await store.mailings.forget(DAY) == 0
+        assert await store.mailings.forget(DAY + 1) == 2  # by its subject, and by its tag
+        assert await store.mailings.links(mailing.digest) == []
+
+
+class TestTrail:
+    async def test_clicks_of_each_link(self, store: Store) -> None:
+        message = await sent(store)
+        assert await store.trail.links(message.id) == ({}, [])
+        first = clicked(message, 0, DAY + HOUR)
+        later = clicked(message, 0, DAY + 2 * HOUR, verdict=Verdict.MACHINE, reasons=("crawler",))
+        await store.clicks.record([first])
+        await store.clicks.record([first, later, clicked(message, 1, DAY + 3 * HOUR)])
+        places, seen = await store.trail.links(message.id)
+        a = places[0]
+        assert (a.clicks, a.human_clicks, a.first_at, a.last_at) == (
+            2,
+            1,
+            DAY + HOUR,
+            DAY + 2 * HOUR,
+        )
+        assert [(row.click.link, row.verdict) for row in seen] == [
+            (0, Verdict.HUMAN),
+            (0, Verdict.MACHINE),
+            (1, Verdict.HUMAN),
+        ]
+
+    async def test_a_corrected_click_is_not_human_there_either(self, store: Store) -> None:
+        message = await sent(store)
+        click = clicked(message)
+        await store.clicks.record([click])
+        await store.clicks.record([], [replace(click, verdict=Verdict.MACHINE)])
+        places, _ = await store.trail.links(message.id)
+        assert (places[0].clicks, places[0].human_clicks) == (1, 0)
+        assert await store.mailings.newest("subject", 9) == []  # nothing was indexed; it counts
+        digest = mailings_of(message)[0].digest
+        assert [(r.clicks, r.human_clicks) for r in await store.mailings.links(digest)] == [(1, 0)]
+
+    async def test_the_newest_clicks_of_a_link_are_remembered(self, store: Store) -> None:
+        message = await sent(store)
+        made = [clicked(message, 0, DAY + n * HOUR) for n in range(RECENT + 15)]
+        for start in range(0, len(made), 7):
+            await store.clicks.record(made[start : start + 7])
+        places, seen = await store.trail.links(message.id)
+        assert places[0].clicks == len(made)
+        assert [row.click.event_id for row in seen] == [m.click.event_id for m in made[-RECENT:]]
+
+    async def test_how_far_notifications_came(self, store: Store) -> None:
+        message = await sent(store)
+        click = clicked(message)
+        id_ = click.click.event_id
+        told: tuple[Outgoing, ...] = (
+            NewStreamEvent("clicks", f"{id_}:0", b"{}", DAY),
+            *(Notification(f"{id_}:{n}", "news", f"hook{n}", "arn", b"{}") for n in (1, 2, 3, 4)),
+        )
+        await store.clicks.record([replace(click, outgoing=told)])
+        for n in (1, 2, 3):
+            key = ("news", f"hook{n}")
+            [claimed] = await store.outbox.claim(key, "arn", 1 << 60, 1 << 61, 9)
+            failed = [Failed(claimed, "500 sorry", None if n == 2 else 77)]
+            await store.outbox.settle(key, *(([claimed], []) if n == 1 else ([], failed)), DAY + n)
+        found = (await store.trail.told([id_, "other"]))[id_]
+        assert [(t.where, t.state, t.attempts, t.error) for t in found] == [
+            ("stream clicks", "in the stream", 0, ""),
+            ("news / hook1", "delivered", 1, ""),
+            ("news / hook2", "dead", 1, "500 sorry"),
+            ("news / hook3", "waiting", 1, "500 sorry"),
+            ("news / hook4", "waiting", 0, ""),
+        ]
+        assert [t.at for t in found[:4]] == [DAY, DAY + 1, DAY + 2, 77]
+        assert await store.outbox.forget_delivered(DAY + 2 * HOUR) == 1
+        assert len((await store.trail.told([id_]))[id_]) == 4
+
+    async def test_html_is_kept_as_it_is_unless_it_is_huge(self, store: Store) -> None:
+        parts = ("<p>Grüße \U0001f600", "\ud800<b>")
+        kept = await sent(store, html=parts)
+        huge = await sent(store, html=("<p>" + "x" * 2_000_000,))
+        assert await store.trail.html(kept.id) == (parts[0], "?<b>")
+        assert await store.trail.html(huge.id) == ()
+        assert await store.trail.html("none") == ()
+
+
+class TestHours:
+    async def test_the_hours_of_a_day_add_up_to_it(self, store: Store) -> None:
+        message = await sent(store, DAY)
+        await store.clicks.record([clicked(message, 0, DAY + n * HOUR) for n in (0, 1, 1)])
+        hours = await store.statistics.hourly(since=day_of(DAY), until=day_of(DAY))
+        [day] = await store.statistics.daily()
+        assert [(h.day, h.sent, h.clicks, h.unique_clicks) for h in hours] == [
+            (hour_of(DAY), 1, 1, 1),
+            (hour_of(DAY + HOUR), 0, 2, 0),
+        ]
+        assert (day.day, day.sent, day.clicks, day.unique_clicks) == (day_of(DAY), 1, 3, 1)
+
+    async def test_old_hours_are_forgotten_and_days_are_not(self, store: Store) -> None:
+        await sent(store, DAY)
+        await sent(store, DAY + HOUR)
+        assert await store.statistics.forget_hours(DAY + HOUR) == 1
+        assert [h.day for h in await store.statistics.hourly()] == [hour_of(DAY + HOUR)]
+        assert [d.sent for d in await store.statistics.daily()] == [2]
