@@ -12,6 +12,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -184,6 +185,21 @@ def build_destinations(
         Kind.KAFKA: KafkaDestination(kafka),
         Kind.NATS: NatsDestination(nats),
     }
+
+
+async def send_test(settings: Settings, store: "Store", set_name: str, name: str) -> str:
+    """Send a test event to an event destination; return its id.
+
+    See `clicktrail.publish.trial.send_test_event`.
+    """
+    from clicktrail.publish.trial import send_test_event
+
+    built = build_destinations(settings, data_folder(settings))
+    try:
+        return await send_test_event(store, built, set_name, name, settings["webhook.timeout"])
+    finally:
+        for each in built.values():
+            await each.close()
 
 
 async def first_link(store: "Store") -> str:
@@ -444,7 +460,7 @@ class Service:
         from clicktrail.console.app import Console
 
         store = await self._open_store()
-        console = Console(store)
+        console = Console(store, partial(send_test, self._settings, store))
         server = AsgiServer(console.app, self._settings["console.listen"])
         self._ends.append(server.stop)
         await server.start()

@@ -46,6 +46,12 @@ Policy = Annotated[
         help="Scheme of tracking links: OPTIONAL, the original link's; REQUIRE, always https.",
     ),
 ]
+KeepHtml = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-html/--no-keep-html", help="Keep the HTML of tracked emails, for click maps."
+    ),
+]
 
 
 @sets.command("create")
@@ -57,6 +63,7 @@ def create_set(
     ] = False,
     redirect_domain: Domain = None,
     https_policy: Policy = None,
+    keep_html: KeepHtml = False,
 ) -> None:
     """Create a configuration set."""
     made = ConfigurationSet(
@@ -64,6 +71,7 @@ def create_set(
         engagement_statistics,
         redirect_domain or None,
         https_policy or HttpsPolicy.OPTIONAL,
+        keep_html=bool(keep_html),
     )
     with_store(context, lambda store: store.configuration.create_set(made))
     tracking = "is on" if made.click_tracking else "is off: add a CLICK destination to turn it on"
@@ -76,6 +84,7 @@ def update_set(
     name: SetName,
     redirect_domain: Domain = None,
     https_policy: Policy = None,
+    keep_html: KeepHtml = None,
 ) -> None:
     """Change a configuration set's tracking links."""
     changes: dict[str, Any] = {}
@@ -83,6 +92,8 @@ def update_set(
         changes["redirect_domain"] = redirect_domain or None
     if https_policy is not None:
         changes["https_policy"] = https_policy
+    if keep_html is not None:
+        changes["keep_html"] = keep_html
     with_store(context, lambda store: store.configuration.update_set(name, **changes))
     typer.echo(f"Updated configuration set {name}.")
 
@@ -124,6 +135,7 @@ def show_set(context: typer.Context, name: SetName, as_json: Json = False) -> No
             ("Engagement statistics", on(found.engagement)),
             ("Redirect domain", found.redirect_domain or "the installation's"),
             ("HTTPS policy", found.https_policy.value),
+            ("HTML of emails", "kept" if found.keep_html else "not kept"),
         ),
     )
     print_table(
@@ -245,6 +257,7 @@ def shown(found: ConfigurationSet) -> dict[str, Any]:
         "engagementStatistics": found.engagement,
         "redirectDomain": found.redirect_domain,
         "httpsPolicy": found.https_policy.value,
+        "keepHtml": found.keep_html,
         "eventDestinations": [
             {"name": d.name, "enabled": d.enabled, "types": sorted(d.types), "arn": d.arn}
             for d in found.destinations

@@ -1,22 +1,17 @@
 """``clicktrail event-destination list``, ``show`` and ``test``: do events arrive?"""
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
 
-from clicktrail.arn import Arn, Kind, check_deliverable
 from clicktrail.commands.common import Json, print_json, print_table, settings_of, with_store
 from clicktrail.commands.configuration import DestinationName, SetName, destinations, on
-from clicktrail.errors import DeliveryFailed, NotFound
-from clicktrail.ids import new_id, now_us, rfc3339
+from clicktrail.errors import NotFound
+from clicktrail.ids import now_us, rfc3339
 from clicktrail.model import EventDestination
-from clicktrail.publish.destinations import BatchDestination, Destination, Event
-from clicktrail.publish.destinations.stream import StreamDestination
-from clicktrail.publish.event import event_id_for, sample_event
 from clicktrail.store import Store
 from clicktrail.store.outbox import Waiting
-from clicktrail.wiring import build_destinations, data_folder
+from clicktrail.wiring import send_test
 
 __all__ = ["destinations"]  # with the commands of this module in it
 
@@ -62,8 +57,10 @@ def show_destination(
     """Show one event destination, and how its deliveries are doing."""
 
     async def read(store: Store) -> dict[str, Any]:
-        await _destination(store, set_name, name)
-        return next(r for r in await _reports(store, set_name) if r["name"] == name)
+        for report in await _reports(store, set_name):
+            if report["name"] == name:
+                return report
+        raise NotFound(f"configuration set {set_name!r} has no event destination {name!r}")
 
     found = with_store(context, read)
     if as_json:
@@ -77,45 +74,12 @@ def show_destination(
 def test_destination(context: typer.Context, set_name: SetName, name: DestinationName) -> None:
     """Send a test event straight to an event destination, and tell what comes of it."""
     settings = settings_of(context)
-    timeout = settings["webhook.timeout"]
-    folder = data_folder(settings)
 
     async def test(store: Store) -> str:
-        arn = check_deliverable((await _destination(store, set_name, name)).arn)
-        at = now_us()
-        event_id = event_id_for(new_id(at), 0)
-        event = Event(event_id, sample_event(set_name, event_id, at))
-        built = build_destinations(settings, folder)
-        try:
-            async with asyncio.timeout(timeout):
-                await _send({Kind.STREAM: StreamDestination(store), **built}[arn.kind], arn, event)
-        except (DeliveryFailed, TimeoutError) as error:
-            why = str(error) or f"no answer within {timeout:g} seconds"
-            raise DeliveryFailed(f"{set_name}/{name} did not take the test event: {why}") from None
-        finally:
-            for each in built.values():
-                await each.close()
-        return event_id
+        return await send_test(settings, store, set_name, name)
 
     event_id = with_store(context, test)
     typer.echo(f"{set_name}/{name} has taken the test event {event_id}")
-
-
-async def _send(to: Destination | BatchDestination, arn: Arn, event: Event) -> None:
-    if not isinstance(to, BatchDestination):
-        await to.send(arn, event.id, event.payload)
-        return
-    [failed] = await to.send_many(arn, [event])
-    if failed is not None:
-        raise failed
-
-
-async def _destination(store: Store, set_name: str, name: str) -> EventDestination:
-    found = await store.configuration.get_set(set_name)
-    for destination in found.destinations:
-        if destination.name == name:
-            return destination
-    raise NotFound(f"configuration set {set_name!r} has no event destination {name!r}")
 
 
 async def _reports(store: Store, set_name: str | None) -> list[dict[str, Any]]:

@@ -12,11 +12,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clicktrail.console.configurations import Configurations
+from clicktrail.console.configurations import Configurations, SendTest
 from clicktrail.console.deadletters import DeadLetters
 from clicktrail.console.doorman import SIGN_OUT, Doorman
 from clicktrail.console.entrance import Entrance
 from clicktrail.console.live import Live
+from clicktrail.console.mailings import MailingPages
 from clicktrail.console.messages import Messages
 from clicktrail.console.overview import Overview
 from clicktrail.console.views import SECURITY, Views
@@ -36,13 +37,15 @@ class Console:
 
     PUBLIC = ("/sign-in", "/welcome/{token}", "/static", "/healthz")
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, send_test: SendTest | None = None) -> None:
+        """``send_test`` takes the names of a configuration set and a destination of it."""
         views = Views()
         doorman = Doorman(store.accounts, views)
         entrance = Entrance(store.accounts, views)
         overview = Overview(store, views)
-        configurations = Configurations(store, views)
+        configurations = Configurations(store, views, send_test)
         messages = Messages(store, views)
+        mailings = MailingPages(store, views)
         dead = DeadLetters(store, views)
         self._live = Live(store, views)
 
@@ -65,9 +68,14 @@ class Console:
             page(one_set + "/delete", configurations.delete, "POST"),
             page(one_set + "/destinations", configurations.add_destination, "POST"),
             page(one_destination, configurations.destination, *both),
+            page(one_destination + "/test", configurations.test, "POST"),
             page(one_destination + "/delete", configurations.remove_destination, "POST"),
             page("/messages", messages.list),
             page("/messages/{id}", messages.show),
+            page("/messages/{id}/map", messages.map),
+            page("/mailings", mailings.list),
+            page("/mailings/{digest}", mailings.show),
+            page("/mailings/{digest}/map", mailings.map),
             page("/live", self._live.show),
             page("/live/events", self._live.events),
             page("/dead-letters", dead.list, *both),

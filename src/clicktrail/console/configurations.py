@@ -1,5 +1,6 @@
 """Configuration sets and their event destinations: made, changed, explained in plain words."""
 
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -16,6 +17,11 @@ from clicktrail.store.outbox import Waiting
 
 PRODUCED = (EventType.CLICK, EventType.SEND)
 """Event types that are produced; others are kept as API clients gave them."""
+
+
+SendTest = Callable[[str, str], Awaitable[str]]
+"""Sends a test event to a configuration set's destination; returns its id, or raises
+`ClicktrailError`."""
 
 
 def outcome(found: ConfigurationSet) -> list[str]:
@@ -35,13 +41,16 @@ def outcome(found: ConfigurationSet) -> list[str]:
         where = found.redirect_domain or "the tracking host of this installation"
         secure = "always https" if found.https_policy is HttpsPolicy.REQUIRE else "as the link was"
         said.append(f"Tracking links lead over {where}, {secure}.")
+        if found.keep_html:
+            said.append("The HTML of each email is kept, for click maps.")
     return said
 
 
 class Configurations:
     """Pages of configuration sets."""
 
-    def __init__(self, store: Store, views: Views) -> None:
+    def __init__(self, store: Store, views: Views, send_test: SendTest | None = None) -> None:
+        self._send_test = send_test
         self._store = store
         self._configuration = store.configuration
         self._views = views
@@ -80,6 +89,7 @@ class Configurations:
                 engagement=field(request, "engagement") == "on",
                 redirect_domain=host_name(domain) if domain else None,
                 https_policy=_policy(field(request, "https_policy")),
+                keep_html=field(request, "keep_html") == "on",
             )
         except InvalidInput as error:
             return await self._page(request, found, 400, str(error))
@@ -104,30 +114,60 @@ class Configurations:
 
     async def destination(self, request: Request) -> Response:
         """Show an event destination and how it has been doing; change it."""
+        owner, found = await self._found_destination(request)
+        if request.method != "POST":
+            return await self._destination_page(request, owner, found)
+        try:
+            await self._configuration.update_destination(owner.name, _destination(request, found))
+        except InvalidInput as error:
+            return await self._destination_page(request, owner, found, 400, str(error))
+        return RedirectResponse(f"{address_of(owner.name)}#destinations", 303)
+
+    async def test(self, request: Request) -> Response:
+        """Send a test event straight to an event destination, and say what came of it."""
+        owner, found = await self._found_destination(request)
+        if self._send_test is None:
+            raise NotFound("nothing can be sent from here")
+        try:
+            event_id = await self._send_test(owner.name, found.name)
+        except ClicktrailError as error:
+            return await self._destination_page(request, owner, found, test_failed=str(error))
+        said = f"It has taken the test event {event_id}."
+        return await self._destination_page(request, owner, found, tested=said)
+
+    async def _found_destination(
+        self, request: Request
+    ) -> tuple[ConfigurationSet, EventDestination]:
         name, wanted = request.path_params["name"], request.path_params["destination"]
         owner = await self._configuration.get_set(name)
         found = next((d for d in owner.destinations if d.name == wanted), None)
         if found is None:
             raise NotFound(f"configuration set {name!r} has no event destination {wanted!r}")
-        message = ""
-        if request.method == "POST":
-            try:
-                await self._configuration.update_destination(name, _destination(request, found))
-            except InvalidInput as error:
-                message = str(error)
-            else:
-                return RedirectResponse(f"{address_of(name)}#destinations", 303)
-        states = await self._states(name)
+        return owner, found
+
+    async def _destination_page(
+        self,
+        request: Request,
+        owner: ConfigurationSet,
+        found: EventDestination,
+        status: int = 200,
+        message: str = "",
+        *,
+        tested: str = "",
+        test_failed: str = "",
+    ) -> Response:
         return self._views.page(
             request,
             "destination.html",
-            400 if message else 200,
+            status,
             owner=owner,
             found=found,
             kind=parse_arn(found.arn),
             types=_type_choices(found),
-            state=states.get(wanted),
+            state=(await self._states(owner.name)).get(found.name),
             message=message,
+            tested=tested,
+            test_failed=test_failed,
         )
 
     async def remove_destination(self, request: Request) -> Response:

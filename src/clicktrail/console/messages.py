@@ -1,12 +1,21 @@
-"""Emails: a list, and each with why it was or was not tracked, its links and its headers."""
+"""Emails: search, and each with why it was or was not tracked, its links, and what became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clicktrail.console.clickmap import Spot, frame, spots
 from clicktrail.console.views import Views
 from clicktrail.errors import NotFound
-from clicktrail.model import Reason
+from clicktrail.ids import ID_LENGTH
+from clicktrail.model import Message, MessageState, Reason
 from clicktrail.store import Store
+from clicktrail.store.browse import ClickRow, MessageRow
+from clicktrail.store.mailings import PlaceClicks
+from clicktrail.store.terms import Query, mailings_of, subject_of
+from clicktrail.store.trail import LinkTrail, Told
 
 SHOWN = 50
 
@@ -21,6 +30,22 @@ WHY = {
     Reason.UNPARSABLE: "Not tracked: it could not be read, and was sent on untouched.",
 }
 
+_ENDED = {
+    MessageState.PENDING: "Accepted; the smarthost has not answered",
+    MessageState.SENT: "Accepted, and sent on by the smarthost",
+    MessageState.REFUSED: "Accepted, but refused by the smarthost; the sender was told",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened to an email, and who was told of it."""
+
+    at: int
+    text: str
+    told: list[Told]
+    click: ClickRow | None = None
+
 
 class Messages:
     """Pages of emails."""
@@ -30,39 +55,89 @@ class Messages:
         self._views = views
 
     async def list(self, request: Request) -> Response:
-        """Show emails, the newest first."""
+        """Show emails, the newest first: all, or those that were searched for."""
         asked = request.query_params
         chosen = (asked.get("configuration_set") or None, asked.get("identity") or None)
-        found = await self._store.browse.messages(SHOWN + 1, asked.get("before"), *chosen)
+        text = asked.get("q", "").strip()
+        found = await self._found(text, asked.get("before"), *chosen)
+        shown = found[:SHOWN]
+        known = await self._store.messages.get_many(each.id for each in shown)
         configuration = await self._store.configuration.current()
         return self._views.page(
             request,
             "messages.html",
-            messages=found[:SHOWN],
-            older=found[SHOWN - 1].id if len(found) > SHOWN else "",
+            messages=[(row, known.get(row.id), _subject(known.get(row.id))) for row in shown],
+            older=shown[-1].id if len(found) > SHOWN else "",
             first="before" not in asked,
             chosen=chosen,
+            q=text,
             sets=list(configuration.sets),
             identities=list(configuration.identities),
         )
 
     async def show(self, request: Request) -> Response:
         """Show one email."""
-        message_id = request.path_params["id"]
-        row = await self._store.browse.message(message_id)
-        if row is None:
-            raise NotFound(f"there is no email {message_id!r}")
-        contents = (await self._store.messages.get_many([message_id])).get(message_id)
+        row = await self._row(request)
+        contents = (await self._store.messages.get_many([row.id])).get(row.id)
+        places, clicks = await self._store.trail.links(row.id)
+        told = await self._store.trail.told([row.id, *(each.click.event_id for each in clicks)])
+        moments = [Moment(row.accepted_at, _ENDED[row.state], told[row.id])]
+        moments += [
+            Moment(
+                each.click.clicked_at,
+                f"Click on link {each.click.link + 1}",
+                told[each.click.event_id],
+                each,
+            )
+            for each in clicks
+        ]
         return self._views.page(
             request,
             "message.html",
             row=row,
             why=WHY[row.reason],
             contents=contents,
-            subject=_subject(contents.headers if contents else ()),
-            clicked=await self._store.browse.clicked_links(message_id),
+            subject=_subject(contents),
+            spots=_spots(contents, places),
+            places=places,
+            moments=moments,
+            not_shown=sum(place.clicks for place in places.values()) - len(clicks),
+            mailings=mailings_of(contents) if contents else [],
+            has_html=bool(await self._store.trail.html(row.id)),
+            images=request.query_params.get("images") == "1",
         )
 
+    async def map(self, request: Request) -> Response:
+        """Return the email with clicks drawn over its links, for the frame."""
+        row = await self._row(request)
+        contents = (await self._store.messages.get_many([row.id])).get(row.id)
+        places, _ = await self._store.trail.links(row.id)
+        parts = await self._store.trail.html(row.id)
+        images = request.query_params.get("images") == "1"
+        return frame(parts, _spots(contents, places), images=images)
 
-def _subject(headers: tuple[tuple[str, str], ...]) -> str:
-    return next((value for name, value in headers if name.lower() == "subject"), "")
+    async def _found(
+        self, text: str, before: str | None, set_name: str | None, identity: str | None
+    ) -> Sequence[MessageRow]:
+        if not text:
+            return await self._store.browse.messages(SHOWN + 1, before, set_name, identity)
+        if len(text) == ID_LENGTH and (row := await self._store.browse.message(text)):
+            return [row]
+        query = Query.parse(text)
+        return await self._store.search.find(query, SHOWN + 1, before, set_name, identity)
+
+    async def _row(self, request: Request) -> MessageRow:
+        message_id = request.path_params["id"]
+        row = await self._store.browse.message(message_id)
+        if row is None:
+            raise NotFound(f"there is no email {message_id!r}")
+        return row
+
+
+def _subject(contents: Message | None) -> str:
+    return subject_of(contents.headers) if contents else ""
+
+
+def _spots(contents: Message | None, places: dict[int, LinkTrail]) -> list[Spot]:
+    counted = [PlaceClicks(p.link, "", p.clicks, 1, p.human_clicks) for p in places.values()]
+    return spots(contents.links if contents else (), counted)

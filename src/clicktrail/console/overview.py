@@ -1,8 +1,8 @@
-"""The first page: emails sent and clicks, by day, over a range, beside the range before."""
+"""The first page: emails sent and clicks, by day or hour, beside the range before."""
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
@@ -16,6 +16,8 @@ from clicktrail.store import Store
 from clicktrail.store.statistics import Day, Statistics
 
 RANGES = (7, 30, 90)
+HOURLY_DAYS = 14
+"""A range of so many days can be looked at by the hour."""
 LONGEST = 3660
 EARLIEST, LATEST = date(2000, 1, 1), date(2999, 12, 31)
 ROWS = 50
@@ -36,6 +38,9 @@ class Selection:
     configuration_set: str | None
     identity: str | None
     provider: str | None
+    tag: tuple[str, str] | None = None
+    """Name and value of a link tag: only clicks of such links."""
+    hourly: bool = False
 
     @classmethod
     def of(cls, request: Request) -> "Selection":
@@ -46,8 +51,12 @@ class Selection:
         since = _day(asked.get("since")) or until - timedelta(days=29)
         since = max(min(since, until), until - timedelta(days=LONGEST))
         names = ("configuration_set", "identity", "provider")
-        given = [asked[name] if asked.get(name) else None for name in names]
-        return cls(since, until, *given)
+        chosen, identity, provider = (asked.get(name) or None for name in names)
+        name, equals, value = asked.get("tag", "").partition("=")
+        tag = (name.strip(), value.strip()) if equals and name else None
+        short = (until - since).days < HOURLY_DAYS
+        hourly = asked.get("per") == "hour" and short and tag is None
+        return cls(since, until, chosen, identity, provider, tag, hourly)
 
     @property
     def days(self) -> int:
@@ -57,20 +66,32 @@ class Selection:
     def before(self) -> "Selection":
         """Return the range of the same length that ends before this one."""
         since, until = (day - timedelta(days=self.days) for day in (self.since, self.until))
-        return Selection(since, until, self.configuration_set, self.identity, self.provider)
+        return replace(self, since=since, until=until)
 
-    async def daily(self, statistics: Statistics) -> list[Day]:
-        """Return every day, also those on which nothing was counted."""
-        found = await statistics.daily(
-            self.configuration_set,
-            self.identity,
-            self.provider,
-            self.since.isoformat(),
-            self.until.isoformat(),
-        )
-        known = {day.day: day for day in found}
-        all_days = (self.since + timedelta(days=n) for n in range(self.days))
-        return [known.get(str(day)) or Day(str(day), 0, 0, 0, 0) for day in all_days]
+    @property
+    def filters(self) -> tuple[str | None, str | None, str | None, str, str]:
+        """What the methods of `Statistics` take."""
+        range_ = self.since.isoformat(), self.until.isoformat()
+        return self.configuration_set, self.identity, self.provider, *range_
+
+    async def series(self, statistics: Statistics) -> list[Day]:
+        """Return every day, or every hour, also those in which nothing was counted."""
+        if self.hourly:
+            found = await statistics.hourly(*self.filters)
+        else:
+            found = await statistics.daily(*self.filters)
+        known = {each.day: each for each in found}
+        if self.tag:
+            clicked = {d.day: d for d in await statistics.daily_of_tag(self.tag, *self.filters)}
+            known = {
+                day: replace(
+                    clicked.get(day) or _none(day), sent=known[day].sent if day in known else 0
+                )
+                for day in {*known, *clicked}
+            }
+        days = [str(self.since + timedelta(days=n)) for n in range(self.days)]
+        times = [f"{day}T{hour:02}" for day in days for hour in range(24)] if self.hourly else days
+        return [known.get(time) or _none(time) for time in times]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +145,11 @@ class Overview:
         """Show figures, the picture, the table, and the dimensions."""
         selection = Selection.of(request)
         statistics = self._store.statistics
-        days = await selection.daily(statistics)
-        now, before = Total.of(days), Total.of(await selection.before().daily(statistics))
-        range_ = (selection.since.isoformat(), selection.until.isoformat())
-        chosen = (selection.configuration_set, selection.identity, selection.provider)
+        days = await selection.series(statistics)
+        now, before = Total.of(days), Total.of(await selection.before().series(statistics))
+        filters, tag = selection.filters, selection.tag
         groups = [
-            (title, name, await statistics.groups(name, *chosen, *range_, limit=ROWS))
+            (title, name, await statistics.groups(name, *filters, limit=ROWS, tag=tag))
             for name, title in _DIMENSIONS.items()
         ]
         configuration = await self._store.configuration.current()
@@ -142,8 +162,9 @@ class Overview:
             total=now,
             chart=_chart(days),
             groups=groups,
-            tags=await statistics.tags(*chosen, *range_, limit=ROWS),
-            links=await statistics.links(*chosen, *range_, limit=ROWS),
+            tags=await statistics.tags(*filters, limit=ROWS),
+            links=[] if tag else await statistics.links(*filters, limit=ROWS),
+            hourly_days=HOURLY_DAYS,
             ranges=[_range(n) for n in RANGES],
             sets=list(configuration.sets),
             identities=list(configuration.identities),
@@ -156,8 +177,16 @@ class Overview:
         selection = Selection.of(request)
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerow(("day", "sent", "clicks", "unique_clicks", "human_clicks"))
-        for day in await selection.daily(self._store.statistics):
+        writer.writerow(
+            (
+                "hour" if selection.hourly else "day",
+                "sent",
+                "clicks",
+                "unique_clicks",
+                "human_clicks",
+            )
+        )
+        for day in await selection.series(self._store.statistics):
             row = (day.day, day.sent, day.clicks, day.unique_clicks, day.human_clicks)
             writer.writerow(row)
         name = f"clicktrail-{selection.since}-{selection.until}.csv"
@@ -194,9 +223,14 @@ def _figures(now: Total, before: Total) -> list[Figure]:
 
 def _chart(days: list[Day]) -> str:
     """Return the series of the picture, as JSON: times (seconds since 1970), then each line."""
-    times = [int(datetime.fromisoformat(f"{day.day}T00:00Z").timestamp()) for day in days]
+    texts = (day.day if "T" in day.day else f"{day.day}T00" for day in days)
+    times = [int(datetime.fromisoformat(f"{text}:00Z").timestamp()) for text in texts]
     lines = [[getattr(day, name) for day in days] for name in ("sent", "clicks", "human_clicks")]
     return msgspec.json.encode([times, *lines]).decode()
+
+
+def _none(day: str) -> Day:
+    return Day(day, 0, 0, 0, 0)
 
 
 def _range(days: int) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from clicktrail.model import Click, MessageState, Reason, Verdict
 from clicktrail.store.database import Database, storable
 from clicktrail.store.messages import state_of
-from clicktrail.store.schema import clicked_links, clicks, messages
+from clicktrail.store.schema import clicks, messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,6 @@ class Browse:
         query = select(messages).where(messages.c.id == storable(message_id))
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return message_row(row) if row is not None else None
-
-    async def clicked_links(self, message_id: str) -> set[int]:
-        """Return which links of an email were clicked at all."""
-        where = clicked_links.c.message_id == storable(message_id)
-        query = select(clicked_links.c.link).where(where)
-        rows = await self._database.read(lambda connection: connection.scalars(query).all())
-        return set(rows)
 
     async def newest_click(self) -> str:
         """Return the id of the newest click; empty where there is none."""

@@ -1,9 +1,10 @@
 """Mailings: tracked emails of one configuration set with the same subject, or with the same tag."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, func, select
 
 from clicktrail.store.database import Database
 from clicktrail.store.schema import mailing_links, mailings
@@ -61,6 +62,17 @@ class Mailings:
         query = select(mailings).where(mailings.c.digest == digest)
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return _mailing(row) if row is not None else None
+
+    async def clicks(self, digests: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
+        """Return clicks and unique clicks of mailings; those without are left out."""
+        key, table = mailing_links.c.digest, mailing_links.c
+        query = (
+            select(key, func.sum(table.clicks), func.sum(table.unique_clicks))
+            .where(key.in_(list(digests)))
+            .group_by(key)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row[0]: (row[1], row[2]) for row in rows}
 
     async def links(self, digest: bytes) -> list[PlaceClicks]:
         """Return the clicks of its links, in the order of the email."""

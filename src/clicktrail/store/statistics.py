@@ -21,7 +21,7 @@ from sqlalchemy.sql.dml import Insert
 
 from clicktrail.ids import hour_of
 from clicktrail.store.bulk import BulkInsert
-from clicktrail.store.database import Database
+from clicktrail.store.database import Database, storable
 from clicktrail.store.schema import counters, hour_counters, link_counters, tag_counters
 
 
@@ -143,7 +143,7 @@ class Statistics:
         """Return clicks by day of links with a tag and value; nothing is sent there."""
         table = tag_counters
         where = _filters(table, configuration_set, identity, provider, since, until)
-        where += [table.c.tag == tag[0], table.c.value == tag[1]]
+        where += _is_tag(tag)
         return await self._days(table, literal_column("0"), where)
 
     async def _days(
@@ -163,13 +163,21 @@ class Statistics:
         since: str | None = None,
         until: str | None = None,
         limit: int = 1000,
+        tag: tuple[str, str] | None = None,
     ) -> list[Group]:
-        """Return sums by one dimension, the most clicked first."""
-        column = counters.c[by]
-        sent, (clicks, *others) = func.sum(counters.c.sent), _sums(counters)
+        """Return sums by one dimension, the most clicked first.
+
+        With ``tag``, clicks of links with that tag and value; nothing is sent there.
+        """
+        table = tag_counters if tag else counters
+        column, (clicks, *others) = table.c[by], _sums(table)
+        sent = func.sum(literal_column("0") if tag else counters.c.sent)
+        where = _filters(table, configuration_set, identity, provider, since, until)
+        if tag:
+            where += _is_tag(tag)
         statement = (
             select(column, sent, clicks, *others)
-            .where(*_filters(counters, configuration_set, identity, provider, since, until))
+            .where(*where)
             .group_by(column)
             .order_by(clicks.desc(), sent.desc(), column)
             .limit(limit)
@@ -295,6 +303,10 @@ _ADD_LINKS, _ADD_TAGS = _adding(link_counters), _adding(tag_counters)
 
 def _sums(table: Table) -> list[ColumnElement[int]]:
     return [func.sum(table.c[name]) for name in _NAMES[1:]]
+
+
+def _is_tag(tag: tuple[str, str]) -> list[ColumnElement[bool]]:
+    return [tag_counters.c.tag == storable(tag[0]), tag_counters.c.value == storable(tag[1])]
 
 
 def _filters(

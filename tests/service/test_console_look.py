@@ -1,0 +1,237 @@
+"""The console of the real service: search, click maps, time lines, mailings, hours, tests."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from clicktrail.console.clickmap import COLOURS
+from support.hook import Hook
+from support.service import Service, email_with, hrefs, html_of, wait_for
+from support.visitor import Visitor, account
+
+EVIL = '"><script>alert(1)</script>'
+LETTER = """<!DOCTYPE html><html><head><style>p { color: green }</style></head><body>
+<script>alert(2)</script><img src="http://pictures.example/pixel.png">
+<p>Hello! <a href="http://a.example/first" postbox:tags="place:top">First</a>
+<a href="http://a.example/second">Second</a> <a href="mailto:a@b.example">Write</a></p></body>"""
+
+
+@pytest.fixture(scope="module")
+def admin(service: Service) -> Iterator[Visitor]:
+    with Visitor(service) as visitor:
+        token = account(service, "looking administrator", "administrator")
+        assert visitor.welcome(token).status_code == 303
+        yield visitor
+
+
+def sent(service: Service, set_name: str, subject: str, html: str = LETTER, **more: Any) -> str:
+    """Send an email with headers; return its HTML as it arrived."""
+    message = email_with(html, set_name)
+    message.replace_header("Subject", subject)
+    for name, value in more.items():
+        message[name.replace("_", "-")] = value
+    return html_of(service.send(message))
+
+
+def found(admin: Visitor, query: str) -> str:
+    """Return the path of the one email that a search finds, as soon as it does."""
+
+    def look() -> str | None:
+        text = admin.client.get("/messages", params={"q": query}).text
+        paths = re.findall(r'href="(/messages/[\w-]{21})"', text)
+        assert len(paths) <= 1
+        return paths[0] if paths else None
+
+    return wait_for(look, f"an email that is found by {query!r}")
+
+
+@pytest.fixture(scope="module")
+def mapped(service: Service, admin: Visitor) -> tuple[str, str]:
+    """An email whose HTML is kept, with three clicks: its configuration set, its page."""
+    name = service.configuration_set()
+    service.cli("configuration-set", "update", name, "--keep-html")
+    links = hrefs(sent(service, name, f"Mapped {name}", X_SES_MESSAGE_TAGS=f"run={name}"))
+    for link in (links[0], links[0], links[1]):
+        service.request(link)
+    service.wait_for_clicks(name, 3)
+    return name, found(admin, f"mapped {name}")
+
+
+def test_an_email_is_found_by_recipient_subject_tag_and_id(
+    service: Service, admin: Visitor, mapped: tuple[str, str]
+) -> None:
+    name, page = mapped
+    id_ = page.rpartition("/")[2]
+    for query in (f"run={name}", f"MAPPED run={name}", id_, f"reader@gmail.com run={name}"):
+        assert found(admin, query) == page, query
+    for query in ("run=none", "nobody@example.org", "zzz", "x" * 21, "' OR 1=1 --", "%"):
+        text = admin.client.get("/messages", params={"q": query}).text
+        assert "No email is found by that." in text, query
+
+
+def test_a_search_is_text_on_the_page(admin: Visitor) -> None:
+    text = admin.client.get("/messages", params={"q": EVIL}).text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_the_map_shows_the_email_with_its_clicks(admin: Visitor, mapped: tuple[str, str]) -> None:
+    page = admin.get(mapped[1]).text
+    assert f'src="{mapped[1]}/map"' in page
+    assert re.search(r"<iframe[^>]* sandbox ", page)
+    frame = admin.get(f"{mapped[1]}/map")
+    text = frame.text
+    assert text.startswith("<!DOCTYPE html><style>")
+    assert 'href="#clicktrail-0"' in text
+    assert "mailto:a@b.example" in text
+    assert '[href="#clicktrail-0"]::after{content:"2 \\b7  66.7' in text
+    assert f"background:{COLOURS[-1]}" in text
+    assert "/c/" not in text, "a tracking link would count whoever follows it"
+
+
+def test_the_frame_runs_nothing_and_loads_nothing(admin: Visitor, mapped: tuple[str, str]) -> None:
+    def policy(query: str) -> str:
+        return admin.get(f"{mapped[1]}/map{query}").headers["content-security-policy"]
+
+    plain = policy("")
+    assert plain.startswith("sandbox; default-src 'none'")
+    assert "script-src" not in plain
+    assert "img-src data:;" in plain
+    assert "allow-" not in plain
+    assert "img-src data: http: https:;" in policy("?images=1")
+
+
+def test_without_its_html_the_map_is_a_list(service: Service, admin: Visitor) -> None:
+    name = service.configuration_set()
+    (link, *_) = hrefs(sent(service, name, f"Listed {name}"))
+    service.request(link)
+    service.wait_for_clicks(name, 1)
+    path = found(admin, f"listed {name}")
+    text = admin.get(path).text
+    assert "<iframe" not in text
+    assert "the map is a list" in text
+    row = re.search(r"<tr>.*http://a\.example/first.*?</tr>", text)
+    assert row
+    assert re.findall(r'<td class="n">(\d+)</td>', row[0])[:3] == ["1", "1", "1"]
+    assert "is not kept" in admin.get(f"{path}/map").text
+
+
+def test_the_time_line_says_who_clicked_and_who_was_told(
+    admin: Visitor, mapped: tuple[str, str]
+) -> None:
+    name, page = mapped
+    text = admin.get(page).text
+    line = text[text.index('class="timeline"') :]
+    assert line.count("Click on link 1") == 2
+    assert line.count("Click on link 2") == 1
+    assert line.count(f"stream {name}: in the stream") == 3
+    assert "sent on by the smarthost" in line
+
+
+def test_the_time_line_knows_how_far_a_notification_came(tmp_path: Any) -> None:
+    flags = ("--webhook-allow", "127.0.0.0/8")
+    with Hook() as hook, Service(tmp_path, *flags) as own, Visitor(own) as admin:
+        admin.welcome(account(own, "a", "administrator"))
+        name = own.configuration_set(stream=False)
+        for each, url in (("good", hook.url), ("bad", "http://127.0.0.1:1/nobody")):
+            options = ("--webhook", url, "--type", "CLICK", "--type", "SEND")
+            own.cli("event-destination", "add", name, each, *options)
+        own.request(hrefs(sent(own, name, "Told"))[0])
+        path = found(admin, "told")
+        good, bad = (
+            f"{name} / good: delivered",
+            rf"{name} / bad: waiting.*?attempts?: [^)]*ConnectError",
+        )
+        said = re.compile(f"{good}.*?{bad}", re.DOTALL | re.IGNORECASE)
+        wait_for(
+            lambda: len(said.findall(admin.get(path).text)) == 2 or None,
+            "both events arrived at one of the two destinations, and why not at the other",
+        )
+
+
+def test_emails_of_a_mailing_share_a_map(service: Service, admin: Visitor) -> None:
+    name = service.configuration_set()
+    service.cli("configuration-set", "update", name, "--keep-html")
+    for number in range(3):
+        links = hrefs(sent(service, name, f"Shared {name}"))
+        for link in links[: number + 1]:
+            service.request(link)
+    service.wait_for_clicks(name, 5)
+
+    def look() -> str | None:
+        text = admin.get("/mailings").text
+        row = re.search(rf'<tr><th[^>]*><a href="(/mailings/\w+)">Shared {name}.*?</tr>', text)
+        numbers = re.findall(r'class="n">([^<]+)<', row[0]) if row else []
+        return row[1] if row and numbers[:3] == ["3", "5", "5"] else None
+
+    path = wait_for(look, "a mailing of three emails and five clicks")
+    page = admin.get(path).text
+    assert re.findall(r'<p class="value">([^<]+)</p>', page)[:3] == ["3", "5", "5"]
+    frame = admin.get(f"{path}/map").text
+    assert '[href="#clicktrail-0"]::after{content:"3 \\b7  60.0' in frame
+    assert '[href="#clicktrail-1"]::after{content:"2 \\b7  40.0' in frame
+    for wrong in ("/mailings/zz", "/mailings/00", "/mailings/zz/map"):
+        assert admin.get(wrong).status_code == 404
+
+
+def test_what_is_in_an_email_stays_text_or_in_the_frame(service: Service, admin: Visitor) -> None:
+    name = service.configuration_set()
+    service.cli("configuration-set", "update", name, "--keep-html")
+    html = (
+        "</style></iframe>'\"<a href='http://a.example/?&quot;></style><script>alert(1)</script>'>"
+        "x</a><plaintext>"
+    )
+    links = hrefs(sent(service, name, f"{EVIL} {name}", html, X_SES_MESSAGE_TAGS=f"{EVIL}={name}"))
+    service.request(links[0], headers={"User-Agent": f"Mozilla/5.0 {EVIL}"})
+    service.wait_for_clicks(name, 1)
+    path = found(admin, f"script {name}")
+    (mailing, *_) = re.findall(r"/mailings/[0-9a-f]{32}", admin.get(path).text)
+    for page in (path, "/messages", "/mailings", "/mailings?kind=tag", mailing):
+        text = admin.get(page).text
+        assert "<script>alert" not in text, page
+        assert "script&gt;alert(1)" in text, page
+    frame = admin.get(f"{path}/map").text
+    style = frame[frame.index("<style>") : frame.index("</style>")]
+    assert "alert" not in style, "nothing of the email is in our style sheet"
+
+
+def test_numbers_by_the_hour_and_by_link_tag(service: Service, admin: Visitor) -> None:
+    name = service.configuration_set()
+    links = hrefs(sent(service, name, "Hours"))
+    for link in (links[0], links[0], links[1]):
+        service.request(link)
+    service.wait_for_clicks(name, 3)
+
+    def values(query: str) -> list[str]:
+        text = admin.get(f"/?configuration_set={name}&{query}").text
+        return re.findall(r'<p class="value">([^<]*)</p>', text)[:3]
+
+    today = admin.get("/").text
+    until = re.search(r'name="until" value="([\d-]+)"', today)
+    assert until
+    day = f"since={until[1]}&until={until[1]}"
+    assert values(day) == values(f"{day}&per=hour") == ["1", "3", "2"]
+    assert values("tag=place%3Dtop") == ["1", "2", "1"]
+    assert values("tag=place%3Dbottom") == ["1", "0", "0"]
+    csv = admin.get(f"/statistics.csv?configuration_set={name}&{day}&per=hour").text.splitlines()
+    assert csv[0].startswith("hour,")
+    assert len(csv) == 25
+    assert sum(int(row.split(",")[2]) for row in csv[1:]) == 3
+
+
+def test_a_test_event_is_sent_from_the_page(service: Service, admin: Visitor) -> None:
+    name = service.configuration_set()
+    page = f"/configurations/{name}/to-stream"
+    assert "Send a test event" in admin.get(page).text
+    assert "It has taken the test event" in admin.post(f"{page}/test").text
+    assert [event["eventType"] for event in service.wait_for_events(name, 1)] == ["Click"]
+    service.cli(
+        "event-destination", "add", name, "hook",
+        "--webhook", "http://127.0.0.1:1/nobody", "--type", "CLICK",
+    )  # fmt: skip
+    answer = admin.post(f"/configurations/{name}/hook/test")
+    assert answer.status_code == 200
+    assert "did not take the test event" in answer.text
+    assert admin.post(f"/configurations/{name}/none/test").status_code == 404
