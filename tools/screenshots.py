@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,13 +40,37 @@ from support.visitor import PASSWORD  # noqa: E402
 IMAGES = ROOT / "docs" / "images"
 WIDTHS = {"desktop": 1280, "phone": 390}
 SCHEMES = ("light", "dark")
-NEWSLETTER = """
-<h1>Books for the summer</h1>
-<p><a href="https://shop.example/summer" postbox:tags="place:header">All of them</a></p>
-<p><a href="https://shop.example/books/1984" postbox:tags="product:book;genre:fiction">1984</a>
-<p><a href="https://shop.example/books/atlas" postbox:tags="product:book;genre:maps">An atlas</a>
-<p><a href="https://shop.example/unsubscribe">Unsubscribe</a>
+NEWSLETTER = """<!doctype html>
+<html><head><style>
+body { margin: 0; background: #f3efe6; font: 16px/1.5 Georgia, serif; color: #33302a; }
+table { border-collapse: collapse; } td { padding: 14px 18px; vertical-align: top; }
+.button { background: #2f5d50; color: #fff; padding: 10px 22px; border-radius: 4px; }
+</style></head><body>
+<table align="center" width="600" style="background: #fff">
+<tr><td colspan="2" style="background: #2f5d50; color: #fff"><h1>Books for the summer</h1>
+<p>Forty titles that fit into a beach bag, chosen by our shops.</p></td></tr>
+<tr><td colspan="2" align="center"><p>&nbsp;</p>
+<a class="button" href="https://shop.example/summer" postbox:tags="place:header">See all of them</a>
+<p>&nbsp;</p></td></tr>
+<tr><td width="50%"><h2>1984</h2><p>Still newer than most news.</p>
+<p><a href="https://shop.example/books/1984" postbox:tags="product:book;genre:fiction">Read more</a>
+</td><td><h2>An atlas of islands</h2><p>Fifty places that you will never go to.</p>
+<p><a href="https://shop.example/books/atlas" postbox:tags="product:book;genre:maps">Read more</a>
+</td></tr>
+<tr><td colspan="2"><h2>Near you</h2><p>Every shop is open until nine.
+<a href="https://shop.example/shops" postbox:tags="place:footer">Find yours</a>, or
+<a href="https://shop.example/events">come to a reading</a>.</td></tr>
+<tr><td colspan="2" style="font-size: 13px; color: #777">You get this because you asked for it.
+<a href="https://shop.example/unsubscribe">Unsubscribe</a></td></tr>
+</table></body></html>
 """
+READERS = [
+    f"{name}@{provider}"
+    for provider in ("gmail.com", "yandex.ru", "outlook.com")
+    for name in ("ada", "boris", "carla", "dmitri", "emma", "fatima", "george", "hanna")
+]
+CLICKS = (9, 5, 3, 2, 0, 1)
+"""How often each link of it is clicked."""
 
 
 def count_some(connection: Connection) -> None:
@@ -83,14 +108,23 @@ def prepare(service: Service) -> None:
     hook = ("--webhook", "http://127.0.0.1:1/clicks", "--type", "CLICK")
     service.cli("event-destination", "add", "news", "warehouse", *hook)
     service.cli("identity", "create", "shop.example", "--configuration-set", "news")
-    message = email_with(NEWSLETTER, "news")
-    message.replace_header("Subject", "Books for the summer")
-    message.replace_header("From", "Shop <news@shop.example>")
-    links = hrefs(html_of(service.send(message, sender="news@shop.example")))
-    for number in (0, 1, 1, 2, 0):
-        service.request(links[number])
-    service.request(links[3], headers={"User-Agent": "curl/8.5.0"})
-    service.wait_for_events("clicks", 6)
+    service.cli("configuration-set", "update", "news", "--keep-html")
+    emails = []
+    for reader in READERS:
+        message = email_with(NEWSLETTER, "news")
+        message.replace_header("Subject", "Books for the summer")
+        message.replace_header("From", "Shop <news@shop.example>")
+        message["X-SES-MESSAGE-TAGS"] = "campaign=summer"
+        emails.append(hrefs(html_of(service.send(message, (reader,), "news@shop.example"))))
+    time.sleep(2.5)  # whoever clicks at once is taken for a machine
+    for link, times in enumerate(CLICKS):
+        for number in range(times):
+            place = -1 - number * 2 - link % 2
+            who = {"X-Forwarded-For": f"198.51.100.{len(emails) + place}"}
+            service.request(emails[place][link], headers=who)
+    service.request(emails[-1][3], headers={"User-Agent": "curl/8.5.0"})
+    service.wait_for_events("clicks", sum(CLICKS) + 1)
+    time.sleep(1.5)  # until the emails can be found
 
 
 def take(page: Page, name: str) -> None:
@@ -119,7 +153,11 @@ def visit(browser: Browser, base: str, welcome: str | None, scheme: str, width: 
     page.click("main button")
     page.goto(f"{base}/messages")
     message = re.search(r"/messages/[\w-]{21}", page.content())
+    page.goto(f"{base}/mailings")
+    mailing = re.search(r"/mailings/[0-9a-f]{32}", page.content())
     assert message is not None
+    assert mailing is not None
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
     for name, path in {
         "overview": "/",
         "configurations": "/configurations",
@@ -127,11 +165,16 @@ def visit(browser: Browser, base: str, welcome: str | None, scheme: str, width: 
         "destination": "/configurations/news/warehouse",
         "emails": "/messages",
         "email": message[0],
+        "mailings": "/mailings",
+        "mailing": mailing[0],
+        "hours": f"/?per=hour&since={yesterday}",
         "live": "/live",
         "dead-letters": "/dead-letters",
     }.items():
         page.goto(base + path)
-        page.wait_for_timeout(300)
+        for frame in page.query_selector_all("iframe"):
+            frame.scroll_into_view_if_needed()
+        page.wait_for_timeout(400)
         take(page, f"{name}-{width}-{scheme}")
     context.close()
 
@@ -142,7 +185,8 @@ def main() -> None:
     if chromium is None:
         sys.exit("Chromium is missing: run tools/install_browser.sh")
     IMAGES.mkdir(exist_ok=True)
-    flags = ("--identities-required", "no", "--webhook-allow", "127.0.0.0/8")
+    loopback = "127.0.0.0/8"
+    flags = ("--webhook-allow", loopback, "--redirect-trusted-proxies", loopback)
     with tempfile.TemporaryDirectory() as folder, Service(Path(folder), *flags) as service:
         with ThreadPoolExecutor(1) as thread:  # the browser's event loop is in this one
             thread.submit(prepare, service).result()

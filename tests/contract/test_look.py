@@ -51,8 +51,8 @@ async def indexed(store: Store) -> None:
         pass
 
 
-async def found(store: Store, text: str, **options: object) -> list[str]:
-    rows = await store.search.find(Query.parse(text), 50, **options)  # type: ignore[arg-type]
+async def found(store: Store, text: str, **narrowed: str) -> list[str]:
+    rows = await store.search.find(replace(Query.parse(text), **narrowed), 50)  # type: ignore[arg-type]
     return [row.id for row in rows]
 
 
@@ -118,6 +118,7 @@ class TestSearch:
         await indexed(store)
         assert await found(store, "summer", configuration_set="bills") == [bills.id]
         assert await found(store, "summer", configuration_set="news") == [news.id]
+        assert await found(store, "", configuration_set="bills") == [bills.id]
         assert await found(store, "summer", identity="example.com") == []
 
     async def test_encoded_words_of_a_subject_are_read(self, store: Store) -> None:

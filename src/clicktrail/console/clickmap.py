@@ -93,7 +93,7 @@ def _style(drawn: Iterable[Spot]) -> str:
         'html [href^="#clicktrail-"]{position:relative!important;cursor:default!important;'
         "outline:1px dashed #888!important;outline-offset:1px!important}",
         'html [href^="#clicktrail-"]::after{position:absolute!important;left:0!important;'
-        "top:0!important;transform:translateY(-70%)!important;z-index:9!important;"
+        "top:0!important;transform:translateY(-100%)!important;z-index:9!important;"
         "padding:1px 6px!important;border-radius:9px!important;white-space:nowrap!important;"
         "color:#fff!important;font:600 11px/15px system-ui,sans-serif!important;"
         "text-decoration:none!important;letter-spacing:0!important;text-transform:none!important}",
@@ -104,7 +104,8 @@ def _style(drawn: Iterable[Spot]) -> str:
             at = f'html [href="{place_of(spot.number - 1)}"]'
             rules.append(
                 f"{at}{{outline:2px solid {colour}!important;"
-                f"background-color:color-mix(in srgb,{colour} 22%,transparent)!important}}"
+                "box-shadow:inset 0 0 0 99px"  # over the background, under the text
+                f" color-mix(in srgb,{colour} 22%,transparent)!important}}"
                 f'{at}::after{{content:"{spot.clicks} \\b7  {spot.share}"!important;'
                 f"background:{colour}!important}}"
             )

@@ -1,7 +1,7 @@
 """Emails: search, and each with why it was or was not tracked, its links, and what became of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -119,12 +119,15 @@ class Messages:
     async def _found(
         self, text: str, before: str | None, set_name: str | None, identity: str | None
     ) -> Sequence[MessageRow]:
-        if not text:
-            return await self._store.browse.messages(SHOWN + 1, before, set_name, identity)
+        if not (text or set_name or identity):
+            return await self._store.browse.messages(SHOWN + 1, before)
         if len(text) == ID_LENGTH and (row := await self._store.browse.message(text)):
             return [row]
         query = Query.parse(text)
-        return await self._store.search.find(query, SHOWN + 1, before, set_name, identity)
+        if text and not query.terms():  # nothing that could be looked for
+            return []
+        query = replace(query, configuration_set=set_name, identity=identity)
+        return await self._store.search.find(query, SHOWN + 1, before)
 
     async def _row(self, request: Request) -> MessageRow:
         message_id = request.path_params["id"]

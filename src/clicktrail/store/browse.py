@@ -40,21 +40,11 @@ class Browse:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def messages(
-        self,
-        limit: int,
-        before: str | None = None,
-        configuration_set: str | None = None,
-        identity: str | None = None,
-    ) -> list[MessageRow]:
+    async def messages(self, limit: int, before: str | None = None) -> list[MessageRow]:
         """Return emails, the newest first; with ``before``, those older than that id."""
         query = select(messages).order_by(messages.c.id.desc()).limit(limit)
         if before:
             query = query.where(messages.c.id < storable(before))
-        if configuration_set is not None:
-            query = query.where(messages.c.configuration_set == configuration_set)
-        if identity is not None:
-            query = query.where(messages.c.identity == identity)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [message_row(row) for row in rows]
 

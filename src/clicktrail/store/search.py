@@ -24,14 +24,7 @@ class Search:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(
-        self,
-        query: Query,
-        limit: int,
-        before: str | None = None,
-        configuration_set: str | None = None,
-        identity: str | None = None,
-    ) -> list[MessageRow]:
+    async def find(self, query: Query, limit: int, before: str | None = None) -> list[MessageRow]:
         """Return emails, the newest first; with ``before``, those older than that id."""
         terms = query.terms()
         if not terms:
@@ -53,10 +46,6 @@ class Search:
                 statement = statement.where(has)
             if before:
                 statement = statement.where(at.c.message_id < storable(before))
-            if configuration_set is not None:
-                statement = statement.where(messages.c.configuration_set == configuration_set)
-            if identity is not None:
-                statement = statement.where(messages.c.identity == identity)
             return connection.execute(statement).all()
 
         return [message_row(row) for row in await self._database.read(work)]

@@ -37,6 +37,8 @@ class Query:
     tags: tuple[tuple[str, str], ...] = ()
     message_ids: tuple[str, ...] = ()
     """Values of the Message-ID header, without angle brackets."""
+    configuration_set: str | None = None
+    identity: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Query":
@@ -62,6 +64,7 @@ class Query:
                 *(_term("word", word) for word in self.words),
                 *(_tag(*tag) for tag in self.tags),
                 *(_term("id", each) for each in self.message_ids),
+                *_places(self.configuration_set, self.identity),
             }
         )
 
@@ -105,6 +108,9 @@ def terms_of(message: Message) -> list[int]:
     for address in (*message.recipients, *_named(message.headers))[:MOST_ADDRESSES]:
         found |= {_recipient(address), _recipient("@" + domain_of(address))}
     found.update(_tag(*pair) for pair in _pairs(message.tags)[:MOST_TAGS])
+    found.update(
+        _places(message.configuration_set, message.identity.name if message.identity else None)
+    )
     own = (value for name, value in message.headers if name.lower() == "message-id")
     found.update(_term("id", value.strip().strip("<>")) for value in own)
     return sorted(found)
@@ -133,6 +139,11 @@ def _named(headers: Iterable[tuple[str, str]]) -> list[str]:
     """Return the addresses that stand in To and Cc: also of emails that nobody took."""
     values = (value for name, value in headers if name.lower() in ("to", "cc"))
     return [address for value in values for address in _ADDRESS.findall(value)]
+
+
+def _places(configuration_set: str | None, identity: str | None) -> list[int]:
+    found = [_term("set", configuration_set)] if configuration_set else []
+    return found + ([_term("identity", identity)] if identity else [])
 
 
 def _recipient(address: str) -> int:
