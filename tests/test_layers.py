@@ -36,7 +36,16 @@ BASE = {
 }
 MIDDLE = {"rewrite", "journal", "store"}
 STAGES = {"ingress", "relay", "redirect", "publish", "console"}
-TOP = {"wiring", "monitor", "supervisor", "cli", "commands", "__main__"}
+TOP = {
+    "wiring",
+    "wired_destinations",
+    "wired_samples",
+    "monitor",
+    "supervisor",
+    "cli",
+    "commands",
+    "__main__",
+}
 
 # Which modules may import which outside libraries (module path prefixes below clicktrail/).
 CONFINED = {

@@ -2,9 +2,10 @@
 
     .venv/bin/python tools/client_venvs.py [NAME …]
 
-Makes ``.venv-clients/NAME``, a virtual environment, or for ``node`` a folder of npm packages. What
-was installed before from the same list is left as it is. Needs the ``.venv`` of this project, whose
-pip does the work. A name that cannot be installed is told on standard error, with status 1.
+Makes ``.venv-clients/NAME``, a virtual environment, or for ``node`` and ``axe`` a folder of npm
+packages. What was installed before from the same list is left as it is. Needs the ``.venv`` of this
+project, whose pip does the work. A name that cannot be installed is told on standard error, with
+status 1.
 """
 
 import fcntl
@@ -25,7 +26,10 @@ PACKAGES = {
         "standardwebhooks>=1.0.1",
     ],
 }
-NODE_PACKAGES = ["@aws-sdk/client-sesv2@3", "nodemailer@7"]
+NODE_PACKAGES = {
+    "node": ["@aws-sdk/client-sesv2@3", "nodemailer@7"],
+    "axe": ["axe-core@4"],  # no client: what looks for faults in the console's pages
+}
 
 
 class CannotInstall(Exception):
@@ -35,7 +39,7 @@ class CannotInstall(Exception):
 def main(names: list[str]) -> int:
     """Install the named clients, or all; return the exit status."""
     status = 0
-    for name in names or [*PACKAGES, "node"]:
+    for name in names or [*PACKAGES, *NODE_PACKAGES]:
         try:
             print(client_environment(name), flush=True)
         except CannotInstall as error:
@@ -49,7 +53,7 @@ def client_environment(name: str) -> Path:
 
     Raises `CannotInstall`, and `KeyError` for a name that is not known.
     """
-    wanted = NODE_PACKAGES if name == "node" else PACKAGES[name]
+    wanted = {**PACKAGES, **NODE_PACKAGES}[name]
     FOLDER.mkdir(exist_ok=True)
     with (FOLDER / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run side by side want the same client
@@ -62,8 +66,8 @@ def _installed(name: str, wanted: list[str]) -> Path:
     if stamp.exists() and json.loads(stamp.read_text()) == wanted:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
-    if name == "node":
-        _install_node_packages(folder, wanted)
+    if name in NODE_PACKAGES:
+        _install_node_packages(name, folder, wanted)
     else:
         # Without pip of its own, which not every Python brings along: ours installs into it.
         venv.create(folder, symlinks=True)
@@ -73,15 +77,15 @@ def _installed(name: str, wanted: list[str]) -> Path:
     return folder
 
 
-def _install_node_packages(folder: Path, packages: list[str]) -> None:
+def _install_node_packages(name: str, folder: Path, packages: list[str]) -> None:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        raise CannotInstall("node: Node.js and npm are not on this machine")
+        raise CannotInstall(f"{name}: Node.js and npm are not on this machine")
     folder.mkdir(parents=True)
     # Without a package.json of its own, npm would look for one further up.
     (folder / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
     options = ["--prefix", str(folder), "--no-audit", "--no-fund", "--silent"]
-    _run("node", [npm, "install", *options, *packages])
+    _run(name, [npm, "install", *options, *packages])
 
 
 def _run(name: str, command: list[str]) -> None:

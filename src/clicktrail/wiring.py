@@ -9,22 +9,19 @@ that is half of the memory of all roles together.
 import asyncio
 import gc
 import secrets
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clicktrail.arn import Kind
 from clicktrail.errors import ClicktrailError, InvalidInput, SettingError
-from clicktrail.files import write_private
 from clicktrail.journal.sqlite import SqliteJournal
 from clicktrail.keyfile import KeyFile
 from clicktrail.metrics import Metrics
 from clicktrail.settings import Settings
 from clicktrail.vault import Vault
+from clicktrail.wired_destinations import build_destinations, secret_of, send_test
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -32,12 +29,12 @@ if TYPE_CHECKING:
     from clicktrail.ingress.accept import Acceptor
     from clicktrail.ingress.sesv2 import Operation
     from clicktrail.monitor import Problems
-    from clicktrail.publish.destinations import BatchDestination, Destination
     from clicktrail.redirect.domains import DomainPages
     from clicktrail.redirect.visitor import Visitors
     from clicktrail.relay.maildir import MaildirSmarthost
     from clicktrail.relay.smarthost import SmtpSmarthost
     from clicktrail.store import Store
+    from clicktrail.wired_samples import Samples
 
 ROLES = ("publisher", "redirect", "api", "console", "smtp")
 """In the order in which they start; they stop in the opposite one."""
@@ -113,93 +110,6 @@ def api_body_limit(settings: Settings) -> int:
     """Return the largest request of the API, in bytes: the largest email as base64, and a bit."""
     largest: int = settings["smtp.max_size"]
     return largest * 3 // 2 + 65_536
-
-
-def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
-    """Return a secret from the settings, or else from a file, where one is made at first use."""
-    if given:
-        return given
-    if not file.exists():
-        with suppress(FileExistsError):  # another process was first
-            write_private(file, make().encode() + b"\n", replace=False)
-    return file.read_text(encoding="ascii").strip()
-
-
-def build_destinations(
-    settings: Settings, folder: Path
-) -> "dict[Kind, Destination | BatchDestination]":
-    """Return what sends events, by kind of ARN; built-in streams need a store, and are left out.
-
-    None of them connects, or loads its library, before something is sent. Raises `ClicktrailError`.
-    """
-    from clicktrail.publish.destinations.aws import AwsClient, AwsSettings
-    from clicktrail.publish.destinations.firehose import FirehoseDestination
-    from clicktrail.publish.destinations.kafka import KafkaDestination, kafka_settings
-    from clicktrail.publish.destinations.kinesis import KinesisDestination
-    from clicktrail.publish.destinations.nats import NatsDestination, NatsSettings
-    from clicktrail.publish.destinations.webhook import WebhookDestination
-
-    secret = secret_of(
-        settings["webhook.secret"],
-        folder / "webhook-secret",
-        lambda: "whsec_" + b64encode(secrets.token_bytes(32)).decode(),
-    )
-    timeout, allowed = settings["webhook.timeout"], settings["webhook.allow"]
-    client = AwsClient(
-        AwsSettings(
-            settings["kinesis.access_key_id"],
-            settings["kinesis.secret_access_key"],
-            settings["kinesis.endpoint"],
-            timeout,
-            allowed,
-        )
-    )
-    kinesis = KinesisDestination(client)
-    kafka = kafka_settings(
-        settings["kafka.servers"],
-        settings["kafka.security_protocol"],
-        settings["kafka.sasl_mechanism"],
-        settings["kafka.username"],
-        settings["kafka.password"],
-        settings["kafka.tls_ca"],
-        settings["kafka.options_file"],
-        timeout,
-    )
-    nats = NatsSettings(
-        settings["nats.servers"],
-        settings["nats.username"],
-        settings["nats.password"],
-        settings["nats.token"],
-        settings["nats.credentials_file"],
-        settings["nats.tls"] == "first",
-        settings["nats.tls_ca"],
-        settings["nats.tls_certificate"],
-        settings["nats.tls_key"],
-        timeout,
-    )
-    return {
-        Kind.WEBHOOK: WebhookDestination(secret, timeout, allowed),
-        Kind.KINESIS: kinesis,
-        Kind.YDS: kinesis,
-        Kind.FIREHOSE: FirehoseDestination(client),
-        Kind.KAFKA: KafkaDestination(kafka),
-        Kind.NATS: NatsDestination(nats),
-    }
-
-
-async def send_test(settings: Settings, store: "Store", set_name: str, name: str) -> str:
-    """Send a test event to an event destination; return its id.
-
-    See `clicktrail.publish.trial.send_test_event`.
-    """
-    from clicktrail.publish.trial import send_test_event
-
-    built = build_destinations(settings, data_folder(settings))
-    try:
-        return await send_test_event(store, built, set_name, name, settings["webhook.timeout"])
-    finally:
-        for each in built.values():
-            await each.close()
 
 
 async def first_link(store: "Store") -> str:
@@ -455,12 +365,22 @@ class Service:
             self._ends.append(self._smarthost.close)
         return self._smarthost
 
+    def _samples(self, store: "Store") -> "Samples":
+        from clicktrail.wired_samples import Samples
+
+        def parts() -> "tuple[Acceptor, SmtpSmarthost | MaildirSmarthost | None]":
+            return self._acceptor(store), self._open_smarthost()
+
+        return Samples(self._settings, parts)
+
     async def _start_console(self) -> None:
         from clicktrail.asgi import AsgiServer
         from clicktrail.console.app import Console
 
         store = await self._open_store()
-        console = Console(store, partial(send_test, self._settings, store))
+        console = Console(
+            store, self._samples(store), partial(send_test, self._settings, self._folder, store)
+        )
         server = AsgiServer(console.app, self._settings["console.listen"])
         self._ends.append(server.stop)
         await server.start()

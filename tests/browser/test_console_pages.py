@@ -1,41 +1,17 @@
 """The console in a real browser: tracking is turned on by hand, and a click is seen live."""
 
-import re
-import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from support.browsing import apart
 from support.service import Service, email_with, hrefs, html_of
 from support.visitor import PASSWORD
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip(
-        "NOT TESTED: Chromium is missing, so nobody looked at the console;"
-        " run tools/install_browser.sh",
-        allow_module_level=True,
-    )
-PLAYWRIGHT = pytest.importorskip(
-    "playwright.sync_api",
-    reason="NOT TESTED: playwright is missing; install the dependency group 'browser'",
-)
-
 pytestmark = pytest.mark.long
 
-T = TypeVar("T")
-
 HTML = '<a href="http://shop.example/offer" postbox:tags="product:book">x</a>'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with PLAYWRIGHT.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,30 +21,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def page(browser: Any, running: Service) -> Iterator[Any]:
-    """A page of the administrator, who has just set a password; it must have no complaints."""
-    found = re.search(r"http://\S+/welcome/[\w-]+", running.said)
-    assert found
-    context = browser.new_context()
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on(
-        "console", lambda said: complaints.append(said.text) if said.type == "error" else None
-    )
-    opened.goto(found[0])
-    opened.fill("input[name=password]", PASSWORD)
-    opened.fill("input[name=again]", PASSWORD)
-    opened.click("main button")
-    yield opened
-    assert complaints == []
-    context.close()
-
-
-def apart(work: Callable[[], T]) -> T:
-    """Do something that needs an event loop of its own: this thread has the browser's."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(work).result()
+def page(signed_in: Any, running: Service) -> Iterator[Any]:
+    with signed_in(running) as opened:
+        yield opened
 
 
 def go(page: Any, running: Service, path: str) -> None:

@@ -158,7 +158,7 @@ def test_libraries_of_data_streams_are_loaded_only_when_something_is_sent(tmp_pa
     program = (
         "import sys; from pathlib import Path\n"
         "from clicktrail.settings import load_settings\n"
-        "from clicktrail.wiring import build_destinations\n"
+        "from clicktrail.wired_destinations import build_destinations\n"
         "given = {'kafka.servers': 'a:1', 'nats.servers': 'a:1', 'kinesis.access_key_id': 'a',"
         " 'kinesis.secret_access_key': 'b'}\n"
         "build_destinations(load_settings(given, {}), Path(sys.argv[1]))\n"

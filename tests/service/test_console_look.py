@@ -235,3 +235,63 @@ def test_a_test_event_is_sent_from_the_page(service: Service, admin: Visitor) ->
     assert answer.status_code == 200
     assert "did not take the test event" in answer.text
     assert admin.post(f"/configurations/{name}/none/test").status_code == 404
+
+
+def rows_of(text: str) -> list[str]:
+    return re.findall(r"<th scope=\"row\" class=\"url\">([^<]*)</th>", text)
+
+
+@pytest.mark.parametrize(
+    ("query", "links"),
+    [
+        ("", ["second", "first"]),
+        ("&tag=place", ["first"]),
+        ("&tag=place%3Dtop", ["first"]),
+        ("&tag=place%3Dbottom", []),
+        ("&url=SECO", ["second"]),
+        ("&verdict=nobody", []),
+    ],
+)
+def test_live_clicks_are_filtered(
+    service: Service, admin: Visitor, clicked: str, query: str, links: list[str]
+) -> None:
+    page = admin.get(f"/live?configuration_set={clicked}{query}").text
+    assert [url.rpartition("/")[2] for url in rows_of(page)] == links
+    assert rows_of(admin.get("/live?configuration_set=no-such-set").text) == []
+    if "first" in links:
+        assert "place: top" in page
+        assert "link 1 of 2" in page
+
+
+def test_live_clicks_are_filtered_by_who_clicked(admin: Visitor, clicked: str) -> None:
+    found = []
+    for verdict in ("human", "suspect", "machine"):
+        page = admin.get(f"/live?configuration_set={clicked}&verdict={verdict}").text
+        assert set(re.findall(r'class="verdict (\w+)"', page)) <= {verdict}
+        found += [url.rpartition("/")[2] for url in rows_of(page)]
+    assert sorted(found) == ["first", "second"]
+    assert "second" in rows_of(page)[0], "curl is a machine"
+
+
+@pytest.fixture(scope="module")
+def clicked(service: Service) -> str:
+    """A configuration set with an email of two links, the second clicked by a machine."""
+    name = service.configuration_set()
+    links = hrefs(sent(service, name, "Live"))
+    service.request(links[0])
+    service.request(links[1], headers={"User-Agent": "curl/8.5.0"})
+    service.wait_for_clicks(name, 2)
+    return name
+
+
+def test_the_stream_is_filtered_as_the_page_is(service: Service, admin: Visitor) -> None:
+    name = service.configuration_set()
+    links = hrefs(sent(service, name, "Live"))
+    path = f"/live/events?configuration_set={name}&tag=place"
+    with admin.client.stream("GET", path) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith(":")
+        for link in (links[1], links[1], links[0]):
+            service.request(link)
+        data = next(line for line in lines if line.startswith("data: <tr"))
+    assert "http://a.example/first" in data

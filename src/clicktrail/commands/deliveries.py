@@ -11,7 +11,8 @@ from clicktrail.ids import now_us, rfc3339
 from clicktrail.model import EventDestination
 from clicktrail.store import Store
 from clicktrail.store.outbox import Waiting
-from clicktrail.wiring import send_test
+from clicktrail.wired_destinations import send_test
+from clicktrail.wiring import data_folder
 
 __all__ = ["destinations"]  # with the commands of this module in it
 
@@ -74,9 +75,10 @@ def show_destination(
 def test_destination(context: typer.Context, set_name: SetName, name: DestinationName) -> None:
     """Send a test event straight to an event destination, and tell what comes of it."""
     settings = settings_of(context)
+    folder = data_folder(settings)
 
     async def test(store: Store) -> str:
-        return await send_test(settings, store, set_name, name)
+        return await send_test(settings, folder, store, set_name, name)
 
     event_id = with_store(context, test)
     typer.echo(f"{set_name}/{name} has taken the test event {event_id}")

@@ -16,6 +16,7 @@ from clicktrail.console.configurations import Configurations, SendTest
 from clicktrail.console.deadletters import DeadLetters
 from clicktrail.console.doorman import SIGN_OUT, Doorman
 from clicktrail.console.entrance import Entrance
+from clicktrail.console.guide import Guide, Sampler
 from clicktrail.console.live import Live
 from clicktrail.console.mailings import MailingPages
 from clicktrail.console.messages import Messages
@@ -37,12 +38,15 @@ class Console:
 
     PUBLIC = ("/sign-in", "/welcome/{token}", "/static", "/healthz")
 
-    def __init__(self, store: Store, send_test: SendTest | None = None) -> None:
-        """``send_test`` takes the names of a configuration set and a destination of it."""
+    def __init__(
+        self, store: Store, sampler: Sampler | None = None, send_test: SendTest | None = None
+    ) -> None:
+        """``sampler`` does the guide's steps, ``send_test`` sends test events."""
         views = Views()
         doorman = Doorman(store.accounts, views)
         entrance = Entrance(store.accounts, views)
-        overview = Overview(store, views)
+        guide = Guide(store, views, sampler)
+        overview = Overview(store, views, guide)
         configurations = Configurations(store, views, send_test)
         messages = Messages(store, views)
         mailings = MailingPages(store, views)
@@ -62,6 +66,13 @@ class Console:
             public("/welcome/{token}", entrance.welcome, *both),
             page(SIGN_OUT, entrance.sign_out, "POST"),
             page("/", overview.show),
+            page("/guide", guide.show),
+            page("/guide/skip", guide.skip, "POST"),
+            page("/guide/smarthost", guide.smarthost, "POST"),
+            page("/guide/identity", guide.identity, "POST"),
+            page("/guide/set", guide.configuration_set, "POST"),
+            page("/guide/email", guide.email, "POST"),
+            page("/guide/click", guide.click),
             page("/statistics.csv", overview.download),
             page("/configurations", configurations.list, *both),
             page(one_set, configurations.show, *both),
@@ -129,6 +140,8 @@ class _Headers:
             if message["type"] == "http.response.start":
                 known = {name for name, _ in message["headers"]}
                 more = [pair for pair in self._headers if pair[0] not in known]
+                if b"cache-control" not in known and not scope["path"].startswith("/static/"):
+                    more.append((b"cache-control", b"no-store"))
                 message = {**message, "headers": [*message["headers"], *more]}
             await send(message)
 

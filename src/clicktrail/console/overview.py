@@ -8,8 +8,9 @@ from typing import Literal
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from clicktrail.console.guide import Guide
 from clicktrail.console.views import NOT_STORED, Views
 from clicktrail.model import OTHER_PROVIDER, PROVIDERS
 from clicktrail.store import Store
@@ -137,12 +138,15 @@ class Figure:
 class Overview:
     """The overview, and the same numbers as CSV."""
 
-    def __init__(self, store: Store, views: Views) -> None:
+    def __init__(self, store: Store, views: Views, guide: Guide) -> None:
         self._store = store
         self._views = views
+        self._guide = guide
 
     async def show(self, request: Request) -> Response:
-        """Show figures, the picture, the table, and the dimensions."""
+        """Show figures, the picture, the table, and the dimensions; at first, the guide."""
+        if not request.url.query and await self._guide.wanted(request):
+            return RedirectResponse("/guide", 303)
         selection = Selection.of(request)
         statistics = self._store.statistics
         days = await selection.series(statistics)

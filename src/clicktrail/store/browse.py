@@ -72,14 +72,16 @@ class Browse:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [click_row(row) for row in rows]
 
-    async def newest_clicks(self, limit: int) -> list[ClickRow]:
-        """Return clicks, the newest first."""
+    async def newest_clicks(self, limit: int, before: str | None = None) -> list[ClickRow]:
+        """Return clicks, the newest first; with ``before``, those older than that id."""
         query = (
             select(clicks, messages.c.configuration_set)
             .outerjoin(messages, messages.c.id == clicks.c.message_id)
             .order_by(clicks.c.event_id.desc())
             .limit(limit)
         )
+        if before:
+            query = query.where(clicks.c.event_id < before)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [click_row(row) for row in rows]
 
