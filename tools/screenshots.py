@@ -159,6 +159,8 @@ def visit(browser: Browser, base: str, welcome: str | None, scheme: str, width: 
     assert mailing is not None
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
     for name, path in {
+        "guide": "/guide",
+        "guide-done": message[0].replace("/messages/", "/guide?email="),
         "overview": "/",
         "configurations": "/configurations",
         "configuration": "/configurations/news",
