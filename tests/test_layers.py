@@ -64,7 +64,7 @@ CONFINED = {
     "argon2": ("store/accounts",),
     "rich": ("cli", "commands/"),
     "confluent_kafka": ("publish/destinations/kafka",),
-    "nats": ("publish/destinations/nats",),
+    "nats": ("publish/destinations/nats", "journal/jetstream"),
 }
 
 

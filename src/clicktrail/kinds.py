@@ -1,6 +1,7 @@
 """The types of settings: how a text becomes a value, and how to say what is expected."""
 
 import ipaddress
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +163,20 @@ def _smarthost(text: str) -> str:
     return text
 
 
+def _journal(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    hosts = rest.rpartition("@")[2]
+    if text and (scheme not in ("nats", "tls") or not _servers(hosts)):
+        raise ValueError(text)
+    return text
+
+
+def _stream_name(text: str) -> str:
+    if not text or not set(text) <= set(string.ascii_letters + string.digits + "_-"):
+        raise ValueError(text)
+    return text
+
+
 TEXT = Kind("a text", str)
 PATH = Kind("a path", Path)
 FILE = Kind("a path, or nothing", _optional(Path))
@@ -174,4 +189,6 @@ SETS = Kind("names of configuration sets separated by commas, or * for all", _se
 DAYS = Kind("days, a whole number up to 36500; 0 or off: for ever", _days)
 SERVERS = Kind("servers (host:port) separated by commas", _servers)
 ENDPOINT = Kind("an http:// or https:// URL, or nothing", _endpoint)
+JOURNAL = Kind("nats://host:port[,host:port], or nothing", _journal)
+STREAM_NAME = Kind("letters, digits, '_' and '-'", _stream_name)
 SMARTHOST = Kind("smtp://host:port, smtps://host:port or maildir:PATH", _smarthost)

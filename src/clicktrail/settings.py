@@ -19,12 +19,14 @@ from clicktrail.kinds import (
     FILE,
     HOST,
     HOSTS,
+    JOURNAL,
     LISTEN,
     LISTEN_OR_NONE,
     NETWORKS,
     PATH,
     SETS,
     SMARTHOST,
+    STREAM_NAME,
     TEXT,
     Setting,
     choice,
@@ -164,6 +166,26 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "",
         "Folder with a folder for each domain, which holds its apple-app-site-association and"
         " assetlinks.json: they are served to phones, so that apps may open links.",
+    ),
+    Setting(
+        "journal.url",
+        JOURNAL,
+        "",
+        "Where clicks are logged: nats://[user:password@]host:port[,host:port] for a stream of NATS"
+        " JetStream that several nodes share; if empty, a file in the data folder.",
+        secret=True,
+    ),
+    Setting(
+        "journal.stream",
+        STREAM_NAME,
+        "clicktrail",
+        "Name of the JetStream stream; it is made where there is none.",
+    ),
+    Setting(
+        "journal.replicas",
+        whole(1, 5),
+        "1",
+        "On how many NATS servers the stream is kept, when it is made; 3 outlives the loss of one.",
     ),
     Setting(
         "journal.timeout",

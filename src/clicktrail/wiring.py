@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from clicktrail.ingress.accept import Acceptor
     from clicktrail.ingress.sesv2 import Operation
+    from clicktrail.journal import Journal
     from clicktrail.monitor import Problems
     from clicktrail.redirect.domains import DomainPages
     from clicktrail.redirect.visitor import Visitors
@@ -104,6 +106,20 @@ def key_file(folder: Path) -> KeyFile:
 def vault(folder: Path) -> Vault:
     """Return the vault of a data folder; its key is made where there is none."""
     return Vault.of_file(folder / "vault-key")
+
+
+def open_journal(settings: Settings, folder: Path) -> "Journal":
+    """Return the journal that the settings name. Raises `SettingError`."""
+    url = settings["journal.url"]
+    if not url:
+        return SqliteJournal(folder / "journal.db")
+    if find_spec("nats") is None:
+        raise SettingError("journal.url needs NATS's library: pip install 'clicktrail[nats]'")
+    from clicktrail.journal.jetstream import JetStreamJournal, JetStreamOptions
+
+    return JetStreamJournal(
+        JetStreamOptions(url, settings["journal.stream"], settings["journal.replicas"])
+    )
 
 
 def api_body_limit(settings: Settings) -> int:
@@ -213,7 +229,7 @@ class Service:
 
         settings = self._settings
         store = await self._open_store()
-        journal = SqliteJournal(self._folder / "journal.db")
+        journal = open_journal(settings, self._folder)
         self._ends.append(journal.close)
         retry = Retry(
             settings["publish.retry_first"],
@@ -247,7 +263,7 @@ class Service:
 
         settings = self._settings
         journal = SpooledJournal(
-            SqliteJournal(self._folder / "journal.db"),
+            open_journal(settings, self._folder),
             self._folder / "spool",
             settings["journal.timeout"],
             settings["journal.queue"],

@@ -5,6 +5,7 @@ import random
 import sqlite3
 import threading
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self
@@ -108,12 +109,17 @@ class Crowd:
             self.other[status] += 1
 
 
-def settle(service: Service) -> None:
-    """Return when all that was logged is published: nothing is left in the spool or the journal."""
+def settle(service: Service, left_in_journal: Callable[[], int] | None = None) -> None:
+    """Return when all that was logged is published: nothing is left in the spool or the journal.
+
+    ``left_in_journal`` tells how much is in a journal that is not a file.
+    """
 
     def settled() -> bool | None:
         if list((service.data / "spool").glob("*.spool")):
             return None
+        if left_in_journal is not None:
+            return not left_in_journal() or None
         with closing(sqlite3.connect(service.data / "journal.db")) as journal:
             left = journal.execute("SELECT count(*) FROM batch WHERE records <> x''").fetchone()[0]
         return not left or None
@@ -133,12 +139,17 @@ def marks_of(events: list[dict[str, Any]]) -> dict[str, str]:
     return found
 
 
-def check_books(service: Service, configuration_set: str, *crowds: Crowd) -> None:
+def check_books(
+    service: Service,
+    configuration_set: str,
+    *crowds: Crowd,
+    left_in_journal: Callable[[], int] | None = None,
+) -> None:
     """See that each redirected click is counted once and notified, and that no other click exists.
 
     A click whose answer was cut off by a fault may be there or not.
     """
-    settle(service)
+    settle(service, left_in_journal)
     redirected = set[str]().union(*(crowd.redirected for crowd in crowds))
     tried = set[str]().union(*(crowd.tried for crowd in crowds))
     told = marks_of(service.events(configuration_set)).keys()

@@ -88,6 +88,7 @@ class Service:
 
     def start(self) -> None:
         """Start the service, and wait until it is ready."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 self.command(

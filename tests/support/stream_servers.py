@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
@@ -236,6 +236,11 @@ class Nats(Server):
         finally:
             await client.close()
 
+    def left(self, name: str) -> int:
+        """Return how many messages a stream holds. Not within an event loop."""
+
+        return int(asyncio.run(_stream_info([self.address], name)).state.messages)
+
     async def stream(self, name: str) -> list[Taken]:
         """Return the messages of a stream, each with its ``Nats-Msg-Id``."""
         client = await self._client()
@@ -258,6 +263,56 @@ class Nats(Server):
         import nats
 
         return await nats.connect(f"nats://{self.address}", allow_reconnect=False, **options)
+
+
+async def _stream_info(servers: Sequence[str], stream: str) -> Any:
+    """Return what servers know of a stream, as soon as it has a leader."""
+    import nats
+
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(nats.errors.Error, OSError):
+                urls = [f"nats://{server}" for server in servers]
+                client = await nats.connect(urls, max_reconnect_attempts=1)
+                try:
+                    info = await client.jetstream(timeout=2).stream_info(stream)
+                    if info.cluster is None or info.cluster.leader:
+                        return info
+                finally:
+                    await client.close()
+            await asyncio.sleep(0.2)
+
+
+class NatsCluster:
+    """Three NATS servers whose JetStream is one cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        routes = free_ports(3)
+        urls = ",".join(f"nats://127.0.0.1:{port}" for port in routes)
+        self.servers = [
+            Nats(
+                folder / f"n{number}",
+                *("--name", f"n{number}", "--cluster_name", "cluster"),
+                *("--cluster", f"nats://127.0.0.1:{port}", "--routes", urls),
+            )
+            for number, port in enumerate(routes)
+        ]
+
+    def __enter__(self) -> Self:
+        for server in self.servers:
+            server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self.servers:
+            server.kill()
+
+    def leader(self, stream: str) -> Nats:
+        """Return the server that leads a stream. Not within an event loop."""
+
+        info = asyncio.run(_stream_info([server.address for server in self.servers], stream))
+        leader = str(info.cluster.leader)
+        return next(each for each in self.servers if leader in each.command())
 
 
 class Relay:

@@ -23,7 +23,7 @@ class Entry:
 class Journal(Protocol):
     """Where clicks are kept between the redirect and the store.
 
-    Any number of processes may append; one reads.
+    Any number of processes may append; one reads, or several where the journal is a broker's.
     """
 
     async def append(self, *clicks: Click) -> None:

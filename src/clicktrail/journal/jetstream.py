@@ -1,0 +1,293 @@
+"""The journal as a stream of NATS JetStream: for several nodes.
+
+Every click is a message whose ``Nats-Msg-Id`` is its event id, so that the broker drops what comes
+twice. A redirect's `append` returns when the stream's replicas have it; any number of publishers
+share one durable pull consumer, and what one has read and not committed comes to another after
+`ACK_WAIT` seconds, or at once when it is closed.
+
+How durable "has it" is, is the broker's: with three replicas a click is on two nodes before it is
+acknowledged. A single node writes to its disk with a delay, unless ``sync_interval: always`` is in
+its ``jetstream`` settings.
+"""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from clicktrail.errors import JournalUnavailable
+from clicktrail.journal import Entry
+from clicktrail.journal.record import decode, encode
+from clicktrail.model import Click
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.js import JetStreamContext
+
+log = structlog.get_logger(__name__)
+
+ACK_WAIT = 30.0
+CONSUMER = "publishers"
+MOST_OPEN = 20_000
+"""Clicks that may be read and not committed at once, by all publishers together."""
+DUPLICATE_SECONDS = 600
+"""For so long the broker knows event ids; later repeats are dropped by the store."""
+_MORE_SECONDS = 0.01
+_RETRY_SECONDS = 0.5
+_CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class JetStreamOptions:
+    """Where the stream is. ``url`` is ``nats://[user:password@]host:port[,host:port]``."""
+
+    url: str
+    stream: str = "clicktrail"
+    replicas: int = 1
+    timeout: float = 5.0
+    """Seconds that one answer of the broker may take."""
+
+    @property
+    def servers(self) -> list[str]:
+        """The servers, each as a URL."""
+        scheme, _, rest = self.url.partition("://")
+        login, at, hosts = rest.rpartition("@")
+        return [f"{scheme}://{login}{at}{host.strip()}" for host in hosts.split(",")]
+
+
+class JetStreamJournal:
+    """A `Journal` in a stream, which is made on first use. It belongs to one event loop.
+
+    It connects in the background, for ever: while the broker is away, appends and reads fail at
+    once.
+    """
+
+    def __init__(self, options: JetStreamOptions) -> None:
+        self._options = options
+        self._client: Client | None = None
+        self._connecting: asyncio.Task[JetStreamContext] | None = None
+        self._reader: Any = None
+        self._open: dict[int, Msg] = {}
+        self._appending: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def append(self, *clicks: Click) -> None:
+        """See `Journal.append`."""
+        if self._closed:
+            raise JournalUnavailable("the journal is closed")
+        task = asyncio.ensure_future(self._append(clicks))
+        self._appending.add(task)  # `close` waits for it
+        task.add_done_callback(self._appending.discard)
+        await task
+
+    async def read(self, limit: int, wait: float) -> list[Entry]:
+        """See `Journal.read`."""
+        stream = await self._stream()
+        messages = await self._fetch(stream, 1, max(wait, _MORE_SECONDS))
+        if messages and limit > 1:
+            messages += await self._fetch(stream, limit - 1, _MORE_SECONDS)
+        entries = []
+        for message in messages:
+            position = message.metadata.sequence.stream
+            try:
+                entries.append(Entry(position, decode(message.data)))
+            except ValueError as error:
+                log.error("a message of the journal's stream is no click", reason=str(error))
+                await message.term()
+                continue
+            self._open[position] = message
+        return entries
+
+    async def commit(self, entries: Sequence[Entry]) -> None:
+        """See `Journal.commit`."""
+        from nats.errors import Error  # noqa: PLC0415
+
+        messages = [self._open.pop(each.position, None) for each in entries]
+        client = self._client
+        try:
+            for message in messages:
+                if message is not None:
+                    await message.ack()
+            if client is not None and client.is_connected:
+                await client.flush(math.ceil(self._options.timeout))  # the broker has read them
+        except (Error, OSError) as error:
+            # They come again, and the store knows their event ids.
+            log.warning("clicks could not be committed", error=_text(error))
+
+    async def close(self) -> None:
+        """See `Journal.close`."""
+        self._closed = True
+        if self._appending:
+            await asyncio.wait(self._appending, timeout=self._options.timeout)
+        with suppress(Exception):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._give_back()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        if self._client is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._client.close()
+
+    async def _give_back(self) -> None:
+        """Let others read at once what was read here and not committed."""
+        if self._client is None or not self._client.is_connected:
+            return
+        if self._reader is not None:
+            # What came for a read that was cancelled.
+            for message in await self._fetched(self._reader, MOST_OPEN, _MORE_SECONDS):
+                self._open.setdefault(message.metadata.sequence.stream, message)
+        for _, message in sorted(self._open.items()):
+            await message.nak()
+        self._open.clear()
+        await self._client.flush()
+
+    async def _append(self, clicks: Sequence[Click]) -> None:
+        stream = await self._stream()
+        if len(clicks) == 1:
+            await self._publish(stream, clicks[0])
+            return
+        publishing = (self._publish(stream, click) for click in clicks)
+        for result in await asyncio.gather(*publishing, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _publish(self, stream: "JetStreamContext", click: Click) -> None:
+        try:
+            await stream.publish(
+                self._subject,
+                encode(click),
+                timeout=self._options.timeout,
+                headers={"Nats-Msg-Id": click.event_id},
+            )
+        except Exception as error:  # whatever sockets, the library and the broker have to say
+            raise JournalUnavailable(
+                f"the journal's stream took no click: {_text(error)}"
+            ) from None
+
+    async def _fetch(self, stream: "JetStreamContext", limit: int, wait: float) -> "list[Msg]":
+        try:
+            if self._reader is None:
+                self._reader = await stream.pull_subscribe_bind(
+                    consumer=CONSUMER, stream=self._options.stream
+                )
+            return await self._fetched(self._reader, limit, wait)
+        except Exception as error:  # as in `_publish`
+            raise JournalUnavailable(
+                f"the journal's stream gave no click: {_text(error)}"
+            ) from None
+
+    async def _fetched(self, reader: Any, limit: int, wait: float) -> "list[Msg]":
+        from nats.errors import TimeoutError as Late  # noqa: PLC0415
+
+        try:
+            found: list[Msg] = await reader.fetch(limit, timeout=wait)
+        except (Late, TimeoutError):
+            return []
+        return found
+
+    @property
+    def _subject(self) -> str:
+        return f"{self._options.stream}.clicks"
+
+    async def _stream(self) -> "JetStreamContext":
+        """Return the stream, connected. Raises `JournalUnavailable`."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect(), name="connect to the journal")
+        if not self._connecting.done():
+            try:
+                async with asyncio.timeout(self._options.timeout):
+                    await asyncio.shield(self._connecting)
+            except TimeoutError:
+                raise JournalUnavailable("the journal's broker cannot be reached") from None
+        if self._client is None or not self._client.is_connected:
+            raise JournalUnavailable("the journal's broker is away")
+        return self._connecting.result()
+
+    async def _connect(self) -> "JetStreamContext":
+        """Connect and make the stream and its consumer, as often as it takes."""
+        import nats  # noqa: PLC0415 - only where it is used
+
+        told = False
+        while True:
+            try:
+                if self._client is None:
+                    self._client = await nats.connect(
+                        self._options.servers,
+                        name="clicktrail journal",
+                        allow_reconnect=True,
+                        max_reconnect_attempts=-1,
+                        reconnect_time_wait=_RETRY_SECONDS,
+                        connect_timeout=self._options.timeout,
+                        error_cb=_on_error,
+                        disconnected_cb=_on_loss,
+                        reconnected_cb=_on_return,
+                    )
+                stream = self._client.jetstream(timeout=self._options.timeout)
+                await self._prepare(stream)
+                return stream
+            except Exception as error:  # as in `_publish`
+                if not told:
+                    log.warning("the journal's stream is not there yet", error=_text(error))
+                    told = True
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _prepare(self, stream: "JetStreamContext") -> None:
+        from nats.js.api import (  # noqa: PLC0415
+            AckPolicy,
+            ConsumerConfig,
+            RetentionPolicy,
+            StorageType,
+            StreamConfig,
+        )
+        from nats.js.errors import NotFoundError  # noqa: PLC0415
+
+        options = self._options
+        try:
+            await stream.stream_info(options.stream)
+        except NotFoundError:
+            await stream.add_stream(
+                StreamConfig(
+                    name=options.stream,
+                    subjects=[self._subject],
+                    storage=StorageType.FILE,
+                    # What is acknowledged is gone: there is one consumer, which all share.
+                    retention=RetentionPolicy.WORK_QUEUE,
+                    num_replicas=options.replicas,
+                    duplicate_window=DUPLICATE_SECONDS,
+                )
+            )
+        try:
+            await stream.consumer_info(options.stream, CONSUMER)
+        except NotFoundError:
+            await stream.add_consumer(
+                options.stream,
+                ConsumerConfig(
+                    durable_name=CONSUMER,
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=ACK_WAIT,
+                    max_ack_pending=MOST_OPEN,
+                ),
+            )
+
+
+async def _on_error(error: Exception) -> None:
+    log.debug("the journal's broker", error=_text(error))
+
+
+async def _on_loss() -> None:
+    log.warning("the journal's broker is away: clicks go to the spool")
+
+
+async def _on_return() -> None:
+    log.info("the journal's broker is back")
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__} {error}".strip()

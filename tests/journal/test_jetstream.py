@@ -1,0 +1,160 @@
+"""What is special of the journal on JetStream: a broker that comes and goes, and many readers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from clicktrail.errors import JournalUnavailable
+from clicktrail.ids import new_id, now_us
+from clicktrail.journal import Journal, jetstream
+from clicktrail.journal.jetstream import JetStreamJournal, JetStreamOptions
+from clicktrail.journal.spool import SpooledJournal
+from clicktrail.model import Click
+from support.stream_servers import Nats
+
+Opener = Callable[[Nats], JetStreamJournal]
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Opener]:
+    async with AsyncExitStack() as stack:
+
+        def open_journal(server: Nats) -> JetStreamJournal:
+            options = JetStreamOptions(f"nats://{server.address}", "clicks", timeout=1)
+            journal = JetStreamJournal(options)
+            stack.push_async_callback(journal.close)
+            return journal
+
+        yield open_journal
+
+
+def click(number: int = 0) -> Click:
+    url = f"https://example.com/{number}"
+    return Click(new_id(), "m" * 21, number, url, now_us(), "192.0.2.1", "Firefox")
+
+
+async def until_taken(journal: Journal, one: Click) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await journal.append(one)
+            except JournalUnavailable:
+                await asyncio.sleep(0.05)
+
+
+async def numbers(journal: Journal, wait: float = 0.2) -> list[int]:
+    found: list[int] = []
+    while entries := await journal.read(1000, wait):
+        found += [entry.click.link for entry in entries]
+        await journal.commit(entries)
+    return found
+
+
+def test_a_url_names_several_servers() -> None:
+    options = JetStreamOptions("nats://me:pass@a.example:4222,b.example:4223")
+    assert options.servers == ["nats://me:pass@a.example:4222", "nats://me:pass@b.example:4223"]
+
+
+async def test_a_click_that_comes_twice_is_there_once(tmp_path: Path, opened: Opener) -> None:
+    with Nats(tmp_path) as server:
+        writer, other = opened(server), opened(server)
+        one = click()
+        await writer.append(one, one)
+        await other.append(one)
+        assert await numbers(opened(server)) == [0]
+
+
+async def test_readers_share_the_clicks(tmp_path: Path, opened: Opener) -> None:
+    with Nats(tmp_path) as server:
+        writer, one, two = opened(server), opened(server), opened(server)
+        await writer.append(*(click(n) for n in range(40)))
+        mine = await one.read(20, 1)
+        others = await two.read(1000, 1)
+        assert len(mine) == 20
+        assert sorted(e.click.link for e in mine + others) == list(range(40))
+
+
+async def test_what_a_lost_reader_held_comes_to_another(
+    tmp_path: Path, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jetstream, "ACK_WAIT", 1.0)
+    with Nats(tmp_path) as server:
+        await opened(server).append(click(1), click(2))
+        lost = opened(server)
+        assert len(await lost.read(10, 1)) == 2  # and nothing is heard of it again
+        assert await numbers(opened(server), 5) == [1, 2]
+
+
+async def test_clicks_outlive_the_broker(tmp_path: Path, opened: Opener) -> None:
+    with Nats(tmp_path) as server:
+        writer, reader = opened(server), opened(server)
+        await writer.append(click(1))
+        server.kill()
+        with pytest.raises(JournalUnavailable):
+            await writer.append(click(2))
+        server.start()
+        await until_taken(writer, click(3))
+        async with asyncio.timeout(20):
+            found: list[int] = []
+            while 3 not in found:
+                try:
+                    found += await numbers(reader)
+                except JournalUnavailable:
+                    await asyncio.sleep(0.05)
+        assert set(found) >= {1, 3}
+
+
+async def test_a_broker_that_hangs_fails_in_time(tmp_path: Path, opened: Opener) -> None:
+    with Nats(tmp_path) as server:
+        journal = opened(server)
+        await journal.append(click())
+        with server.hung():
+            async with asyncio.timeout(10):
+                with pytest.raises(JournalUnavailable):
+                    await journal.append(click())
+        await until_taken(journal, click())
+
+
+async def test_the_spool_takes_clicks_until_the_broker_is_there(
+    tmp_path: Path, opened: Opener
+) -> None:
+    server = Nats(tmp_path / "nats")
+    journal = SpooledJournal(opened(server), tmp_path / "spool", 0.2)
+    journal.start()
+    for number in range(20):
+        async with asyncio.timeout(5):
+            await journal.append(click(number))
+    with server:
+        reader = opened(server)
+        found: list[int] = []
+        async with asyncio.timeout(30):
+            while len(found) < 20:
+                found += await numbers(reader)
+        assert sorted(found) == list(range(20))
+        await journal.close()
+
+
+async def test_a_stream_that_somebody_made_is_taken_as_it_is(
+    tmp_path: Path, opened: Opener
+) -> None:
+    with Nats(tmp_path) as server:
+        await server.make_stream("clicks", "clicks.clicks")
+        journal = opened(server)
+        await journal.append(click(5))
+        assert await numbers(journal) == [5]
+
+
+async def test_a_message_that_is_no_click_is_passed_over(tmp_path: Path, opened: Opener) -> None:
+    with Nats(tmp_path) as server:
+        journal = opened(server)
+        await journal.append(click(1))
+        import nats
+
+        client = await nats.connect(f"nats://{server.address}")
+        await client.jetstream().publish("clicks.clicks", b"not a click")
+        await client.close()
+        await journal.append(click(2))
+        assert await numbers(journal) == [1, 2]
