@@ -9,7 +9,7 @@ import pytest
 from support.crowd import Crowd, check_books, marks_of
 from support.faults import DAY, Clock, FakedClock, PythonClock
 from support.hook import FAULTS, Hook
-from support.service import Service, wait_for
+from support.service import PATIENCE, Service, wait_for
 
 WEBHOOKS = (
     *("--webhook-allow", "127.0.0.0/8"),
@@ -47,6 +47,7 @@ def check_calls(hook: Hook, crowd: Crowd) -> None:
     wait_for(
         lambda: crowd.redirected <= marks_of(hook.got()).keys() or None,
         "every redirected click at the webhook",
+        4 * PATIENCE,  # what failed is tried again later and later
     )
     for call in hook.calls:
         assert call.event_id == call.event["eventId"]

@@ -287,14 +287,14 @@ def hrefs(html: str) -> list[str]:
     return [next(filter(None, found), "") for found in HREF.findall(html)]
 
 
-def wait_for(look: Callable[[], T | None], what: str) -> T:
-    """Return what ``look`` finds, as soon as it finds something."""
-    until = time.monotonic() + PATIENCE
+def wait_for(look: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
+    """Return what ``look`` finds, as soon as it finds something; fail after so many seconds."""
+    until = time.monotonic() + patience
     while True:
         found = look()
         if found is not None:
             return found
-        assert time.monotonic() < until, f"no {what} within {PATIENCE:.0f} seconds"
+        assert time.monotonic() < until, f"no {what} within {patience:.0f} seconds"
         time.sleep(0.02)
 
 
