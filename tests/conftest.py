@@ -1,6 +1,12 @@
 """For all tests: log lines go to the standard library, plainly, and are shown for failures."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 import structlog
+
+from support.postgres import NEEDS_POSTGRES, Postgres
 
 structlog.configure(
     processors=[
@@ -11,3 +17,19 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=structlog.make_filtering_bound_logger(20),
 )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server for all tests of this process."""
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=NEEDS_POSTGRES)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new store: in a file, and in a real PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'clicktrail.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.migrated()

@@ -52,6 +52,7 @@ CONFINED = {
     "aiosmtpd": ("ingress/smtp",),
     "sqlalchemy": ("store/",),
     "alembic": ("store/",),
+    "psycopg": ("store/postgresql",),
     "sqlite3": ("store/", "journal/sqlite"),
     "pydantic_handlebars": ("ingress/template",),
     "granian": ("asgi",),

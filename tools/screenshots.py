@@ -26,7 +26,7 @@ from sqlalchemy import Connection
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from clicktrail.store.database import Database  # noqa: E402
+from clicktrail.store.connect import open_database  # noqa: E402
 from clicktrail.store.statistics import (  # noqa: E402
     Counts,
     Dimensions,
@@ -94,7 +94,7 @@ def count_some(connection: Connection) -> None:
 
 async def seed(service: Service) -> None:
     """Give the service a past."""
-    database = Database(f"sqlite:///{service.data / 'clicktrail.db'}")
+    database = open_database(f"sqlite:///{service.data / 'clicktrail.db'}")
     await database.write(count_some)
     await database.close()
 

@@ -177,6 +177,14 @@ def _stream_name(text: str) -> str:
     return text
 
 
+def _store(text: str) -> str:
+    if text:
+        parts = urlsplit(text)
+        if parts.scheme != "postgresql" or not parts.path.strip("/"):
+            raise ValueError
+    return text
+
+
 TEXT = Kind("a text", str)
 PATH = Kind("a path", Path)
 FILE = Kind("a path, or nothing", _optional(Path))
@@ -192,3 +200,4 @@ ENDPOINT = Kind("an http:// or https:// URL, or nothing", _endpoint)
 JOURNAL = Kind("nats://host:port[,host:port], or nothing", _journal)
 STREAM_NAME = Kind("letters, digits, '_' and '-'", _stream_name)
 SMARTHOST = Kind("smtp://host:port, smtps://host:port or maildir:PATH", _smarthost)
+STORE = Kind("postgresql://user:password@host/database, or nothing", _store)

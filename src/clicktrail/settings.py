@@ -26,6 +26,7 @@ from clicktrail.kinds import (
     PATH,
     SETS,
     SMARTHOST,
+    STORE,
     STREAM_NAME,
     TEXT,
     Setting,
@@ -42,6 +43,14 @@ DEFAULT_FILE = Path("clicktrail.toml")
 
 SETTINGS: tuple[Setting[Any], ...] = (
     Setting("data", PATH, "clicktrail-data", "Folder for the database, the journal and the keys."),
+    Setting(
+        "store.url",
+        STORE,
+        "",
+        "PostgreSQL database that all nodes share: postgresql://user:password@host/database, with"
+        " parameters of libpq such as ?sslmode=verify-full. A file in the data folder if empty.",
+        secret=True,
+    ),
     Setting(
         "smarthost.url",
         SMARTHOST,

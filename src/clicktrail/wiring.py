@@ -91,9 +91,13 @@ def data_folder(settings: Settings) -> Path:
     return settings.data
 
 
-def store_url(folder: Path) -> str:
-    """Return the URL of the store in a data folder."""
-    return f"sqlite:///{folder.absolute() / 'clicktrail.db'}"
+def store_url(settings: Settings) -> str:
+    """Return the URL of the store: the one set, else that of a file in the data folder.
+
+    Raises `SettingError`.
+    """
+    folder = data_folder(settings)
+    return settings.text("store.url") or f"sqlite:///{folder.absolute() / 'clicktrail.db'}"
 
 
 def key_file(folder: Path) -> KeyFile:
@@ -157,7 +161,7 @@ async def start_monitor(
     from clicktrail.store import Store
 
     folder = data_folder(settings)
-    store = await Store.open(store_url(folder))
+    store = await Store.open(store_url(settings))
     monitor = Monitor(address, registry, store, folder, problems)
     try:
         await monitor.start()
@@ -215,7 +219,7 @@ class Service:
         from clicktrail.store import Store
 
         if self._store is None:
-            self._store = await Store.open(store_url(self._folder))
+            self._store = await Store.open(store_url(self._settings))
             self._ends.append(self._store.close)
         return self._store
 

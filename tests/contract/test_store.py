@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -29,8 +28,8 @@ DAY = 1_790_000_000_000_000  # 2026-09-21
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'clicktrail.db'}"
+def url(store_url: str) -> str:
+    return store_url
 
 
 @pytest.fixture

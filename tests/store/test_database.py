@@ -18,7 +18,8 @@ from clicktrail.errors import InvalidInput, StoreUnavailable
 from clicktrail.model import ConfigurationSet
 from clicktrail.store import Store
 from clicktrail.store import migrate as migrating
-from clicktrail.store.database import Database, storable
+from clicktrail.store.connect import open_database
+from clicktrail.store.database import storable
 from clicktrail.store.schema import clicks, configuration_sets, metadata
 
 OPEN = """
@@ -83,7 +84,7 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", "mysql://host/db", "/a/path"])
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="expected sqlite:"):
-        Database(url)
+        open_database(url)
 
 
 async def test_writes_of_several_processes_wait_for_one_another(path: Path) -> None:
@@ -103,8 +104,8 @@ async def test_writes_of_several_processes_wait_for_one_another(path: Path) -> N
 async def test_a_locked_database_is_unavailable_and_comes_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clicktrail.store.database.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr("clicktrail.store.database._PRAGMAS", ("busy_timeout = 50",))
+    monkeypatch.setattr("clicktrail.store.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("clicktrail.store.sqlite._PRAGMAS", ("busy_timeout = 50",))
     store = await Store.open(f"sqlite:///{path}")
     with closing(sqlite3.connect(path, isolation_level=None)) as blocker:
         blocker.execute("BEGIN IMMEDIATE")
@@ -118,7 +119,7 @@ async def test_a_locked_database_is_unavailable_and_comes_back(
 
 async def test_what_raises_inside_a_write_is_undone(path: Path) -> None:
     await (await Store.open(f"sqlite:///{path}")).close()
-    database = Database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}")
     row = {c.name: "x" if c.type.python_type is str else 1 for c in clicks.columns}
 
     def write_and_fail(connection: Connection) -> None:
@@ -133,7 +134,7 @@ async def test_what_raises_inside_a_write_is_undone(path: Path) -> None:
 
 async def test_it_is_durable_and_shared(path: Path) -> None:
     await (await Store.open(f"sqlite:///{path}")).close()
-    database = Database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}")
     for work in (database.read, database.write):
         for pragma, expected in (
             ("journal_mode", "wal"),
@@ -149,9 +150,9 @@ async def test_it_is_durable_and_shared(path: Path) -> None:
 async def test_flushing_leaves_nothing_in_the_log_unless_somebody_reads(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clicktrail.store.database.FLUSH_MILLISECONDS", 10)
+    monkeypatch.setattr("clicktrail.store.sqlite.FLUSH_MILLISECONDS", 10)
     store = await Store.open(f"sqlite:///{path}")
-    database = Database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}")
     log = path.with_name(path.name + "-wal")
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
@@ -169,7 +170,7 @@ async def test_flushing_leaves_nothing_in_the_log_unless_somebody_reads(
 
 async def test_a_read_sees_one_state_while_others_write(path: Path) -> None:
     store = await Store.open(f"sqlite:///{path}")
-    database = Database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}")
     written = threading.Event()
     began = threading.Event()
     query = select(func.count()).select_from(configuration_sets)
@@ -194,7 +195,7 @@ async def test_who_gets_no_turn_to_write_is_told_and_can_try_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await Store.open(f"sqlite:///{path}")
-    other = Database(f"sqlite:///{path}")
+    other = open_database(f"sqlite:///{path}")
     began, release = threading.Event(), threading.Event()
 
     def hold(_: Connection) -> bool:

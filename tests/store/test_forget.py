@@ -23,7 +23,7 @@ from clicktrail.model import (
 )
 from clicktrail.store import Store, forget
 from clicktrail.store.clicks import LoggedClick, SendEvent
-from clicktrail.store.database import Database
+from clicktrail.store.connect import open_database
 from clicktrail.store.forget import Forgotten
 from clicktrail.store.outbox import Notification
 from clicktrail.store.statistics import Dimensions
@@ -112,7 +112,7 @@ async def events(store: Store) -> list[dict[str, object]]:
 
 async def kept(store: Store, table: str) -> list[tuple[object, ...]]:
     """Return all rows of a table."""
-    database = Database(f"sqlite:///{store._database.path}")
+    database = open_database(f"sqlite:///{store._database.name}")
 
     def read(connection: Connection) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}")]

@@ -51,7 +51,7 @@ def with_store(context: typer.Context, work: "Callable[[Store], Awaitable[T]]") 
     """Run ``work`` with the store, and close it."""
     from clicktrail.store import Store  # noqa: PLC0415 - not every process needs it
 
-    url = store_url(data_folder(settings_of(context)))
+    url = store_url(settings_of(context))
 
     async def run() -> T:
         store = await Store.open(url)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.sql.dml import Insert
 
 Row = tuple[Any, ...]
@@ -38,36 +39,47 @@ class BulkInsert:
         self._table = table
         self._columns = list(columns) or [column.name for column in table.columns]
         self._finish = finish
-        self._texts: dict[str, tuple[str, str]] = {}
-        self._group = f"({', '.join('?' * len(self._columns))})"
+        self._texts: dict[str, tuple[str, str, str]] = {}
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> list[Row]:
         """Insert rows; return what the statement's ``RETURNING`` gives, in no order."""
         found: list[Row] = []
         if rows:
-            head, tail = self._text(connection.dialect)
+            head, group, tail = self._text(connection.dialect)
         for some in _portions(rows):
-            text = head + ", ".join([self._group] * len(some)) + tail
+            text = head + ", ".join([group] * len(some)) + tail
             result = connection.exec_driver_sql(text, tuple(chain.from_iterable(some)))
             if result.returns_rows:
                 found += [tuple(row) for row in result]
         return found
 
-    def _text(self, dialect: Dialect) -> tuple[str, str]:
-        """Return what stands before the values and after them."""
+    def _text(self, dialect: Dialect) -> tuple[str, str, str]:
+        """Return what stands before the values, a row of their placeholders, what comes after."""
         if dialect.name not in self._texts:
             inserting = self._finish(insert_or(dialect.name, self._table))
-            compiled = inserting.compile(dialect=dialect, column_keys=self._columns)
-            head, group, tail = str(compiled).partition(self._group)
+            by_place, mark = positional(dialect)
+            compiled = inserting.compile(dialect=by_place, column_keys=self._columns)
+            wanted = f"({', '.join([mark] * len(self._columns))})"
+            head, group, tail = str(compiled).partition(wanted)
             if not group or compiled.positiontup != self._columns:
                 raise ValueError(f"cannot be repeated for many rows: {compiled}")
-            self._texts[dialect.name] = head, tail
+            self._texts[dialect.name] = head, group, tail
         return self._texts[dialect.name]
 
 
 def insert_or(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Return an ``INSERT`` that has ``on_conflict_do_…``: each database has its own."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def positional(dialect: Dialect) -> tuple[Dialect, str]:
+    """Return the dialect with placeholders by place, as its driver takes them, and what they are.
+
+    On PostgreSQL they have no type: the server gives them that of their column.
+    """
+    if dialect.name == "postgresql":
+        return PGDialect(paramstyle="format"), "%s"  # type: ignore[no-untyped-call]
+    return dialect, "?"
 
 
 def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

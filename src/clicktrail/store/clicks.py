@@ -300,6 +300,7 @@ def _correct(connection: Connection, corrected: Sequence[LoggedClick]) -> list[L
     doubtful = select(clicks.c.event_id, clicks.c.verdict).where(
         clicks.c.event_id.in_(list(by_id)), clicks.c.verdict != Verdict.MACHINE.value
     )
+    doubtful = doubtful.order_by(clicks.c.event_id).with_for_update()
     changed = [(by_id[row.event_id], row.verdict) for row in connection.execute(doubtful)]
     if changed:
         connection.execute(
@@ -316,7 +317,7 @@ def _correct(connection: Connection, corrected: Sequence[LoggedClick]) -> list[L
     fewer = [each for each, before in changed if before == Verdict.HUMAN.value]
     if fewer:
         places = [{"of": each.click.message_id, "at": each.click.link} for each in fewer]
-        connection.execute(_FEWER_HUMAN, places)
+        connection.execute(_FEWER_HUMAN, sorted(places, key=lambda p: (p["of"], p["at"])))
     return fewer
 
 
@@ -328,5 +329,5 @@ def _send(connection: Connection, outgoing: Iterable[Outgoing]) -> None:
             events.append(each)
         else:
             notifications.append(each)
-    append(connection, events)
     enqueue(connection, notifications, now_us())
+    append(connection, events)  # last: others wait for their turn until this commits

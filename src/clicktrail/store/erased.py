@@ -11,37 +11,40 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
-from clicktrail.store.bulk import BulkInsert
+from clicktrail.store.bulk import BulkInsert, positional
 from clicktrail.store.person import ERASED
 from clicktrail.store.schema import erased_messages
+from clicktrail.store.turns import ERASING, share_turn, take_turn
 
 _ANY = select(erased_messages.c.message_id).limit(1)
 _MARK = BulkInsert(erased_messages, finish=lambda statement: statement.on_conflict_do_nothing())
 # Few texts, so that the driver finds the statement prepared: all clicks pass here.
 _SIZES = (8, 64, 512)
-_AMONG = {
-    size: "SELECT message_id FROM erased_messages WHERE message_id IN"  # noqa: S608 - only "?"
-    f" ({', '.join('?' * size)})"
-    for size in _SIZES
-}
+_AMONG = "SELECT message_id FROM erased_messages WHERE message_id IN ({})"
 
 
 def mark_erased(connection: Connection, message_ids: Iterable[str]) -> None:
-    """Mark emails, within a transaction."""
-    _MARK.run(connection, [(message_id,) for message_id in sorted(set(message_ids))])
+    """Mark emails, within a transaction: when all that is being recorded of them is there."""
+    if not (marked := sorted(set(message_ids))):
+        return
+    take_turn(connection, ERASING)
+    _MARK.run(connection, [(message_id,) for message_id in marked])
 
 
 def erased_among(connection: Connection, message_ids: Iterable[str]) -> set[str]:
-    """Return which of these emails are marked."""
+    """Return which of these emails are marked; none is until the transaction ends."""
+    share_turn(connection, ERASING)
     if connection.scalar(_ANY) is None:  # as in most installations at most times
         return set()
     ids = list(set(message_ids))
     found: set[str] = set()
+    _, mark = positional(connection.dialect)
     for start in range(0, len(ids), _SIZES[-1]):
         some = ids[start : start + _SIZES[-1]]
         size = next(size for size in _SIZES if size >= len(some))
         some += some[:1] * (size - len(some))
-        found.update(row[0] for row in connection.exec_driver_sql(_AMONG[size], tuple(some)))
+        query = _AMONG.format(", ".join([mark] * size))
+        found.update(row[0] for row in connection.exec_driver_sql(query, tuple(some)))
     return found
 
 

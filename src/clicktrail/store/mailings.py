@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, select
 
 from clicktrail.store.database import Database
 from clicktrail.store.schema import mailing_links, mailings
+from clicktrail.store.statistics import total
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Mailings:
         """Return clicks and unique clicks of mailings; those without are left out."""
         key, table = mailing_links.c.digest, mailing_links.c
         query = (
-            select(key, func.sum(table.clicks), func.sum(table.unique_clicks))
+            select(key, total(table.clicks), total(table.unique_clicks))
             .where(key.in_(list(digests)))
             .group_by(key)
         )

@@ -258,6 +258,8 @@ _SELECT_PENDING = (
     # Not with JOIN: the contents may have been erased meanwhile, and it counts all the same.
     .outerjoin(message_contents, message_contents.c.message_id == messages.c.id)
     .where(messages.c.id.in_(_ids), messages.c.state == _NUMBER[MessageState.PENDING])
+    .order_by(messages.c.id)
+    .with_for_update(of=messages)
 )
 _UPDATE_STATE = update(messages).where(messages.c.id.in_(_ids)).values(state=bindparam("new"))
 _UPDATE_RECIPIENTS = (

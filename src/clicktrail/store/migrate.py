@@ -4,11 +4,14 @@ import fcntl
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clicktrail.errors import StoreUnavailable
-from clicktrail.store.database import lock_path
 
-NEWEST = "0006"
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+NEWEST = "0007"
 """The revision that this version of Clicktrail works with."""
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -50,15 +53,9 @@ def _use_wal(path: Path) -> None:
 
 
 def _upgrade(path: Path) -> None:
-    # Alembic is imported only when there is something to do: it takes longer than a command.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util.exc import CommandError  # noqa: PLC0415
     from sqlalchemy import URL, create_engine, event  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    config = Config()
-    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"isolation_level": None, "timeout": 15},
@@ -67,13 +64,34 @@ def _upgrade(path: Path) -> None:
     event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
         with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except CommandError as error:
-        raise StoreUnavailable(
-            f"the database {path} was made by a newer version of Clicktrail: {error}"
-        ) from None
+            upgrade(connection, str(path))
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"the database {path} cannot be upgraded: {error}") from error
     finally:
         engine.dispose()
+
+
+def upgrade(connection: "Connection", name: str) -> None:
+    """Bring the database of a connection to the newest schema, within its transaction.
+
+    Raises `StoreUnavailable` where it is newer than this version of Clicktrail.
+    """
+    # Alembic is imported only when there is something to do: it takes longer than a command.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreUnavailable(
+            f"the database {name} was made by a newer version of Clicktrail: {error}"
+        ) from None
+
+
+def lock_path(path: Path) -> Path:
+    """Return the file whose lock a process holds while it writes or migrates."""
+    return path.with_name(path.name + ".lock")

@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Select,
     Table,
+    cast,
     delete,
     func,
     literal_column,
@@ -23,6 +25,8 @@ from clicktrail.ids import hour_of
 from clicktrail.store.bulk import BulkInsert
 from clicktrail.store.database import Database, storable
 from clicktrail.store.schema import counters, hour_counters, link_counters, tag_counters
+
+K = TypeVar("K", bound=tuple[Any, ...])
 
 
 class Dimensions(NamedTuple):
@@ -150,7 +154,7 @@ class Statistics:
         self, table: Table, sent: ColumnElement[Any], where: list[ColumnElement[bool]]
     ) -> list[Day]:
         day = table.c.day
-        statement = select(day, func.sum(sent), *_sums(table)).where(*where)
+        statement = select(day, total(sent), *_sums(table)).where(*where)
         ordered = statement.group_by(day).order_by(day)
         return [Day(*row) for row in await self._rows(ordered)]
 
@@ -171,7 +175,7 @@ class Statistics:
         """
         table = tag_counters if tag else counters
         column, (clicks, *others) = table.c[by], _sums(table)
-        sent = func.sum(literal_column("0") if tag else counters.c.sent)
+        sent = total(literal_column("0") if tag else counters.c.sent)
         where = _filters(table, configuration_set, identity, provider, since, until)
         if tag:
             where += _is_tag(tag)
@@ -245,13 +249,17 @@ class Statistics:
 
 def add_counts(connection: Connection, counts: Mapping[Dimensions, Counts]) -> None:
     """Add to the counters; numbers may be negative."""
-    _ADD.run(connection, [(*key, count.sent, *_clicks(count)) for key, count in counts.items()])
+    _ADD.run(
+        connection,
+        [(*key, count.sent, *_clicks(count)) for key, count in _in_order(counts)],
+    )
 
 
 def add_hour_counts(connection: Connection, counts: Mapping[Dimensions, Counts]) -> None:
     """Add to the counters by hour."""
     _ADD_HOURS.run(
-        connection, [(*key, count.sent, *_clicks(count)) for key, count in counts.items()]
+        connection,
+        [(*key, count.sent, *_clicks(count)) for key, count in _in_order(counts)],
     )
 
 
@@ -259,10 +267,8 @@ def add_link_counts(
     connection: Connection, counts: Mapping[tuple[Dimensions, str], Counts]
 ) -> None:
     """Add to the counters by original URL."""
-    _ADD_LINKS.run(
-        connection,
-        [(*key, digest(url), url, *_clicks(count)) for (key, url), count in counts.items()],
-    )
+    rows = [(*key, digest(url), url, *_clicks(count)) for (key, url), count in counts.items()]
+    _ADD_LINKS.run(connection, sorted(rows, key=lambda row: row[:5]))
 
 
 def add_tag_counts(
@@ -271,8 +277,13 @@ def add_tag_counts(
     """Add to the counters by link tag and value."""
     _ADD_TAGS.run(
         connection,
-        [(*key, tag, value, *_clicks(count)) for (key, tag, value), count in counts.items()],
+        [(*key, tag, value, *_clicks(count)) for (key, tag, value), count in _in_order(counts)],
     )
+
+
+def _in_order(counts: Mapping[K, Counts]) -> list[tuple[K, Counts]]:
+    # Whoever adds to the same counters does so in the same order: nobody waits in a circle.
+    return sorted(counts.items(), key=lambda item: item[0])
 
 
 def digest(url: str) -> bytes:
@@ -301,8 +312,13 @@ _ADD, _ADD_HOURS = _adding(counters), _adding(hour_counters)
 _ADD_LINKS, _ADD_TAGS = _adding(link_counters), _adding(tag_counters)
 
 
+def total(numbers: ColumnElement[int]) -> ColumnElement[int]:
+    """Return their sum as a whole number: PostgreSQL makes ``numeric`` of it."""
+    return cast(func.sum(numbers), BigInteger)
+
+
 def _sums(table: Table) -> list[ColumnElement[int]]:
-    return [func.sum(table.c[name]) for name in _NAMES[1:]]
+    return [total(table.c[name]) for name in _NAMES[1:]]
 
 
 def _is_tag(tag: tuple[str, str]) -> list[ColumnElement[bool]]:

@@ -7,11 +7,11 @@ from clicktrail.store.accounts import AccountStore
 from clicktrail.store.browse import Browse
 from clicktrail.store.clicks import ClickStore
 from clicktrail.store.configuration import ConfigurationStore
+from clicktrail.store.connect import open_database
 from clicktrail.store.database import Database
 from clicktrail.store.forget import Forgotten, forget_person
 from clicktrail.store.mailings import Mailings
 from clicktrail.store.messages import MessageStore
-from clicktrail.store.migrate import migrate
 from clicktrail.store.outbox import Outbox
 from clicktrail.store.search import Search
 from clicktrail.store.statistics import Statistics
@@ -41,14 +41,18 @@ class Store:
 
     @classmethod
     async def open(cls, url: str) -> "Store":
-        """Open the store at a URL such as ``sqlite:////path/clicktrail.db``.
+        """Open the store at a URL: ``sqlite:////path/clicktrail.db`` or ``postgresql://…``.
 
-        It is made if it is missing, and brought to the newest schema.
+        A file is made if it is missing; a database of PostgreSQL must be there. It is brought to
+        the newest schema.
         Raises `StoreUnavailable`, and `InvalidInput` for a URL of another kind.
         """
-        database = Database(url)
-        database.create_file()
-        await asyncio.to_thread(migrate, database.path)
+        database = open_database(url)
+        try:
+            await asyncio.to_thread(database.prepare)
+        except BaseException:
+            await database.close()
+            raise
         return cls(database)
 
     async def forget_person(self, address: str) -> Forgotten:

