@@ -137,7 +137,7 @@ async def test_publishers_side_by_side_lose_and_double_nothing(nodes: Nodes) -> 
     assert Counter(e.event_id for e in read) == Counter(e.click.event_id for e in logged)
 
 
-async def test_a_correction_by_two_publishers_counts_once(url: str) -> None:
+async def test_a_correction_by_two_publishers_counts_once(nodes: Nodes) -> None:
     stores = await nodes(2)
     logged = [click(number) for number in range(100)]
     await stores[0].clicks.record(logged)
