@@ -26,6 +26,7 @@ from sqlalchemy import Connection
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from clicktrail.publish.visitor_verdict import TOO_FAST_MICROSECONDS  # noqa: E402
 from clicktrail.store.connect import open_database  # noqa: E402
 from clicktrail.store.statistics import (  # noqa: E402
     Counts,
@@ -83,10 +84,11 @@ def count_some(connection: Connection) -> None:
             for provider, part in (("Google", 1.0), ("Yandex", 0.7), ("Microsoft", 0.3)):
                 sent = int(size * part * chance.uniform(0.7, 1.2))
                 clicks = int(sent * chance.uniform(0.08, 0.2))
-                key = Dimensions(day, set_name, "shop.example", provider)
+                noon = Dimensions(f"{day}T12", set_name, "shop.example", provider)
                 counts = Counts(sent, clicks, int(clicks * 0.85), int(clicks * 0.7))
                 part_of = Counts(0, clicks // 2, clicks // 3, clicks // 3)
-                add_counts(connection, {key: counts})
+                add_counts(connection, {noon: counts})
+                key = noon.daily()
                 add_tag_counts(connection, {(key, "product", "book"): part_of})
                 add_tag_counts(connection, {(key, "place", "header"): part_of})
                 add_link_counts(connection, {(key, "https://shop.example/summer"): part_of})
@@ -116,7 +118,7 @@ def prepare(service: Service) -> None:
         message.replace_header("From", "Shop <news@shop.example>")
         message["X-SES-MESSAGE-TAGS"] = "campaign=summer"
         emails.append(hrefs(html_of(service.send(message, (reader,), "news@shop.example"))))
-    time.sleep(2.5)  # whoever clicks at once is taken for a machine
+    time.sleep(TOO_FAST_MICROSECONDS / 1_000_000)  # whoever clicks sooner is taken for a machine
     for link, times in enumerate(CLICKS):
         for number in range(times):
             place = -1 - number * 2 - link % 2
@@ -124,7 +126,6 @@ def prepare(service: Service) -> None:
             service.request(emails[place][link], headers=who)
     service.request(emails[-1][3], headers={"User-Agent": "curl/8.5.0"})
     service.wait_for_events("clicks", sum(CLICKS) + 1)
-    time.sleep(1.5)  # until the emails can be found
 
 
 def take(page: Page, name: str) -> None:
@@ -153,7 +154,8 @@ def visit(browser: Browser, base: str, welcome: str | None, scheme: str, width: 
     page.click("main button")
     page.goto(f"{base}/messages")
     message = re.search(r"/messages/[\w-]{21}", page.content())
-    page.goto(f"{base}/mailings")
+    while not page.query_selector("tbody a[href^='/mailings/']"):  # the emails are being indexed
+        page.goto(f"{base}/mailings")
     mailing = re.search(r"/mailings/[0-9a-f]{32}", page.content())
     assert message is not None
     assert mailing is not None

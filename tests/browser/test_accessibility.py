@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 HTML = '<h1>Hi</h1><a href="http://shop.example/offer" postbox:tags="product:book">Offer</a>'
 PIECES = (
     *("/guide/click", "/live/events", "/statistics.csv"),
-    *("/messages/{id}/map", "/mailings/{digest}/map"),
+    *("/messages/{id}/map", "/mailings/{digest}/map", "/guide/{step}"),
 )
 """Addresses that are no pages, or somebody else's."""
 

@@ -76,7 +76,7 @@ async def append_all(journal: Journal, clicks: Sequence[Click]) -> None:
 
 async def read_all(journal: Journal, limit: int = 1000) -> list[Entry]:
     entries: list[Entry] = []
-    while new := await journal.read(limit, 0.1):
+    while new := await journal.read(limit, 0.4):  # a broker on a busy machine takes its time
         entries += new
     return entries
 

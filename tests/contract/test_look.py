@@ -10,7 +10,7 @@ from clicktrail.model import Click, Link, Message, MessageState, Verdict
 from clicktrail.store import Store
 from clicktrail.store.clicks import RECENT, LoggedClick, Outgoing
 from clicktrail.store.outbox import Failed, Notification
-from clicktrail.store.statistics import Dimensions
+from clicktrail.store.statistics import Dimensions, Where
 from clicktrail.store.streams import NewStreamEvent
 from clicktrail.store.terms import Query, mailings_of
 
@@ -182,6 +182,17 @@ class TestMailings:
         [mailing] = await store.mailings.newest("subject", 9)
         assert (mailing.sent, mailing.first_at, mailing.last_at) == (2, DAY, DAY + HOUR)
 
+    async def test_whoever_is_indexed_first_the_newest_email_stands_for_all(
+        self, store: Store
+    ) -> None:
+        late = await sent(store, DAY + HOUR)
+        await indexed(store)
+        await sent(store, DAY)
+        await indexed(store)
+        [mailing] = await store.mailings.newest("subject", 9)
+        assert (mailing.first_at, mailing.last_at) == (DAY, DAY + HOUR)
+        assert (mailing.sent, mailing.message_id) == (2, late.id)
+
     async def test_an_email_that_is_not_tracked_is_in_none(self, store: Store) -> None:
         await sent(store, links=())
         await indexed(store)
@@ -294,7 +305,7 @@ class TestHours:
     async def test_the_hours_of_a_day_add_up_to_it(self, store: Store) -> None:
         message = await sent(store, DAY)
         await store.clicks.record([clicked(message, 0, DAY + n * HOUR) for n in (0, 1, 1)])
-        hours = await store.statistics.hourly(since=day_of(DAY), until=day_of(DAY))
+        hours = await store.statistics.hourly(Where(since=day_of(DAY), until=day_of(DAY)))
         [day] = await store.statistics.daily()
         assert [(h.day, h.sent, h.clicks, h.unique_clicks) for h in hours] == [
             (hour_of(DAY), 1, 1, 1),

@@ -20,6 +20,7 @@ from clicktrail.model import (
     Reason,
 )
 from clicktrail.store import Store
+from clicktrail.store.statistics import Where
 from clicktrail.store.streams import NewStreamEvent
 
 CLICKS = frozenset({EventType.CLICK})
@@ -307,13 +308,13 @@ class TestMessages:
         )
         read = store.statistics.daily
         assert [(d.day, d.sent) for d in await read()] == [("2026-09-21", 3), ("2026-09-22", 1)]
-        assert [d.sent for d in await read(configuration_set="news")] == [2]
-        assert [d.sent for d in await read(identity="example.com")] == [3]
-        assert [d.sent for d in await read(provider="Google")] == [2]
-        assert [d.sent for d in await read(provider="Other")] == [1]
-        assert [d.sent for d in await read(since="2026-09-22")] == [1]
-        assert [d.sent for d in await read(until="2026-09-21")] == [3]
-        assert [d.sent for d in await read(configuration_set="")] == [1]
+        assert [d.sent for d in await read(Where(configuration_set="news"))] == [2]
+        assert [d.sent for d in await read(Where(identity="example.com"))] == [3]
+        assert [d.sent for d in await read(Where(provider="Google"))] == [2]
+        assert [d.sent for d in await read(Where(provider="Other"))] == [1]
+        assert [d.sent for d in await read(Where(since="2026-09-22"))] == [1]
+        assert [d.sent for d in await read(Where(until="2026-09-21"))] == [3]
+        assert [d.sent for d in await read(Where(configuration_set=""))] == [1]
 
     async def test_forgotten_contents_leave_what_counting_needs(self, store: Store) -> None:
         old, new = message(DAY), message(DAY + 3_600_000_000)

@@ -1,6 +1,7 @@
 """What is special of the journal on JetStream: a broker that comes and goes, and many readers."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -105,6 +106,17 @@ async def test_clicks_outlive_the_broker(tmp_path: Path, opened: Opener) -> None
                 except JournalUnavailable:
                     await asyncio.sleep(0.05)
         assert set(found) >= {1, 3}
+
+
+async def test_a_stream_that_was_lost_is_made_again(tmp_path: Path, opened: Opener) -> None:
+    with Nats(tmp_path) as server:
+        writer = opened(server)
+        await writer.append(click(1))
+        server.kill()
+        shutil.rmtree(tmp_path / "data")
+        server.start()
+        await until_taken(writer, click(2))
+        assert await numbers(opened(server)) == [2]
 
 
 async def test_a_broker_that_hangs_fails_in_time(tmp_path: Path, opened: Opener) -> None:

@@ -13,6 +13,7 @@ from clicktrail.journal.memory import MemoryJournal
 from clicktrail.model import HONEYPOT_LINK, EventType, MessageState
 from clicktrail.store import Store
 from clicktrail.store.clicks import ClickStore
+from clicktrail.store.statistics import Where
 from support.publishing import HOUR, House, Receiver, click, to_stream, to_webhook, until
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -99,7 +100,7 @@ async def test_engagement_statistics_count_and_tell_nobody(house: House) -> None
     await house.configuration_set("news", engagement=True)
     await house.journal.append(click(await house.message()))
     await house.publish()
-    [day] = await house.store.statistics.daily(configuration_set="news")
+    [day] = await house.store.statistics.daily(Where("news"))
     assert day.clicks == 1
     assert await house.store.streams.names() == []
     assert await house.store.outbox.waiting() == []
@@ -117,7 +118,7 @@ async def test_destinations_are_those_at_the_time_of_the_click(house: House) -> 
     await house.journal.append(click(message))
     assert await house.publish() == 1
     assert len(await house.events("after")) == 1
-    [day] = await house.store.statistics.daily(configuration_set="news")
+    [day] = await house.store.statistics.daily(Where("news"))
     assert day.clicks == 2
 
 
@@ -134,20 +135,20 @@ async def test_statistics_are_kept_by_every_dimension(house: House) -> None:
     await house.publish()
     read = house.store.statistics
     assert [(d.day, d.clicks, d.human_clicks) for d in await read.daily()] == [(day, 3, 2)]
-    assert [d.clicks for d in await read.daily(provider="Yandex")] == [1]
-    assert [d.clicks for d in await read.daily(identity="example.com")] == [2]
+    assert [d.clicks for d in await read.daily(Where(provider="Yandex"))] == [1]
+    assert [d.clicks for d in await read.daily(Where(identity="example.com"))] == [2]
     assert [(k.url[-1], k.clicks, k.unique_clicks, k.human_clicks) for k in await read.links()] == [
         ("0", 2, 2, 2),
         ("1", 1, 1, 0),
     ]
-    assert [k.url[-1] for k in await read.links(provider="Yandex")] == ["0"]
+    assert [k.url[-1] for k in await read.links(Where(provider="Yandex"))] == ["0"]
     assert [(t.tag, t.value, t.clicks) for t in await read.tags()] == [
         ("place", "top", 3),
         ("n", "0", 2),
         ("n", "1", 1),
     ]
-    assert await read.tags(since="2026-10-02") == []
-    assert [t.clicks for t in await read.tags(until=day, limit=1)] == [3]
+    assert await read.tags(Where(since="2026-10-02")) == []
+    assert [t.clicks for t in await read.tags(Where(until=day), limit=1)] == [3]
 
 
 class TestMachines:
@@ -279,7 +280,7 @@ class TestForgottenEmails:
         assert event["click"]["linkTags"] == {}
         assert event["click"]["url"] == message.links[0].url
         assert await house.events("theirs") == []
-        [day] = await house.store.statistics.daily(configuration_set="news", provider="Google")
+        [day] = await house.store.statistics.daily(Where("news", provider="Google"))
         assert day.clicks == 1
 
     async def test_after_the_loss_of_the_database_the_only_set_is_told(self, house: House) -> None:
@@ -291,7 +292,7 @@ class TestForgottenEmails:
         [event] = await house.events()
         assert event["mail"] == {"messageId": message.id}
         assert [w.count for w in await house.store.outbox.waiting()] == [1]
-        [day] = await house.store.statistics.daily(configuration_set="")
+        [day] = await house.store.statistics.daily(Where(""))
         assert day.clicks == 1
 
     async def test_with_several_sets_only_streams_are_told_each_once(self, house: House) -> None:

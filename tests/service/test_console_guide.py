@@ -104,6 +104,8 @@ def test_what_is_wrong_is_said_at_its_step(
         answer = admin.post("/guide/email", form | change)
         assert (answer.status_code, said in answer.text) == (400, True), (change, answer.text)
     assert server.emails == []
+    assert admin.get("/guide/email").headers["location"] == "/guide"  # the page is loaded again
+    assert admin.post("/guide/nothing").status_code == 404
     assert admin.get("/guide?email=x").status_code == 200
     assert admin.get("/guide/click?email=%00").status_code == 200
 

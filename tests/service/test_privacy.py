@@ -101,7 +101,7 @@ async def test_the_running_service_deletes_what_is_too_old(tmp_path: Path) -> No
         await store.messages.add(message)
         click = Click(new_id(at), message.id, 0, "x", at, "192.0.2.1", BROWSER)
         told = (NewStreamEvent("clicks", "1:0", b"{}", at),)
-        day = Dimensions("2026-01-01", "", "", "")
+        day = Dimensions("2026-01-01T00", "", "", "")
         await store.clicks.record([LoggedClick(click, day, outgoing=told)])
     with service:
         [line] = wait_for(lambda: service.logged("deleted what was too old") or None, "deletion")

@@ -21,16 +21,7 @@ from clicktrail.store import migrate as migrating
 from clicktrail.store.connect import open_database
 from clicktrail.store.database import storable
 from clicktrail.store.schema import clicks, configuration_sets, metadata
-
-OPEN = """
-import asyncio, sys
-from clicktrail.store import Store
-async def main():
-    store = await Store.open(sys.argv[1])
-    await store.configuration.current()
-    await store.close()
-asyncio.run(main())
-"""
+from support.opening import OPEN
 
 
 @pytest.fixture

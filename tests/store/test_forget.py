@@ -91,7 +91,7 @@ def clicked(message: Message) -> LoggedClick:
     payload = event_of(message, click)
     return LoggedClick(
         click,
-        Dimensions("2026-11-23", "news", "", "Other"),
+        Dimensions("2026-11-23T10", "news", "", "Other"),
         (("for", message.recipients[0]), ("kind", "book")),
         outgoing=(
             NewStreamEvent("clicks", click.event_id + ":0", payload, now_us()),

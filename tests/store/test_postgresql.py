@@ -22,6 +22,7 @@ from clicktrail.store.outbox import Notification
 from clicktrail.store.schema import metadata
 from clicktrail.store.statistics import Dimensions
 from clicktrail.store.streams import NewStreamEvent
+from support.opening import OPEN
 from support.postgres import NEEDS_POSTGRES, Postgres
 
 pytestmark = NEEDS_POSTGRES
@@ -31,15 +32,6 @@ KEY = ("news", "hook")
 ARN = "arn:clicktrail:webhook:::http://hook.example/"
 
 Nodes = Callable[[int], Awaitable[list[Store]]]
-OPEN = """
-import asyncio, sys
-from clicktrail.store import Store
-async def main():
-    store = await Store.open(sys.argv[1])
-    await store.configuration.current()
-    await store.close()
-asyncio.run(main())
-"""
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from clicktrail.errors import InvalidInput
 from clicktrail.ids import rfc3339
 from clicktrail.model import OTHER_PROVIDER, PROVIDERS
 from clicktrail.store import Store
+from clicktrail.store.statistics import Where
 
 events = typer.Typer(no_args_is_help=True, help="Notifications: read, look at, replay.")
 
@@ -136,10 +137,7 @@ def statistics(
     days = with_store(
         context,
         lambda store: store.statistics.daily(
-            configuration_set=configuration_set,
-            identity=identity,
-            provider=known_provider(provider),
-            since=first_day(since),
+            Where(configuration_set, identity, known_provider(provider), first_day(since))
         ),
     )
     if as_json:

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from clicktrail.arn import stream_arn
 from clicktrail.console.doorman import field
 from clicktrail.console.views import Views
-from clicktrail.errors import AlreadyExists, ClicktrailError, InvalidInput
+from clicktrail.errors import AlreadyExists, ClicktrailError, InvalidInput, NotFound
 from clicktrail.model import ConfigurationSet, EventDestination, EventType, check_name
 from clicktrail.store import Store
 from clicktrail.store.accounts import Role
@@ -51,13 +51,29 @@ class Guide:
         """Show all steps."""
         return await self._page(request)
 
-    async def skip(self, request: Request) -> Response:
+    async def step(self, request: Request) -> Response:
+        """Do one step."""
+        steps = {
+            "skip": self._skip,
+            "smarthost": self._smarthost,
+            "identity": self._identity,
+            "set": self._configuration_set,
+            "email": self._email,
+        }
+        step = steps.get(request.path_params["step"])
+        if step is None:
+            raise NotFound(f"the guide has no step {request.path_params['step']!r}")
+        if request.method != "POST":  # the page that said what was wrong is loaded again
+            return RedirectResponse("/guide", 303)
+        return await step(request)
+
+    async def _skip(self, request: Request) -> Response:
         """Lead to the overview, from now on."""
         answer = RedirectResponse("/", 303)
         answer.set_cookie(SKIPPED, "skipped", max_age=_YEAR, httponly=True, samesite="lax")
         return answer
 
-    async def smarthost(self, request: Request) -> Response:
+    async def _smarthost(self, request: Request) -> Response:
         """Try the smarthost, and say what came of it."""
         try:
             await self._need().try_smarthost()
@@ -65,7 +81,7 @@ class Guide:
             return await self._page(request, {"smarthost": str(error)})
         return await self._page(request, reached=True)
 
-    async def identity(self, request: Request) -> Response:
+    async def _identity(self, request: Request) -> Response:
         """Make an identity."""
         name = field(request, "name")
         try:
@@ -76,7 +92,7 @@ class Guide:
             return await self._page(request, {"identity": str(error)})
         return RedirectResponse("/guide#set", 303)
 
-    async def configuration_set(self, request: Request) -> Response:
+    async def _configuration_set(self, request: Request) -> Response:
         """Make a configuration set that tracks clicks, with a built-in stream."""
         name = field(request, "name")
         try:
@@ -88,7 +104,7 @@ class Guide:
             return await self._page(request, {"set": str(error)})
         return RedirectResponse("/guide#email", 303)
 
-    async def email(self, request: Request) -> Response:
+    async def _email(self, request: Request) -> Response:
         """Send the test email."""
         sender, recipient = field(request, "sender"), field(request, "recipient")
         set_name = field(request, "set")

@@ -91,13 +91,14 @@ class Live:
     async def show(self, request: Request) -> Response:
         """Show the newest clicks; those to come are put on top."""
         wanted = Filter.of(request)
-        newest = await self._browse.newest_click()
+        newest = ""
         clicks: list[Seen] = []
         looked_at, before = 0, None
         while looked_at < LOOKED_AT and len(clicks) < SHOWN:
             rows = await self._browse.newest_clicks(_RECENT if wanted else SHOWN, before)
             if not rows:
                 break
+            newest = newest or rows[0].click.event_id
             looked_at += len(rows)
             before = rows[-1].click.event_id
             clicks += [seen for seen in await self._seen(rows) if wanted.lets(seen)]

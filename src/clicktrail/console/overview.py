@@ -14,7 +14,7 @@ from clicktrail.console.guide import Guide
 from clicktrail.console.views import NOT_STORED, Views
 from clicktrail.model import OTHER_PROVIDER, PROVIDERS
 from clicktrail.store import Store
-from clicktrail.store.statistics import Day, Statistics
+from clicktrail.store.statistics import Day, Statistics, Where
 
 RANGES = (7, 30, 90)
 HOURLY_DAYS = 14
@@ -70,26 +70,18 @@ class Selection:
         return replace(self, since=since, until=until)
 
     @property
-    def filters(self) -> tuple[str | None, str | None, str | None, str, str]:
-        """What the methods of `Statistics` take."""
+    def where(self) -> Where:
+        """The same as `Statistics` takes it."""
         range_ = self.since.isoformat(), self.until.isoformat()
-        return self.configuration_set, self.identity, self.provider, *range_
+        return Where(self.configuration_set, self.identity, self.provider, *range_, self.tag)
 
     async def series(self, statistics: Statistics) -> list[Day]:
         """Return every day, or every hour, also those in which nothing was counted."""
-        if self.hourly:
-            found = await statistics.hourly(*self.filters)
-        else:
-            found = await statistics.daily(*self.filters)
+        found = await (statistics.hourly if self.hourly else statistics.daily)(self.where)
         known = {each.day: each for each in found}
-        if self.tag:
-            clicked = {d.day: d for d in await statistics.daily_of_tag(self.tag, *self.filters)}
-            known = {
-                day: replace(
-                    clicked.get(day) or _none(day), sent=known[day].sent if day in known else 0
-                )
-                for day in {*known, *clicked}
-            }
+        if self.tag:  # where nothing is sent: what was sent in all
+            for all_ in await statistics.daily(replace(self.where, tag=None)):
+                known[all_.day] = replace(known.get(all_.day) or _none(all_.day), sent=all_.sent)
         days = [str(self.since + timedelta(days=n)) for n in range(self.days)]
         times = [f"{day}T{hour:02}" for day in days for hour in range(24)] if self.hourly else days
         return [known.get(time) or _none(time) for time in times]
@@ -151,9 +143,9 @@ class Overview:
         statistics = self._store.statistics
         days = await selection.series(statistics)
         now, before = Total.of(days), Total.of(await selection.before().series(statistics))
-        filters, tag = selection.filters, selection.tag
+        where = selection.where
         groups = [
-            (title, name, await statistics.groups(name, *filters, limit=ROWS, tag=tag))
+            (title, name, await statistics.groups(name, where, ROWS))
             for name, title in _DIMENSIONS.items()
         ]
         configuration = await self._store.configuration.current()
@@ -166,8 +158,8 @@ class Overview:
             total=now,
             chart=_chart(days),
             groups=groups,
-            tags=await statistics.tags(*filters, limit=ROWS),
-            links=[] if tag else await statistics.links(*filters, limit=ROWS),
+            tags=await statistics.tags(replace(where, tag=None), ROWS),
+            links=[] if where.tag else await statistics.links(where, ROWS),
             hourly_days=HOURLY_DAYS,
             ranges=[_range(n) for n in RANGES],
             sets=list(configuration.sets),

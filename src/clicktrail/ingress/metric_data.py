@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from clicktrail.errors import StoreUnavailable
 from clicktrail.ingress.send_shapes import BatchGetMetricDataRequest, MetricQuery
 from clicktrail.ingress.sesv2 import Call, Operation, bad_request
 from clicktrail.model import OTHER_PROVIDER, PROVIDERS
-from clicktrail.store.statistics import Day, Statistics
+from clicktrail.store.statistics import Day, Statistics, Where
 
 MOST_QUERIES = 100
 MOST_DAYS = 1100
@@ -51,7 +52,7 @@ class MetricData:
             raise bad_request(f"Queries: give 1 to {MOST_QUERIES}")
         if len({query.id for query in body.queries}) < len(body.queries):
             raise bad_request("Queries: each needs an Id of its own")
-        asked = [(query, _days(query), _filters(query)) for query in body.queries]
+        asked = [(query, _days(query), _where(query)) for query in body.queries]
         answers = await asyncio.gather(*(self._answer(*each) for each in asked))
         return {
             "Results": [answer for answer in answers if "Code" not in answer],
@@ -59,7 +60,7 @@ class MetricData:
         }
 
     async def _answer(
-        self, query: MetricQuery, days: list[datetime], filters: dict[str, str]
+        self, query: MetricQuery, days: list[datetime], where: Where
     ) -> dict[str, Any]:
         name = METRICS.get(query.metric)
         if name is None:
@@ -72,7 +73,7 @@ class MetricData:
         if days:
             since, until = days[0].date().isoformat(), days[-1].date().isoformat()
             try:
-                found = await self._statistics.daily(**filters, since=since, until=until)
+                found = await self._statistics.daily(replace(where, since=since, until=until))
             except StoreUnavailable:
                 return _error(query, "INTERNAL_FAILURE", "the database cannot be read: try again")
         values = {day.day: getattr(day, name) for day in found}
@@ -103,20 +104,21 @@ def _days(query: MetricQuery) -> list[datetime]:
     return [first + timedelta(days=n) for n in range(number)]
 
 
-def _filters(query: MetricQuery) -> dict[str, str]:
-    """Return the filters of `Statistics.daily` for a query's dimensions."""
-    filters = {}
+def _where(query: MetricQuery) -> Where:
+    """Return what a query's dimensions let through."""
+    where = Where()
     for name, value in (query.dimensions or {}).items():
         if name == "CONFIGURATION_SET":
-            filters["configuration_set"] = value
+            where = replace(where, configuration_set=value)
         elif name == "EMAIL_IDENTITY":
-            filters["identity"] = value.strip().lower() if "@" not in value else value.strip()
+            named = value.strip()
+            where = replace(where, identity=named if "@" in named else named.lower())
         elif name == "ISP":
             provider = _PROVIDERS.get(value.casefold())
             if provider is None:
                 known = ", ".join(_PROVIDERS.values())
                 raise bad_request(f"Dimensions.ISP: {value!a} is not known: use one of {known}")
-            filters["provider"] = provider
+            where = replace(where, provider=provider)
         else:
             raise bad_request(f"Dimensions: {name!a} is none: use {', '.join(DIMENSIONS)}")
-    return filters
+    return where

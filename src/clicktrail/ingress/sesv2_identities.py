@@ -11,6 +11,7 @@ from clicktrail.ingress.sesv2_paging import Page, page
 from clicktrail.ingress.sesv2_tags import Tag, given_tags, shown_tags
 from clicktrail.model import Dkim, Identity
 from clicktrail.store import Store
+from clicktrail.store.statistics import Where
 from clicktrail.vault import Vault
 
 _IDENTITY = "/identities/{EmailIdentity}"
@@ -201,7 +202,7 @@ class IdentityOperations:
     async def account(self, _: Call, __: Body) -> object:
         """``GetAccount``. ``SentLast24Hours`` is what was sent since midnight (UTC)."""
         today = day_of(now_us())
-        days = await self._store.statistics.daily(since=today, until=today)
+        days = await self._store.statistics.daily(Where(since=today, until=today))
         sent = float(sum(day.sent for day in days))
         quota = {
             "Max24HourSend": UNLIMITED,

@@ -72,7 +72,10 @@ class JetStreamJournal:
         self._client: Client | None = None
         self._connecting: asyncio.Task[JetStreamContext] | None = None
         self._reader: Any = None
+        self._reading: asyncio.Task[None] | None = None
+        self._ready: list[Entry] = []
         self._open: dict[int, Msg] = {}
+        """What was read and is not committed, by position."""
         self._appending: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -87,20 +90,16 @@ class JetStreamJournal:
 
     async def read(self, limit: int, wait: float) -> list[Entry]:
         """See `Journal.read`."""
-        stream = await self._stream()
-        messages = await self._fetch(stream, 1, max(wait, _MORE_SECONDS))
-        if messages and limit > 1:
-            messages += await self._fetch(stream, limit - 1, _MORE_SECONDS)
-        entries = []
-        for message in messages:
-            position = message.metadata.sequence.stream
+        if not self._ready:
+            # A read that is cancelled goes on: what it is about to get is for the next one.
+            reading = self._reading or asyncio.create_task(self._fill(limit, wait))
+            self._reading = reading
             try:
-                entries.append(Entry(position, decode(message.data)))
-            except ValueError as error:
-                log.error("a message of the journal's stream is no click", reason=str(error))
-                await message.term()
-                continue
-            self._open[position] = message
+                await asyncio.shield(reading)
+            finally:
+                if reading.done():
+                    self._reading = None
+        entries, self._ready = self._ready[:limit], self._ready[limit:]
         return entries
 
     async def commit(self, entries: Sequence[Entry]) -> None:
@@ -137,16 +136,35 @@ class JetStreamJournal:
 
     async def _give_back(self) -> None:
         """Let others read at once what was read here and not committed."""
+        if self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=_CLOSE_SECONDS / 2)
+            self._reading.cancel()
         if self._client is None or not self._client.is_connected:
             return
         if self._reader is not None:
-            # What came for a read that was cancelled.
-            for message in await self._fetched(self._reader, MOST_OPEN, _MORE_SECONDS):
-                self._open.setdefault(message.metadata.sequence.stream, message)
+            # Else what is given back may come to a request of ours that is still open.
+            await self._reader.unsubscribe()
+            await self._client.flush()
         for _, message in sorted(self._open.items()):
             await message.nak()
         self._open.clear()
         await self._client.flush()
+
+    async def _fill(self, limit: int, wait: float) -> None:
+        """Get clicks ready: one, if need be waited for, and those that are there beside it."""
+        stream = await self._stream()
+        messages = await self._fetch(stream, 1, max(wait, _MORE_SECONDS))
+        if messages and limit > 1:
+            messages += await self._fetch(stream, limit - 1, _MORE_SECONDS)
+        by_position = {message.metadata.sequence.stream: message for message in messages}
+        for position, message in sorted(by_position.items()):  # what comes again may come anyhow
+            try:
+                self._ready.append(Entry(position, decode(message.data)))
+            except ValueError as error:
+                log.error("a message of the journal's stream is no click", reason=str(error))
+                await message.term()
+                continue
+            self._open[position] = message
 
     async def _append(self, clicks: Sequence[Click]) -> None:
         stream = await self._stream()
@@ -167,9 +185,7 @@ class JetStreamJournal:
                 headers={"Nats-Msg-Id": click.event_id},
             )
         except Exception as error:  # whatever sockets, the library and the broker have to say
-            raise JournalUnavailable(
-                f"the journal's stream took no click: {_text(error)}"
-            ) from None
+            raise self._failed("took no click", error) from None
 
     async def _fetch(self, stream: "JetStreamContext", limit: int, wait: float) -> "list[Msg]":
         try:
@@ -179,9 +195,7 @@ class JetStreamJournal:
                 )
             return await self._fetched(self._reader, limit, wait)
         except Exception as error:  # as in `_publish`
-            raise JournalUnavailable(
-                f"the journal's stream gave no click: {_text(error)}"
-            ) from None
+            raise self._failed("gave no click", error) from None
 
     async def _fetched(self, reader: Any, limit: int, wait: float) -> "list[Msg]":
         from nats.errors import TimeoutError as Late  # noqa: PLC0415
@@ -191,6 +205,15 @@ class JetStreamJournal:
         except (Late, TimeoutError):
             return []
         return found
+
+    def _failed(self, what: str, error: Exception) -> JournalUnavailable:
+        """Return the error to raise. A stream that is gone is made again, with the next call."""
+        from nats.js.errors import NoStreamResponseError, NotFoundError  # noqa: PLC0415
+
+        gone = isinstance(error, NoStreamResponseError | NotFoundError)
+        if gone and self._connecting is not None and self._connecting.done():
+            self._connecting = self._reader = None
+        return JournalUnavailable(f"the journal's stream {what}: {_text(error)}")
 
     @property
     def _subject(self) -> str:

@@ -21,9 +21,10 @@ from clicktrail.store.statistics import (
     Counts,
     Dimensions,
     add_counts,
-    add_hour_counts,
     add_link_counts,
     add_tag_counts,
+    adding,
+    clicks_of,
 )
 from clicktrail.store.streams import NewStreamEvent, append
 
@@ -38,8 +39,7 @@ RECENT = 20
 class LoggedClick:
     """A click to record: what was seen, what it counts as, and who is told.
 
-    Its texts are as a database can hold them (`storable_click`). The ``day`` of its dimensions is
-    an hour (``2026-11-23T18``).
+    Its texts are as a database can hold them (`storable_click`).
     """
 
     click: Click
@@ -84,7 +84,6 @@ class _Tally:
     """Counts of one batch, by what they are kept by."""
 
     hours: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
-    days: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
     links: defaultdict[tuple[Dimensions, str], Counts] = field(default_factory=_counts)
     tags: defaultdict[tuple[Dimensions, str, str], Counts] = field(default_factory=_counts)
     mailings: defaultdict[tuple[bytes, int], Counts] = field(default_factory=_counts)
@@ -94,7 +93,7 @@ class _Tally:
         """Return all counts that a click belongs to."""
         click, hour = logged.click, logged.dimensions
         key = hour.daily()
-        found = [self.hours[hour], self.days[key], self.links[key, click.url]]
+        found = [self.hours[hour], self.links[key, click.url]]
         if logged.tags:
             found += [self.tags[key, tag, value] for tag, value in dict.fromkeys(logged.tags)]
         for digest in logged.mailings:
@@ -105,13 +104,12 @@ class _Tally:
 
     def write(self, connection: Connection) -> None:
         """Add all to the counters."""
-        add_counts(connection, self.days)
-        add_hour_counts(connection, self.hours)
+        add_counts(connection, self.hours)
         add_link_counts(connection, self.links)
         add_tag_counts(connection, self.tags)
         rows = [
-            (*place, self.urls[place], c.clicks, c.unique_clicks, c.human_clicks)
-            for place, c in sorted(self.mailings.items())
+            (*place, self.urls[place], *clicks_of(counts))
+            for place, counts in sorted(self.mailings.items(), key=lambda item: item[0])
         ]
         _ADD_MAILING_LINKS.run(connection, rows)
 
@@ -275,16 +273,7 @@ _ADD_LINKS = BulkInsert(
         },
     ).returning(clicked_links.c.message_id, clicked_links.c.link, clicked_links.c.clicks),
 )
-_ADD_MAILING_LINKS = BulkInsert(
-    mailing_links,
-    finish=lambda s: s.on_conflict_do_update(
-        index_elements=[mailing_links.c.digest, mailing_links.c.link],
-        set_={
-            name: mailing_links.c[name] + s.excluded[name]
-            for name in ("clicks", "unique_clicks", "human_clicks")
-        },
-    ),
-)
+_ADD_MAILING_LINKS = adding(mailing_links)
 _FEWER_HUMAN = (
     update(clicked_links)
     .where(clicked_links.c.message_id == bindparam("of"), clicked_links.c.link == bindparam("at"))

@@ -49,6 +49,7 @@ from clicktrail.store.schema import (
 )
 from clicktrail.store.statistics import Counts, Dimensions, add_link_counts, add_tag_counts
 from clicktrail.store.terms import add_terms, forget_terms
+from clicktrail.store.turns import ERASING, take_turn
 
 BATCH = 500
 """Rows that are read at once, and the most that one transaction changes."""
@@ -145,6 +146,7 @@ class _Forgetting:
         )
 
     def _change_contents(self, ids: list[str], connection: Connection) -> None:
+        take_turn(connection, ERASING)  # nobody indexes meanwhile what is erased here
         gone: list[str] = []
         # Read again: the smarthost's answer may have changed the recipients.
         rows = connection.execute(_SELECT_CONTENTS, {"ids": ids}).all()

@@ -39,7 +39,7 @@ from clicktrail.store.schema import (
     messages,
     unindexed,
 )
-from clicktrail.store.statistics import Counts, Dimensions, add_counts, add_hour_counts
+from clicktrail.store.statistics import Counts, Dimensions, add_counts
 from clicktrail.store.terms import forget_terms
 
 _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED)
@@ -210,16 +210,13 @@ def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
     if changed:
         connection.execute(_UPDATE_RECIPIENTS, changed)
     sent = [(each, row) for each, row in finished if each.state is MessageState.SENT]
-    counts: defaultdict[Dimensions, Counts] = defaultdict(Counts)
     hours: defaultdict[Dimensions, Counts] = defaultdict(Counts)
     for each, row in sent:
         hour = hour_of(each.at)
         for recipient in each.recipients:
             key = Dimensions(hour, row.configuration_set, row.identity, provider_of(recipient))
             hours[key].sent += 1
-            counts[key.daily()].sent += 1
-    add_counts(connection, counts)
-    add_hour_counts(connection, hours)
+    add_counts(connection, hours)
     _QUEUE.run(connection, sorted((each.message_id,) for each, _ in finished))
     _ANNOUNCE.run(connection, [(each.message_id,) for each, row in sent if row.announced])
 

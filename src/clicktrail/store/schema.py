@@ -276,9 +276,9 @@ mailing_links = Table(
 """Clicks by mailing and place in the email; ``url`` is that of the first click."""
 
 
-def _dimensions(time: int = 10) -> list[Column[str]]:
+def _dimensions(time: str = "day") -> list[Column[str]]:
     return [
-        Column("day", String(time), primary_key=True),
+        Column(time, String(16 if time == "hour" else 10), primary_key=True),
         Column("configuration_set", String(64), primary_key=True),
         Column("identity", String(320), primary_key=True),
         Column("provider", String(32), primary_key=True),
@@ -305,12 +305,12 @@ counters = Table(
 hour_counters = Table(
     "hour_counters",
     metadata,
-    *_dimensions(16),
+    *_dimensions("hour"),
     Column("sent", BigInteger, nullable=False),
     *_click_counts(),
     sqlite_with_rowid=False,
 )
-"""As ``counters``, by hour: ``day`` is ``2026-11-23T18``. Kept for some weeks."""
+"""As ``counters``, by hour (``2026-11-23T18``). Kept for some weeks."""
 
 link_counters = Table(
     "link_counters",

@@ -5,7 +5,9 @@ does not wait for it. Tracked ones are grouped into mailings in the same transac
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
 
 from clicktrail.store.browse import MessageRow, message_row
 from clicktrail.store.bulk import BulkInsert, Row
@@ -13,6 +15,7 @@ from clicktrail.store.database import Database, storable
 from clicktrail.store.messages import messages_of
 from clicktrail.store.schema import mailings, message_terms, messages, unindexed
 from clicktrail.store.terms import Query, add_terms, mailings_of
+from clicktrail.store.turns import ERASING, share_turn
 
 _FREQUENT = 2000
 """A term is looked at no further than so many emails when the rarest is looked for."""
@@ -60,9 +63,10 @@ class Search:
 
 
 def _index(connection: Connection, ids: list[str]) -> None:
+    share_turn(connection, ERASING)
     taking = delete(unindexed).where(unindexed.c.message_id.in_(ids))
     ours = connection.scalars(taking.returning(unindexed.c.message_id)).all()
-    found = messages_of(connection, ours)
+    found = sorted(messages_of(connection, ours), key=lambda message: message.id)
     add_terms(connection, found)
     rows: dict[bytes, Row] = {}
     for message in found:
@@ -76,17 +80,20 @@ def _index(connection: Connection, ids: list[str]) -> None:
     _ADD_MAILINGS.run(connection, [rows[digest] for digest in sorted(rows)])
 
 
-_ADD_MAILINGS = BulkInsert(
-    mailings,
-    finish=lambda s: s.on_conflict_do_update(
-        index_elements=[mailings.c.digest],
-        set_={
-            "sent": mailings.c.sent + s.excluded.sent,
-            "last_at": s.excluded.last_at,
-            "message_id": s.excluded.message_id,
-        },
-    ),
-)
+def _joining(statement: sqlite.Insert | postgresql.Insert) -> Insert:
+    """Add emails to a mailing that is there, whatever the order in which they are indexed."""
+    new = statement.excluded
+    is_newer, is_older = new.last_at >= mailings.c.last_at, new.first_at < mailings.c.first_at
+    joined: dict[str, ColumnElement[Any]] = {
+        "sent": mailings.c.sent + new.sent,
+        "first_at": case((is_older, new.first_at), else_=mailings.c.first_at),
+    }
+    for name in ("last_at", "message_id"):
+        joined[name] = case((is_newer, new[name]), else_=mailings.c[name])
+    return statement.on_conflict_do_update(index_elements=[mailings.c.digest], set_=joined)
+
+
+_ADD_MAILINGS = BulkInsert(mailings, finish=_joining)
 
 
 def _frequency(connection: Connection, term: int) -> int:

@@ -1,12 +1,14 @@
 """Counters by day (UTC) and dimension, and how they are read (behaviour § 8)."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     Connection,
     Select,
@@ -32,14 +34,15 @@ K = TypeVar("K", bound=tuple[Any, ...])
 class Dimensions(NamedTuple):
     """What every counter is kept by. ``""`` where an email has no set, identity or recipient."""
 
-    day: str
+    time: str
+    """An hour (``2026-11-23T18``) where it is counted, a day in the counters by day."""
     configuration_set: str
     identity: str
     provider: str
 
     def daily(self) -> "Dimensions":
-        """Return the same of the whole day, where ``day`` is an hour (``2026-11-23T18``)."""
-        return self._replace(day=self.day[:10])
+        """Return the same of the whole day."""
+        return self._replace(time=self.time[:10])
 
 
 @dataclass(slots=True)
@@ -95,135 +98,81 @@ class Group:
     human_clicks: int
 
 
-class Statistics:
-    """Reads the counters. Every method may raise `StoreUnavailable`.
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What is looked at. What is not given lets everything through; ``""`` stands for none.
 
-    Days are ``2026-11-23``; both ends of a period belong to it. A filter that is not given lets
-    everything through; ``""`` stands for "none" (no configuration set, no identity).
+    Days are ``2026-11-23``; both ends of a period belong to it.
     """
+
+    configuration_set: str | None = None
+    identity: str | None = None
+    provider: str | None = None
+    since: str | None = None
+    until: str | None = None
+    tag: tuple[str, str] | None = None
+    """A link tag and its value: only clicks of such links. Nothing is sent there, and neither
+    links nor hours are known by tag."""
+
+
+EVERYTHING = Where()
+
+
+class Statistics:
+    """Reads the counters. Every method may raise `StoreUnavailable`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def daily(
-        self,
-        configuration_set: str | None = None,
-        identity: str | None = None,
-        provider: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
-    ) -> list[Day]:
+    async def daily(self, where: Where = EVERYTHING) -> list[Day]:
         """Return the days on which anything was counted, the earliest first."""
-        table = counters
-        where = _filters(table, configuration_set, identity, provider, since, until)
-        return await self._days(table, table.c.sent, where)
+        return await self._times(tag_counters if where.tag else counters, where)
 
-    async def hourly(
-        self,
-        configuration_set: str | None = None,
-        identity: str | None = None,
-        provider: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
-    ) -> list[Day]:
+    async def hourly(self, where: Where = EVERYTHING) -> list[Day]:
         """Return the hours (``2026-11-23T18``) in which anything was counted, the earliest first.
 
-        ``since`` and ``until`` are days. Hours are known for some weeks only.
+        They are known for some weeks only.
         """
-        table = hour_counters
-        last = f"{until}T99" if until else None
-        where = _filters(table, configuration_set, identity, provider, since, last)
-        return await self._days(table, table.c.sent, where)
-
-    async def daily_of_tag(
-        self,
-        tag: tuple[str, str],
-        configuration_set: str | None = None,
-        identity: str | None = None,
-        provider: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
-    ) -> list[Day]:
-        """Return clicks by day of links with a tag and value; nothing is sent there."""
-        table = tag_counters
-        where = _filters(table, configuration_set, identity, provider, since, until)
-        where += _is_tag(tag)
-        return await self._days(table, literal_column("0"), where)
-
-    async def _days(
-        self, table: Table, sent: ColumnElement[Any], where: list[ColumnElement[bool]]
-    ) -> list[Day]:
-        day = table.c.day
-        statement = select(day, total(sent), *_sums(table)).where(*where)
-        ordered = statement.group_by(day).order_by(day)
-        return [Day(*row) for row in await self._rows(ordered)]
+        return await self._times(hour_counters, where)
 
     async def groups(
         self,
         by: Literal["configuration_set", "identity", "provider"],
-        configuration_set: str | None = None,
-        identity: str | None = None,
-        provider: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
+        where: Where = EVERYTHING,
         limit: int = 1000,
-        tag: tuple[str, str] | None = None,
     ) -> list[Group]:
-        """Return sums by one dimension, the most clicked first.
-
-        With ``tag``, clicks of links with that tag and value; nothing is sent there.
-        """
-        table = tag_counters if tag else counters
-        column, (clicks, *others) = table.c[by], _sums(table)
-        sent = total(literal_column("0") if tag else counters.c.sent)
-        where = _filters(table, configuration_set, identity, provider, since, until)
-        if tag:
-            where += _is_tag(tag)
+        """Return sums by one dimension, the most clicked first."""
+        table = tag_counters if where.tag else counters
+        column, sent, (clicks, *others) = table.c[by], _sent(table), _sums(table)
         statement = (
             select(column, sent, clicks, *others)
-            .where(*where)
+            .where(*_filters(table, where))
             .group_by(column)
             .order_by(clicks.desc(), sent.desc(), column)
             .limit(limit)
         )
         return [Group(*row) for row in await self._rows(statement)]
 
-    async def links(
-        self,
-        configuration_set: str | None = None,
-        identity: str | None = None,
-        provider: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        limit: int = 1000,
-    ) -> list[LinkClicks]:
+    async def links(self, where: Where = EVERYTHING, limit: int = 1000) -> list[LinkClicks]:
         """Return clicks by original URL, the most clicked first."""
         table = link_counters
         clicks, *others = _sums(table)
         statement = (
             select(func.min(table.c.url), clicks, *others)
-            .where(*_filters(table, configuration_set, identity, provider, since, until))
+            .where(*_filters(table, where))
             .group_by(table.c.digest)
             .order_by(clicks.desc(), func.min(table.c.url))
             .limit(limit)
         )
         return [LinkClicks(*row) for row in await self._rows(statement)]
 
-    async def tags(
-        self,
-        configuration_set: str | None = None,
-        identity: str | None = None,
-        provider: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        limit: int = 1000,
-    ) -> list[TagClicks]:
+    async def tags(self, where: Where = EVERYTHING, limit: int = 1000) -> list[TagClicks]:
         """Return clicks by link tag and value, the most clicked first."""
         table = tag_counters
         clicks, *others = _sums(table)
         statement = (
             select(table.c.tag, table.c.value, clicks, *others)
-            .where(*_filters(table, configuration_set, identity, provider, since, until))
+            .where(*_filters(table, where))
             .group_by(table.c.tag, table.c.value)
             .order_by(clicks.desc(), table.c.tag, table.c.value)
             .limit(limit)
@@ -233,7 +182,7 @@ class Statistics:
     async def forget_hours(self, before: int, limit: int = 500) -> int:
         """Delete counters by hour of up to ``limit`` rows before a time; return how many."""
         key = list(hour_counters.primary_key.columns)
-        old = select(*key).where(hour_counters.c.day < hour_of(before)).order_by(*key).limit(limit)
+        old = select(*key).where(hour_counters.c.hour < hour_of(before)).order_by(*key).limit(limit)
 
         def work(connection: Connection) -> int:
             rows = [tuple(row) for row in connection.execute(old)]
@@ -243,31 +192,37 @@ class Statistics:
 
         return await self._database.write(work)
 
+    async def _times(self, table: Table, where: Where) -> list[Day]:
+        time = _time(table)
+        statement = (
+            select(time, _sent(table), *_sums(table))
+            .where(*_filters(table, where))
+            .group_by(time)
+            .order_by(time)
+        )
+        return [Day(*row) for row in await self._rows(statement)]
+
     async def _rows(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:
         return await self._database.read(lambda connection: connection.execute(statement).all())
 
 
-def add_counts(connection: Connection, counts: Mapping[Dimensions, Counts]) -> None:
-    """Add to the counters; numbers may be negative."""
-    _ADD.run(
-        connection,
-        [(*key, count.sent, *_clicks(count)) for key, count in _in_order(counts)],
-    )
-
-
-def add_hour_counts(connection: Connection, counts: Mapping[Dimensions, Counts]) -> None:
-    """Add to the counters by hour."""
-    _ADD_HOURS.run(
-        connection,
-        [(*key, count.sent, *_clicks(count)) for key, count in _in_order(counts)],
-    )
+def add_counts(connection: Connection, hours: Mapping[Dimensions, Counts]) -> None:
+    """Add to the counters by hour and by day; numbers may be negative."""
+    days: defaultdict[Dimensions, Counts] = defaultdict(Counts)
+    for key, count in hours.items():
+        day = days[key.daily()]
+        for name in _NAMES:
+            setattr(day, name, getattr(day, name) + getattr(count, name))
+    for inserting, counts in ((_ADD_HOURS, hours), (_ADD, days)):
+        rows = [(*key, count.sent, *clicks_of(count)) for key, count in _in_order(counts)]
+        inserting.run(connection, rows)
 
 
 def add_link_counts(
     connection: Connection, counts: Mapping[tuple[Dimensions, str], Counts]
 ) -> None:
     """Add to the counters by original URL."""
-    rows = [(*key, digest(url), url, *_clicks(count)) for (key, url), count in counts.items()]
+    rows = [(*key, digest(url), url, *clicks_of(count)) for (key, url), count in counts.items()]
     _ADD_LINKS.run(connection, sorted(rows, key=lambda row: row[:5]))
 
 
@@ -277,7 +232,7 @@ def add_tag_counts(
     """Add to the counters by link tag and value."""
     _ADD_TAGS.run(
         connection,
-        [(*key, tag, value, *_clicks(count)) for (key, tag, value), count in _in_order(counts)],
+        [(*key, tag, value, *clicks_of(count)) for (key, tag, value), count in _in_order(counts)],
     )
 
 
@@ -294,11 +249,14 @@ def digest(url: str) -> bytes:
 _NAMES = ("sent", "clicks", "unique_clicks", "human_clicks")
 
 
-def _clicks(count: Counts) -> tuple[int, int, int]:
+def clicks_of(count: Counts) -> tuple[int, int, int]:
+    """Return its clicks in the order of the columns."""
     return count.clicks, count.unique_clicks, count.human_clicks
 
 
-def _adding(table: Table) -> BulkInsert:
+def adding(table: Table) -> BulkInsert:
+    """Return what inserts rows, and adds their counts where their keys are there already."""
+
     def finish(statement: sqlite.Insert | postgresql.Insert) -> Insert:
         names = [name for name in _NAMES if name in table.c]
         added = {name: table.c[name] + statement.excluded[name] for name in names}
@@ -308,8 +266,8 @@ def _adding(table: Table) -> BulkInsert:
     return BulkInsert(table, finish=finish)
 
 
-_ADD, _ADD_HOURS = _adding(counters), _adding(hour_counters)
-_ADD_LINKS, _ADD_TAGS = _adding(link_counters), _adding(tag_counters)
+_ADD, _ADD_HOURS = adding(counters), adding(hour_counters)
+_ADD_LINKS, _ADD_TAGS = adding(link_counters), adding(tag_counters)
 
 
 def total(numbers: ColumnElement[int]) -> ColumnElement[int]:
@@ -321,27 +279,25 @@ def _sums(table: Table) -> list[ColumnElement[int]]:
     return [total(table.c[name]) for name in _NAMES[1:]]
 
 
-def _is_tag(tag: tuple[str, str]) -> list[ColumnElement[bool]]:
-    return [tag_counters.c.tag == storable(tag[0]), tag_counters.c.value == storable(tag[1])]
+def _sent(table: Table) -> ColumnElement[int]:
+    return total(table.c.sent if "sent" in table.c else literal_column("0"))
 
 
-def _filters(
-    table: Table,
-    configuration_set: str | None,
-    identity: str | None,
-    provider: str | None,
-    since: str | None,
-    until: str | None,
-) -> list[ColumnElement[bool]]:
+def _time(table: Table) -> Column[str]:
+    return table.c.hour if table is hour_counters else table.c.day
+
+
+def _filters(table: Table, where: Where) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = []
-    if configuration_set is not None:
-        wanted.append(table.c.configuration_set == configuration_set)
-    if identity is not None:
-        wanted.append(table.c.identity == identity)
-    if provider is not None:
-        wanted.append(table.c.provider == provider)
-    if since is not None:
-        wanted.append(table.c.day >= since)
-    if until is not None:
-        wanted.append(table.c.day <= until)
+    for name in ("configuration_set", "identity", "provider"):
+        if (value := getattr(where, name)) is not None:
+            wanted.append(table.c[name] == value)
+    if where.since is not None:
+        wanted.append(_time(table) >= where.since)
+    if where.until is not None:
+        # "U" comes after the "T" of each hour of the last day.
+        wanted.append(_time(table) < f"{where.until}U")
+    if where.tag is not None and table is tag_counters:
+        tag, value = map(storable, where.tag)
+        wanted += [table.c.tag == tag, table.c.value == value]
     return wanted
