@@ -87,11 +87,11 @@ def count_some(connection: Connection) -> None:
                 noon = Dimensions(f"{day}T12", set_name, "shop.example", provider)
                 counts = Counts(sent, clicks, int(clicks * 0.85), int(clicks * 0.7))
                 part_of = Counts(0, clicks // 2, clicks // 3, clicks // 3)
-                add_counts(connection, {noon: counts})
+                add_counts(connection, 0, {noon: counts})
                 key = noon.daily()
-                add_tag_counts(connection, {(key, "product", "book"): part_of})
-                add_tag_counts(connection, {(key, "place", "header"): part_of})
-                add_link_counts(connection, {(key, "https://shop.example/summer"): part_of})
+                add_tag_counts(connection, 0, {(key, "product", "book"): part_of})
+                add_tag_counts(connection, 0, {(key, "place", "header"): part_of})
+                add_link_counts(connection, 0, {(key, "https://shop.example/summer"): part_of})
 
 
 async def seed(service: Service) -> None:

@@ -15,6 +15,8 @@ from functools import lru_cache
 from clicktrail.errors import InvalidInput
 
 ID_LENGTH = 21
+_TIME_LENGTH = 8
+"""So many characters of an id are time alone."""
 _STANDARD = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/").encode()
 _ORDERED = ("-" + string.digits + string.ascii_uppercase + "_" + string.ascii_lowercase).encode()
 _TO_ORDERED = bytes.maketrans(_STANDARD, _ORDERED)
@@ -32,6 +34,11 @@ def new_id(at_us: int | None = None) -> str:
     at = now_us() if at_us is None else at_us
     # 16 bytes: 48 bits of time, then chance; the last two bits are not part of the id.
     return unpack_id((at >> 6).to_bytes(6) + _chance())
+
+
+def first_id(at_us: int) -> str:
+    """Return the beginning that sorts before all ids made from that time on, after all others."""
+    return unpack_id((at_us >> 6).to_bytes(6) + bytes(10))[:_TIME_LENGTH]
 
 
 def _chance() -> bytes:

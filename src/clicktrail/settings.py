@@ -265,6 +265,14 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "How long events of built-in streams, and dead letters, are kept.",
     ),
     Setting(
+        "retention.origins",
+        DAYS,
+        "0",
+        "How long it is known where an email belongs and which of its links were clicked: never"
+        " shorter than emails and clicks themselves. Later clicks are redirected and counted, but"
+        " for no configuration set, and tell nobody.",
+    ),
+    Setting(
         "machine.networks_file",
         FILE,
         "",

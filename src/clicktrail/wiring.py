@@ -253,6 +253,7 @@ class Service:
             settings["retention.messages"],
             settings["retention.clicks"],
             settings["retention.events"],
+            origins=settings["retention.origins"],
         )
         retention = Retention(store, periods)
         await retention.start()

@@ -38,6 +38,28 @@ class Periods:
     """Built-in streams and dead letters."""
     hours: int = 100
     """Numbers by the hour; those by the day are kept for ever."""
+    origins: int = 0
+    """Where emails belong, and which of their links were clicked; never shorter than emails and
+    clicks themselves."""
+
+    def __post_init__(self) -> None:
+        """Keep origins for as long as what needs them."""
+        others = (self.messages, self.clicks)
+        origins = max(self.origins, *others) if self.origins and all(others) else 0
+        object.__setattr__(self, "origins", origins)
+
+
+Forget = Callable[[int, int], Awaitable[int]]
+"""Deletes up to so many rows from before a time; returns how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    name: str
+    days: int
+    forget: Forget
+    partitions: str = ""
+    """Which of `clicktrail.store.partitions.BY_DAY` go at once, where there are any."""
 
 
 class Retention:
@@ -62,25 +84,39 @@ class Retention:
             await self._running
 
     async def apply(self, now: int) -> dict[str, int]:
-        """Delete what is too old at a time; return how many of each. Raises `StoreUnavailable`."""
+        """Delete what is too old at a time; return how many of each. Raises `StoreUnavailable`.
+
+        Where the store has tables by day, these are dropped as a whole, and made for days to come.
+        """
         store, periods = self._store, self._periods
-        jobs: dict[str, tuple[int, Callable[[int, int], Awaitable[int]]]] = {
-            "messages": (periods.messages, store.messages.forget),
-            "clicks": (periods.clicks, store.clicks.forget),
-            "events": (periods.events, store.streams.forget),
-            "dead letters": (periods.events, store.outbox.forget),
-            "deliveries": (periods.events, store.outbox.forget_delivered),
-            "mailings": (periods.messages, store.mailings.forget),
-            "hours": (periods.hours, store.statistics.forget_hours),
-        }
+        await store.partitions.make(now)
+        jobs = (
+            _Job("messages", periods.messages, store.messages.forget, "messages"),
+            _Job("clicks", periods.clicks, store.clicks.forget, "clicks"),
+            _Job("origins", periods.origins, store.messages.forget_origins, "origins"),
+            _Job("events", periods.events, store.streams.forget),
+            _Job("dead letters", periods.events, store.outbox.forget),
+            _Job("deliveries", periods.events, store.outbox.forget_delivered, "events"),
+            _Job("mailings", periods.messages, store.mailings.forget),
+            _Job("hours", periods.hours, store.statistics.forget_hours),
+        )
         done: dict[str, int] = {}
-        for name, (days, forget) in jobs.items():
-            count = await self._all(forget, now - days * DAY) if days else 0
-            if count:
-                done[name] = count
+        for job in jobs:
+            if job.days:
+                await self._apply(job, now - job.days * DAY, done)
         return done
 
-    async def _all(self, forget: Callable[[int, int], Awaitable[int]], before: int) -> int:
+    async def _apply(self, job: _Job, before: int, done: dict[str, int]) -> None:
+        if job.partitions:
+            dropped = await self._store.partitions.drop(job.partitions, before)
+            if dropped is not None:
+                before -= before % DAY  # the rest of that day goes with its table
+            if dropped:
+                done[f"tables of {job.name}"] = dropped
+        if count := await self._all(job.forget, before):
+            done[job.name] = count
+
+    async def _all(self, forget: Forget, before: int) -> int:
         total = 0
         while not self._stopping.is_set():
             began = time.monotonic()

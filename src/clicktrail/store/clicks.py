@@ -27,6 +27,7 @@ from clicktrail.store.statistics import (
     clicks_of,
 )
 from clicktrail.store.streams import NewStreamEvent, append
+from clicktrail.store.turns import take_shard
 
 Outgoing = NewStreamEvent | Notification
 """A notification: into a built-in stream at once, or into the outbox."""
@@ -104,11 +105,12 @@ class _Tally:
 
     def write(self, connection: Connection) -> None:
         """Add all to the counters."""
-        add_counts(connection, self.hours)
-        add_link_counts(connection, self.links)
-        add_tag_counts(connection, self.tags)
+        shard = take_shard(connection)
+        add_counts(connection, shard, self.hours)
+        add_link_counts(connection, shard, self.links)
+        add_tag_counts(connection, shard, self.tags)
         rows = [
-            (*place, self.urls[place], *clicks_of(counts))
+            (*place, shard, self.urls[place], *clicks_of(counts))
             for place, counts in sorted(self.mailings.items(), key=lambda item: item[0])
         ]
         _ADD_MAILING_LINKS.run(connection, rows)

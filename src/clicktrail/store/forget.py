@@ -49,7 +49,7 @@ from clicktrail.store.schema import (
 )
 from clicktrail.store.statistics import Counts, Dimensions, add_link_counts, add_tag_counts
 from clicktrail.store.terms import add_terms, forget_terms
-from clicktrail.store.turns import ERASING, take_turn
+from clicktrail.store.turns import ERASING, take_shard, take_turn
 
 BATCH = 500
 """Rows that are read at once, and the most that one transaction changes."""
@@ -281,8 +281,9 @@ class _Forgetting:
             counts.clicks += now.clicks
             counts.unique_clicks += now.unique_clicks
             counts.human_clicks += now.human_clicks
-        add_link_counts(connection, links)
-        add_tag_counts(connection, tags)
+        shard = take_shard(connection)
+        add_link_counts(connection, shard, links)
+        add_tag_counts(connection, shard, tags)
 
 
 def _mail_of(payload: bytes) -> _Mail:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, func, select
 
 from clicktrail.store.database import Database
 from clicktrail.store.schema import mailing_links, mailings
@@ -77,13 +77,16 @@ class Mailings:
 
     async def links(self, digest: bytes) -> list[PlaceClicks]:
         """Return the clicks of its links, in the order of the email."""
+        at = mailing_links.c
+        numbers = (total(at.clicks), total(at.unique_clicks), total(at.human_clicks))
         query = (
-            select(mailing_links)
-            .where(mailing_links.c.digest == digest)
-            .order_by(mailing_links.c.link)
+            select(at.link, func.min(at.url), *numbers)
+            .where(at.digest == digest)
+            .group_by(at.link)
+            .order_by(at.link)
         )
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [PlaceClicks(r.link, r.url, r.clicks, r.unique_clicks, r.human_clicks) for r in rows]
+        return [PlaceClicks(*row) for row in rows]
 
     async def forget(self, before: int, limit: int = 500) -> int:
         """Delete up to ``limit`` mailings whose last email is older than that; return how many."""

@@ -30,9 +30,10 @@ from clicktrail.model import (
 from clicktrail.store.bulk import BulkInsert, Row
 from clicktrail.store.database import Database, storable
 from clicktrail.store.html import pack_html
-from clicktrail.store.older import older
+from clicktrail.store.older import delete_older, older
 from clicktrail.store.schema import (
     announcements,
+    clicked_links,
     event_destinations,
     message_contents,
     message_html,
@@ -41,6 +42,7 @@ from clicktrail.store.schema import (
 )
 from clicktrail.store.statistics import Counts, Dimensions, add_counts
 from clicktrail.store.terms import forget_terms
+from clicktrail.store.turns import take_shard
 
 _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED)
 _NUMBER = {state: number for number, state in enumerate(_STATES)}
@@ -158,6 +160,18 @@ class MessageStore:
         """
         return await self._database.write(lambda connection: _forget(connection, before, limit))
 
+    async def forget_origins(self, before: int, limit: int = 500) -> int:
+        """Delete up to ``limit`` emails accepted before a time; return how many.
+
+        Clicks on their links are redirected and counted, but belong nowhere, and tell nobody.
+        """
+
+        def work(connection: Connection) -> int:
+            gone = delete_older(connection, clicked_links.c.message_id, before, limit)
+            return max(gone, delete_older(connection, messages.c.id, before, limit))
+
+        return await self._database.write(work)
+
     async def close(self) -> None:
         """Return when all that was handed over is written."""
         await self._adding.drain()
@@ -216,7 +230,7 @@ def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
         for recipient in each.recipients:
             key = Dimensions(hour, row.configuration_set, row.identity, provider_of(recipient))
             hours[key].sent += 1
-    add_counts(connection, hours)
+    add_counts(connection, take_shard(connection), hours)
     _QUEUE.run(connection, sorted((each.message_id,) for each, _ in finished))
     _ANNOUNCE.run(connection, [(each.message_id,) for each, row in sent if row.announced])
 

@@ -4,14 +4,12 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Select, Table, delete, select
 
-from clicktrail.ids import new_id
-
-_TIME_PART = 8  # characters of an id that are time (`clicktrail.ids`)
+from clicktrail.ids import first_id
 
 
 def older(id_: Column[Any], before: int, limit: int) -> Select[tuple[Any]]:
     """Return a query for up to ``limit`` ids that were made before a time, the oldest first."""
-    return select(id_).where(id_ < new_id(before)[:_TIME_PART]).order_by(id_).limit(limit)
+    return select(id_).where(id_ < first_id(before)).order_by(id_).limit(limit)
 
 
 def delete_older(connection: Connection, id_: Column[Any], before: int, limit: int) -> int:

@@ -86,6 +86,8 @@ class Waiting:
     last_error: str
 
 
+_SECOND = 1_000_000
+
 Key = tuple[str, str]
 """A destination: its configuration set's name and its own."""
 
@@ -154,12 +156,13 @@ class Outbox:
         """
         again = [_failure(each) for each in failed if each.next_at is not None]
         dead = [{**_failure(each), "died": at} for each in failed if each.next_at is None]
-        news: dict[str, Any] = {}
-        if delivered:
-            news["last_success_at"] = at
+        success, failure = update(deliveries).where(*_is(deliveries, key)), None
+        # Once a second is enough: publishers would wait for one another at this row.
+        known = func.coalesce(deliveries.c.last_success_at, 0) > at - _SECOND
+        success = success.where(~known).values(last_success_at=at)
         if failed:
-            news["last_failure_at"] = at
-            news["last_error"] = _short(failed[-1].error)
+            news = {"last_failure_at": at, "last_error": _short(failed[-1].error)}
+            failure = update(deliveries).where(*_is(deliveries, key)).values(news)
 
         arrived = sorted((each.event_id, *key, at, each.attempt) for each in delivered)
 
@@ -171,8 +174,10 @@ class Outbox:
                 connection.execute(_AGAIN, again)
             if dead:
                 connection.execute(_DEAD, dead)
-            if news:
-                connection.execute(update(deliveries).where(*_is(deliveries, key)).values(news))
+            if delivered:
+                connection.execute(success)
+            if failure is not None:
+                connection.execute(failure)
 
         await self._database.write(work)
 

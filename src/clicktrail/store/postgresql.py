@@ -9,15 +9,18 @@ one after the other. Who loses all the same, by a deadlock or by the same new ke
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from clicktrail.errors import InvalidInput, StoreUnavailable
+from clicktrail.ids import now_us
 from clicktrail.store.database import Database, T, Work
 from clicktrail.store.migrate import NEWEST, upgrade
-from clicktrail.store.turns import MIGRATING
+from clicktrail.store.partitions import make_ahead
+from clicktrail.store.turns import MIGRATING, take_turn
 
 TRIES = 20
 """How often a write is begun that others get in the way of."""
@@ -43,6 +46,8 @@ _CONNECT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
     "application_name": "clicktrail",
+    # A plan for all values of its parameters would look at every day.
+    "options": "-c plan_cache_mode=force_custom_plan",
 }
 
 
@@ -71,12 +76,14 @@ class PostgresDatabase(Database):
         """
         try:
             with self._writer.begin() as connection:
-                if _revision(connection) == NEWEST:
-                    return
-                # Held by the node that migrates; the others wait here and find nothing to do.
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
                 if _revision(connection) != NEWEST:
-                    upgrade(connection, self.name)
+                    # Held by the node that migrates; the others wait, and find nothing to do.
+                    take_turn(connection, MIGRATING)
+                    if _revision(connection) != NEWEST:
+                        upgrade(connection, self.name)
+            # Where somebody is in the way, rows of today go to the default partition for now.
+            with suppress(OperationalError), self._writer.begin() as connection:
+                make_ahead(connection, now_us())
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).strip()
             raise StoreUnavailable(f"the database {self.name} cannot be used: {reason}") from error

@@ -262,11 +262,18 @@ clicked_links = Table(
 
 ``recent`` are the ids of the newest clicks, one behind the other, the newest first."""
 
+
+def _shard() -> Column[int]:
+    """Return the column that lets several writers add to the same counts (`store.turns`)."""
+    return Column("shard", SmallInteger, primary_key=True, autoincrement=False)
+
+
 mailing_links = Table(
     "mailing_links",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
     Column("link", Integer, primary_key=True, autoincrement=False),
+    _shard(),
     Column("url", Text, nullable=False),
     Column("clicks", BigInteger, nullable=False),
     Column("unique_clicks", BigInteger, nullable=False),
@@ -297,6 +304,7 @@ counters = Table(
     "counters",
     metadata,
     *_dimensions(),
+    _shard(),
     Column("sent", BigInteger, nullable=False),
     *_click_counts(),
     sqlite_with_rowid=False,
@@ -306,6 +314,7 @@ hour_counters = Table(
     "hour_counters",
     metadata,
     *_dimensions("hour"),
+    _shard(),
     Column("sent", BigInteger, nullable=False),
     *_click_counts(),
     sqlite_with_rowid=False,
@@ -317,6 +326,7 @@ link_counters = Table(
     metadata,
     *_dimensions(),
     Column("digest", LargeBinary, primary_key=True),
+    _shard(),
     Column("url", Text, nullable=False),
     *_click_counts(),
     sqlite_with_rowid=False,
@@ -329,6 +339,7 @@ tag_counters = Table(
     *_dimensions(),
     Column("tag", Text, primary_key=True),
     Column("value", Text, primary_key=True),
+    _shard(),
     *_click_counts(),
     sqlite_with_rowid=False,
 )

@@ -15,7 +15,7 @@ from clicktrail.store.database import Database, storable
 from clicktrail.store.messages import messages_of
 from clicktrail.store.schema import mailings, message_terms, messages, unindexed
 from clicktrail.store.terms import Query, add_terms, mailings_of
-from clicktrail.store.turns import ERASING, share_turn
+from clicktrail.store.turns import ERASING, INDEXING, share_turn, try_turn
 
 _FREQUENT = 2000
 """A term is looked at no further than so many emails when the rarest is looked for."""
@@ -54,15 +54,20 @@ class Search:
         return [message_row(row) for row in await self._database.read(work)]
 
     async def index(self, limit: int) -> int:
-        """Index up to ``limit`` emails that are not yet; return how many."""
+        """Index up to ``limit`` emails that are not yet; return how many.
+
+        None while somebody else does.
+        """
         queued = select(unindexed.c.message_id).order_by(unindexed.c.message_id).limit(limit)
         ids = list(await self._database.read(lambda c: c.scalars(queued).all()))
-        if ids:
-            await self._database.write(lambda connection: _index(connection, ids))
-        return len(ids)
+        if not ids:
+            return 0
+        return await self._database.write(lambda connection: _index(connection, ids))
 
 
-def _index(connection: Connection, ids: list[str]) -> None:
+def _index(connection: Connection, ids: list[str]) -> int:
+    if not try_turn(connection, INDEXING):
+        return 0
     share_turn(connection, ERASING)
     taking = delete(unindexed).where(unindexed.c.message_id.in_(ids))
     ours = connection.scalars(taking.returning(unindexed.c.message_id)).all()
@@ -78,6 +83,7 @@ def _index(connection: Connection, ids: list[str]) -> None:
                 min(first, message.accepted_at), message.accepted_at, message.id,
             )  # fmt: skip
     _ADD_MAILINGS.run(connection, [rows[digest] for digest in sorted(rows)])
+    return len(ids)
 
 
 def _joining(statement: sqlite.Insert | postgresql.Insert) -> Insert:

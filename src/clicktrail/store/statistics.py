@@ -206,34 +206,40 @@ class Statistics:
         return await self._database.read(lambda connection: connection.execute(statement).all())
 
 
-def add_counts(connection: Connection, hours: Mapping[Dimensions, Counts]) -> None:
-    """Add to the counters by hour and by day; numbers may be negative."""
+def add_counts(connection: Connection, shard: int, hours: Mapping[Dimensions, Counts]) -> None:
+    """Add to the counters by hour and by day; numbers may be negative.
+
+    ``shard`` is the one that the transaction has taken (`clicktrail.store.turns.take_shard`).
+    """
     days: defaultdict[Dimensions, Counts] = defaultdict(Counts)
     for key, count in hours.items():
         day = days[key.daily()]
         for name in _NAMES:
             setattr(day, name, getattr(day, name) + getattr(count, name))
     for inserting, counts in ((_ADD_HOURS, hours), (_ADD, days)):
-        rows = [(*key, count.sent, *clicks_of(count)) for key, count in _in_order(counts)]
+        rows = [(*key, shard, count.sent, *clicks_of(count)) for key, count in _in_order(counts)]
         inserting.run(connection, rows)
 
 
 def add_link_counts(
-    connection: Connection, counts: Mapping[tuple[Dimensions, str], Counts]
+    connection: Connection, shard: int, counts: Mapping[tuple[Dimensions, str], Counts]
 ) -> None:
     """Add to the counters by original URL."""
-    rows = [(*key, digest(url), url, *clicks_of(count)) for (key, url), count in counts.items()]
+    rows = [
+        (*key, digest(url), shard, url, *clicks_of(count)) for (key, url), count in counts.items()
+    ]
     _ADD_LINKS.run(connection, sorted(rows, key=lambda row: row[:5]))
 
 
 def add_tag_counts(
-    connection: Connection, counts: Mapping[tuple[Dimensions, str, str], Counts]
+    connection: Connection, shard: int, counts: Mapping[tuple[Dimensions, str, str], Counts]
 ) -> None:
     """Add to the counters by link tag and value."""
-    _ADD_TAGS.run(
-        connection,
-        [(*key, tag, value, *clicks_of(count)) for (key, tag, value), count in _in_order(counts)],
-    )
+    rows = [
+        (*key, tag, value, shard, *clicks_of(count))
+        for (key, tag, value), count in _in_order(counts)
+    ]
+    _ADD_TAGS.run(connection, rows)
 
 
 def _in_order(counts: Mapping[K, Counts]) -> list[tuple[K, Counts]]:

@@ -13,6 +13,7 @@ from clicktrail.store.forget import Forgotten, forget_person
 from clicktrail.store.mailings import Mailings
 from clicktrail.store.messages import MessageStore
 from clicktrail.store.outbox import Outbox
+from clicktrail.store.partitions import Partitions
 from clicktrail.store.search import Search
 from clicktrail.store.statistics import Statistics
 from clicktrail.store.streams import Streams
@@ -38,6 +39,7 @@ class Store:
         self.search = Search(database)
         self.mailings = Mailings(database)
         self.trail = Trail(database)
+        self.partitions = Partitions(database)
 
     @classmethod
     async def open(cls, url: str) -> "Store":
