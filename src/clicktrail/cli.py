@@ -63,6 +63,7 @@ def _add_others(app: typer.Typer) -> None:
         events,
         identity,
         keys,
+        migrate,
         offline,
         recipients,
     )
@@ -81,6 +82,7 @@ def _add_others(app: typer.Typer) -> None:
     app.add_typer(recipients.recipients, name="recipients")
     app.add_typer(domain.domains, name="domain")
     app.command("rewrite")(offline.rewrite)
+    app.command("migrate")(migrate.migrate)
 
 
 def _give_flags(app: typer.Typer, done: set[int]) -> None:

@@ -1,8 +1,10 @@
-"""Files that only their owner may read (mode 0600)."""
+"""Files that only their owner may read (mode 0600), and who is at work in a data folder."""
 
+import fcntl
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -41,3 +43,18 @@ def create_private(path: Path) -> None:
     if not path.exists():
         with suppress(FileExistsError):
             write_private(path, b"", replace=False)
+
+
+@contextmanager
+def at_work(folder: Path, *, alone: bool = False) -> Iterator[bool]:
+    """Be at work in a data folder, with others or ``alone``; give whether that is possible now.
+
+    It ends with the context and all processes that were forked in it, however they end.
+    """
+    with folder.joinpath("at-work").open("a") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

@@ -41,6 +41,14 @@ def first_id(at_us: int) -> str:
     return unpack_id((at_us >> 6).to_bytes(6) + bytes(10))[:_TIME_LENGTH]
 
 
+def made_at(id_: str) -> int:
+    """Return the time an id was made, in microseconds since 1970 UTC, down to 64 of them.
+
+    Raises `InvalidInput` for a text that is none.
+    """
+    return int.from_bytes(pack_id(id_)[:6]) << 6
+
+
 def _chance() -> bytes:
     """Return 10 random bytes. The kernel is asked for those of many ids at once."""
     while True:

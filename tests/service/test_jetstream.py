@@ -9,7 +9,7 @@ import pytest
 
 from support.crowd import Crowd, check_books
 from support.service import Service, email_with, hrefs, html_of
-from support.stream_servers import Nats, NatsCluster
+from support.stream_servers import Nats
 
 
 @pytest.fixture
@@ -102,26 +102,3 @@ def test_the_whole_service_is_killed_and_nothing_is_lost(tmp_path: Path, broker:
             crowds.append(crowd)
             service.start()
         check_books(service, name, *crowds, left_in_journal=lambda: broker.left("clicktrail"))
-
-
-@pytest.mark.long
-def test_a_cluster_loses_its_leader_and_then_all_its_nodes_and_no_click(tmp_path: Path) -> None:
-    with NatsCluster(tmp_path / "nats") as cluster:
-        flags = (*journal_at(*cluster.servers), "--journal-replicas", "3")
-        with Service(tmp_path / "one", *flags, embedded=False) as service:
-            name = service.configuration_set()
-            with Crowd(service, name) as crowd:
-                for _ in range(3):
-                    crowd.wait_for(300)
-                    leader = cluster.leader("clicktrail")
-                    leader.kill()
-                    crowd.wait_for(300)
-                    leader.start()
-                for server in cluster.servers:
-                    server.kill()
-                crowd.wait_for(500)
-                for server in cluster.servers:
-                    server.start()
-                crowd.wait_for(300)
-            left = cluster.servers[0].left
-            check_books(service, name, crowd, left_in_journal=lambda: left("clicktrail"))

@@ -5,19 +5,21 @@ import random
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from support.service import Service, email_with, hrefs, html_of, wait_for
+from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 
 
 class Crowd:
     """So many people who click links while the context is open, ``rate`` clicks a second in all.
 
-    Each click has a User-Agent of its own, its *mark*, which comes back in the notification.
+    They click at all ``ports`` (the service's own, where none are given): who is not answered at
+    one goes to the next. Each click has a User-Agent of its own, its *mark*, which comes back in
+    the notification.
     ``redirected`` are the marks that were answered 302 with the right ``Location``, ``tried`` all,
     ``other`` counts other answers.
     """
@@ -25,11 +27,16 @@ class Crowd:
     _numbers = 0
 
     def __init__(
-        self, service: Service, configuration_set: str, people: int = 64, rate: float = 200
+        self,
+        service: Service,
+        configuration_set: str,
+        people: int = 64,
+        rate: float = 200,
+        ports: Sequence[int] = (),
     ) -> None:
         Crowd._numbers += 1
-        self._name = f"crowd-{Crowd._numbers}"
-        self._port = service.http
+        self.name = f"crowd-{Crowd._numbers}"
+        self._ports = ports or (service.http,)
         self._people = people
         self._pause = people / rate
         self._pages = [f"http://a.example/{number}" for number in range(5)]
@@ -37,7 +44,7 @@ class Crowd:
         links = hrefs(html_of(service.send(email_with(html, configuration_set))))
         self._paths = [urlsplit(link).path for link in links]
         self._halt = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self.redirected: set[str] = set()
         self.tried: set[str] = set()
         self.other: Counter[int] = Counter()
@@ -59,10 +66,10 @@ class Crowd:
         self._halt.set()
         self._thread.join()
 
-    def wait_for(self, more: int) -> None:
+    def wait_for(self, more: int, patience: float = PATIENCE) -> None:
         """Return when that many more clicks were answered 302."""
         goal = len(self.redirected) + more
-        wait_for(lambda: len(self.redirected) >= goal or None, f"{more} more redirects")
+        wait_for(lambda: len(self.redirected) >= goal or None, f"{more} more redirects", patience)
 
     def _run(self) -> None:
         async def all_of_them() -> None:
@@ -71,20 +78,23 @@ class Crowd:
         asyncio.run(all_of_them())
 
     async def _person(self, number: int) -> None:
-        chance = random.Random(f"{self._name}-{number}")
+        chance = random.Random(f"{self.name}-{number}")
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        count = 0
+        count, turn = 0, number
         while not self._halt.is_set():
             await asyncio.sleep(self._pause * chance.uniform(0.5, 1.5))
             count += 1
             try:
                 async with asyncio.timeout(10):
                     if streams is None:
-                        streams = await asyncio.open_connection("127.0.0.1", self._port)
+                        streams = await asyncio.open_connection(
+                            "127.0.0.1", self._ports[turn % len(self._ports)]
+                        )
                     await self._click(
-                        chance.randrange(5), f"{self._name}-{number}-{count}", *streams
+                        chance.randrange(5), f"{self.name}-{number}-{count}", *streams
                     )
             except (OSError, EOFError):  # killed, restarting, or (TimeoutError) stopped
+                turn += 1
                 if streams is not None:
                     streams[1].transport.abort()
                     streams = None

@@ -22,16 +22,20 @@ NEEDS_POSTGRES = pytest.mark.skipif(
 
 # Nothing of it outlives the tests, unless one says so: fsync would only take time.
 _QUICK = "fsync=off synchronous_commit=off full_page_writes=off shared_buffers=32MB"
+# What it has committed outlives being killed.
+_DURABLE = "fsync=off synchronous_commit=on full_page_writes=on shared_buffers=64MB"
 _LESS = "max_connections=100 max_wal_size=256MB autovacuum=off wal_level=minimal max_wal_senders=0"
 
 
 class Postgres:
     """A server on a free loopback port. Use as a context manager; it may be stopped between.
 
-    PostgreSQL does not run as root: then it runs as ``nobody``.
+    ``durable``: what is committed outlives its process. PostgreSQL does not run as root: then it
+    runs as ``nobody``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._options = _DURABLE if durable else _QUICK
         self.folder = Path(mkdtemp(prefix="clicktrail-postgres-", dir="/tmp"))
         self._data = self.folder / "data"
         self._programs = _folder_of_programs()
@@ -59,7 +63,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it; return when it takes connections."""
-        options = [f"-c {each}" for each in f"{_QUICK} {_LESS}".split()]
+        options = [f"-c {each}" for each in f"{self._options} {_LESS}".split()]
         listen = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder}"
         log = self.folder / "log"
         server = " ".join([listen, *options])

@@ -286,7 +286,7 @@ async def _stream_info(servers: Sequence[str], stream: str) -> Any:
 class NatsCluster:
     """Three NATS servers whose JetStream is one cluster."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         routes = free_ports(3)
         urls = ",".join(f"nats://127.0.0.1:{port}" for port in routes)
         self.servers = [
@@ -294,6 +294,7 @@ class NatsCluster:
                 folder / f"n{number}",
                 *("--name", f"n{number}", "--cluster_name", "cluster"),
                 *("--cluster", f"nats://127.0.0.1:{port}", "--routes", urls),
+                *options,
             )
             for number, port in enumerate(routes)
         ]

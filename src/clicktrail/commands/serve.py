@@ -11,7 +11,8 @@ import uvloop
 
 from clicktrail import __version__
 from clicktrail.commands.common import Json, print_json, print_table, settings_of
-from clicktrail.errors import ClicktrailError
+from clicktrail.errors import ClicktrailError, InvalidInput
+from clicktrail.files import at_work
 from clicktrail.logs import configure_logs
 from clicktrail.metrics import count_into
 from clicktrail.settings import SETTINGS, Settings
@@ -44,11 +45,15 @@ def serve(
     settings = settings_of(context)
     roles = check_roles(settings, role or list(ROLES))
     configure_logs(settings["log.level"], settings["log.format"])
-    key_file(data_folder(settings))
-    if len(roles) == 1 or embedded:
-        status = uvloop.run(_serve_here(settings, roles))
-    else:
-        status = _serve_apart(settings, roles)
+    folder = data_folder(settings)
+    with at_work(folder) as possible:
+        if not possible:
+            raise InvalidInput(f"{folder} is being moved: start when `clicktrail migrate` is done")
+        key_file(folder)
+        if len(roles) == 1 or embedded:
+            status = uvloop.run(_serve_here(settings, roles))
+        else:
+            status = _serve_apart(settings, roles)
     raise typer.Exit(status)
 
 

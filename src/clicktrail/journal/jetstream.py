@@ -40,6 +40,7 @@ DUPLICATE_SECONDS = 600
 _MORE_SECONDS = 0.01
 _RETRY_SECONDS = 0.5
 _CLOSE_SECONDS = 5.0
+_PING_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,9 @@ class JetStreamJournal:
                         max_reconnect_attempts=-1,
                         reconnect_time_wait=_RETRY_SECONDS,
                         connect_timeout=self._options.timeout,
+                        # A network that loses everything closes no connection.
+                        ping_interval=_PING_SECONDS,
+                        max_outstanding_pings=2,
                         error_cb=_on_error,
                         disconnected_cb=_on_loss,
                         reconnected_cb=_on_return,
