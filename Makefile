@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo run test test-long fuzz lint types format docs screenshots clean
+.PHONY: help demo run cluster test test-long fuzz lint types format docs screenshots clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,6 +24,10 @@ test-long: ## the long rounds: kills, many generated documents, browsers, SES cl
 	@$(PYTHON) tools/setup_venv.py dev browser
 	@$(BIN)/python tools/client_venvs.py || echo 'Tests of these clients will fail, or be skipped.'
 	$(BIN)/pytest -m long
+
+cluster: ## several nodes on this machine, some of which are killed: no click is lost
+	@$(PYTHON) tools/setup_venv.py dev
+	@PYTHONPATH=tests $(BIN)/python examples/cluster.py
 
 fuzz: ## the rewriter against made-up emails, FUZZ_SECONDS each for html, parts and mime
 	@$(PYTHON) tools/setup_venv.py dev fuzz

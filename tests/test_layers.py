@@ -23,6 +23,7 @@ BASE = {
     "token",
     "files",
     "keyfile",
+    "nodes",
     "vault",
     "dkimkey",
     "kinds",
@@ -39,7 +40,9 @@ STAGES = {"ingress", "relay", "redirect", "publish", "console"}
 TOP = {
     "wiring",
     "wired_destinations",
+    "wired_nodes",
     "wired_samples",
+    "rollcall",
     "monitor",
     "supervisor",
     "cli",
@@ -65,7 +68,7 @@ CONFINED = {
     "argon2": ("store/accounts",),
     "rich": ("cli", "commands/"),
     "confluent_kafka": ("publish/destinations/kafka",),
-    "nats": ("publish/destinations/nats", "journal/jetstream"),
+    "nats": ("publish/destinations/nats", "journal/jetstream", "journal/nodes"),
 }
 
 

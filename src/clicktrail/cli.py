@@ -64,6 +64,7 @@ def _add_others(app: typer.Typer) -> None:
         identity,
         keys,
         migrate,
+        nodes,
         offline,
         recipients,
     )
@@ -79,6 +80,7 @@ def _add_others(app: typer.Typer) -> None:
     app.command("statistics")(events.statistics)
     app.add_typer(keys.keys, name="keys")
     app.add_typer(keys.links, name="link")
+    app.add_typer(nodes.nodes, name="nodes")
     app.add_typer(recipients.recipients, name="recipients")
     app.add_typer(domain.domains, name="domain")
     app.command("rewrite")(offline.rewrite)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from clicktrail.errors import InvalidInput, InvalidToken
+from clicktrail.errors import InvalidInput, InvalidToken, NotFound
 from clicktrail.files import write_private
 from clicktrail.ids import now_us, rfc3339
 from clicktrail.token import KEY_SIZE, MAX_KEY_ID, Key, KeyRing, Opened, key_id_of
@@ -20,8 +20,10 @@ class _StoredKey(msgspec.Struct):
     created: str = ""
 
 
-class _Stored(msgspec.Struct):
+class _Stored(msgspec.Struct, omit_defaults=True):
     keys: list[_StoredKey]
+    seals: int | None = None
+    """The key that seals new links; the newest where it is not said."""
 
 
 class KeyFile:
@@ -53,7 +55,11 @@ class KeyFile:
             if self._ring is None or seen != self._seen:
                 self._ring = _load(self.path.read_bytes(), self.path)
                 self._seen = seen
-        except OSError as error:
+        except (OSError, InvalidInput) as error:
+            if self._ring is not None:
+                return self._ring  # a new one is being copied here: what was known still holds
+            if isinstance(error, InvalidInput):
+                raise
             raise InvalidInput(f"the key ring {self.path} cannot be read: {error}") from None
         return self._ring
 
@@ -75,31 +81,48 @@ class KeyFile:
             self._checked = now
             return self.ring().open(token)
 
+    def add(self) -> Key:
+        """Add a key that only opens links, and return it."""
+        ring = self.ring()
+        newest = ring.keys[-1]
+        if newest.id >= MAX_KEY_ID:
+            raise InvalidInput("the key ring has used all 255 key ids")
+        key = Key(newest.id + 1, secrets.token_bytes(KEY_SIZE), now_us())
+        write_private(self.path, _dump((*ring.keys, key), ring.sealing.id))
+        return key
+
+    def seal_with(self, key_id: int) -> None:
+        """Seal new links with a key of the ring from now on. Raises `NotFound`."""
+        ring = self.ring()
+        if key_id not in ring:
+            raise NotFound(f"there is no key {key_id} on the key ring")
+        write_private(self.path, _dump(ring.keys, key_id))
+
     def rotate(self) -> Key:
         """Add a key that seals new links from now on, and return it."""
-        ring = self.ring()
-        if ring.newest.id >= MAX_KEY_ID:
-            raise InvalidInput("the key ring has used all 255 key ids")
-        key = Key(ring.newest.id + 1, secrets.token_bytes(KEY_SIZE), now_us())
-        write_private(self.path, _dump((*ring.keys, key)))
+        key = self.add()
+        self.seal_with(key.id)
         return key
 
     def retire(self, key_id: int) -> None:
         """Take a key off the ring for ever: links sealed with it stop working."""
-        write_private(self.path, _dump(self.ring().without(key_id).keys))
+        ring = self.ring().without(key_id)
+        write_private(self.path, _dump(ring.keys, ring.sealing.id))
 
 
-def _dump(keys: tuple[Key, ...]) -> bytes:
+def _dump(keys: tuple[Key, ...], seals: int | None = None) -> bytes:
+    seals = None if seals == max(key.id for key in keys) else seals
     stored = [
         _StoredKey(k.id, b64encode(k.secret).decode(), k.created_at, rfc3339(k.created_at))
         for k in keys
     ]
-    return msgspec.json.format(msgspec.json.encode(_Stored(stored))) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(_Stored(stored, seals))) + b"\n"
 
 
 def _load(raw: bytes, path: Path) -> KeyRing:
     try:
         stored = msgspec.json.decode(raw, type=_Stored)
-        return KeyRing(Key(k.id, b64decode(k.secret), k.created_at) for k in stored.keys)
+        keys = (Key(k.id, b64decode(k.secret), k.created_at) for k in stored.keys)
+        return KeyRing(keys, stored.seals)
     except (ValueError, msgspec.DecodeError) as error:
         raise InvalidInput(f"{path} is not a key ring: {error}") from None

@@ -39,13 +39,14 @@ class Monitor:
 
     ``registry`` holds what the hot paths count; what waits is looked up when somebody asks.
     ``problems`` tells what of the service is not ready; the store and the journal are tried here.
+    ``store`` is `None` on a node that needs none.
     """
 
     def __init__(
         self,
         address: Address,
         registry: CollectorRegistry,
-        store: Store,
+        store: Store | None,
         folder: Path,
         problems: Callable[[], Problems],
     ) -> None:
@@ -102,11 +103,12 @@ class Monitor:
 
     async def _ready(self, exchange: Exchange) -> None:
         problems = dict(self._problems())
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await self._store.configuration.current()
-        except (ClicktrailError, TimeoutError) as error:
-            problems["store"] = str(error) or "it does not answer"
+        if self._store is not None:
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._store.configuration.current()
+            except (ClicktrailError, TimeoutError) as error:
+                problems["store"] = str(error) or "it does not answer"
         journal = self._folder / "journal.db"
         if journal.exists() and not os.access(journal, os.W_OK):
             problems["journal"] = f"{journal} cannot be written"
@@ -131,6 +133,8 @@ class Monitor:
             sum(files)
         )
         gauge("spool_files", "Files of the spool.").set(len(files))
+        if self._store is None:
+            return registry
         reachable = gauge("store_up", "Whether the store answers.")
         where = ("configuration_set", "destination")
         waiting = gauge("outbox_waiting", "Notifications that wait for a destination.", *where)

@@ -30,7 +30,7 @@ class Question:
 
 def ask(ring: KeyRing, at: float) -> Question:
     """Return a new question. ``at`` is the time, in seconds since 1970."""
-    key = ring.newest
+    key = ring.sealing
     said = f"{key.id}.{int(at)}.{secrets.token_urlsafe(16)}"
     return Question(f"{PATH}{said}.{_mac(key, b'question', said)}", _mac(key, b"answer", said))
 

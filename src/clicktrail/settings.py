@@ -177,6 +177,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
         " assetlinks.json: they are served to phones, so that apps may open links.",
     ),
     Setting(
+        "node.name",
+        TEXT,
+        "",
+        "What this node is called among several; if empty, its host name and data folder.",
+    ),
+    Setting(
         "journal.url",
         JOURNAL,
         "",

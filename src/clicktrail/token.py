@@ -73,12 +73,13 @@ class Opened:
 
 
 class KeyRing:
-    """Seals with the newest key (the highest id), opens with every key on the ring.
+    """Seals with one key, opens with every key on the ring.
 
-    Raises `InvalidInput` for an empty ring or a malformed key.
+    ``seals`` is the id of that key; the newest (the highest id) where it is not given. Raises
+    `InvalidInput` for an empty ring, a malformed key, or a ``seals`` that is not on the ring.
     """
 
-    def __init__(self, keys: Iterable[Key]) -> None:
+    def __init__(self, keys: Iterable[Key], seals: int | None = None) -> None:
         self.keys = tuple(sorted(keys, key=lambda key: key.id))
         if not self.keys:
             raise InvalidInput("the key ring is empty: make a key with `clicktrail keys rotate`")
@@ -86,7 +87,10 @@ class KeyRing:
             if not 1 <= key.id <= MAX_KEY_ID or len(key.secret) != KEY_SIZE:
                 raise InvalidInput(f"key {key.id} is malformed: its id is 1 to 255, its size 64")
         self._ciphers = {key.id: AESSIV(key.secret) for key in self.keys}
-        self.newest = self.keys[-1]
+        wanted = self.keys[-1].id if seals is None else seals
+        if wanted not in self:
+            raise InvalidInput(f"key {wanted} shall seal new links, and is not on the key ring")
+        self.sealing = next(key for key in self.keys if key.id == wanted)
 
     def __contains__(self, key_id: int) -> bool:
         return key_id in self._ciphers
@@ -94,17 +98,17 @@ class KeyRing:
     def without(self, key_id: int) -> "KeyRing":
         """Return the ring with a key retired; its links stop working.
 
-        Raises `NotFound`, and `InvalidInput` for the newest key, which new links need.
+        Raises `NotFound`, and `InvalidInput` for the key that seals, which new links need.
         """
         if key_id not in self:
             raise NotFound(f"there is no key {key_id} on the key ring")
-        if key_id == self.newest.id:
+        if key_id == self.sealing.id:
             raise InvalidInput(f"key {key_id} seals new links: rotate first, then retire it")
-        return KeyRing(key for key in self.keys if key.id != key_id)
+        return KeyRing((key for key in self.keys if key.id != key_id), self.sealing.id)
 
     def sealer(self, message_id: str) -> "Sealer":
         """Return what seals the links of one message."""
-        key = self.newest
+        key = self.sealing
         return Sealer(self._ciphers[key.id], key.id, pack_id(message_id))
 
     def seal(self, message_id: str, link: int, url: str) -> str:

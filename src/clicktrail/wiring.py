@@ -23,6 +23,14 @@ from clicktrail.metrics import Metrics
 from clicktrail.settings import Settings
 from clicktrail.vault import Vault
 from clicktrail.wired_destinations import build_destinations, secret_of, send_test
+from clicktrail.wired_nodes import (
+    are_several,
+    call_roll,
+    check_keys,
+    describe,
+    node_name,
+    stream_options,
+)
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
     from clicktrail.redirect.visitor import Visitors
     from clicktrail.relay.maildir import MaildirSmarthost
     from clicktrail.relay.smarthost import SmtpSmarthost
+    from clicktrail.rollcall import RollCall
     from clicktrail.store import Store
     from clicktrail.wired_samples import Samples
 
@@ -114,16 +123,13 @@ def vault(folder: Path) -> Vault:
 
 def open_journal(settings: Settings, folder: Path) -> "Journal":
     """Return the journal that the settings name. Raises `SettingError`."""
-    url = settings["journal.url"]
-    if not url:
+    if not settings["journal.url"]:
         return SqliteJournal(folder / "journal.db")
     if find_spec("nats") is None:
         raise SettingError("journal.url needs NATS's library: pip install 'clicktrail[nats]'")
-    from clicktrail.journal.jetstream import JetStreamJournal, JetStreamOptions
+    from clicktrail.journal.jetstream import JetStreamJournal
 
-    return JetStreamJournal(
-        JetStreamOptions(url, settings["journal.stream"], settings["journal.replicas"])
-    )
+    return JetStreamJournal(stream_options(settings))
 
 
 def api_body_limit(settings: Settings) -> int:
@@ -143,40 +149,77 @@ async def first_link(store: "Store") -> str:
         return await store.accounts.new_link("admin")
 
 
-async def _nothing() -> None:
-    pass
+class Watch:
+    """What a node has once, beside its roles: the operator's port, and its place among other nodes.
 
-
-async def start_monitor(
-    settings: Settings, registry: "CollectorRegistry", problems: "Callable[[], Problems]"
-) -> Callable[[], Awaitable[None]]:
-    """Start the operator's port where it is wanted; return what stops it.
-
-    Raises `ClicktrailError`.
+    ``problems`` tells what of the service is not ready. A node that only redirects needs no store.
     """
-    address = settings["metrics.listen"]
-    if address is None:
-        return _nothing
-    from clicktrail.monitor import Monitor
-    from clicktrail.store import Store
 
-    folder = data_folder(settings)
-    store = await Store.open(store_url(settings))
-    monitor = Monitor(address, registry, store, folder, problems)
-    try:
-        await monitor.start()
-    except OSError as error:
-        await store.close()
-        raise ClicktrailError(
-            f"metrics.listen = {address} cannot be used: {error.strerror or error};"
-            " choose another address, or nothing"
-        ) from None
+    def __init__(
+        self,
+        settings: Settings,
+        roles: Sequence[str],
+        registry: "CollectorRegistry",
+        problems: "Callable[[], Problems]",
+    ) -> None:
+        self._settings = settings
+        self._roles = roles
+        self._registry = registry
+        self._problems = problems
+        self._ends: list[Callable[[], Awaitable[None]]] = []
+        self._roll: RollCall | None = None
 
-    async def stop() -> None:
-        await monitor.stop()
-        await store.close()
+    @staticmethod
+    def is_wanted(settings: Settings) -> bool:
+        """Whether there is anything for it to do."""
+        return settings["metrics.listen"] is not None or are_several(settings)
 
-    return stop
+    @property
+    def lines(self) -> list[str]:
+        """What it tells when it is started."""
+        settings, address = self._settings, self._settings["metrics.listen"]
+        found = [] if address is None else [f"metrics    http://{address}/metrics"]
+        if are_several(settings):
+            found.append(f"node       {node_name(settings, data_folder(settings), self._roles)}")
+        return found
+
+    async def start(self) -> None:
+        """Start. Raises `ClicktrailError`; what was started is stopped by `stop`."""
+        settings, address = self._settings, self._settings["metrics.listen"]
+        if not self.is_wanted(settings):
+            return
+        folder = data_folder(settings)
+        store = None
+        if list(self._roles) != ["redirect"]:
+            from clicktrail.store import Store
+
+            store = await Store.open(store_url(settings))
+            self._ends.append(store.close)
+        self._roll = await call_roll(settings, folder, self._roles, store, self._ends)
+        if address is None:
+            return
+        from clicktrail.monitor import Monitor
+
+        monitor = Monitor(address, self._registry, store, folder, self._all_problems)
+        try:
+            await monitor.start()
+        except OSError as error:
+            raise ClicktrailError(
+                f"metrics.listen = {address} cannot be used: {error.strerror or error};"
+                " choose another address, or nothing"
+            ) from None
+        self._ends.append(monitor.stop)
+
+    async def stop(self) -> None:
+        """Stop what was started, the last first."""
+        while self._ends:
+            await self._ends.pop()()
+
+    def _all_problems(self) -> "Problems":
+        found = dict(self._problems())
+        if self._roll is not None and self._roll.problem:
+            found["keys"] = self._roll.problem
+        return found
 
 
 class Service:
@@ -249,6 +292,12 @@ class Service:
         publisher = Publisher(journal, store, deliverer, privacy, self.metrics, judge)
         await publisher.start()
         self._ends.append(publisher.stop)
+        if settings["journal.url"]:
+            from clicktrail.journal.nodes import Registrar
+
+            registrar = Registrar(stream_options(settings), store.nodes)
+            await registrar.start()
+            self._ends.append(registrar.stop)
         periods = Periods(
             settings["retention.messages"],
             settings["retention.clicks"],
@@ -317,6 +366,7 @@ class Service:
 
         settings = self._settings
         store = await self._open_store()
+        await self._check_keys(store)
         token = secret_of(
             settings["api.token"],
             self._folder / "api-token",
@@ -361,6 +411,11 @@ class Service:
         )
         self._ends.append(sender.stop)
         return sender.rows()
+
+    async def _check_keys(self, store: "Store") -> None:
+        if are_several(self._settings):
+            node = describe(self._settings, self._folder, self._roles, self._keys)
+            await check_keys(node, store)
 
     def _acceptor(self, store: "Store") -> "Acceptor":
         from clicktrail.ingress.accept import Acceptor
@@ -422,6 +477,7 @@ class Service:
 
         settings = self._settings
         store = await self._open_store()
+        await self._check_keys(store)
         smarthost = self._open_smarthost()
         assert smarthost is not None, "check_roles has looked"
         acceptor = self._acceptor(store)

@@ -1,6 +1,9 @@
 """Several nodes lose one of their parts under load: each click that got its 302 is counted once."""
 
+import json
+import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -9,6 +12,7 @@ import pytest
 from support.cluster import STREAM, Cluster
 from support.crowd import Crowd
 from support.postgres import NEEDS_POSTGRES
+from support.service import wait_for
 
 pytestmark = [NEEDS_POSTGRES, pytest.mark.long]
 
@@ -19,7 +23,9 @@ AWAY_SECONDS = 60.0
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(tmp_path_factory.mktemp("cluster")) as running, pytest.MonkeyPatch.context() as m:
-        m.setenv("CLICKTRAIL_STORE_URL", running.url)  # as an operator has it, for the commands
+        # As an operator has them, for the commands.
+        m.setenv("CLICKTRAIL_STORE_URL", running.url)
+        m.setenv("CLICKTRAIL_JOURNAL_URL", f"nats://{running.nats.servers[0].address}")
         yield running
 
 
@@ -75,6 +81,32 @@ def test_postgresql_is_killed_and_away_for_a_minute(cluster: Cluster) -> None:
         cluster.postgres.stop("immediate")
         wait_a_minute(crowd)
         cluster.postgres.start()
+
+
+def test_keys_rotate_and_nodes_restart_one_by_one_and_no_link_fails(cluster: Cluster) -> None:
+    front = cluster.front
+
+    def all_have(key: int) -> bool | None:
+        nodes = json.loads(front.cli("nodes", "list", "--json"))
+        return all(key in node["keys"] for node in nodes) or None
+
+    with clicks(cluster, 400) as crowd, cluster.crowd(front.configuration_set(), 1) as sent_before:
+        front.cli("keys", "add")
+        for name, node in cluster.nodes.items():
+            if node is not front:
+                shutil.copy(front.data / "keys.json", node.data)
+            if name != "front":
+                node.stop()
+                crowd.wait_for(500)
+                node.start()
+        wait_for(lambda: all_have(2), "key 2 on every node")
+        front.cli("keys", "seal", "2")
+        with cluster.crowd(front.configuration_set(), 50) as sent_after:
+            sent_after.wait_for(200)
+        sent_before.wait_for(1)
+        assert sent_before.other == sent_after.other == Counter()
+        key = json.loads(front.cli("link", "open", sent_after.paths[0], "--json"))["key"]
+        assert key == 2
 
 
 @pytest.mark.parametrize("name", ["redirect-2", "publisher-2"])

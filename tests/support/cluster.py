@@ -24,11 +24,13 @@ PATIENCE = 120.0
 class Cluster:
     """One node for emails, two redirects, two publishers; a journal with three replicas.
 
-    The second redirect and the second publisher reach the broker by a `Network` of their own.
+    ``roles`` are more roles of the first. The second redirect and the second publisher reach the
+    broker by a `Network` of their own.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *roles: str) -> None:
         self._folder = folder
+        self._roles = ("smtp", "api", *roles)
         self._ends = ExitStack()
         self.postgres = Postgres(durable=True)
         # Else the servers would tell everybody of the ways around the network that is parted.
@@ -41,7 +43,7 @@ class Cluster:
             ends.enter_context(self.postgres)
             ends.enter_context(self.nats)
             self.url = self.postgres.url(self.postgres.fresh())
-            self._start("front", "smtp", "api", ends=ends)
+            self._start("front", *self._roles, ends=ends)
             for role in ("redirect", "publisher"):
                 for number in (1, 2):
                     self._start(f"{role}-{number}", role, ends=ends)

@@ -42,7 +42,7 @@ class Crowd:
         self._pages = [f"http://a.example/{number}" for number in range(5)]
         html = "".join(f'<a href="{page}">x</a>' for page in self._pages)
         links = hrefs(html_of(service.send(email_with(html, configuration_set))))
-        self._paths = [urlsplit(link).path for link in links]
+        self.paths = [urlsplit(link).path for link in links]
         self._halt = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self.redirected: set[str] = set()
@@ -107,7 +107,7 @@ class Crowd:
         self, link: int, mark: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.tried.add(mark)
-        head = f"GET {self._paths[link]} HTTP/1.1\r\nHost: x\r\nUser-Agent: {mark}\r\n\r\n"
+        head = f"GET {self.paths[link]} HTTP/1.1\r\nHost: x\r\nUser-Agent: {mark}\r\n\r\n"
         writer.write(head.encode())
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines[1:-2])

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from clicktrail import nodes
 from clicktrail.commands.common import (
     Json,
     Yes,
@@ -12,11 +13,13 @@ from clicktrail.commands.common import (
     keys_of,
     print_json,
     print_table,
+    settings_of,
     with_store,
 )
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.ids import rfc3339
 from clicktrail.token import PATH
+from clicktrail.wired_nodes import are_several
 
 keys = typer.Typer(no_args_is_help=True, help="The key ring that seals and opens tracking links.")
 links = typer.Typer(no_args_is_help=True, help="Tracking links.")
@@ -24,12 +27,12 @@ links = typer.Typer(no_args_is_help=True, help="Tracking links.")
 
 @keys.command("list")
 def list_keys(context: typer.Context, as_json: Json = False) -> None:
-    """List the keys; the newest seals new links."""
+    """List the keys, and which of them seals new links."""
     ring = keys_of(context).ring()
     if as_json:
         print_json(
             [
-                {"id": k.id, "created": rfc3339(k.created_at), "seals": k is ring.newest}
+                {"id": k.id, "created": rfc3339(k.created_at), "seals": k is ring.sealing}
                 for k in ring.keys
             ]
         )
@@ -37,7 +40,7 @@ def list_keys(context: typer.Context, as_json: Json = False) -> None:
     print_table(
         ("Key", "Created", "Use"),
         (
-            (k.id, rfc3339(k.created_at), "seals and opens" if k is ring.newest else "opens")
+            (k.id, rfc3339(k.created_at), "seals and opens" if k is ring.sealing else "opens")
             for k in ring.keys
         ),
         numbers=("Key",),
@@ -47,8 +50,58 @@ def list_keys(context: typer.Context, as_json: Json = False) -> None:
 @keys.command("rotate")
 def rotate(context: typer.Context) -> None:
     """Add a key for new links. Links that were sent keep working."""
+    if are_several(settings_of(context)):
+        raise InvalidInput(
+            "several nodes share these keys: make one with `clicktrail keys add`, copy keys.json to"
+            " every node, and then let it seal with `clicktrail keys seal`"
+        )
     made = keys_of(context).rotate()
     typer.echo(f"Key {made.id} seals new links from now on; older keys still open theirs.")
+
+
+@keys.command("add")
+def add(context: typer.Context) -> None:
+    """Add a key that only opens links: the first step of two, where there are several nodes."""
+    file = keys_of(context)
+    made = file.add()
+    typer.echo(
+        f"Key {made.id} opens links, and seals none yet. Copy {file.path} to every node;"
+        f" then: clicktrail keys seal {made.id}"
+    )
+
+
+@keys.command("seal")
+def seal(
+    context: typer.Context,
+    key: Annotated[int, typer.Argument(help="Number of the key.")],
+) -> None:
+    """Seal new links with a key from now on: the second step.
+
+    Refused as long as a node cannot open its links (see `clicktrail nodes list`).
+    """
+    file, settings = keys_of(context), settings_of(context)
+    mark = nodes.keys_of(file.ring()).get(key)
+    if mark is None:
+        raise NotFound(f"there is no key {key} on the key ring: see `clicktrail keys list`")
+    if are_several(settings):
+        found = with_store(context, lambda store: store.nodes.list())
+        if not found:
+            raise InvalidInput(
+                "no node is known here: run this on a node that has the store, while nodes run"
+            )
+        if without := nodes.cannot_open(found, key, mark):
+            names = ", ".join(
+                f"{node.name} (last seen {rfc3339(node.seen_at)})" for node in without
+            )
+            raise InvalidInput(
+                f"links sealed with key {key} would fail on {names}: copy keys.json there, and try"
+                f" again {nodes.EVERY_SECONDS:g} seconds later. A node that is gone for good:"
+                " clicktrail nodes forget NAME"
+            )
+    file.seal_with(key)
+    typer.echo(f"Key {key} seals new links from now on; the others still open theirs.")
+    if are_several(settings):
+        typer.echo(f"Copy {file.path} to the nodes that take emails: they seal with it as well.")
 
 
 @keys.command("retire")

@@ -20,11 +20,11 @@ from clicktrail.supervisor import Supervisor, Ties, on_signals
 from clicktrail.wiring import (
     ROLES,
     Service,
+    Watch,
     check_roles,
     data_folder,
     key_file,
     load_parts,
-    start_monitor,
 )
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ async def _serve_here(settings: Settings, roles: list[str], ties: Ties | None = 
     def problems() -> "Problems":
         return {"service": "it is stopping"} if stopping.is_set() else starting
 
-    stop_monitor = None
-    if ties is None:  # a supervisor has a monitor of its own
-        stop_monitor = await start_monitor(settings, service.metrics.registry, problems)
+    watch = Watch(settings, roles, service.metrics.registry, problems)
     try:
+        if ties is None:  # a supervisor has a process for it
+            await watch.start()
         await service.start()
         starting.clear()
         gc.collect()
@@ -80,17 +80,16 @@ async def _serve_here(settings: Settings, roles: list[str], ties: Ties | None = 
             ties.stop_with_supervisor(loop, stopping.set)
             ties.tell_ready(service.lines)
         else:
-            _announce(settings, [*service.lines, *_monitor_line(settings)])
+            _announce(settings, [*service.lines, *watch.lines])
         await stopping.wait()
     finally:
         await service.stop()
-        if stop_monitor is not None:
-            await stop_monitor()
+        await watch.stop()
     return 0
 
 
-async def _serve_monitor(settings: Settings, counts: str, ties: Ties) -> int:
-    """Run the operator's port in this process, a supervisor's child."""
+async def _serve_monitor(settings: Settings, roles: list[str], counts: str, ties: Ties) -> int:
+    """Run the operator's port and the roll call in this process, a supervisor's child."""
     from clicktrail.monitor import counted_in  # noqa: PLC0415 - a role's process needs it not
 
     loop = asyncio.get_running_loop()
@@ -104,10 +103,13 @@ async def _serve_monitor(settings: Settings, counts: str, ties: Ties) -> int:
         problems.update(found)
 
     ties.follow_problems(loop, see)
-    stop = await start_monitor(settings, counted_in(counts), lambda: problems)
-    ties.tell_ready(_monitor_line(settings))
-    await stopping.wait()
-    await stop()
+    watch = Watch(settings, roles, counted_in(counts), lambda: problems)
+    try:
+        await watch.start()
+        ties.tell_ready(watch.lines)
+        await stopping.wait()
+    finally:
+        await watch.stop()
     return 0
 
 
@@ -120,21 +122,16 @@ def _serve_apart(settings: Settings, roles: list[str]) -> int:
         def work(role: str, ties: Ties) -> int:
             try:
                 if role == Supervisor.MONITOR:
-                    return uvloop.run(_serve_monitor(settings, counts, ties))
+                    return uvloop.run(_serve_monitor(settings, roles, counts, ties))
                 return uvloop.run(_serve_here(settings, [role], ties))
             except ClicktrailError as error:
                 typer.echo(f"clicktrail: {error}", err=True)
                 return 1
 
         # The monitor is ready before it says of the others that they are.
-        monitor = [] if settings["metrics.listen"] is None else [Supervisor.MONITOR]
+        monitor = [Supervisor.MONITOR] if Watch.is_wanted(settings) else []
         supervisor = Supervisor([*roles, *monitor], work)
         return supervisor.run(lambda lines: _announce(settings, lines))
-
-
-def _monitor_line(settings: Settings) -> list[str]:
-    address = settings["metrics.listen"]
-    return [] if address is None else [f"metrics    http://{address}/metrics"]
 
 
 def _announce(settings: Settings, lines: list[str]) -> None:

@@ -11,7 +11,7 @@ from clicktrail.errors import StoreUnavailable
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-NEWEST = "0008"
+NEWEST = "0009"
 """The revision that this version of Clicktrail works with."""
 
 _FOLDER = Path(__file__).parent / "migrations"

@@ -151,6 +151,18 @@ console_sessions = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("roles", Text, nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("keys", Text, nullable=False),
+    Column("seals", Integer, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+"""Nodes that are there or were killed (`clicktrail.nodes`). ``keys`` is JSON."""
+
 messages = Table(
     "messages",
     metadata,

@@ -12,6 +12,7 @@ from clicktrail.store.database import Database
 from clicktrail.store.forget import Forgotten, forget_person
 from clicktrail.store.mailings import Mailings
 from clicktrail.store.messages import MessageStore
+from clicktrail.store.nodes import NodeStore
 from clicktrail.store.outbox import Outbox
 from clicktrail.store.partitions import Partitions
 from clicktrail.store.search import Search
@@ -39,6 +40,7 @@ class Store:
         self.search = Search(database)
         self.mailings = Mailings(database)
         self.trail = Trail(database)
+        self.nodes = NodeStore(database)
         self.partitions = Partitions(database)
 
     @classmethod

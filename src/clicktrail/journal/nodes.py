@@ -1,0 +1,146 @@
+"""Nodes that have no store say that they are there over the journal's broker (core NATS).
+
+A publisher, which has both, writes them down and answers with all nodes. Nothing of this is kept
+in the stream.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from clicktrail.errors import ClicktrailError, JournalUnavailable
+from clicktrail.journal.jetstream import JetStreamOptions
+from clicktrail.nodes import Node, Register
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 1.0
+
+
+class _Word(msgspec.Struct):
+    """What a node says: that it is there, or that it leaves."""
+
+    node: Node | None = None
+    leaves: str = ""
+
+
+_decode_word = msgspec.json.Decoder(_Word).decode
+_decode_nodes = msgspec.json.Decoder(list[Node]).decode
+_encode = msgspec.json.encode
+
+
+class _Line:
+    """A connection to the broker, which is made in the background and comes back by itself."""
+
+    def __init__(self, options: JetStreamOptions) -> None:
+        self._options = options
+        self._client: Client | None = None
+        self.subject = f"clicktrail-nodes.{options.stream}"
+
+    async def open(self) -> "Client":
+        """Return the connection. Raises `JournalUnavailable`."""
+        import nats  # noqa: PLC0415 - only where it is used
+
+        if self._client is None:
+            try:
+                self._client = await nats.connect(
+                    self._options.servers,
+                    name="clicktrail nodes",
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=_RETRY_SECONDS,
+                    connect_timeout=self._options.timeout,
+                    error_cb=_ignore,
+                    allow_reconnect=True,
+                )
+            except (nats.errors.Error, OSError, TimeoutError) as error:
+                raise JournalUnavailable(f"the broker cannot be reached: {error}") from None
+        return self._client
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            with suppress(Exception):
+                await self._client.close()
+
+
+async def _ignore(error: Exception) -> None:
+    log.debug("the broker of the nodes", error=str(error))
+
+
+class BrokerRegister:
+    """A `Register` behind the broker. Raises `JournalUnavailable` where nobody answers."""
+
+    def __init__(self, options: JetStreamOptions) -> None:
+        self._line = _Line(options)
+        self._timeout = options.timeout
+
+    async def announce(self, node: Node) -> Sequence[Node]:
+        """See `Register.announce`."""
+        return _decode_nodes(await self._say(_Word(node)))
+
+    async def leave(self, name: str) -> None:
+        """See `Register.leave`."""
+        await self._say(_Word(leaves=name))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._line.close()
+
+    async def _say(self, word: _Word) -> bytes:
+        from nats.errors import Error  # noqa: PLC0415
+
+        client = await self._line.open()
+        try:
+            answer = await client.request(self._line.subject, _encode(word), timeout=self._timeout)
+        except (Error, OSError, TimeoutError) as error:
+            raise JournalUnavailable(f"no publisher answers: {error}") from None
+        return answer.data
+
+
+class Registrar:
+    """Writes down in a register what nodes say over the broker; one of all publishers does."""
+
+    def __init__(self, options: JetStreamOptions, register: Register) -> None:
+        self._line = _Line(options)
+        self._register = register
+        self._opening: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin in the background, as soon as the broker is there."""
+        self._opening = asyncio.create_task(self._open(), name="listen for nodes")
+
+    async def stop(self) -> None:
+        """End."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        await self._line.close()
+
+    async def _open(self) -> None:
+        while True:
+            try:
+                client = await self._line.open()
+            except JournalUnavailable:
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                await client.subscribe(self._line.subject, "publishers", cb=self._answer)
+                return
+
+    async def _answer(self, message: "Msg") -> None:
+        try:
+            word = _decode_word(message.data)
+            if word.node is not None:
+                await message.respond(_encode(await self._register.announce(word.node)))
+            else:
+                await self._register.leave(word.leaves)
+                await message.respond(b"[]")
+        except (ClicktrailError, msgspec.MsgspecError) as error:
+            log.warning("a node could not be written down", error=str(error))

@@ -1,0 +1,83 @@
+"""What the nodes of one installation must know of each other's keys. No I/O.
+
+A link that one node seals is opened by any other. So a key seals new links only when every node
+can open it, and a node whose key ring does not go with the others' says so.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from clicktrail.token import KeyRing
+
+EVERY_SECONDS = 10.0
+"""How often a node says that it is there."""
+
+LIVE_MICROSECONDS = 60_000_000
+"""Who was silent for longer is away, and may come back."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A node and the keys that it can open links with."""
+
+    name: str
+    roles: tuple[str, ...]
+    version: str
+    keys: dict[int, str]
+    """Fingerprints (`fingerprint`) by key id."""
+    seals: int
+    """The key that it seals new links with."""
+    seen_at: int
+    """When it was last heard of, in microseconds since 1970 UTC."""
+
+    def is_live(self, now: int) -> bool:
+        """Whether it was heard of lately."""
+        return now - self.seen_at < LIVE_MICROSECONDS
+
+
+class Register(Protocol):
+    """Where nodes say that they are there. Raises `ClicktrailError` where it cannot be reached."""
+
+    async def announce(self, node: Node) -> Sequence[Node]:
+        """Write a node down; return all nodes."""
+        ...
+
+    async def leave(self, name: str) -> None:
+        """Strike a node out."""
+        ...
+
+
+def fingerprint(secret: bytes) -> str:
+    """Return what tells keys apart and tells nothing of them."""
+    return hashlib.blake2b(secret, digest_size=8, person=b"clicktrail-key").hexdigest()
+
+
+def keys_of(ring: KeyRing) -> dict[int, str]:
+    """Return the keys of a ring as a `Node` has them."""
+    return {key.id: fingerprint(key.secret) for key in ring.keys}
+
+
+def trouble(node: Node, others: Iterable[Node], now: int) -> str | None:
+    """Return why links fail between a node and the others that are there; ``None`` if none do."""
+    for other in others:
+        if other.name == node.name or not other.is_live(now):
+            continue
+        for key in sorted(node.keys.keys() & other.keys.keys()):
+            if node.keys[key] != other.keys[key]:
+                return (
+                    f"key {key} is not the key {key} of node {other.name}: copy keys.json of the"
+                    " node that sends emails to this one, or the other way round"
+                )
+        if other.seals not in node.keys:
+            return (
+                f"node {other.name} seals links with key {other.seals}, which is not in this"
+                " node's keys.json: copy that file from there"
+            )
+    return None
+
+
+def cannot_open(nodes: Iterable[Node], key: int, mark: str) -> list[Node]:
+    """Return the nodes that cannot open links sealed with a key of that fingerprint."""
+    return [node for node in nodes if node.keys.get(key) != mark]

@@ -1,0 +1,133 @@
+"""Several nodes and their keys: no link is sealed with a key that a node cannot open."""
+
+import http.client
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from clicktrail.cli import build
+from support.postgres import NEEDS_POSTGRES, Postgres
+from support.service import Service, email_with, hrefs, html_of, wait_for
+from support.stream_servers import Nats
+
+pytestmark = NEEDS_POSTGRES
+
+
+class Two:
+    """A node with everything, and one that only redirects and has no store."""
+
+    def __init__(self, folder: Path, broker: str, store: str) -> None:
+        journal = ("--journal-url", f"nats://{broker}")
+        self.first = Service(folder / "one", *journal, environment={"CLICKTRAIL_STORE_URL": store})
+        self.second = Service(folder / "two", *journal, "--role", "redirect")
+
+    def copy_keys(self) -> None:
+        self.second.data.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.first.data / "keys.json", self.second.data)
+
+    def refused(self, *arguments: str) -> str:
+        """Run a command that must fail on the first node; return what it says."""
+        done = CliRunner().invoke(build(), [*arguments, "--data", str(self.first.data)])
+        assert done.exit_code == 1, done.output
+        return done.output
+
+    def nodes(self) -> dict[str, list[int]]:
+        """Return the keys of the nodes by the last word of their names: their roles."""
+        found = json.loads(self.first.cli("nodes", "list", "--json"))
+        return {node["name"].rpartition(" ")[2]: node["keys"] for node in found}
+
+    def sent(self, name: str) -> str:
+        """Send an email; return the path of its link."""
+        email = self.first.send(email_with('<a href="http://a.example">x</a>', name))
+        [link] = hrefs(html_of(email))
+        return link[link.index("/", len("https://")) :]
+
+    def answers(self, path: str) -> list[int]:
+        """Return how both answer a click."""
+        both = (self.first, self.second)
+        return [each.request(f"http://127.0.0.1:{each.http}{path}").status for each in both]
+
+
+@pytest.fixture
+def two(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
+    store = postgres.migrated()
+    with Nats(tmp_path / "nats") as broker:
+        two = Two(tmp_path, broker.address, store)
+        with two.first:
+            # As an operator has them, for the commands.
+            monkeypatch.setenv("CLICKTRAIL_STORE_URL", store)
+            monkeypatch.setenv("CLICKTRAIL_JOURNAL_URL", f"nats://{broker.address}")
+            monkeypatch.setenv("COLUMNS", "1000")
+            yield two
+
+
+def test_a_new_key_seals_when_every_node_can_open_it_and_not_before(two: Two) -> None:
+    name = two.first.configuration_set()
+    two.copy_keys()
+    with two.second:
+        wait_for(lambda: "redirect" in two.nodes() or None, "the second node")
+        assert "clicktrail keys add" in two.refused("keys", "rotate")
+        assert "Key 2 opens" in two.first.cli("keys", "add")
+        said = two.refused("keys", "seal", "2")
+        assert f"{two.second.data} redirect" in said
+        old = two.sent(name)
+        assert two.answers(old) == [302, 302]  # key 2 is there, and seals nothing
+        assert monitored(two.second, "/readyz")[0] == 200
+        counted = monitored(two.second, "/metrics")[1].splitlines()
+        assert 'clicktrail_redirects_total{status="302"} 1.0' in counted
+
+        two.second.kill()
+        assert f"{two.second.data} redirect" in two.refused("keys", "seal", "2")
+        two.copy_keys()
+        two.second.start()
+        wait_for(lambda: two.nodes()["redirect"] == [1, 2] or None, "key 2 at the second node")
+        wait_for(lambda: all(k == [1, 2] for k in two.nodes().values()) or None, "it everywhere")
+        assert "Key 2 seals" in two.first.cli("keys", "seal", "2")
+        new = two.sent(name)
+        assert json.loads(two.first.cli("link", "open", new, "--json"))["key"] == 2
+        assert two.answers(old) == two.answers(new) == [302, 302]
+    assert "redirect" not in two.nodes()  # it has left in an orderly way
+
+
+def test_a_node_that_is_gone_for_good_is_forgotten_by_name(two: Two) -> None:
+    two.copy_keys()
+    two.second.start()
+    wait_for(lambda: "redirect" in two.nodes() or None, "the second node")
+    two.second.kill()
+    two.first.cli("keys", "add")
+    [gone] = [
+        node["name"]
+        for node in json.loads(two.first.cli("nodes", "list", "--json"))
+        if node["name"].endswith(" redirect")
+    ]
+    assert gone in two.refused("keys", "seal", "2")
+    two.first.cli("nodes", "forget", gone, "--yes")
+    assert "no node" in two.refused("nodes", "forget", gone, "--yes")
+    assert gone not in two.first.cli("nodes", "list")
+
+
+def monitored(node: Service, path: str) -> tuple[int, str]:
+    with closing(http.client.HTTPConnection("127.0.0.1", node.monitor, timeout=10)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def test_nodes_whose_keys_differ_say_so(two: Two, tmp_path: Path) -> None:
+    wait_for(lambda: two.nodes() or None, "the first node")
+    with two.second:  # it has made a key of its own
+
+        def why() -> str | None:
+            status, text = monitored(two.second, "/readyz")
+            return text if status == 503 else None
+
+        assert "copy keys.json" in wait_for(why, "a node that is not ready")
+    third = Service(tmp_path / "three", "--role", "smtp")
+    with pytest.raises(AssertionError, match="do not go with those of the others"):
+        third.start()
+    third.wait()
