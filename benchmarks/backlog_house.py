@@ -49,9 +49,12 @@ class House:
         keys.create_if_missing()
         self._ring = keys.ring()
 
-    async def build(self) -> None:
-        """Make a configuration set with a built-in stream, and the emails."""
-        store = await Store.open(f"sqlite:///{self.folder / 'clicktrail.db'}")
+    async def build(self, url: str = "") -> None:
+        """Make a configuration set with a built-in stream, and the emails.
+
+        ``url`` is the store's; it is a file in the folder where none is given.
+        """
+        store = await Store.open(url or f"sqlite:///{self.folder / 'clicktrail.db'}")
         arn = f"arn:clicktrail:stream:::{STREAM}"
         clicks = EventDestination("to-stream", arn, frozenset({EventType.CLICK}))
         await store.configuration.create_set(ConfigurationSet(SET))

@@ -23,6 +23,7 @@ class RollCall:
         self._describe = describe
         self._register = register
         self._running: asyncio.Task[None] | None = None
+        self._is_known = False
         self.problem = ""
 
     async def start(self) -> None:
@@ -35,6 +36,8 @@ class RollCall:
             return
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
+        if not self._is_known:
+            return
         try:
             await self._register.leave(self._describe().name)
         except ClicktrailError as error:
@@ -48,7 +51,7 @@ class RollCall:
                 found = trouble(node, await self._register.announce(node), now_us()) or ""
                 if found and found != self.problem:
                     log.error("links fail between nodes", why=found)
-                self.problem, unreachable = found, False
+                self.problem, self._is_known, unreachable = found, True, False
             except ClicktrailError as error:
                 if not unreachable:
                     log.warning("the register of nodes cannot be reached", error=str(error))

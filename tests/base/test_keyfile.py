@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clicktrail.errors import InvalidInput, InvalidToken
+from clicktrail.errors import InvalidInput, InvalidToken, NotFound
 from clicktrail.ids import new_id
 from clicktrail.keyfile import KeyFile
 
@@ -68,3 +68,38 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
         KeyFile(tmp_path / "none.json").ring()
+
+
+def test_a_key_is_added_first_and_seals_later(keys: KeyFile) -> None:
+    added = keys.add()
+    assert (added.id, keys.ring().sealing.id) == (2, 1)
+    assert KeyFile(keys.path).ring().sealing.id == 1
+    with pytest.raises(NotFound, match="no key 3"):
+        keys.seal_with(3)
+    with pytest.raises(InvalidInput, match="rotate first"):
+        keys.retire(1)
+    keys.seal_with(2)
+    assert keys.ring().sealing.id == 2
+    assert "seals" not in keys.path.read_text()  # as versions before wrote it
+    keys.add()
+    keys.retire(1)
+    assert [key.id for key in keys.ring().keys] == [2, 3]
+    assert keys.ring().sealing.id == 2
+
+
+def test_a_file_that_is_being_copied_does_not_stop_anybody(keys: KeyFile) -> None:
+    ring, whole = keys.ring(), keys.path.read_bytes()
+    for part in (b"", whole[: len(whole) // 2]):
+        keys.path.write_bytes(part)
+        assert keys.ring() is ring
+    other = KeyFile(keys.path.with_name("other.json"))
+    other.create_if_missing()
+    keys.path.write_bytes(other.path.read_bytes())
+    assert keys.ring().sealing.secret == other.ring().sealing.secret
+
+
+def test_a_key_that_shall_seal_must_be_on_the_ring(keys: KeyFile) -> None:
+    keys.add()
+    keys.path.write_text(keys.path.read_text().replace('"seals": 1', '"seals": 7'))
+    with pytest.raises(InvalidInput, match="key 7 shall seal"):
+        KeyFile(keys.path).ring()

@@ -50,3 +50,30 @@ def test_clicks_while_it_is_away_are_redirected_and_counted_once_when_it_is_back
         server.start()
         crowd.wait_for(50)
     check_books(service, name, crowd)
+
+
+def test_a_dump_that_is_restored_has_the_links_the_counts_and_the_streams(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = server.url(server.fresh())
+    monkeypatch.setenv("CLICKTRAIL_STORE_URL", url)
+    dumped = server.folder / "dump"  # where the server's user may write
+    with Service(tmp_path) as service:
+        name = service.configuration_set()
+        [link] = hrefs(html_of(service.send(email_with('<a href="http://a.example">x</a>', name))))
+        with Crowd(service, name, people=8, rate=100) as crowd:  # a dump needs no rest
+            crowd.wait_for(50)
+            server.dump(url.rpartition("/")[2], dumped)
+            crowd.wait_for(50)
+        check_books(service, name, crowd)
+        then = service.events(name)
+    monkeypatch.setenv("CLICKTRAIL_STORE_URL", server.url(server.restore(dumped)))
+    with Service(tmp_path) as restored:
+        events = restored.events(name)
+        counted = restored.statistics("--configuration-set", name)
+        assert counted["clicks"] == len(events) > 0
+        assert events == then[: len(events)]
+        assert restored.request(link).location == "http://a.example"
+        after = restored.wait_for_clicks(name, counted["clicks"] + 1)
+        assert after["sent"] == 2
+        assert restored.wait_for_events(name, len(events) + 1)[:-1] == events

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -23,7 +24,7 @@ NEEDS_POSTGRES = pytest.mark.skipif(
 # Nothing of it outlives the tests, unless one says so: fsync would only take time.
 _QUICK = "fsync=off synchronous_commit=off full_page_writes=off shared_buffers=32MB"
 # What it has committed outlives being killed.
-_DURABLE = "fsync=off synchronous_commit=on full_page_writes=on shared_buffers=64MB"
+_DURABLE = "fsync=on synchronous_commit=on full_page_writes=on shared_buffers=64MB"
 _LESS = "max_connections=100 max_wal_size=256MB autovacuum=off wal_level=minimal max_wal_senders=0"
 
 
@@ -78,6 +79,16 @@ class Postgres:
         """Return the URL of a database."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
+    def dump(self, database: str, file: Path) -> None:
+        """Write what a database holds into a file, as an operator does."""
+        self._run("pg_dump", *self._where(), "-Fc", "-f", file, database)
+
+    def restore(self, file: Path) -> str:
+        """Make a database of what was dumped; return its name."""
+        name = self.fresh("template0")
+        self._run("pg_restore", *self._where(), "--exit-on-error", "-d", name, file)
+        return name
+
     def fresh(self, template: str = "template1") -> str:
         """Make a database, the copy of another; return its name."""
         name = f"test_{next(self._numbers)}"
@@ -91,6 +102,17 @@ class Postgres:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the server and its processes so far."""
+        server = int((self._data / "postmaster.pid").read_text().split()[0])
+        ticks = 0
+        for pid in (server, *_children(server)):
+            with suppress(OSError):  # it has ended meanwhile
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                # Of a process that has ended its parent knows it (proc(5): cutime, cstime).
+                ticks += sum(map(int, fields[11:15] if pid == server else fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def migrated(self) -> str:
         """Make a database with all tables, copied from one that was migrated; return its URL."""
         if not self._template:
@@ -101,6 +123,9 @@ class Postgres:
             database.prepare()
             asyncio.run(database.close())
         return self.url(self.fresh(self._template))
+
+    def _where(self) -> tuple[str, ...]:
+        return "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         user = "nobody" if os.geteuid() == 0 else None
@@ -114,6 +139,10 @@ class Postgres:
             timeout=60,
         )
         assert done.returncode == 0, f"{program} {arguments}: see {self.folder}"
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _folder_of_programs() -> Path:

@@ -236,24 +236,14 @@ class JetStreamJournal:
 
     async def _connect(self) -> "JetStreamContext":
         """Connect and make the stream and its consumer, as often as it takes."""
-        import nats  # noqa: PLC0415 - only where it is used
-
         told = False
         while True:
             try:
                 if self._client is None:
-                    self._client = await nats.connect(
-                        self._options.servers,
-                        name="clicktrail journal",
-                        allow_reconnect=True,
-                        max_reconnect_attempts=-1,
-                        reconnect_time_wait=_RETRY_SECONDS,
-                        connect_timeout=self._options.timeout,
-                        # A network that loses everything closes no connection.
-                        ping_interval=_PING_SECONDS,
-                        max_outstanding_pings=2,
-                        error_cb=_on_error,
-                        disconnected_cb=_on_loss,
+                    self._client = await connect(
+                        self._options,
+                        "clicktrail journal",
+                        disconnected_cb=self._on_loss,
                         reconnected_cb=_on_return,
                     )
                 stream = self._client.jetstream(timeout=self._options.timeout)
@@ -264,6 +254,10 @@ class JetStreamJournal:
                     log.warning("the journal's stream is not there yet", error=_text(error))
                     told = True
             await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _on_loss(self) -> None:
+        if not self._closed:
+            log.warning("the journal's broker is away: clicks go to the spool")
 
     async def _prepare(self, stream: "JetStreamContext") -> None:
         from nats.js.api import (  # noqa: PLC0415
@@ -304,12 +298,27 @@ class JetStreamJournal:
             )
 
 
+async def connect(options: JetStreamOptions, name: str, **callbacks: Any) -> "Client":
+    """Return a connection that comes back by itself. Raises what nats-py does."""
+    import nats  # noqa: PLC0415 - only where it is used
+
+    return await nats.connect(
+        options.servers,
+        name=name,
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=_RETRY_SECONDS,
+        connect_timeout=options.timeout,
+        # A network that loses everything closes no connection.
+        ping_interval=_PING_SECONDS,
+        max_outstanding_pings=2,
+        error_cb=_on_error,
+        **callbacks,
+    )
+
+
 async def _on_error(error: Exception) -> None:
     log.debug("the journal's broker", error=_text(error))
-
-
-async def _on_loss() -> None:
-    log.warning("the journal's broker is away: clicks go to the spool")
 
 
 async def _on_return() -> None:

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from clicktrail.errors import ClicktrailError, JournalUnavailable
-from clicktrail.journal.jetstream import JetStreamOptions
+from clicktrail.journal.jetstream import JetStreamOptions, connect
 from clicktrail.nodes import Node, Register
 
 if TYPE_CHECKING:
@@ -47,20 +47,12 @@ class _Line:
 
     async def open(self) -> "Client":
         """Return the connection. Raises `JournalUnavailable`."""
-        import nats  # noqa: PLC0415 - only where it is used
+        from nats.errors import Error  # noqa: PLC0415 - only where it is used
 
         if self._client is None:
             try:
-                self._client = await nats.connect(
-                    self._options.servers,
-                    name="clicktrail nodes",
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=_RETRY_SECONDS,
-                    connect_timeout=self._options.timeout,
-                    error_cb=_ignore,
-                    allow_reconnect=True,
-                )
-            except (nats.errors.Error, OSError, TimeoutError) as error:
+                self._client = await connect(self._options, "clicktrail nodes")
+            except (Error, OSError, TimeoutError) as error:
                 raise JournalUnavailable(f"the broker cannot be reached: {error}") from None
         return self._client
 
@@ -69,10 +61,6 @@ class _Line:
         if self._client is not None:
             with suppress(Exception):
                 await self._client.close()
-
-
-async def _ignore(error: Exception) -> None:
-    log.debug("the broker of the nodes", error=str(error))
 
 
 class BrokerRegister:

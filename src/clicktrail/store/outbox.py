@@ -156,14 +156,12 @@ class Outbox:
         """
         again = [_failure(each) for each in failed if each.next_at is not None]
         dead = [{**_failure(each), "died": at} for each in failed if each.next_at is None]
-        success, failure = update(deliveries).where(*_is(deliveries, key)), None
+        this = update(deliveries).where(*_is(deliveries, key))
         # Once a second is enough: publishers would wait for one another at this row.
-        known = func.coalesce(deliveries.c.last_success_at, 0) > at - _SECOND
-        success = success.where(~known).values(last_success_at=at)
-        if failed:
-            news = {"last_failure_at": at, "last_error": _short(failed[-1].error)}
-            failure = update(deliveries).where(*_is(deliveries, key)).values(news)
-
+        last = func.coalesce(deliveries.c.last_success_at, 0)
+        success = this.where(~last.between(at - _SECOND, at + _SECOND)).values(last_success_at=at)
+        error = _short(failed[-1].error) if failed else ""
+        failure = this.values(last_failure_at=at, last_error=error)
         arrived = sorted((each.event_id, *key, at, each.attempt) for each in delivered)
 
         def work(connection: Connection) -> None:
@@ -176,7 +174,7 @@ class Outbox:
                 connection.execute(_DEAD, dead)
             if delivered:
                 connection.execute(success)
-            if failure is not None:
+            if failed:
                 connection.execute(failure)
 
         await self._database.write(work)
