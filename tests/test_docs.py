@@ -14,7 +14,7 @@ import clicktrail
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
-BOTOCORE = (1, 44, 5)
+BOTOCORE = (1, 44, 8)
 """Whose operations of SES are all listed."""
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 

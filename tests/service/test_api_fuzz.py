@@ -22,6 +22,8 @@ from support.ses import access_key
 
 MODEL = botocore.session.get_session().get_service_model("sesv2")
 NAMES = sorted(MODEL.operation_names)
+BOTOCORE = (1, 44, 8)
+"""Whose operations are listed."""
 EXAMPLES = 300
 LONG_EXAMPLES = 5000
 
@@ -157,4 +159,8 @@ def test_every_operation_of_ses_has_its_place(
     for member in operation.input_shape.members if operation.input_shape else ():
         path = path.replace(f"{{{member}}}", "x")
     status, headers, _ = ask(service, key, (operation.http["method"], path, "", b"{}"))
-    assert headers.get("x-amzn-errortype") != "UnknownOperationException", (status, path)
+    unknown = headers.get("x-amzn-errortype") == "UnknownOperationException"
+    version = tuple(map(int, botocore.__version__.split(".")))  # noqa: RUF048 - they are numbers
+    if unknown and version > BOTOCORE:
+        pytest.skip(f"NOT LISTED: {name} is newer than sesv2_missing.py")
+    assert not unknown, (status, path)

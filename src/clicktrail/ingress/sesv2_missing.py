@@ -77,6 +77,7 @@ NOT_HERE: dict[tuple[str, str], str] = {
     ("POST", "/tenants/resources/list"): "ListTenantResources",
     ("POST", "/tenants/list"): "ListTenants",
     ("PUT", "/account/dedicated-ips/warmup"): "PutAccountDedicatedIpWarmupAttributes",
+    ("POST", "/account/delivery"): "PutAccountDeliveryAttributes",
     ("POST", "/account/details"): "PutAccountDetails",
     ("PUT", "/account/pricing-attributes"): "PutAccountPricingAttributes",
     ("PUT", "/account/sending"): "PutAccountSendingAttributes",
