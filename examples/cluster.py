@@ -11,7 +11,6 @@ Needs what the tests need (`make cluster` sets it up); everything is in a tempor
 """
 
 import argparse
-import asyncio
 import json
 import os
 import re
@@ -31,6 +30,7 @@ from rich.table import Table
 
 from support.cluster import STREAM, Cluster
 from support.crowd import Crowd
+from support.proxy import Proxy
 from support.service import Service
 
 CLICKS, RATE = 4000, 250
@@ -38,59 +38,23 @@ REDIRECTS = ("redirect-1", "redirect-2")
 console = Console(highlight=False, soft_wrap=True)
 
 
-class Balancer:
-    """A small TCP proxy: takes the servers in turn, and passes over who does not answer."""
+class Balancer(Proxy):
+    """Takes the servers in turn, and passes over who does not answer."""
 
     def __init__(self, ports: list[int]) -> None:
+        super().__init__()
         self._ports = ports
         self._turns = count()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = 0
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        starting = asyncio.start_server(self._connect, "127.0.0.1", 0)
-        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
-        self.port = self._server.sockets[0].getsockname()[1]
+        super().__enter__()
+        self.port = self.listen(self._in_turn)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _close(self) -> None:
-        self._server.close()
-        ways = asyncio.all_tasks() - {asyncio.current_task()}
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends = [writer]
-        try:
-            for _ in self._ports:
-                port = self._ports[next(self._turns) % len(self._ports)]
-                with suppress(OSError):
-                    back, out = await asyncio.open_connection("127.0.0.1", port)
-                    ends.append(out)
-                    async with asyncio.TaskGroup() as group:
-                        group.create_task(_carry(reader, out))
-                        group.create_task(_carry(back, writer))
-        except* OSError:
-            pass
-        finally:
-            for end in ends:
-                end.transport.abort()
-
-
-async def _carry(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
-    while data := await source.read(1 << 16):
-        to.write(data)
-        await to.drain()
-    raise BrokenPipeError  # one side has ended: so does the other
+    def _in_turn(self) -> list[int]:
+        first = next(self._turns) % len(self._ports)
+        return self._ports[first:] + self._ports[:first]
 
 
 def main() -> int:

@@ -15,6 +15,9 @@ from clicktrail.token import KeyRing
 EVERY_SECONDS = 10.0
 """How often a node says that it is there."""
 
+SEALING = frozenset({"smtp", "api"})
+"""Roles that seal links."""
+
 LIVE_MICROSECONDS = 60_000_000
 """Who was silent for longer is away, and may come back."""
 
@@ -31,6 +34,15 @@ class Node(msgspec.Struct, frozen=True):
     """The key that it seals new links with."""
     seen_at: int
     """When it was last heard of, in microseconds since 1970 UTC."""
+
+    @property
+    def takes_emails(self) -> bool:
+        """Whether it seals links."""
+        return not SEALING.isdisjoint(self.roles)
+
+    def can_open(self, other: "Node") -> bool:
+        """Whether it opens what another node seals."""
+        return self.keys.get(other.seals) == other.keys[other.seals]
 
     def is_live(self, now: int) -> bool:
         """Whether it was heard of lately."""
@@ -60,22 +72,34 @@ def keys_of(ring: KeyRing) -> dict[int, str]:
 
 
 def trouble(node: Node, others: Iterable[Node], now: int) -> str | None:
-    """Return why links fail between a node and the others that are there; ``None`` if none do."""
-    for other in others:
-        if other.name == node.name or not other.is_live(now):
-            continue
-        for key in sorted(node.keys.keys() & other.keys.keys()):
-            if node.keys[key] != other.keys[key]:
-                return (
-                    f"key {key} is not the key {key} of node {other.name}: copy keys.json of the"
-                    " node that sends emails to this one, or the other way round"
-                )
-        if other.seals not in node.keys:
+    """Return why a node cannot open links that another seals now; ``None`` where it can.
+
+    It is the node's own trouble: one with wrong keys must not take the others out of service.
+    """
+    for other in _others(node, others, now):
+        if other.takes_emails and not node.can_open(other):
             return (
-                f"node {other.name} seals links with key {other.seals}, which is not in this"
+                f"node {other.name} seals links with a key {other.seals} that is not in this"
                 " node's keys.json: copy that file from there"
             )
     return None
+
+
+def stranger(node: Node, others: Iterable[Node], now: int) -> str | None:
+    """Return why a node must not seal links: nobody else opens them. ``None`` where it may."""
+    there = _others(node, others, now)
+    if there and not any(other.can_open(node) for other in there):
+        names = ", ".join(other.name for other in there)
+        return (
+            f"none of the other nodes ({names}) can open links sealed with key {node.seals} of this"
+            " one: copy keys.json from there"
+        )
+    return None
+
+
+def _others(node: Node, others: Iterable[Node], now: int) -> list[Node]:
+    """Return the other nodes that are there."""
+    return [other for other in others if other.name != node.name and other.is_live(now)]
 
 
 def cannot_open(nodes: Iterable[Node], key: int, mark: str) -> list[Node]:

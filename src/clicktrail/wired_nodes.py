@@ -11,7 +11,7 @@ from clicktrail import __version__
 from clicktrail.errors import ClicktrailError
 from clicktrail.ids import now_us
 from clicktrail.keyfile import KeyFile
-from clicktrail.nodes import Node, keys_of, trouble
+from clicktrail.nodes import Node, keys_of, stranger, trouble
 from clicktrail.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def stream_options(settings: Settings) -> "JetStreamOptions":
 
 
 async def check_keys(node: Node, store: "Store") -> None:
-    """See that other nodes can open what this one seals. Raises `ClicktrailError`."""
-    if found := trouble(node, await store.nodes.list(), now_us()):
+    """See that this node may seal links. Raises `ClicktrailError`."""
+    others, now = await store.nodes.list(), now_us()
+    if found := trouble(node, others, now) or stranger(node, others, now):
         raise ClicktrailError(f"this node's keys do not go with those of the others: {found}")
 
 

@@ -1,10 +1,8 @@
 """Clicktrail on several nodes, each a process with a data folder of its own, with PostgreSQL and
 NATS as real servers; and a network between them that can be parted."""
 
-import asyncio
 import shutil
-import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Self
@@ -13,6 +11,7 @@ import psycopg
 
 from support.crowd import Crowd, check_books
 from support.postgres import Postgres
+from support.proxy import Proxy
 from support.service import Service, wait_for
 from support.stream_servers import NatsCluster
 
@@ -82,7 +81,7 @@ class Cluster:
     def _start(self, name: str, *roles: str, ends: ExitStack) -> None:
         ports = [server.port for server in self.nats.servers]
         if name in self.networks:
-            ports = ends.enter_context(self.networks[name].to(ports))
+            ports = ends.enter_context(self.networks[name]).to(ports)
         journal = ",".join(f"127.0.0.1:{port}" for port in ports)
         node = Service(
             self._folder / name,
@@ -98,87 +97,35 @@ class Cluster:
         self.nodes[name] = node
 
 
-class Network:
+class Network(Proxy):
     """The way to some servers. When it is parted, all that is sent is lost, and nobody is told.
 
     Connections from before stay silent for ever, as when a firewall has forgotten them.
     """
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._parted = False
-        self._generation = 0
-        self._servers: list[asyncio.Server] = []
+        super().__init__()
+        self._is_parted = False
         self.swallowed = 0
         """Bytes that were lost."""
 
-    @contextmanager
-    def to(self, ports: Sequence[int]) -> Iterator[list[int]]:
-        """Listen for each of the servers; give the ports."""
-        self._thread.start()
-        try:
-            opening = asyncio.run_coroutine_threadsafe(self._listen(ports), self._loop)
-            yield opening.result(10)
-        finally:
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+    def to(self, ports: Sequence[int]) -> list[int]:
+        """Listen for each of the servers; return the ports."""
+        return [self.listen(lambda port=port: [port]) for port in ports]  # type: ignore[misc]
 
     @contextmanager
     def parted(self) -> Iterator[None]:
         """Lose all that is sent, in both directions."""
-        self._parted = True
-        self._generation += 1
+        self.generation += 1
+        self._is_parted = True
         try:
             yield
         finally:
-            self._parted = False
+            # Those that were made meanwhile are lost too.
+            self.generation += 1
+            self._is_parted = False
 
-    async def _listen(self, ports: Sequence[int]) -> list[int]:
-        found = []
-        for port in ports:
-            server = await asyncio.start_server(self._way(port), "127.0.0.1", 0)
-            self._servers.append(server)
-            found.append(int(server.sockets[0].getsockname()[1]))
-        return found
-
-    def _way(
-        self, port: int
-    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            born = None if self._parted else self._generation
-            ends = [writer]
-
-            async def carry(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
-                while data := await source.read(1 << 16):
-                    if self._generation == born:
-                        to.write(data)
-                        await to.drain()
-                    else:
-                        self.swallowed += len(data)
-                raise ConnectionError  # one side has ended: so does the other
-
-            try:
-                back, out = await asyncio.open_connection("127.0.0.1", port)
-                ends.append(out)
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(carry(reader, out))
-                    group.create_task(carry(back, writer))
-            except* OSError:
-                pass
-            finally:
-                for each in ends:
-                    each.transport.abort()
-
-        return connect
-
-    async def _close(self) -> None:
-        for server in self._servers:
-            server.close()
-        ways = asyncio.all_tasks() - {asyncio.current_task()}
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        await asyncio.sleep(0)  # their transports end with the next round of the loop
+    def is_lost(self, born: int, data: bytes) -> bool:
+        lost = self._is_parted or born != self.generation
+        self.swallowed += len(data) if lost else 0
+        return lost

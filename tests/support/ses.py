@@ -4,9 +4,19 @@ import json
 from typing import Any
 
 import boto3
+import botocore
 from botocore.config import Config
 
 from support.service import Service
+
+LISTED = (1, 44, 8)
+"""The version of botocore whose operations are in ``ingress/sesv2_missing.py``."""
+
+
+def knows_more() -> bool:
+    """Whether the botocore that is here may know operations that are not listed yet."""
+    version = tuple(map(int, botocore.__version__.split(".")))  # noqa: RUF048 - they are numbers
+    return version > LISTED
 
 
 def access_key(service: Service, *scopes: str) -> tuple[str, str]:

@@ -44,14 +44,16 @@ class NodeStore:
 
     async def leave(self, name: str) -> None:
         """Strike a node out, if it is there."""
-        statement = delete(nodes).where(nodes.c.name == storable(name))
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self._strike_out(name)
 
     async def forget(self, name: str) -> None:
         """Strike a node out. Raises `NotFound`."""
-        statement = delete(nodes).where(nodes.c.name == storable(name))
-        if not await self._database.write(lambda c: c.execute(statement).rowcount):
+        if not await self._strike_out(name):
             raise NotFound(f"there is no node {name!r}: see `clicktrail nodes list`")
+
+    async def _strike_out(self, name: str) -> int:
+        statement = delete(nodes).where(nodes.c.name == storable(name))
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
 
 _PUT = BulkInsert(

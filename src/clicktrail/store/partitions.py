@@ -135,7 +135,6 @@ def _make(connection: Connection, part: _Part) -> None:
         f'ALTER TABLE "{part.table}" ATTACH PARTITION "{part.name}"'
         f" FOR VALUES FROM ('{first}') TO ('{end}')"
     )
-    run("SET LOCAL lock_timeout = 0")
 
 
 def _drop(connection: Connection, part: _Part) -> None:

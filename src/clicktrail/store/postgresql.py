@@ -46,8 +46,6 @@ _CONNECT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
     "application_name": "clicktrail",
-    # A plan for all values of its parameters would look at every day.
-    "options": "-c plan_cache_mode=force_custom_plan",
 }
 
 
@@ -138,9 +136,17 @@ def _engine(url: URL, connections: int, *, reading: bool) -> Engine:
         isolation_level="REPEATABLE READ" if reading else "READ COMMITTED",
         connect_args={k: v for k, v in _CONNECT.items() if k not in url.query},
     )
+    event.listen(engine, "connect", _plan_for_values)
     if reading:
         event.listen(engine, "begin", _read_only)
     return engine
+
+
+def _plan_for_values(connection: psycopg.Connection, _: object) -> None:
+    # A plan for any value of its parameters would look at every day. Not as an option of the
+    # connection: PgBouncer knows none.
+    connection.execute("SET plan_cache_mode = force_custom_plan")
+    connection.commit()
 
 
 def _read_only(connection: Connection) -> None:

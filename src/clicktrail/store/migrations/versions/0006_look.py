@@ -46,7 +46,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "hour_counters",
-        _c("hour", sa.String(16), primary_key=True),
+        _c("day", sa.String(16), primary_key=True),
         _c("configuration_set", sa.String(64), primary_key=True),
         _c("identity", sa.String(320), primary_key=True),
         _c("provider", sa.String(32), primary_key=True),

@@ -1,5 +1,6 @@
 """Counters that several writers add to at once; on PostgreSQL, tables by day."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,8 @@ _BY_DAY = {
 def upgrade() -> None:
     """Make the tables anew with the new column, or in parts, and move what is in them."""
     _again("counters", *_dimensions("day"), _shard(), _number("sent"), *_counts())
-    _again("hour_counters", *_dimensions("hour"), _shard(), _number("sent"), *_counts())
+    hours = (*_dimensions("hour"), _shard(), _number("sent"), *_counts())
+    _again("hour_counters", *hours, was={"hour": "day"})
     digest, url = sa.Column("digest", sa.LargeBinary, primary_key=True), _text("url")
     _again("link_counters", *_dimensions("day"), digest, _shard(), url, *_counts())
     tag = (_text("tag", primary_key=True), _text("value", primary_key=True))
@@ -35,12 +37,16 @@ def upgrade() -> None:
             _divide(name, column)
 
 
-def _again(name: str, *columns: sa.Column[Any]) -> None:
-    """Make a table with the columns; what it holds so far is of shard 0."""
+def _again(name: str, *columns: sa.Column[Any], was: Mapping[str, str] | None = None) -> None:
+    """Make a table with the columns; what it holds so far is of shard 0.
+
+    ``was`` are the former names of those that were called otherwise.
+    """
+    sources = {"shard": "0", **(was or {})}
     op.rename_table(name, f"{name}_before")
     op.create_table(f"{name}_now", *columns, sqlite_with_rowid=False)
     new = ", ".join(column.name for column in columns)
-    old = ", ".join("0" if column.name == "shard" else column.name for column in columns)
+    old = ", ".join(sources.get(column.name, column.name) for column in columns)
     op.execute(f"INSERT INTO {name}_now ({new}) SELECT {old} FROM {name}_before")  # noqa: S608
     op.drop_table(f"{name}_before")
     op.rename_table(f"{name}_now", name)
