@@ -23,7 +23,7 @@ test: ## set up, then run all tests but the long rounds
 test-long: ## the long rounds: kills, many generated documents, browsers, SES clients
 	@$(PYTHON) tools/setup_venv.py dev browser
 	@$(BIN)/python tools/client_venvs.py || echo 'Tests of these clients will fail, or be skipped.'
-	$(BIN)/pytest -m long
+	$(BIN)/pytest -m long --durations=15
 
 cluster: ## several nodes on this machine, some of which are killed: no click is lost
 	@$(PYTHON) tools/setup_venv.py dev

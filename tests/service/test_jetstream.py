@@ -73,21 +73,6 @@ def test_clicks_outlive_a_broker_that_is_killed_and_one_that_hangs(
 
 
 @pytest.mark.long
-def test_twenty_thousand_clicks_outlive_a_broker_that_comes_and_goes(
-    tmp_path: Path, broker: Nats
-) -> None:
-    with Service(tmp_path / "one", *journal_at(broker), embedded=False) as service:
-        name = service.configuration_set()
-        with Crowd(service, name, rate=800) as crowd:
-            while len(crowd.redirected) < 20_000:
-                crowd.wait_for(2000)
-                broker.kill()
-                crowd.wait_for(1000)
-                broker.start()
-        check_books(service, name, crowd, left_in_journal=lambda: broker.left("clicktrail"))
-
-
-@pytest.mark.long
 def test_the_whole_service_is_killed_and_nothing_is_lost(tmp_path: Path, broker: Nats) -> None:
     service = Service(tmp_path / "one", *journal_at(broker), embedded=False)
     with service:
