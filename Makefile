@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
+# What is compiled is kept: images of containers say otherwise, and every process compiled it anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo run cluster test test-long fuzz lint types format docs screenshots clean
 
@@ -18,7 +20,7 @@ run: ## the same, and keep serving until Ctrl-C
 
 test: ## set up, then run all tests but the long rounds
 	@$(PYTHON) tools/setup_venv.py dev
-	$(BIN)/pytest -n 2 -m "not long"
+	$(BIN)/pytest -n 4 --dist worksteal -m "not long"
 
 test-long: ## the long rounds: kills, many generated documents, browsers, SES clients
 	@$(PYTHON) tools/setup_venv.py dev browser

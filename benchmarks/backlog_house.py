@@ -12,9 +12,9 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from clicktrail.ids import new_id, now_us
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.journal.sqlite import SqliteJournal
-from clicktrail.keyfile import KeyFile
+from clicktrail.keys.ringfile import KeyFile
 from clicktrail.model import (
     Click,
     ConfigurationSet,

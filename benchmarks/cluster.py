@@ -39,7 +39,7 @@ import psycopg
 from backlog_house import House
 from clicktrail.errors import JournalUnavailable
 from clicktrail.journal.jetstream import JetStreamJournal, JetStreamOptions
-from clicktrail.keyfile import KeyFile
+from clicktrail.keys.ringfile import KeyFile
 from clicktrail.store import Store
 from support.postgres import Postgres
 from support.service import free_ports

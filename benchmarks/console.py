@@ -31,7 +31,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from clicktrail.ids import hour_of, new_id, now_us  # noqa: E402
+from clicktrail.base.ids import hour_of, new_id, now_us  # noqa: E402
 from clicktrail.model import (  # noqa: E402
     Click,
     ConfigurationSet,
@@ -45,10 +45,10 @@ from clicktrail.model import (  # noqa: E402
     provider_of,
 )
 from clicktrail.store import Store  # noqa: E402
-from clicktrail.store.clicks import LoggedClick  # noqa: E402
-from clicktrail.store.html import place_of  # noqa: E402
-from clicktrail.store.statistics import Dimensions  # noqa: E402
-from clicktrail.store.terms import mailings_of  # noqa: E402
+from clicktrail.store.clicks.clicks import LoggedClick  # noqa: E402
+from clicktrail.store.clicks.statistics import Dimensions  # noqa: E402
+from clicktrail.store.mail.html import place_of  # noqa: E402
+from clicktrail.store.mail.terms import mailings_of  # noqa: E402
 from support.service import Service  # noqa: E402
 from support.visitor import Visitor  # noqa: E402
 

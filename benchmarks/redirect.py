@@ -41,10 +41,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import InvalidToken
-from clicktrail.ids import new_id, now_us
 from clicktrail.journal.sqlite import SqliteJournal
-from clicktrail.keyfile import KeyFile
+from clicktrail.keys.ringfile import KeyFile
 
 CONNECTIONS = (1, 64, 512)
 MAIN = 64

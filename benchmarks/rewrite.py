@@ -25,10 +25,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from clicktrail.ids import new_id
+from clicktrail.base.ids import new_id
+from clicktrail.keys.token import Key, KeyRing
 from clicktrail.rewrite import Policy, rewrite_message
-from clicktrail.rewrite.html import rewrite_html
-from clicktrail.token import Key, KeyRing
+from clicktrail.rewrite.html.document import rewrite_html
 
 ROUNDS = 9
 HERE = Path(__file__).resolve().parent

@@ -277,7 +277,6 @@ def clicktrail(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
     data = ("--data", str(folder))
     program = [sys.executable, "-m", "clicktrail"]
     create = ("configuration-set", "create", "benchmark", "--engagement-statistics", *data)
-    subprocess.run([*program, *create], check=True, stdout=subprocess.DEVNULL)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [*program, "serve", "--role", "smtp", *data]
@@ -291,6 +290,7 @@ def clicktrail(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
     try:
         if not any(line.startswith("Ready") for line in process.stdout):
             raise SystemExit("clicktrail did not start")
+        subprocess.run([*program, *create], check=True, stdout=subprocess.DEVNULL)
         yield port, process.pid
     finally:
         process.terminate()

@@ -1,16 +1,19 @@
 """Send a tracked email with boto3, as one would with Amazon SES.
 
     clicktrail access-key create --scope send --scope manage
+    export AWS_ENDPOINT_URL_SESV2=http://127.0.0.1:8482 AWS_DEFAULT_REGION=eu-central-1
     export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+    pip install boto3
     python examples/boto3_send.py news@example.com reader@gmail.com
 
-Only the endpoint is Clicktrail's. What is there already (the configuration set ``news``, its event
-destination, the identity) is used as it is. Clicks arrive in the built-in stream ``clicks``:
-``clicktrail events tail --stream clicks --follow``.
+Only the environment tells it from a program for Amazon. What is there already (the configuration
+set ``news``, its event destination ``clicks``, the identity) is used as it is. Clicks arrive in the
+built-in stream ``clicks``: ``clicktrail events tail --stream clicks --follow``.
 """
 
 import argparse
 import contextlib
+import os
 import sys
 from typing import Any
 
@@ -70,10 +73,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Send a tracked email with boto3.")
     parser.add_argument("sender", help="an address of a domain of yours")
     parser.add_argument("recipient")
-    parser.add_argument("--endpoint", default="http://127.0.0.1:8482", help="Clicktrail's API")
-    parser.add_argument("--region", default="eu-central-1", help="any will do")
     given = parser.parse_args()
-    client = boto3.client("sesv2", endpoint_url=given.endpoint, region_name=given.region)
+    if "AWS_ENDPOINT_URL_SESV2" not in os.environ:
+        parser.error("AWS_ENDPOINT_URL_SESV2 is not set: the email would go to Amazon")
+    try:
+        client = boto3.client("sesv2")
+    except BotoCoreError as error:
+        sys.exit(f"Not sent: {error}")
     try:
         prepare(client, given.sender.rpartition("@")[2])
         print(f"Sent: {send(client, given.sender, given.recipient)}")

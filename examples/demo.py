@@ -14,6 +14,7 @@ import email.policy
 import email.utils
 import ipaddress
 import json
+import os
 import re
 import shutil
 import smtplib
@@ -43,7 +44,8 @@ HERE = Path(__file__).resolve().parent
 FOLDER = Path("clicktrail-demo")
 DATA = FOLDER / "data"
 MAILBOX = FOLDER / "mailbox"
-PATIENCE = 20.0
+SETTINGS = FOLDER / "clicktrail.toml"
+PATIENCE = 60.0
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -79,37 +81,44 @@ def main() -> int:
     keep = options.parse_args().keep
 
     shutil.rmtree(FOLDER, ignore_errors=True)
-    DATA.mkdir(parents=True)
+    FOLDER.mkdir()
+    # For the service and for the commands alike: the receiver of this demo is on this machine.
+    SETTINGS.write_text('webhook.allow = "127.0.0.0/8"\n')
     certificate, key = make_certificate()
-    smtp, http, https, api = free_ports(4)
+    smtp, http, https, api, pages = free_ports(5)
     secret = "whsec_" + "Y2xpY2t0cmFpbC1kZW1vLXNlY3JldC0wMDAx"
     receiver = Receiver(secret)
 
-    step("1. Turn click tracking on: a configuration set with two event destinations")
-    cli("configuration-set", "create", "news")
-    cli("event-destination", "add", "news", "to-stream", "--stream", "clicks", "--type", "CLICK")
-    hook = f"http://127.0.0.1:{receiver.server_port}/hook"
-    cli("event-destination", "add", "news", "to-webhook", "--webhook", hook, "--type", "CLICK")
-
-    step("2. Start the service: SMTP in, redirect, publisher")
+    step("1. Start the service: SMTP in, redirect, publisher")
     serve = [
         *("serve", "--smarthost", f"maildir:{MAILBOX}"),
         *("--smtp-listen", f"127.0.0.1:{smtp}", "--api-listen", f"127.0.0.1:{api}"),
         *("--redirect-listen", f"127.0.0.1:{http}", "--redirect-tls-listen", f"127.0.0.1:{https}"),
         *("--redirect-tls-certificate", str(certificate), "--redirect-tls-key", str(key)),
-        *("--metrics-listen", ""),
-        *("--webhook-allow", "127.0.0.0/8", "--webhook-secret", secret),
+        *("--metrics-listen", "", "--console-listen", f"127.0.0.1:{pages}"),
+        *("--webhook-secret", secret),
         # A browser trusts no certificate of our own making: to click by hand, use http alone.
         *(("--tracking-scheme", "http") if keep else ()),
     ]
-    service = subprocess.Popen(command(*serve), stdout=subprocess.PIPE, text=True)
+    service = subprocess.Popen(
+        command(*serve), env=environment(), stdout=subprocess.PIPE, text=True
+    )
     try:
         show_start(service)
+        turn_on(f"http://127.0.0.1:{receiver.server_port}/hook")
         return show(smtp, certificate, receiver, service if keep else None)
     finally:
         service.terminate()
         service.wait(30)
         receiver.shutdown()
+
+
+def turn_on(hook: str) -> None:
+    """Make the configuration set that the newsletter names."""
+    step("2. Turn click tracking on: a configuration set with two event destinations")
+    cli("configuration-set", "create", "news")
+    cli("event-destination", "add", "news", "to-stream", "--stream", "clicks", "--type", "CLICK")
+    cli("event-destination", "add", "news", "to-webhook", "--webhook", hook, "--type", "CLICK")
 
 
 def show(
@@ -161,7 +170,7 @@ def show(
         step(f"Serving on. Open {page} in a browser and click; Ctrl-C ends it")
         try:
             tail_command = command("events", "tail", "--follow", "--lines", "0")
-            subprocess.run(tail_command, check=False)
+            subprocess.run(tail_command, env=environment(), check=False)
         except KeyboardInterrupt:
             console.print()
     return 0
@@ -213,11 +222,22 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "clicktrail", *arguments, "--data", str(DATA)]
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of commands: settings for real, lying around here, are not theirs."""
+    others = {name: at for name, at in os.environ.items() if not name.startswith("CLICKTRAIL_")}
+    return {**others, "CLICKTRAIL_CONFIG": str(SETTINGS)}
+
+
 def cli(*arguments: str, quiet: bool = False) -> str:
     """Run a `clicktrail` command; return what it printed."""
     if not quiet:
         console.print(f"   [cyan]$ clicktrail {' '.join(arguments)}[/]", soft_wrap=True)
-    done = subprocess.run(command(*arguments), check=True, capture_output=True, text=True)
+    # What is wrong is said on standard error, which is this program's too.
+    done = subprocess.run(
+        command(*arguments), env=environment(), check=False, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"clicktrail {' '.join(arguments)} failed: see above.")
     if not quiet:
         for line in done.stdout.splitlines():
             console.print("   " + line, markup=False, soft_wrap=True)

@@ -9,6 +9,9 @@ data folder (or in the setting ``webhook.secret``). Then
 
     clicktrail event-destination add news django --webhook https://www.example.com/clicktrail/
 
+django-anymail's own view for Amazon SES does not do here: it wants Amazon SNS's envelope around an
+event, and answers 500 to the event itself.
+
 Needs ``pip install django-anymail[amazon-ses] standardwebhooks``.
 """
 

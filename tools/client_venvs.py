@@ -22,7 +22,7 @@ PACKAGES = {
     "boto3-1.34": ["boto3==1.34.*"],
     "awscli": ["awscli>=1.44,<2"],
     "django": [
-        *("django>=5.2,<6", "django-anymail[amazon-ses]>=13", "django-ses>=4.4"),
+        *("django>=5.2,<6", "django-anymail[amazon-ses]>=13", "django-ses>=4.8"),
         "standardwebhooks>=1.0.1",
     ],
 }

@@ -13,10 +13,13 @@ from typing import Any
 import typer
 
 from clicktrail.cli import build
-from clicktrail.ingress.sesv2 import BASE, Operation
-from clicktrail.ingress.sesv2_missing import NOT_HERE
-from clicktrail.settings import SETTINGS, Settings
-from clicktrail.wiring import Service
+from clicktrail.ingress.sesv2.missing import NOT_HERE
+from clicktrail.ingress.sesv2.operations import BASE, Operation
+from clicktrail.service.house import House
+from clicktrail.service.parts.store import open_store
+from clicktrail.service.roles.api import operations
+from clicktrail.settings.settings import Settings
+from clicktrail.settings.table import SETTINGS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MARK = "<!-- made by `make docs` from here on -->\n"
@@ -32,7 +35,9 @@ DIFFERENCES = {
     "CreateConfigurationSet": "`TrackingOptions` (domain and `HttpsPolicy`),"
     " `VdmOptions.DashboardOptions.EngagementMetrics`, `SendingOptions` and `Tags` do what they"
     " say; `DeliveryOptions`, `ReputationOptions`, `SuppressionOptions`, `ArchivingOptions` and"
-    " `GuardianOptions` are kept and given back. `REQUIRE_OPEN_ONLY` is like `OPTIONAL` for links.",
+    " `GuardianOptions` are kept and given back, and change nothing. `REQUIRE_OPEN_ONLY` is like"
+    " `OPTIONAL` for links. `MessageSecurityOptions` may hold the `DefaultScheme`; the"
+    " `SmimeScheme` is refused.",
     "CreateConfigurationSetEventDestination": "`KinesisFirehoseDestination.DeliveryStreamArn`"
     " names any kind of destination, see above; `IamRoleArn` is kept and given back. `Sns`-,"
     " `CloudWatch`-, `EventBridge`- and `PinpointDestination` are refused. `SEND`, `CLICK` and"
@@ -47,8 +52,8 @@ DIFFERENCES = {
     "GetConfigurationSet": SAME,
     "GetConfigurationSetEventDestinations": SAME,
     "GetEmailIdentity": "Always verified. No MAIL FROM domain, no policies.",
-    "ListConfigurationSets": SAME,
-    "ListEmailIdentities": SAME,
+    "ListConfigurationSets": "`Filter` is refused.",
+    "ListEmailIdentities": "`Filter` is refused.",
     "ListTagsForResource": "Of configuration sets and identities; region and account of the ARN"
     " may be any.",
     "PutConfigurationSetArchivingOptions": KEPT,
@@ -69,9 +74,12 @@ DIFFERENCES = {
     " refused, as there are none, and so are `ListManagementOptions`. A `Raw` email keeps its own"
     " `From`. The answer comes when your mail server has taken the email, so"
     " what it refuses is told at once (`MessageRejected`). `EndpointId`,"
-    " `TenantName` and the `…Arn` members are passed over.",
+    " `TenantName`, `FromEmailAddressIdentityArn` and `FeedbackForwardingEmailAddressIdentityArn`,"
+    " `TemplateArn` and `OpenTrackingEnabled` (openings are never tracked) are passed over.",
     "TagResource": "Of configuration sets and identities.",
     "UntagResource": "Of configuration sets and identities.",
+    "UpdateConfigurationSet": "`MessageSecurityOptions` may hold the `DefaultScheme`; the"
+    " `SmimeScheme` is refused: emails are not signed with S/MIME here.",
     "UpdateConfigurationSetEventDestination": "What is not given stays as it is.",
 }
 """What differs from SES, for each operation that is here."""
@@ -82,7 +90,7 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Made from `src/clicktrail/settings.py` by `make docs`. A setting is given in"
+        "Made from `src/clicktrail/settings/table.py` by `make docs`. A setting is given in"
         " `clicktrail.toml` (or the file named by `--config` or `CLICKTRAIL_CONFIG`), in the"
         " environment, or as a flag of `clicktrail serve`; the later wins. In the file,"
         " `smtp.listen` is the key `listen` of the table `[smtp]`; lists may be written as lists."
@@ -106,8 +114,9 @@ def commands_page() -> str:
     lines = [
         "# Commands",
         "",
-        "Made from `src/clicktrail/commands/` by `make docs`. Every command has `--help`, and takes"
-        " `--config FILE` and `--data FOLDER`. Those that show something take `--json`.",
+        "Made from `src/clicktrail/commands/` by `make docs`. Every command has `--help` (`-h`),"
+        " and takes `--config FILE` and `--data FOLDER`. Those that show something take `--json`."
+        " All but `serve` need the data folder of a service that was started once.",
         "",
         "| command | does |",
         "| --- | --- |",
@@ -118,8 +127,11 @@ def commands_page() -> str:
         "`event-destination` and `engagement-statistics` are also reached as"
         " `configuration-set event-destination` and `configuration-set engagement-statistics`.",
         "",
+        "`clicktrail --install-completion` teaches the shell that it is called from (bash, zsh,"
+        " fish) to complete commands and options; `--show-completion` shows the lines for it.",
+        "",
         "Exit status: 0, it worked; 1, it did not, and one line on standard error says why; 2, the"
-        " command line is wrong.",
+        " command line is wrong; 130, Ctrl-C; 141, whoever read the output has gone.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -143,7 +155,8 @@ def sesv2_page() -> str:
     ]
     for name, same in sorted(rows.items()):
         requests = " or ".join(f"`{each.method} {BASE}{each.path}`" for each in same)
-        lines.append(f"| {name} | {requests} | `{same[0].scope}` | {DIFFERENCES[name]} |")
+        scopes = " or ".join(f"`{each}`" for each in (same[0].scope, *sorted(same[0].other_scopes)))
+        lines.append(f"| {name} | {requests} | {scopes} | {DIFFERENCES[name]} |")
     lines += [
         "",
         f"## Answered 501: {len(missing)} operations",
@@ -162,11 +175,11 @@ async def every_operation() -> list[Operation]:
     """Return the operations that a service has."""
     with TemporaryDirectory() as folder:
         given = {"data": folder, "smarthost.url": f"maildir:{folder}/mailbox"}
-        service = Service(Settings({name: (text, "docs") for name, text in given.items()}), ())
+        house = House(Settings({name: (text, "docs") for name, text in given.items()}), ())
         try:
-            return await service.operations()
+            return operations(house, await open_store(house))
         finally:
-            await service.stop()
+            await house.close()
 
 
 def all_commands(

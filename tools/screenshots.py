@@ -27,14 +27,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from clicktrail.publish.visitor_verdict import TOO_FAST_MICROSECONDS  # noqa: E402
-from clicktrail.store.connect import open_database  # noqa: E402
-from clicktrail.store.statistics import (  # noqa: E402
+from clicktrail.store.clicks.statistics import (  # noqa: E402
     Counts,
     Dimensions,
     add_counts,
     add_link_counts,
     add_tag_counts,
 )
+from clicktrail.store.database.connect import open_database  # noqa: E402
 from support.service import Service, email_with, hrefs, html_of  # noqa: E402
 from support.visitor import PASSWORD  # noqa: E402
 

@@ -1,10 +1,12 @@
 """Make or refresh the virtual environment ``.venv``, with nothing but Python.
 
-    python3 tools/setup_venv.py [GROUP …]
+    python3 tools/setup_venv.py [--newest] [GROUP …]
 
 Installs the project (editable) and the named dependency groups of ``pyproject.toml``. Does nothing
-when they were installed before from the same ``pyproject.toml``. Debian and Ubuntu ship Python
-without `ensurepip`; there, pip is taken from its own package, or else from the package index.
+when they were installed before from the same ``pyproject.toml``, but with ``--newest``, which
+brings all that is there to the newest versions that ``pyproject.toml`` lets in. Debian and Ubuntu
+ship Python without `ensurepip`; there, pip is taken from its own package, or else from the package
+index.
 """
 
 import hashlib
@@ -28,21 +30,22 @@ DEBIAN_WHEELS = Path("/usr/share/python-wheels")
 INDEX = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
 
 
-def main(groups: list[str]) -> None:
-    """Set up what is not yet set up."""
+def main(groups: list[str], *, newest: bool = False) -> None:
+    """Set up what is not yet set up; with ``newest``, in the newest versions."""
     if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older one
         sys.exit(f"Clicktrail needs Python 3.11 or newer; this is {sys.version.split()[0]}")
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     done = read_stamp()
     missing = sorted(set(groups) - set(done.get(wanted, [])))
-    if wanted in done and not missing and PYTHON.exists():
+    if wanted in done and not missing and PYTHON.exists() and not newest:
         return
     print(f"Setting up {VENV.name} (about a minute) …", flush=True)
     if not PYTHON.exists() or not has_pip():
         make_venv()
     pip("install", "--quiet", "--upgrade", "pip>=25.1")  # older ones know no dependency groups
     arguments = [item for group in groups for item in ("--group", group)]
-    pip("install", "--quiet", "--editable", str(ROOT), *arguments)
+    upgrade = ("--upgrade", "--upgrade-strategy", "eager") if newest else ()
+    pip("install", "--quiet", *upgrade, "--editable", str(ROOT), *arguments)
     installed = sorted({*groups, *done.get(wanted, [])})
     STAMP.write_text(json.dumps({wanted: installed}))
 
@@ -129,4 +132,5 @@ def run(*command: str | Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    given = sys.argv[1:]
+    main([each for each in given if each != "--newest"], newest="--newest" in given)

@@ -1,12 +1,12 @@
 """Clicktrail: self-hosted click tracking for email. This is the map of the house.
 
-A message comes in (`ingress`), its links are replaced (`rewrite`, `token`), it is kept (`store`)
-and sent on (`relay`). A click comes in (`redirect`), is logged (`journal`), and then counted and
-told to others (`publish`). `wiring` builds the parts, `cli` runs them, `monitor` tells how they do.
+An email comes in (`ingress`), its links are replaced (`rewrite`) by sealed ones (`keys`), it is
+kept (`store`) and sent on (`relay`). A click comes in (`redirect`), is logged (`journal`), and then
+counted and told to others (`publish`); people see it all in the `console`. `service` builds a role
+of each and runs them, `commands` are what people type.
 
-Imports go one way: base (`model errors settings token keyfile vault ids batch metrics hostname
-probe`) ← `rewrite`, `journal`, `store` ← `ingress relay redirect publish` ← `wiring`, `monitor`,
-`cli`.
+`base`, `model` and `errors` are for all; `settings`, `keys`, `headers` and `doors` for who needs
+them. Imports go one way: docs/flow.md has the table.
 """
 
 __version__ = "0.1.0"

@@ -3,22 +3,94 @@
 import functools
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from clicktrail import __version__
-from clicktrail.commands import serve
-from clicktrail.commands.common import Given
-from clicktrail.errors import ClicktrailError
-from clicktrail.kinds import Setting
-from clicktrail.settings import SETTINGS
+from clicktrail.commands.shared.ending import INTERRUPTED, ending, open_standard_files, write_out
+from clicktrail.commands.shared.given import Given
+from clicktrail.commands.shared.topics import ByTopic, topic
+from clicktrail.commands.shared.words import InWords
+from clicktrail.settings.kinds import Setting
+from clicktrail.settings.table import SETTINGS
 
-ALL_FLAGS = ("serve", "settings", "rewrite", "test")
-"""Commands that take every setting as a flag; the others take the data folder only."""
+
+class Command(NamedTuple):
+    """A command, or a group of commands, that is loaded when it is asked for."""
+
+    name: str
+    place: str
+    """Its module in `clicktrail.commands`, and its name in there."""
+    help: str
+    """The line about it in the list of all; what it says itself, where it is loaded."""
+    every_flag: bool = False
+    """Whether it takes every setting as a flag; others take the data folder only."""
+
+
+COMMANDS = (
+    Command("serve", "serve:serve", "Run the service until Ctrl-C or SIGTERM.", every_flag=True),
+    Command("statistics", "events:statistics", "Show emails sent and clicks, by day (UTC)."),
+    Command(
+        "rewrite",
+        "offline:rewrite",
+        "Rewrite an email: from standard input to standard output, as if its tracking were on.",
+        every_flag=True,
+    ),
+    Command(
+        "migrate",
+        "upkeep.migrate:migrate",
+        "Move what is stored in the data folder to PostgreSQL.",
+    ),
+    Command(
+        "check",
+        "upkeep.repair:check",
+        "Look at journal, spool, store and keys, and say what is wrong.",
+        every_flag=True,
+    ),
+    Command(
+        "repair",
+        "upkeep.repair:repair",
+        "Count what can be read of files that were set aside.",
+        every_flag=True,
+    ),
+    Command(
+        "settings",
+        "serve:show_settings",
+        "Show all settings: value, where it was given, what it means.",
+        every_flag=True,
+    ),
+    Command(
+        "configuration-set",
+        "configuration:sets",
+        "Configuration sets: what is tracked, who is told.",
+    ),
+    Command(
+        "event-destination",
+        "deliveries:destinations",
+        "Event destinations of a configuration set: where its events go.",
+    ),
+    Command(
+        "engagement-statistics",
+        "configuration:engagement",
+        "Engagement statistics: count clicks of a configuration set, notify nobody.",
+    ),
+    Command("identity", "identity:identities", "Domains and addresses that send."),
+    Command("smtp-user", "identity:users", "Who may sign in to send emails by SMTP."),
+    Command("access-key", "access_keys:keys", "Access keys: who may call the API."),
+    Command("console-user", "console_users:users", "Who may sign in to the console."),
+    Command("events", "events:events", "Notifications: read, look at, replay."),
+    Command("keys", "keys:keys", "The key ring that seals and opens tracking links."),
+    Command("link", "keys:links", "Tracking links."),
+    Command("nodes", "nodes:nodes", "Nodes that share a store or a journal, and their keys."),
+    Command("recipients", "recipients:recipients", "The people who get emails."),
+    Command("domain", "domains.domain:domains", "Domains of tracking links."),
+)
 
 
 def _version(wanted: bool) -> None:
@@ -35,70 +107,53 @@ def _root(
     """Self-hosted click tracking for email."""
 
 
-def build(*, serving: bool = False) -> typer.Typer:
-    """Return the whole command line; ``serving``, without what only the other commands need."""
+def build(only: str | None = None) -> typer.Typer:
+    """Return the command line; with ``only`` that command, and of the others their names alone."""
     app = typer.Typer(
+        cls=InWords,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    app.command("serve")(serve.serve)
-    if not serving:
-        _add_others(app)
-    app.command("settings")(serve.show_settings)
-    _give_flags(app, set())
+    for command in COMMANDS:
+        if only not in (None, command.name):
+            app.add_typer(typer.Typer(), name=command.name, help=command.help)
+        elif isinstance(loaded := _load(command), typer.Typer):
+            app.add_typer(loaded, name=command.name)
+        else:
+            app.command(command.name, cls=ByTopic)(loaded)
     return app
 
 
-def _add_others(app: typer.Typer) -> None:
-    # Here, because a service would carry them in memory.
-    from clicktrail.commands import (  # noqa: PLC0415
-        access_keys,
-        configuration,
-        console_users,
-        deliveries,
-        domain,
-        events,
-        identity,
-        keys,
-        migrate,
-        nodes,
-        offline,
-        recipients,
-    )
-
-    app.add_typer(configuration.sets, name="configuration-set")
-    app.add_typer(deliveries.destinations, name="event-destination")
-    app.add_typer(configuration.engagement, name="engagement-statistics")
-    app.add_typer(identity.identities, name="identity")
-    app.add_typer(identity.users, name="smtp-user")
-    app.add_typer(access_keys.keys, name="access-key")
-    app.add_typer(console_users.users, name="console-user")
-    app.add_typer(events.events, name="events")
-    app.command("statistics")(events.statistics)
-    app.add_typer(keys.keys, name="keys")
-    app.add_typer(keys.links, name="link")
-    app.add_typer(nodes.nodes, name="nodes")
-    app.add_typer(recipients.recipients, name="recipients")
-    app.add_typer(domain.domains, name="domain")
-    app.command("rewrite")(offline.rewrite)
-    app.command("migrate")(migrate.migrate)
+def _load(command: Command) -> Any:
+    module, _, name = command.place.partition(":")
+    loaded = getattr(import_module(f"clicktrail.commands.{module}"), name)
+    if isinstance(loaded, typer.Typer):
+        _give_flags(loaded)
+        return loaded
+    return with_flags(loaded, SETTINGS if command.every_flag else SETTINGS[:1])
 
 
-def _give_flags(app: typer.Typer, done: set[int]) -> None:
-    """Let every command take the flags of settings; a group may be reached by two names."""
-    if id(app) in done:
-        return
-    done.add(id(app))
+def _asked_for() -> str:
+    """Return the first word that may name a command; an empty one where none is there."""
+    arguments = sys.argv[1:]
+    if "_CLICKTRAIL_COMPLETE" in os.environ:  # a shell completes the line that stands there
+        line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+        arguments = line.split()[1:]
+    return next((word for word in arguments if not word.startswith("-")), "")
+
+
+def _give_flags(app: typer.Typer) -> None:
+    """Let every command of a group take flags of settings; it may be reached by two names."""
     for command in app.registered_commands:
         if command.callback is not None and not hasattr(command.callback, "__wrapped__"):
-            every = command.name in ALL_FLAGS
-            command.callback = with_flags(command.callback, SETTINGS if every else SETTINGS[:1])
+            flags = SETTINGS if command.cls is ByTopic else SETTINGS[:1]
+            command.callback = with_flags(command.callback, flags)
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            _give_flags(group.typer_instance, done)
+            _give_flags(group.typer_instance)
 
 
 def with_flags(
@@ -106,8 +161,7 @@ def with_flags(
 ) -> Callable[..., None]:
     """Return the command with ``--config`` and a flag for each setting.
 
-    What they say is put into the context as `Given`. An error of ours ends the command with its
-    message and exit status 1, never with a traceback.
+    What they say is put into the context as `Given`. Errors end the command as `ending` says.
     """
     flags = {setting.flag.removeprefix("--").replace("-", "_"): setting for setting in settings}
 
@@ -117,22 +171,29 @@ def with_flags(
         given.file = arguments.pop("config")
         texts = {setting.name: arguments.pop(flag) for flag, setting in flags.items()}
         given.flags = {name: text for name, text in texts.items() if text is not None}
-        try:
+        with ending():
             command(**arguments)
-        except ClicktrailError as error:
-            typer.echo(f"clicktrail: {error}", err=True)
-            raise typer.Exit(1) from None
 
     extra: dict[str, Any] = {
         "config": Annotated[
             Path | None,
             typer.Option(
-                "--config", help="Settings file; clicktrail.toml of this folder if there is one."
+                "--config",
+                metavar="FILE",
+                help="Settings file; clicktrail.toml of this folder if there is one.",
             ),
         ]
     }
     extra |= {
-        flag: Annotated[str | None, typer.Option(setting.flag, metavar="VALUE", help=setting.help)]
+        flag: Annotated[
+            str | None,
+            typer.Option(
+                setting.flag,
+                metavar="VALUE",
+                help=setting.help + (f" [default: {setting.default}]" if setting.default else ""),
+                rich_help_panel=topic(setting.name) if len(flags) > 1 else None,
+            ),
+        ]
         for flag, setting in flags.items()
     }
     own = inspect.signature(command)
@@ -148,9 +209,25 @@ def with_flags(
 
 def main() -> None:
     """Run the command line."""
+    open_standard_files()
+    asked = _asked_for()
+    is_known = any(command.name == asked for command in COMMANDS)
+    if is_known and {"-h", "--help"}.isdisjoint(sys.argv):
+        from clicktrail.base.logs import configure_logs  # noqa: PLC0415 - help does not wait for it
+
+        configure_logs("warning", "text")
+    status: str | int | None = 0
     try:
-        build(serving=sys.argv[1:2] == ["serve"])(prog_name="clicktrail")
-    except BrokenPipeError:
-        # Who read our output went away: nothing more to tell, and nobody to tell it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        with ending():
+            command_line = build(only=asked)
+            # While it was loaded, Ctrl-C ended the process there and then (`__main__`).
+            if callable(signal.getsignal(signal.SIGINT)):
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            command_line(prog_name="clicktrail")
+    except SystemExit as end:
+        status = end.code
+    except typer.Exit as end:
+        status = end.exit_code
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    sys.exit(write_out(status))

@@ -55,6 +55,10 @@ class SmarthostUnavailable(ClicktrailError):
     permanent = False
 
 
+class SmarthostIsOurselves(SmarthostUnavailable):
+    """The smarthost greets as this service does: emails would come in again."""
+
+
 class JournalUnavailable(ClicktrailError):
     """The journal cannot take a click now."""
 
@@ -63,6 +67,12 @@ class JournalUnavailable(ClicktrailError):
 
 class StoreUnavailable(ClicktrailError):
     """The store cannot be read or written now."""
+
+    permanent = False
+
+
+class TooManyWaiting(ClicktrailError):
+    """As many requests wait for something to happen as may do so at once."""
 
     permanent = False
 

@@ -1,7 +1,7 @@
 """The values that the parts of Clicktrail hand to one another. None is changed once it is made.
 
 Times are whole microseconds since 1970-01-01 UTC (``…_at``); they become RFC 3339 texts only at
-the edge (`clicktrail.ids.rfc3339`).
+the edge (`clicktrail.base.ids.rfc3339`).
 """
 
 from dataclasses import dataclass, field
@@ -38,6 +38,10 @@ class EventType(StrEnum):
     RENDERING_FAILURE = "RENDERING_FAILURE"
     DELIVERY_DELAY = "DELIVERY_DELAY"
     SUBSCRIPTION = "SUBSCRIPTION"
+
+
+PRODUCED = frozenset({EventType.SEND, EventType.CLICK, EventType.RENDERING_FAILURE})
+"""The event types that come; the others are taken, as programs for SES name them."""
 
 
 class HttpsPolicy(StrEnum):
@@ -107,6 +111,8 @@ class ConfigurationSet:
     """What API clients set and get back, though nothing is done with it: JSON by SES's names."""
     keep_html: bool = False
     """Whether the HTML of tracked emails is kept, for click maps."""
+    track_visible_urls: bool = True
+    """Whether links whose text is their own URL are tracked too."""
 
     @property
     def click_tracking(self) -> bool:
@@ -236,3 +242,54 @@ def check_name(name: str, what: str) -> str:
             f"{what} {name!r} is not a valid name: use 1 to {NAME_LIMIT} letters, digits, '_', '-'"
         )
     return name
+
+
+class Role(StrEnum):
+    """What an account may do."""
+
+    VIEWER = "viewer"
+    """Look at everything, change nothing."""
+    ADMINISTRATOR = "administrator"
+
+
+class Scope(StrEnum):
+    """What a key is good for."""
+
+    SEND = "send"
+    """Send emails, by the API and by SMTP."""
+    MANAGE = "manage"
+    """Change configuration sets, identities and what belongs to them; look at them too."""
+    READ = "read"
+    """Look at configuration sets and identities; read metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What is looked at. What is not given lets everything through; ``""`` stands for none.
+
+    Days are ``2026-11-23``; both ends of a period belong to it.
+    """
+
+    configuration_set: str | None = None
+    identity: str | None = None
+    provider: str | None = None
+    since: str | None = None
+    until: str | None = None
+    tag: tuple[str, str] | None = None
+    """A link tag and its value: only clicks of such links. Nothing is sent there, and neither
+    links nor hours are known by tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for one destination, and how it has been doing."""
+
+    configuration_set: str
+    destination: str
+    count: int
+    oldest_at: int | None
+    """When the oldest waiting notification was made."""
+    dead: int
+    last_success_at: int | None
+    last_failure_at: int | None
+    last_error: str

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clicktrail.arn import EXTRAS, Arn, Kind, check_deliverable, parse_arn
+from clicktrail.base.arn import EXTRAS, Arn, Kind, check_deliverable, parse_arn
 from clicktrail.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +89,7 @@ def test_each_kind_can_be_used(text: str) -> None:
 def test_without_its_library_a_kind_is_refused_with_the_command_that_installs_it(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clicktrail.arn.find_spec", lambda name: None)
+    monkeypatch.setattr("clicktrail.base.arn.find_spec", lambda name: None)
     kind = GOOD[text][0]
     if kind not in EXTRAS:
         assert check_deliverable(text).kind is kind

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from clicktrail.batch import Batcher
+from clicktrail.base.batch import Batcher
 
 
 async def test_what_arrives_during_a_write_goes_into_the_next() -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clicktrail.base.ids import ID_LENGTH, day_of, new_id, now_us, pack_id, rfc3339, unpack_id
 from clicktrail.errors import InvalidInput
-from clicktrail.ids import ID_LENGTH, day_of, new_id, now_us, pack_id, rfc3339, unpack_id
 
 
 def test_ids_have_21_characters_and_do_not_begin_like_an_option() -> None:

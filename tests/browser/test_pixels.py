@@ -2,7 +2,7 @@
 
 Each example email goes through the rewriter as the HTML part of an email, with real tracking
 links; both HTML parts are then shown by Chromium at the width of a phone and of a desktop, with
-images, scripts and the network off. ``CLICKTRAIL_CORPUS`` may name a folder with more emails; the
+images, scripts and the network off. ``TEST_CORPUS`` may name a folder with more emails; the
 placeholders of templates among them are filled in first, as the program that sends them would.
 
 Only a style sheet that reads addresses may tell the two apart: a selector such as
@@ -23,10 +23,10 @@ from pathlib import Path
 
 import pytest
 
-from clicktrail.ids import new_id
+from clicktrail.base.ids import new_id
+from clicktrail.keys.token import KEY_SIZE, Key, KeyRing, TrackingHosts
 from clicktrail.model import HttpsPolicy, Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
-from clicktrail.token import KEY_SIZE, Key, KeyRing, TrackingHosts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
@@ -61,9 +61,7 @@ FLAGS = (
 )
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.html"))
 CORPUS = (
-    sorted(Path(os.environ["CLICKTRAIL_CORPUS"]).glob("*.html"))
-    if os.environ.get("CLICKTRAIL_CORPUS")
-    else []
+    sorted(Path(os.environ["TEST_CORPUS"]).glob("*.html")) if os.environ.get("TEST_CORPUS") else []
 )
 DOCUMENTS = EXAMPLES + CORPUS
 

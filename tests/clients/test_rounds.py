@@ -153,6 +153,20 @@ def test_other_clients_understand_every_answer(service: Service, name: str) -> N
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("library", ["anymail", "django-ses"])
+def test_django_sends_with_a_key_that_may_do_nothing_else(service: Service, library: str) -> None:
+    """django-ses 4.8 reads the quotas (GetAccount) before it sends."""
+    name = service.configuration_set()
+    domain = f"{name}.example"
+    service.cli("identity", "create", domain)
+    page = '<a href="http://a.example/">x</a>'
+    by = replace(client(library, service), environment=environment_for(service, ("send",)))
+    sent = by.do("send-only", name, domain, page)
+    assert sent["messageId"]
+    assert "/c/" in html_of(service.arrived())
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["anymail", "django-ses"])
 def test_django_reads_the_notification_by_the_webhook_it_has_for_ses(
     service: Service, name: str

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from clicktrail.cli import build
-from clicktrail.keyfile import KeyFile
+from clicktrail.keys.ringfile import KeyFile
+from support.service import invoke
 
 Run = Callable[..., str]
 
@@ -18,6 +18,7 @@ Run = Callable[..., str]
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    KeyFile(tmp_path / "clicktrail-data" / "keys.json").create_if_missing()
     monkeypatch.setenv("COLUMNS", "200")
 
 
@@ -26,7 +27,7 @@ def run() -> Run:
     """Run a command that must end with ``status``; return all it printed."""
 
     def run_it(*arguments: str, status: int = 0, given: bytes | None = None) -> str:
-        result = CliRunner().invoke(build(), list(arguments), input=given)
+        result = invoke(arguments, given)
         assert result.exit_code == status, result.output
         assert "Traceback" not in result.output
         return result.output
@@ -109,10 +110,10 @@ def test_a_configuration_set_from_beginning_to_end(run: Run) -> None:
         ("event-destination add there d --stream s --webhook https://a.example/", "one of"),
         ("event-destination add there d --arn arn:aws:sns:x", "arn:aws:sns:x"),
         ("event-destination add there d --webhook ftp://a.example/", "ftp://a.example/"),
-        ("event-destination update there d --disable", "no event destination d"),
+        ("event-destination update there d --disable", "no event destination 'd'"),
         ("event-destination remove there d", "d"),
         ("engagement-statistics enable nowhere", "nowhere"),
-        ("identity create x --configuration-set nowhere", "nowhere"),
+        ("identity create x.example --configuration-set nowhere", "nowhere"),
         ("identity create not..a..domain", "not..a..domain"),
         ("identity bind nowhere there", "nowhere"),
         ("identity bind nowhere", "--none"),
@@ -216,6 +217,6 @@ def test_empty_lists_say_what_to_do(run: Run) -> None:
 
 
 def test_tables_do_not_pass_control_characters_on() -> None:
-    from clicktrail.commands.common import escape
+    from clicktrail.commands.shared.common import escape
 
     assert escape("a\x1b[31mb") == "a\\x1b\\[31mb"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from clicktrail.cli import build
+from clicktrail.keys.ringfile import KeyFile
+from support.service import invoke
 from support.stream_servers import Nats
 
 Run = Callable[..., str]
@@ -19,9 +19,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command that must end with ``status``; return all it printed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    KeyFile(tmp_path / "clicktrail-data" / "keys.json").create_if_missing()
 
     def run_it(*arguments: str, status: int = 0) -> str:
-        result = CliRunner().invoke(build(), list(arguments))
+        result = invoke(list(arguments))
         assert result.exit_code == status, result.output
         assert "Traceback" not in result.output
         return result.output
@@ -65,7 +66,11 @@ def test_a_test_event_arrives_at_a_real_server(run: Run, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arn", "flags", "why"),
     [
-        ("arn:clicktrail:kafka:::127.0.0.1:1/t", ["--kafka-servers", "127.0.0.1:1"], "refused"),
+        (
+            "arn:clicktrail:kafka:::127.0.0.1:1/t",
+            ["--kafka-servers", "127.0.0.1:1", "--webhook-timeout", "6"],
+            "refused",
+        ),
         ("arn:clicktrail:nats:::127.0.0.1:1/t", ["--nats-servers", "127.0.0.1:1"], "Connect call"),
         ("arn:aws:kinesis:eu-west-1:1:stream/t", ["--kinesis-endpoint", "http://127.0.0.1:1"], ""),
         ("arn:aws:firehose:eu-west-1:1:deliverystream/t", [], "no AWS credentials"),

@@ -8,21 +8,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from clicktrail.cli import build
-from clicktrail.commands.domain_check import Look, check_domain
-from clicktrail.commands.domain_probe import _is_hidden
-from clicktrail.commands.findings import Finding, Status
-from clicktrail.kinds import Address, Network
-from clicktrail.probe import ask
+from clicktrail.commands.domains.check import Look, check_domain
+from clicktrail.commands.domains.findings import Finding, Status
+from clicktrail.commands.domains.probe import _is_hidden
+from clicktrail.doors.forwarded import Visitors
+from clicktrail.keys.probe import ask
+from clicktrail.keys.token import Key, KeyRing
 from clicktrail.redirect.domains import DomainPages, OwnDomains
-from clicktrail.redirect.visitor import Visitors
-from clicktrail.token import Key, KeyRing
+from clicktrail.settings.kinds import Address, Network
 from support.certificates import Authority, make_certificate
 from support.nameserver import NameServer
 from support.redirecting import RING, House, house_in
-from support.service import Service, free_ports
+from support.service import Service, free_ports, invoke
 
 NAME = "click.example.test"
 FOREIGN = KeyRing([Key(1, bytes(64), 0)])
@@ -385,8 +383,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def run(service: Service, names: NameServer, *arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(
-        build(),
+    done = invoke(
         [
             *("domain", "check", *arguments, "--data", str(service.data)),
             *("--resolver", str(names.address), "--http-port", str(service.http)),
@@ -462,13 +459,13 @@ class TestTheCommand:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         words = ["domain", "check", "--data", str(service.data), *arguments]
-        done = CliRunner().invoke(build(), words)
+        done = invoke(words)
         assert done.exit_code == 1
         assert message in done.output
         assert not (tmp_path / "elsewhere").exists()
 
     def test_a_name_server_may_be_named_without_a_port(self) -> None:
-        from clicktrail.commands.domain import _name_server
+        from clicktrail.commands.domains.domain import _name_server
 
         assert _name_server("192.0.2.53") == Address("192.0.2.53", 53)
         assert _name_server("192.0.2.53:5353") == Address("192.0.2.53", 5353)

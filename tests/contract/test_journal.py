@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import JournalUnavailable
-from clicktrail.ids import new_id, now_us
 from clicktrail.journal import Entry, Journal
 from clicktrail.journal.jetstream import JetStreamJournal, JetStreamOptions
 from clicktrail.journal.memory import MemoryJournal, MemoryShelf

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from clicktrail.ids import day_of, hour_of, new_id
-from clicktrail.model import Click, Link, Message, MessageState, Verdict
+from clicktrail.base.ids import day_of, hour_of, new_id
+from clicktrail.model import Click, Link, Message, MessageState, Verdict, Where
 from clicktrail.store import Store
-from clicktrail.store.clicks import RECENT, LoggedClick, Outgoing
-from clicktrail.store.outbox import Failed, Notification
-from clicktrail.store.statistics import Dimensions, Where
-from clicktrail.store.streams import NewStreamEvent
-from clicktrail.store.terms import Query, mailings_of
+from clicktrail.store.clicks.clicks import RECENT, LoggedClick, Outgoing
+from clicktrail.store.clicks.outbox import Failed, Notification
+from clicktrail.store.clicks.statistics import Dimensions
+from clicktrail.store.clicks.streams import NewStreamEvent
+from clicktrail.store.mail.terms import Query, mailings_of
 
 DAY = 1_790_000_000_000_000  # 2026-09-21
 HOUR = 3_600_000_000

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from clicktrail.base.ids import now_us
 from clicktrail.errors import NotFound
-from clicktrail.ids import now_us
-from clicktrail.nodes import Node
+from clicktrail.keys.nodes import Node
 from clicktrail.store import Store
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import AlreadyExists, InvalidInput, NotFound
-from clicktrail.ids import new_id, now_us
+from clicktrail.keys.vault import Vault
 from clicktrail.model import (
     ConfigurationSet,
     EventDestination,
@@ -18,14 +19,16 @@ from clicktrail.model import (
     Message,
     MessageState,
     Reason,
+    Role,
+    Where,
 )
 from clicktrail.store import Store
-from clicktrail.store.statistics import Where
-from clicktrail.store.streams import NewStreamEvent
+from clicktrail.store.clicks.streams import NewStreamEvent
 
 CLICKS = frozenset({EventType.CLICK})
 STREAM = EventDestination("clicks", "arn:clicktrail:stream:::clicks", CLICKS)
 DAY = 1_790_000_000_000_000  # 2026-09-21
+PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
@@ -229,6 +232,23 @@ class TestUsers:
             assert not await other.users.verify("\udcff", password)
         assert await store.users.list() == ["shop"]
 
+    async def test_a_name_has_another_mark_when_who_signed_in_may_do_so_no_more(
+        self, store: Store, other: Store
+    ) -> None:
+        users, keys = store.users, store.access_keys
+        assert await users.mark("shop") == await users.mark("\udcff") == b""
+        await users.create("shop")
+        first = await users.mark("shop")
+        assert first == await other.users.mark("shop") != b""
+        await users.delete("shop")
+        assert await users.mark("shop") == b""
+        await users.create("shop")
+        assert await users.mark("shop") not in (first, b"")
+        key_id, _ = await keys.create(Vault(bytes(64)), ["send"])
+        assert await users.mark(key_id) == await other.users.mark(key_id) != b""
+        await keys.disable(key_id)
+        assert await users.mark(key_id) == b""
+
     async def test_a_deleted_user_is_refused_at_once_everywhere(
         self, store: Store, other: Store
     ) -> None:
@@ -248,6 +268,43 @@ class TestUsers:
             await store.users.create("")
         with pytest.raises(NotFound):
             await store.users.delete("nobody")
+
+
+class TestSessions:
+    async def test_only_sessions_that_have_not_ended_are_signed_in(self, store: Store) -> None:
+        accounts = store.accounts
+        link = await accounts.create("maria", Role.VIEWER)
+        first = await accounts.set_password(link, PASSWORD)
+        second = await accounts.sign_in("maria", PASSWORD)
+        assert second
+        strangers = {f"nobody's {n}" for n in range(1200)} | {"", "\0", "\ud800"}
+        assert await accounts.signed_in([first, second, *strangers]) == {first, second}
+        assert await accounts.signed_in([]) == set()
+        await accounts.sign_out(first)
+        assert await accounts.signed_in([first, second]) == {second}
+        other = await accounts.set_password(await accounts.new_link("maria"), PASSWORD)
+        assert await accounts.signed_in([first, second, other]) == {other}
+
+    async def test_the_old_password_leaves_no_session_behind(self, store: Store) -> None:
+        """Whoever tries it while another one is set has read the old one, and waits for a turn."""
+        accounts = store.accounts
+        await accounts.set_password(await accounts.create("maria", Role.VIEWER), PASSWORD)
+        link = await accounts.new_link("maria")
+        before = [accounts.sign_in("maria", PASSWORD) for _ in range(3)]
+        after = [accounts.sign_in("maria", PASSWORD) for _ in range(5)]
+        found = await asyncio.gather(*before, accounts.set_password(link, PASSWORD[::-1]), *after)
+        kept = await accounts.signed_in([token for token in found if token])
+        assert kept == {found[len(before)]}
+
+    async def test_an_account_that_goes_while_somebody_signs_in_is_none(self, store: Store) -> None:
+        accounts = store.accounts
+        for name, role in (("admin", Role.ADMINISTRATOR), ("maria", Role.VIEWER)):
+            await accounts.set_password(await accounts.create(name, role), PASSWORD)
+        asked = [asyncio.create_task(accounts.sign_in("maria", PASSWORD)) for _ in range(6)]
+        await asyncio.sleep(0)
+        await accounts.delete("maria")
+        found = await asyncio.gather(*asked)
+        assert await accounts.signed_in([token for token in found if token]) == set()
 
 
 class TestMessages:

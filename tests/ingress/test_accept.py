@@ -10,7 +10,8 @@ from clicktrail.errors import (
     SmarthostUnavailable,
     StoreUnavailable,
 )
-from clicktrail.ingress.accept import LARGE, Submission, UnknownConfigurationSet
+from clicktrail.ingress.accept import Submission, UnknownConfigurationSet
+from clicktrail.ingress.rewriting import LARGE, UNTRACKED
 from clicktrail.model import (
     ConfigurationSet,
     HttpsPolicy,
@@ -285,7 +286,7 @@ async def test_a_failing_rewriter_does_not_stop_an_email(
     def broken(_: bytes, __: Policy) -> Rewritten:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("clicktrail.ingress.accept.rewrite_message", broken)
+    monkeypatch.setattr("clicktrail.ingress.rewriting.rewrite_message", broken)
     kept = await accept(room, HEAD + HTML)
-    assert kept.reason is Reason.UNPARSABLE
+    assert (kept.reason, kept.links, kept.warnings) == (None, (), (UNTRACKED,))
     assert sent(room) == HEAD + HTML

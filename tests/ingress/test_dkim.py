@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clicktrail import dkimkey
 from clicktrail.errors import InvalidInput
 from clicktrail.ingress.dkim import NotSignable, Signer
+from clicktrail.keys import dkim as dkimkey
+from clicktrail.keys.vault import KEY_SIZE, Vault
 from clicktrail.model import Dkim, Identity
-from clicktrail.vault import KEY_SIZE, Vault
 
 PRIVATE = dkimkey.generate(1024)
 VAULT = Vault(bytes(range(KEY_SIZE)))

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from clicktrail.base.faults import Faults
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import JournalUnavailable
-from clicktrail.ids import new_id, now_us
 from clicktrail.journal import Journal, jetstream
 from clicktrail.journal.jetstream import JetStreamJournal, JetStreamOptions
 from clicktrail.journal.spool import SpooledJournal
 from clicktrail.model import Click
+from clicktrail.service import checkup
+from clicktrail.service.checkup import Checkup
 from support.stream_servers import Nats
 
 Opener = Callable[[Nats], JetStreamJournal]
@@ -170,3 +173,20 @@ async def test_a_message_that_is_no_click_is_passed_over(tmp_path: Path, opened:
         await client.close()
         await journal.append(click(2))
         assert await numbers(journal) == [1, 2]
+
+
+async def test_a_check_that_asks_the_broker_ends_at_any_moment(
+    tmp_path: Path, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that comes with the cancellation takes its place, in Python 3.11."""
+    monkeypatch.setattr(checkup, "EVERY_SECONDS", 0.0)
+    with Nats(tmp_path) as server:
+        journal = opened(server)
+        await until_taken(journal, click())
+        for number in range(100):
+            check = Checkup(Faults(), {"journal": journal.append})
+            await check.start()
+            for _ in range(number % 20):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(20):
+                await check.stop()

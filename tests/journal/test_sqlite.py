@@ -3,13 +3,17 @@
 import asyncio
 import sqlite3
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clicktrail.errors import JournalUnavailable
-from clicktrail.journal.sqlite import SqliteJournal, _Reader
+from clicktrail.journal.sqlite import SqliteJournal
+from clicktrail.journal.sqlite_file import connect
+from clicktrail.journal.sqlite_reader import Reader
 from support.journals import click, ids, kill_writers, read_all
 
 
@@ -21,6 +25,20 @@ async def check_kills(folder: Path, kills: int, seed: int) -> None:
     assert acknowledged
     assert set(acknowledged) <= set(found)
     assert len(found) == len(set(found))
+
+
+def test_who_opens_a_new_file_waits_for_others_who_do(tmp_path: Path) -> None:
+    """SQLite does not wait itself: who changes to WAL mode has the file locked for a moment."""
+
+    def open_it(path: Path, others: threading.Barrier) -> None:
+        others.wait()
+        connect(path, durable=True).close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(60):
+            path, others = tmp_path / str(number) / "journal.db", threading.Barrier(4)
+            for each in [threads.submit(open_it, path, others) for _ in range(4)]:
+                each.result()
 
 
 async def test_what_was_acknowledged_before_a_kill_is_read_once(tmp_path: Path) -> None:
@@ -41,7 +59,8 @@ async def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
     await journal.append(click())
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     files = sorted(path.parent.iterdir())
-    assert [file.name for file in files] == ["journal.db", "journal.db-shm", "journal.db-wal"]
+    names = ["journal.db", "journal.db-shm", "journal.db-wal", "journal.db.lock"]
+    assert [file.name for file in files] == names
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     await journal.close()
 
@@ -61,13 +80,17 @@ async def test_a_file_that_cannot_be_opened_is_an_error_until_it_can(tmp_path: P
     await journal.close()
 
 
-async def test_a_file_that_is_no_database_is_an_error(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_database_is_set_aside_and_another_begun(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    path.write_bytes(b"This is a text file, and a long one at that.\n" * 100)
+    text = b"This is a text file, and a long one at that.\n" * 100
+    path.write_bytes(text)
     journal = SqliteJournal(path)
-    with pytest.raises(JournalUnavailable, match="not a database"):
-        await journal.append(click())
+    one = click()
+    await journal.append(one)
+    assert await read_all(journal) == [one]
     await journal.close()
+    [kept] = tmp_path.glob("journal.db.damaged-*")  # noqa: ASYNC240
+    assert kept.read_bytes() == text
 
 
 async def test_a_cancelled_append_does_not_hold_up_the_others(tmp_path: Path) -> None:
@@ -102,7 +125,7 @@ def rows(path: Path) -> int:
 async def test_what_is_committed_makes_room_for_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Reader, "PRUNE_SECONDS", 0)
+    monkeypatch.setattr(Reader, "PRUNE_SECONDS", 0)
     path = tmp_path / "journal.db"
     journal = SqliteJournal(path)
     large = replace(click(), url="https://example.com/" + "x" * 5000)

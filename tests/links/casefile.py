@@ -5,7 +5,6 @@ Nothing here imports the code under test, but for the values that it is handed (
 
 import base64
 import binascii
-import quopri
 import re
 import zlib
 from collections.abc import Callable
@@ -243,8 +242,33 @@ def decode(data: bytes, encoding: str) -> bytes:
                 raise AssertionError(f"not base64: {data!r}") from error
         case "quoted-printable":
             assert re.fullmatch(rb"[\t\r\n -~]*", data), f"not quoted-printable: {data!r}"
-            return quopri.decodestring(data)
+            return read_quoted(data)
     raise AssertionError(f"unknown encoding {encoding}")
+
+
+def read_quoted(body: bytes) -> bytes:
+    """Read quoted-printable, malformed too, as RFC 2045 § 6.7 with its note on robustness says."""
+    out = bytearray()
+    for line in re.split(rb"(?<=\n)", body):
+        newline = line[len(line.removesuffix(b"\n").removesuffix(b"\r")) :]
+        newline = newline if newline != b"\r" else b""
+        text = line.removesuffix(newline).rstrip(b" \t")  # § 6.7 (3): added on the way
+        at = 0
+        while at < len(text):
+            if text[at] != ord("="):
+                out.append(text[at])
+                at += 1
+            elif at + 1 == len(text):
+                newline = b""  # a soft line break
+                break
+            elif re.fullmatch(rb"[0-9A-Fa-f]{2}", text[at + 1 : at + 3]):
+                out.append(int(text[at + 1 : at + 3], 16))
+                at += 3
+            else:
+                out += text[at : at + 2]
+                at += 2
+        out += newline
+    return bytes(out)
 
 
 def load(path: Path) -> Case:

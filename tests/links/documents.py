@@ -68,6 +68,19 @@ _HREFS = (
     "http://example.com/\0x",
     "http://example.com/='`",
 )
+_URL_PIECES = (
+    *("http:", "https:", "HTTP://", "https:/", "//", "/", "\\", "\\\\", "/.//", "../", "./"),
+    *("%2e%2e/", "%2E", "?", "#", "?x=1", "#f", "&", "&amp;", ":", ":80", ":8443", ":99999", "@"),
+    *("me:pw@", "www.", "example.com", "shop.example", "host.test", "a.zip", "a.mov", "localhost"),
+    *("192.0.2.1", "1.2.3", "[::1]", "story.html", "image.png", "page", "a b", "%", "%zz", "é"),
+    *("{{u}}", "{u}", "|u|", "[u]", "%%u%%", "*|U|*", "###U###", "mailto:", "\n", "\t"),
+)
+_BASES = (
+    *("http://base.example", "https://base.example/dir/", "ftp://base.example/", "", "x"),
+    *("https://base.example//dir/", "https:/base.example/d/", "https:\\\\base.example\\d\\"),
+    *("http://me:pw@base.example:8080/d/f?q#f", "https://base.example/a/%2e%2e/b/", "http://[bad/"),
+    *("HTTPS://BASE.example:443/x", "https://base.example/d?q", "//base.example/", "base.example"),
+)
 _ATTRIBUTES = (
     'class="b"',
     "id=c",
@@ -174,8 +187,15 @@ def _odd_comment(rng: Random) -> str:
     return _pick(rng, _COMMENTS)
 
 
+def _href(rng: Random) -> str:
+    """Return a value: a common one, or one made of the pieces that URLs are made of."""
+    if rng.randint(0, 1) == 0:
+        return _pick(rng, _HREFS)
+    return "".join(_pick(rng, _URL_PIECES) for _ in range(rng.randint(1, 4)))
+
+
 def _value(rng: Random) -> str:
-    value = _pick(rng, _HREFS)
+    value = _href(rng)
     if rng.randint(0, 9) == 9:
         value += _noise(rng)
     return _pick(rng, (f'"{value}"', f'"{value}"', f"'{value}'", value, value.replace(" ", "")))
@@ -202,7 +222,7 @@ def _tag(rng: Random) -> str:
 
 def _sane_tag(rng: Random) -> str:
     """Return a link as people write it, but for its URL and its tags."""
-    parts = [f'href="{_pick(rng, _HREFS)}"'.replace("\0", "")]
+    parts = [f'href="{_href(rng)}"'.replace("\0", "")]
     if rng.randint(0, 2) == 0:
         parts.append(_pick(rng, _TAGS))
     if rng.randint(0, 1) == 0:
@@ -222,9 +242,7 @@ def _element(rng: Random) -> str:
 
 
 def _base(rng: Random) -> str:
-    base = _pick(
-        rng, ("http://base.example", "https://base.example/dir/", "ftp://base.example/", "", "x")
-    )
+    base = _pick(rng, _BASES)
     return f"<base href='{base}'>" if rng.randint(0, 3) == 3 else "<base target=_blank>"
 
 

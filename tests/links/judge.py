@@ -175,14 +175,15 @@ def read_turbohtml(text: str) -> Reading:
     lines = [0, *(match.end() for match in re.finditer("\n", offsets.normalised))]
     reading = Reading()
 
-    def note(element: turbohtml.Element, hidden: bool) -> None:
+    def note(element: turbohtml.Element, hidden: bool, in_template: bool) -> None:
         if element.source_line is None or element.source_col is None:
             return  # implied by the parser
         attributes = {
             name: value if isinstance(value, str) else " ".join(value or [])
             for name, value in element.attrs.items()
         }
-        if reading.base is None and element.tag == "base":
+        is_base = element.tag == "base" and element.namespace == turbohtml.Namespace.HTML
+        if reading.base is None and is_base and not in_template:
             reading.base = attributes.get("href")
         offset = offsets.back(lines[element.source_line - 1] + element.source_col)
         place = element.source_location
@@ -202,15 +203,16 @@ def read_turbohtml(text: str) -> Reading:
             end = offsets.back(place.start_tag.end_offset) if place else 0
             reading.tags[offset] = Tag(offset, element.tag, attributes, found, in_svg, end)
 
-    def walk(node: turbohtml.Node, hidden: bool) -> None:
+    def walk(node: turbohtml.Node, hidden: bool, in_template: bool = False) -> None:
         for child in node.children:
-            inside = hidden
+            inside, template = hidden, in_template
             if isinstance(child, turbohtml.Element):
-                note(child, hidden)
+                note(child, hidden, in_template)
                 inside = hidden or child.tag in RAW
+                template = in_template or child.tag == "template"
             elif isinstance(child, turbohtml.Comment) and not hidden:
                 reading.texts.add(child.data)
-            walk(child, inside)
+            walk(child, inside, template)
 
     walk(turbohtml.parse(offsets.normalised, source_locations=True), hidden=False)
     return reading

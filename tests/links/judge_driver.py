@@ -28,7 +28,7 @@ def judge_batch(first: int, count: int) -> list[tuple[int, str, list[str]]]:
     for number in range(first, first + count):
         text = document(Random(number))
         try:
-            wrong = judge_document(text)
+            wrong = judge_document(text, Random(~number))
         except Exception as error:
             wrong = [f"{type(error).__name__}: {error}"]
         if wrong:

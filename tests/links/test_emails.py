@@ -1,6 +1,6 @@
 """Real emails, in every transfer encoding.
 
-Over the examples of this repository always, and over the folder that ``CLICKTRAIL_CORPUS`` names.
+Over the examples of this repository always, and over the folder that ``TEST_CORPUS`` names.
 """
 
 import os
@@ -18,7 +18,7 @@ from links.verdict import find, may_be_tracked_as, tags_of
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDERS = [REPOSITORY / "examples"]
-if corpus := os.environ.get("CLICKTRAIL_CORPUS"):
+if corpus := os.environ.get("TEST_CORPUS"):
     FOLDERS.append(Path(corpus))
 EMAILS = [path for folder in FOLDERS for path in sorted(folder.rglob("*.html"))]
 TRACKING = Policy(link=tracking_link, is_own=is_own)
@@ -62,7 +62,7 @@ def check_whole(text: str, raw: bytes, result: Rewritten) -> None:
 
 
 @pytest.mark.skipif(
-    not corpus, reason="CLICKTRAIL_CORPUS names no folder of real emails: only examples/ were run"
+    not corpus, reason="TEST_CORPUS names no folder of real emails: only examples/ were run"
 )
 def test_corpus_is_given_and_has_emails() -> None:
     assert list(Path(str(corpus)).rglob("*.html"))

@@ -1,6 +1,6 @@
 """The judge: links found in random nasty documents against those of two real HTML5 parsers.
 
-The criterion is told in `verdict`. ``CLICKTRAIL_JUDGE_EXAMPLES`` sets how many documents the first
+The criterion is told in `verdict`. ``JUDGE_EXAMPLES`` sets how many documents the first
 two tests make; `judge_driver.py` makes millions, over all processors.
 """
 
@@ -19,8 +19,8 @@ from links.judge_driver import judge_batch
 from links.trial import judge_document
 from links.verdict import expected_output, find, may_be_tracked_as, tags_of
 
-EXAMPLES = int(os.environ.get("CLICKTRAIL_JUDGE_EXAMPLES", "400"))
-MANY = int(os.environ.get("CLICKTRAIL_JUDGE_EXAMPLES", "20000"))
+EXAMPLES = int(os.environ.get("JUDGE_EXAMPLES", "400"))
+MANY = int(os.environ.get("JUDGE_EXAMPLES", "20000"))
 HTML = [case for case in load_all() if not case.is_mime]
 
 quiet = settings(
@@ -32,11 +32,11 @@ quiet = settings(
 
 def judge_round(rng: Random) -> None:
     text = document(rng)
-    wrong = judge_document(text)
+    wrong = judge_document(text, rng)
     assert not wrong, "\n".join([f"document: {text!r}", *wrong])
 
 
-@settings(quiet, max_examples=EXAMPLES, derandomize="CLICKTRAIL_JUDGE_EXAMPLES" not in os.environ)
+@settings(quiet, max_examples=EXAMPLES, derandomize="JUDGE_EXAMPLES" not in os.environ)
 @given(st.randoms(use_true_random=False))
 def test_links_are_those_that_real_parsers_find(rng: Random) -> None:
     judge_round(rng)

@@ -80,6 +80,24 @@ def test_without_an_encoding_header_a_long_line_adds_one() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["8-bit", "8bits", "7-bit", "hexa", "x" * 5000])
+def test_the_reason_names_a_transfer_encoding_that_does_not_exist(name: str) -> None:
+    [warning] = rewrite(
+        HEAD + f"Content-Transfer-Encoding: {name}\r\n\r\n".encode() + LINK
+    ).warnings
+    assert repr(name[:100]) in warning
+    assert len(warning) < 300
+
+
+def test_two_encoding_fields_change_together() -> None:
+    fields = b"Content-Transfer-Encoding: 8bit\r\nX: y\r\nContent-Transfer-Encoding: (x) 8BIT\r\n"
+    result = rewrite(HEAD + fields + b"\r\n" + b"y" * 950 + LINK + b"\r\n")
+    message = email.message_from_bytes(result.message)
+    assert message.get_all("Content-Transfer-Encoding") == ["quoted-printable"] * 2
+    assert message["X"] == "y"
+    assert message.get_payload(decode=True) == b"y" * 950 + TRACKED + b"\r\n"
+
+
 def test_only_the_part_with_the_long_line_changes_its_encoding() -> None:
     part = b"--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
     raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"

@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from clicktrail.rewrite import quick, scanner
-from clicktrail.rewrite.manners import landmarks
-from clicktrail.rewrite.markup import Tag, tag_at
+from clicktrail.rewrite.html import quick, scanner
+from clicktrail.rewrite.html.manners import landmarks
+from clicktrail.rewrite.html.markup import Tag, tag_at
 from links.documents import document
 
 EXAMPLES = [

@@ -1,29 +1,37 @@
 """Puts a document through the rewriter and through the judge."""
 
-import base64
+from random import Random
 
-from clicktrail.model import Link
+from clicktrail.model import Link, Reason
 from clicktrail.rewrite import Policy, rewrite_message
-from links.casefile import encode, is_own, tracking_link
+from links.casefile import is_own, tracking_link
+from links.envelopes import Envelope, plain, random_envelope
 from links.verdict import changes, expected_output, find, wrong_links
+from support.rewrite_checks import check_wire
 
-_HEAD = b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+TRACKING = Policy(link=tracking_link, is_own=is_own)
 
 
-def rewrite_text(text: str) -> tuple[str, tuple[Link, ...]]:
-    """Rewrite a document as the only part of an email."""
-    raw = _HEAD + encode(text.encode(), "base64")
-    result = rewrite_message(raw, Policy(link=tracking_link, is_own=is_own))
-    head, body = result.message[: len(_HEAD)], result.message[len(_HEAD) :]
-    assert head == _HEAD
+def rewrite_in(envelope: Envelope) -> tuple[str, tuple[Link, ...]]:
+    """Rewrite an email; return what a browser reads of it then, and its links."""
+    raw = envelope.raw
+    result = rewrite_message(raw, TRACKING)
     assert (result.reason is None) == bool(result.links)
+    assert result.reason in (None, Reason.NO_LINKS)
     assert result.reason is None or result.message == raw
-    return base64.b64decode(body).decode(), result.links
+    if result.links:
+        check_wire(raw, result.message)
+    return envelope.text_of(result.message), result.links
 
 
-def judge_document(text: str) -> list[str]:
-    """Rewrite a document and return all that is wrong with the outcome."""
-    output, links = rewrite_text(text)
+def judge_document(text: str, rng: Random | None = None) -> list[str]:
+    """Rewrite a document and return all that is wrong with the outcome.
+
+    In UTF-8; or with ``rng`` in a charset, a transfer encoding and with line ends that it chooses.
+    """
+    envelope = plain(text) if rng is None else random_envelope(rng, text)
+    text = envelope.text_of(envelope.raw)
+    output, links = rewrite_in(envelope)
     found = find(text)
     if not found.judged:
         return []
@@ -39,4 +47,4 @@ def judge_document(text: str) -> list[str]:
     expected = expected_output(text, found, links)
     if expected is not None and output != expected:
         wrong.append(f"the output is\n{output!r}, not\n{expected!r}")
-    return wrong
+    return [f"{each} (in {envelope})" for each in wrong]

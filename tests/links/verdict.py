@@ -22,7 +22,7 @@ Of comments that only resemble one, everything inside is possible.
 
 Some kinds of document are not judged: those with svg or math inside a conditional comment, of which
 Outlook's own parser knows nothing, and those in which an svg that is never closed is followed by a
-CDATA section, a raw text element or an xlink:href, whose meaning then hangs on which outer end tag
+CDATA section, a raw text element, a base or an xlink:href, whose meaning hangs on which end tag
 closes the svg. Nor are those where the parsers see different comments, nor those with a name like
 ``="x"`` after an attribute to be removed: it becomes a value of what then stands before it.
 
@@ -45,7 +45,7 @@ REMOVED_NO_TRACK = ("postbox:no-track", "ses:no-track")
 _NO_TRACK = {"clicktracking": "off", "data-msys-clicktrack": "0", "disable-tracking": "true"}
 _CONDITIONAL = re.compile(r"(<!--\[if\b[^\]<>]*\]>)(.*)<!\[endif\]-->", re.DOTALL)
 _FOREIGN = re.compile(r"<(?:svg|math)", re.IGNORECASE)
-_DEPENDS_ON_SVG = re.compile(r"<!\[CDATA\[|xlink:|<(?:" + "|".join(RAW) + ")", re.IGNORECASE)
+_DEPENDS_ON_SVG = re.compile(r"<!\[CDATA\[|xlink:|<(?:base|" + "|".join(RAW) + ")", re.IGNORECASE)
 _OURS = re.compile(r"(?:postbox|ses):(?:tags|no-track)", re.IGNORECASE)
 _RESEMBLES = re.compile(r"<!-*[\s-]*\[\s*if[^>]*>?", re.IGNORECASE)
 
@@ -63,15 +63,17 @@ class Findings:
     judged: bool = True
     """``False`` where a parser of Outlook's, or one that tracks all open elements, is needed."""
     base: str | None = None
-    base_doubtful: bool = False
+    other_bases: tuple[str | None, ...] = ()
+    """What else may be the base: the parsers disagree, or it stands in a conditional comment."""
 
 
 def find(text: str, inside: bool = False) -> Findings:
     """Read a document, or the inside of a conditional comment, with both parsers."""
     first, second = read_html5lib(text), read_turbohtml(text)
     found = Findings(all_tags=first.tags | second.tags)
-    found.base = urlrules.read(first.base) if first.base is not None else None
-    found.base_doubtful = first.base != second.base or (inside and first.base is not None)
+    found.base, other = (None if b is None else urlrules.read(b) for b in (first.base, second.base))
+    if found.base != other or (inside and found.base is not None):
+        found.other_bases = (other, None)
     found.agreed = first.texts <= second.texts and all(
         _matters_alike(first.tags.get(offset), second.tags.get(offset))
         for offset in first.tags.keys() | second.tags.keys()
@@ -127,7 +129,8 @@ def _find_in_comment(text: str, begin: int, end: int, found: Findings) -> None:
         found.all_tags.update((o + by, tag.moved(by)) for o, tag in inner.all_tags.items())
         found.agreed = found.agreed and inner.agreed
         found.judged = found.judged and inner.judged
-        found.base_doubtful = found.base_doubtful or inner.base_doubtful
+        if inner.other_bases:
+            found.other_bases += (inner.base, *inner.other_bases)
     if match := _RESEMBLES.match(comment):
         # A nested comment cannot be told from a text: both ways of reading it are possible.
         by = begin + match.end()
@@ -140,9 +143,8 @@ def _find_in_comment(text: str, begin: int, end: int, found: Findings) -> None:
 def may_be_tracked_as(tag: Tag, found: Findings) -> urlrules.Answer:
     """Return the URLs that are right for a link, ``None`` among them where it may stay."""
     value = tag.attributes[link_name(tag) or "href"]
-    base = found.base
-    answer = urlrules.judge(value, base)
-    if found.base_doubtful and answer != urlrules.judge(value, None):
+    answer = urlrules.judge(value, found.base)
+    if any(answer != urlrules.judge(value, other) for other in found.other_bases):
         return urlrules.ANY
     if any(name in tag.attributes for name in (*REMOVED_NO_TRACK, "data-pm-no-track")):
         return urlrules.UNCHANGED
@@ -202,9 +204,10 @@ def expected_output(text: str, found: Findings, links: Iterable[Link]) -> str | 
             continue
         if not tag.spans.keys() >= tag.attributes.keys():
             return None
+        ends = [end for _, end in tag.spans.values()]
         for name, (start, end) in tag.spans.items():
             if name in names:
-                edit = _removal(text, start, end)
+                edit = _removal(text, start, end, ends)
                 if edit is None:
                     return None
                 edits.append(edit)
@@ -223,15 +226,18 @@ def expected_output(text: str, found: Findings, links: Iterable[Link]) -> str | 
     return "".join(out) + text[done:]
 
 
-def _removal(text: str, start: int, end: int) -> tuple[int, int, str] | None:
-    """Return the edit that removes an attribute, where nothing beside it can grow together."""
+def _removal(text: str, start: int, end: int, ends: list[int]) -> tuple[int, int, str] | None:
+    """Return the edit that removes an attribute, where nothing beside it can grow together.
+
+    ``ends`` are those of all attributes of the tag.
+    """
     before = start
     while text[before - 1] in " \t\n\f\r":
         before -= 1
     around = text[before - 1], text[end : end + 1]
     if before == start or around[1] not in (" ", "\t", "\n", "\f", "\r", ">") or around[0] == "=":
         return None
-    if around == ("/", ">"):
+    if around == ("/", ">") and before not in ends:
         return start, end, ""  # "/>" would close an element of SVG (HTML § 13.2.5.40)
     following = text[end:].lstrip(" \t\n\f\r")[:1]
     ends_comment = text[:before].endswith(("-", "-!"))  # with the > that may follow

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from clicktrail.base.ids import now_us
 from clicktrail.errors import DeliveryFailed
-from clicktrail.ids import now_us
 from clicktrail.publish.deliver import Deliverer, Retry
 from clicktrail.store import Store
-from clicktrail.store.outbox import DeadLetter, Failed
+from clicktrail.store.clicks.outbox import DeadLetter, Failed
 from support.publishing import House, click, to_stream, to_webhook, until
 
 QUICK = Retry(first=0.01, most=0.02, total=3600)
@@ -96,7 +96,7 @@ async def test_when_the_time_for_retries_is_over_it_is_dead(house: House) -> Non
     await house.configuration_set("news", to_webhook())
     await clicked(house)
     house.receiver.error = DeliveryFailed("the call failed")
-    async with running(house.deliverer(Retry(first=0.01, most=0.02, total=0.1))):
+    async with running(house.deliverer(Retry(first=0.01, most=0.02, total=1))):
         await until(lambda: dead(house))
     [letter] = await dead(house)
     assert letter.attempts == len(house.receiver.calls) > 1
@@ -234,7 +234,7 @@ async def test_what_is_planned_for_a_time_that_nobody_plans_for_is_due(house: Ho
 
 CRASH = """
 import asyncio, os, signal, sys
-from clicktrail.arn import Kind
+from clicktrail.base.arn import Kind
 from clicktrail.publish.deliver import Deliverer, Retry
 from clicktrail.store import Store
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clicktrail.arn import Arn, Kind
+from clicktrail.base.arn import Arn, Kind
 from clicktrail.errors import DeliveryFailed
 from clicktrail.model import EventDestination, EventType
 from clicktrail.publish.deliver import BATCHES, Retry
@@ -140,7 +140,7 @@ async def test_a_library_that_is_not_installed_is_told_and_waited_for(
     house.others[Kind.NATS] = NatsDestination(NatsSettings(["127.0.0.1:1"], timeout=1))
     await house.configuration_set("news", EventDestination("data", arn, TO.types))
     await clicked(house, 2)
-    monkeypatch.setattr("clicktrail.arn.find_spec", lambda name: None)
+    monkeypatch.setattr("clicktrail.base.arn.find_spec", lambda name: None)
     deliverer = house.deliverer(QUICK)
     running = asyncio.create_task(deliverer.run())
 
@@ -157,8 +157,8 @@ async def test_a_library_that_is_not_installed_is_told_and_waited_for(
 def test_libraries_of_data_streams_are_loaded_only_when_something_is_sent(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from clicktrail.settings import load_settings\n"
-        "from clicktrail.wired_destinations import build_destinations\n"
+        "from clicktrail.settings.settings import load_settings\n"
+        "from clicktrail.service.parts.destinations import build_destinations\n"
         "given = {'kafka.servers': 'a:1', 'nats.servers': 'a:1', 'kinesis.access_key_id': 'a',"
         " 'kinesis.secret_access_key': 'b'}\n"
         "build_destinations(load_settings(given, {}), Path(sys.argv[1]))\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clicktrail.arn import parse_arn
+from clicktrail.base.arn import parse_arn
 from clicktrail.errors import DeliveryFailed
 from clicktrail.publish.destinations import BatchDestination, Event
 from clicktrail.publish.destinations.aws import AwsClient, AwsSettings, Limits, put_in_parts

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from clicktrail.arn import Arn, parse_arn
+from clicktrail.base.arn import Arn, parse_arn
 from clicktrail.errors import DeliveryFailed
 from clicktrail.publish.destinations import Event
 from clicktrail.publish.destinations.nats import NatsDestination, NatsSettings
-from support.certificates import make_certificate
+from support.certificates import encrypt, make_certificate
 from support.stream_servers import Nats
 
 
@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
 
 @asynccontextmanager
 async def nats(*servers: str, **options: Any) -> AsyncIterator[NatsDestination]:
-    made = NatsDestination(NatsSettings(servers, **{"timeout": 5, **options}))
+    made = NatsDestination(NatsSettings(servers, **{"timeout": 60, **options}))
     try:
         yield made
     finally:
@@ -167,6 +167,11 @@ async def test_tls_is_used_and_its_certificate_checked(tmp_path: Path, first: bo
         async with nats(address, tls_first=first) as destination:
             said = await failure(destination.send_many(arn(address), [event(1)]))
             assert "CERTIFICATE_VERIFY_FAILED" in said
+        # It was in order at the start; its key was replaced since.
+        encrypt(key)
+        async with nats(address, **options, certificate=certificate, key=key) as destination:
+            said = await failure(destination.send_many(arn(address), [event(1)]))
+            assert said.startswith(f"cannot connect: {key} cannot be used: its key is encrypted")
 
 
 @pytest.mark.parametrize("named", ["127.0.0.1:9", "127.0.0.1,10.0.0.1", "localhost"])
@@ -183,3 +188,18 @@ async def test_a_message_that_is_too_large_fails_alone_and_for_good(server: Nats
             arn(server.address, "large"), [event(1), event(2, 2_000_000), event(3)]
         )
     assert [o and o.permanent for o in outcomes] == [None, True, None]
+
+
+async def test_a_message_that_only_its_header_makes_too_large_fails_alone(server: Nats) -> None:
+    await server.make_stream("headers", "headers")
+    most = 1024 * 1024  # ``max_payload``, by default
+    most_of_all = event(2, most - len(event(2).payload))
+    assert len(most_of_all.payload) == most
+    async with nats(server.address) as destination:
+        one, two, three = await destination.send_many(
+            arn(server.address, "headers"), [event(1), most_of_all, event(3)]
+        )
+    assert (one, three) == (None, None)
+    assert two is not None
+    assert two.permanent
+    assert [id_ for id_, _ in await server.stream("headers")] == ["event-1:0", "event-3:0"]

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from clicktrail.base.ids import day_of, new_id, now_us
 from clicktrail.errors import StoreUnavailable
-from clicktrail.ids import day_of, new_id, now_us
 from clicktrail.journal.memory import MemoryJournal
-from clicktrail.model import HONEYPOT_LINK, EventType, MessageState
+from clicktrail.model import HONEYPOT_LINK, EventType, MessageState, Where
 from clicktrail.store import Store
-from clicktrail.store.clicks import ClickStore
-from clicktrail.store.statistics import Where
+from clicktrail.store.clicks.clicks import ClickStore
 from support.publishing import HOUR, House, Receiver, click, to_stream, to_webhook, until
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -368,7 +367,7 @@ class TestRunning:
         works = ClickStore.record
         failures = 3
 
-        async def fails(*arguments: object) -> int:
+        async def fails(*arguments: object) -> set[str]:
             nonlocal failures
             if failures:
                 failures -= 1

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from clicktrail.ids import new_id, now_us
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.publish import retention
 from clicktrail.publish.retention import DAY, Periods, Retention
-from clicktrail.store.streams import NewStreamEvent
+from clicktrail.store.clicks.streams import NewStreamEvent
 from support.publishing import House, click, to_stream, to_webhook, until
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from clicktrail.arn import Arn, Kind
+from clicktrail.base.arn import Arn, Kind
 from clicktrail.errors import DeliveryFailed
 from clicktrail.model import EventDestination, EventType
 from clicktrail.publish.deliver import Retry

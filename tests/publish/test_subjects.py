@@ -2,7 +2,7 @@
 
 import json
 
-from clicktrail.ids import now_us
+from clicktrail.base.ids import now_us
 from clicktrail.publish.subjects import Subjects
 from support.publishing import House
 

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from clicktrail.ids import new_id
+from clicktrail.base.ids import new_id
 from clicktrail.model import Click, Verdict
 from clicktrail.publish.networks import Networks
 from clicktrail.publish.visitor_verdict import Judge, Judgement, names_itself_a_machine

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from clicktrail.arn import Kind, parse_arn, webhook_arn
+from clicktrail.base.arn import Kind, parse_arn, webhook_arn
 from clicktrail.errors import DeliveryFailed, InvalidInput
 from clicktrail.model import EventDestination, EventType
 from clicktrail.publish.deliver import Deliverer, Retry
-from clicktrail.publish.destinations import guard
+from clicktrail.publish.destinations import guard, guarded
 from clicktrail.publish.destinations.guard import AddressGuard
 from clicktrail.publish.destinations.webhook import WebhookDestination
 from support.publishing import House, click, until
@@ -219,7 +219,7 @@ class TestAddresses:
     ) -> None:
         answers = [["10.0.0.1", "127.0.0.1"], ["10.0.0.1"]]
         monkeypatch.setattr(
-            guard, "_look_up", lambda _: [ipaddress.ip_address(a) for a in answers.pop(0)]
+            guarded, "_look_up", lambda _: [ipaddress.ip_address(a) for a in answers.pop(0)]
         )
         await send(hook, f"http://rebound.example:{web.port}/")
         assert web.requests[0][1]["host"] == f"rebound.example:{web.port}"
@@ -231,7 +231,7 @@ class TestAddresses:
     async def test_public_addresses_are_called_with_tls_only(
         self, hook: WebhookDestination, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(guard, "_look_up", lambda _: [ipaddress.ip_address("192.88.99.9")])
+        monkeypatch.setattr(guarded, "_look_up", lambda _: [ipaddress.ip_address("192.88.99.9")])
         monkeypatch.setattr(guard, "_is_public", lambda _: True)
         with pytest.raises(DeliveryFailed, match="without https only networks"):
             await send(hook, "http://public.example/")
@@ -310,7 +310,7 @@ async def test_certificates_are_checked_against_the_name_in_the_url(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, trusting = certificate(tmp_path, "hooks.example")
-    monkeypatch.setattr(guard, "_look_up", lambda _: [ipaddress.ip_address("127.0.0.1")])
+    monkeypatch.setattr(guarded, "_look_up", lambda _: [ipaddress.ip_address("127.0.0.1")])
     async with serving(Web(), server) as web:
         trusts = WebhookDestination(SECRET, 5, LOOPBACK, trusting)
         await send(trusts, f"https://hooks.example:{web.port}/")

@@ -9,11 +9,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from clicktrail.base.ids import ID_LENGTH, now_us
 from clicktrail.errors import JournalUnavailable
-from clicktrail.ids import ID_LENGTH, now_us
 from clicktrail.journal.memory import MemoryJournal
+from clicktrail.keys.token import Key, KeyRing, Opened
 from clicktrail.model import Click
-from clicktrail.token import Key, KeyRing, Opened
 from support.redirecting import MESSAGE, RING, URL, House, house_in, path_of, request, statuses
 
 HEADERS_OF_A_REDIRECT = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from clicktrail.doors.forwarded import Visitors
 from clicktrail.redirect.applinks import SIZE_LIMIT, AppLinks
 from clicktrail.redirect.domains import DomainPages, OwnDomains
-from clicktrail.redirect.visitor import Visitors
 from support.redirecting import RING, House, house_in, request, statuses
 
 APPLE = "/.well-known/apple-app-site-association"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import InvalidInput, StoreUnavailable
-from clicktrail.probe import ask
+from clicktrail.keys.probe import ask
+from clicktrail.keys.token import Key, KeyRing
 from clicktrail.redirect.domains import DomainPages, OwnDomains
-from clicktrail.redirect.visitor import Visitors
-from clicktrail.token import Key, KeyRing
 from support.redirecting import RING, House, house_in, path_of, request, statuses
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from clicktrail.redirect.server import Patience
+from clicktrail.redirect.http import Exchange
+from clicktrail.redirect.server import Listener, Patience, RedirectServer
+from clicktrail.settings.kinds import Address
 from support.redirecting import URL, House, house_in, path_of, request, statuses
 
 PATH = path_of()
@@ -176,6 +178,40 @@ async def test_a_flood_of_cheap_requests_in_one_packet_is_answered(house: House)
     assert statuses(await house.say(flood)) == [404] * 5000
 
 
+class Listing:
+    """Notes who asked for what, and answers."""
+
+    def __init__(self) -> None:
+        self.targets: list[bytes] = []
+
+    def handle(self, exchange: Exchange) -> None:
+        self.targets.append(exchange.target)
+        exchange.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n")
+
+    async def drain(self) -> None:
+        """Nothing is left to do."""
+
+
+async def test_a_flood_in_one_packet_leaves_others_their_turn() -> None:
+    app, flood = Listing(), 5000
+    server = RedirectServer(app, [Listener(Address("127.0.0.1", 0))])
+    await server.start()
+    try:
+        at = server.addresses[0]
+        clients = [await asyncio.open_connection(at.host, at.port) for _ in range(3)]
+        heads = [b"GET /a HTTP/1.1\r\n\r\n" * flood, b"GET /b HTTP/1.1\r\n\r\n"]
+        for (_, writer), said in zip(clients, [heads[0], heads[1], heads[0]], strict=True):
+            writer.write(said)
+            writer.write_eof()
+        answers = await asyncio.gather(*(reader.read() for reader, _ in clients))
+        assert [len(statuses(each)) for each in answers] == [flood, 1, flood]
+        assert app.targets.index(b"/b") < flood // 2
+        for _, writer in clients:
+            writer.close()
+    finally:
+        await server.stop()
+
+
 async def test_a_request_may_come_in_any_pieces(house: House) -> None:
     said = request(None, "User-Agent: pieces", "X-Forwarded-For: 1.2.3.4")
     chance = random.Random(4)
@@ -255,8 +291,7 @@ async def test_slow_and_silent_clients_are_hung_up_on(tmp_path: Path) -> None:
 
 
 async def test_when_the_house_is_full_the_longest_idle_guest_makes_room(tmp_path: Path) -> None:
-    async with house_in(tmp_path) as house:
-        house.server._office.limit = 30
+    async with house_in(tmp_path, limit=30) as house:
         idle = [
             await asyncio.open_connection(house.address.host, house.address.port) for _ in range(60)
         ]

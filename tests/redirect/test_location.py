@@ -61,7 +61,7 @@ CHANGED = {
     "https://example.com/\ud800": "https://example.com/%EF%BF%BD",
     "https://exa mple.com/": "https://exa%20mple.com/",
     "https://\ufffd.example/": "https://%EF%BF%BD.example/",
-    'https://"ü.example/': "https://%22%C3%BC.example/",
+    'https://"ü.example/': "https://xn--%22-eha.example/",
 }
 
 

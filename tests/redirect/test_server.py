@@ -17,10 +17,10 @@ from cryptography.x509.oid import NameOID
 
 from clicktrail.journal import Entry
 from clicktrail.journal.memory import MemoryJournal
-from clicktrail.kinds import Address
 from clicktrail.model import Click
 from clicktrail.redirect.app import RedirectApp
 from clicktrail.redirect.server import Listener, Patience, RedirectServer
+from clicktrail.settings.kinds import Address
 from support.redirecting import RING, URL, House, house_in, path_of, request, statuses, until
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clicktrail.redirect.visitor import Visitors, is_prefetch, peer_address
+from clicktrail.doors.forwarded import Visitors, peer_address
+from clicktrail.redirect.visitor import is_prefetch
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8:aaaa::/48")]
 

@@ -4,7 +4,7 @@ import pytest
 
 from clicktrail.errors import SmarthostUnavailable
 from clicktrail.relay import open_smarthost
-from clicktrail.settings import Settings
+from clicktrail.settings.settings import Settings
 
 MESSAGE = b"Subject: x\r\n\r\n.dot  \r\n\xff\nno end"
 

@@ -15,7 +15,7 @@ from clicktrail.errors import (
 from clicktrail.ingress.accept import Transaction
 from clicktrail.relay import open_smarthost
 from clicktrail.relay.smarthost import SmtpSmarthost
-from clicktrail.settings import Settings
+from clicktrail.settings.settings import Settings
 from support.certificates import make_certificate
 from support.hostile_smarthost import HostileSmarthost
 
@@ -182,8 +182,8 @@ LARGE = b"Subject: x\r\n\r\n" + b"x" * 999 + b"\r\n" * 3 + b".y\r\n" * 2_000_000
 
 
 async def test_a_large_email_may_take_longer_than_one_answer() -> None:
-    hostile = HostileSmarthost(pause=0.005)
-    async with hostile, relay(hostile, timeout="0.4") as smarthost:
+    hostile = HostileSmarthost(pause=0.02)
+    async with hostile, relay(hostile, timeout="1.6") as smarthost:
         assert await send(smarthost, LARGE) == (250, "2.0.0 queued")
         assert hostile.taken[0].message == LARGE
 

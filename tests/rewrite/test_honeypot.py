@@ -150,7 +150,6 @@ def test_only_one_part_gets_it_the_first_with_links() -> None:
         ("HTTPS://Shop.example:8443", "https://Shop.example:8443/"),
         ("https://user:secret@shop.example/a", "https://shop.example/"),
         ("https://[2001:db8::1]/a", "https://[2001:db8::1]/"),
-        ("https://[broken/a", "https://[broken/a"),
     ],
 )
 def test_it_leads_to_the_first_page_of_the_site_and_never_further(url: str, first: str) -> None:

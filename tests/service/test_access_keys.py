@@ -1,11 +1,12 @@
 """Access keys sign in by SMTP too."""
 
 import smtplib
+from pathlib import Path
 
 import pytest
 
-from clicktrail.ingress.smtp_auth import smtp_password
-from support.service import Service, email_with
+from clicktrail.ingress.smtp.auth import smtp_password
+from support.service import PATIENCE, Service, email_with
 from support.ses import access_key
 
 
@@ -42,3 +43,17 @@ def test_a_key_that_is_off_does_not_sign_in(service: Service) -> None:
     key_id, secret = access_key(service, "send")
     service.cli("access-key", "disable", key_id)
     assert login(service, key_id, secret) == 535
+
+
+def test_a_session_ends_when_its_key_is_switched_off(tmp_path: Path) -> None:
+    with (
+        Service(tmp_path, "--smtp-allow", "192.0.2.0/24") as own,
+        smtplib.SMTP("127.0.0.1", own.smtp, timeout=PATIENCE) as client,
+    ):
+        key_id, secret = access_key(own, "send")
+        client.login(key_id, secret)
+        client.sendmail("a@example.com", ["b@gmail.com"], email_with("x").as_bytes())
+        own.cli("access-key", "disable", key_id)
+        with pytest.raises(smtplib.SMTPSenderRefused) as refused:
+            client.sendmail("a@example.com", ["b@gmail.com"], email_with("x").as_bytes())
+        assert refused.value.smtp_code == 530

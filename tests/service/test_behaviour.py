@@ -7,7 +7,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from clicktrail.token import PATH
+from clicktrail.keys.token import PATH
 from support.service import Service, email_with, hrefs, html_of, wait_for
 
 HTML = '<a href="http://a.example/x" postbox:tags="k:v">x</a>'
@@ -352,3 +352,18 @@ def test_the_service_stops_when_told_and_starts_where_it_was(service: Service) -
     assert service.request(link).status == 302
     assert len(service.wait_for_events(name, 2)) == 2
     assert service.wait_for_clicks(name, 2)["clicks"] == 2
+
+
+def test_links_that_show_their_url_are_left_alone_where_the_set_says_so(service: Service) -> None:
+    name = service.configuration_set()
+    shown = '<a href="https://a.example/x">https://a.example/x</a>'
+    message = email_with(f'{shown}<a href="https://a.example/x">here</a>')
+    message["X-SES-CONFIGURATION-SET"] = name
+    assert is_tracked(service.send(message))
+    service.cli("configuration-set", "update", name, "--no-track-visible-urls")
+    first, second = hrefs(html_of(service.send(message)))
+    assert first == "https://a.example/x"
+    assert PATH in second
+    assert "left alone" in service.cli("configuration-set", "show", name)
+    service.cli("configuration-set", "update", name, "--track-visible-urls")
+    assert is_tracked(service.send(message))

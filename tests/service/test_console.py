@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from starlette.routing import Mount, Route
 
 from clicktrail.console.app import Console
 from clicktrail.store import Store
-from support.service import Service, email_with, hrefs, html_of, wait_for
+from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 from support.visitor import PASSWORD, Visitor, account
 
 EVIL = '"><script>alert(1)</script>'
@@ -90,6 +91,7 @@ def test_a_form_of_another_site_does_nothing(service: Service, admin: Visitor) -
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
     ):
         answer = admin.post("/configurations", {"name": "never"}, **headers)
         assert answer.status_code == 403
@@ -232,6 +234,10 @@ def test_a_configuration_set_is_made_explained_changed_and_deleted(
     [
         ({"name": "d", "kind": "stream", "target": "no/stream"}, "names no built-in stream"),
         ({"name": "d", "kind": "webhook", "target": "ftp://x"}, "names no webhook"),
+        (
+            {"name": "d", "kind": "webhook", "target": "https://10.0.0.1/", "types": "CLICK"},
+            "webhook.allow",
+        ),
         ({"name": "d", "kind": "arn", "target": "x"}, "names no event destination"),
         ({"name": "a b", "kind": "stream", "target": "s", "types": "CLICK"}, "not a valid name"),
         ({"name": "d", "kind": "stream", "target": "s"}, "at least one event type"),
@@ -244,6 +250,24 @@ def test_what_cannot_be_is_said_on_the_page(
     answer = admin.post(f"/configurations/{name}/destinations", form)
     assert answer.status_code == 400
     assert said in answer.text
+
+
+def test_who_hangs_up_within_a_form_is_no_error(service: Service) -> None:
+    told = len(service.log.read_text())
+    for path in ("/sign-in", "/welcome/x"):
+        with socket.create_connection(("127.0.0.1", service.console), PATIENCE) as client:
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            client.sendall(f"{head}Content-Length: 9999\r\n\r\n".encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 100 ")  # the form is being read
+            client.sendall(b"name=")
+        with Visitor(service) as next_one:  # whose turn comes after that
+            assert next_one.get("/sign-in").status_code == 200
+    assert '"error"' not in service.log.read_text()[told:]
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "\u0663", "-1", ""])
+def test_a_dead_letter_that_cannot_be_is_passed_over(admin: Visitor, number: str) -> None:
+    assert admin.post("/dead-letters", {"id": number, "which": "chosen"}).status_code == 303
 
 
 def test_a_form_that_is_too_large_is_refused(admin: Visitor) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import dkim
 import pytest
 
-from clicktrail import dkimkey
-from clicktrail.token import PATH
+from clicktrail.keys import dkim as dkimkey
+from clicktrail.keys.token import PATH
 from support.service import Service, email_with, hrefs, html_of
 from support.ses import access_key, ses_client
 

@@ -1,16 +1,13 @@
 """Clients that hold connections and say next to nothing: all others are served meanwhile."""
 
 import resource
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from support import idle_clients
 from support.crowd import Crowd, check_books
+from support.holding import holding
 from support.service import Service
 
 WISHED = 100_000
@@ -18,17 +15,6 @@ FOR_ONE_ADDRESS = 12_500
 """Connections from one address: each takes a port, and free ones are soon hard to find."""
 SPARE = 64
 """Files that a process needs beside its connections."""
-
-
-@contextmanager
-def holding(port: int, count: int, kind: str, address: int = 2) -> Iterator[None]:
-    """Hold so many connections open, from 127.0.0.ADDRESS: see `idle_clients`."""
-    script = Path(idle_clients.__file__)
-    command = [sys.executable, str(script), str(port), str(count), f"127.0.0.{address}", kind]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"%d\n" % count
-        yield
 
 
 def test_silent_and_slow_clients_keep_nobody_from_clicking(service: Service) -> None:

@@ -1,10 +1,13 @@
 """The journal cannot be written, or the disk is full: people are sent on, and clicks are kept."""
 
+import json
 import smtplib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -78,3 +81,54 @@ def test_on_full_disks_people_are_sent_on_and_the_log_tells_how_many_clicks_it_c
         assert 0 < len(lost) <= unlogged <= len(meanwhile.redirected)
         counted = service.statistics("--configuration-set", name)["clicks"]
         assert counted == len(told)
+
+
+MAKE_ROOM = "make room on the disk, and try again"
+
+
+def problems_of(service: Service) -> dict[str, str]:
+    """Return what ``/readyz`` finds."""
+    try:
+        with urlopen(f"http://127.0.0.1:{service.monitor}/readyz", timeout=60) as answer:
+            assert answer.status == 200
+            return {}
+    except HTTPError as refused:
+        with refused:
+            found: dict[str, str] = json.load(refused)["why"]
+            return found
+
+
+def test_a_full_disk_is_named_with_what_to_do_about_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with small_disk(data, "8m"):
+        with Service(tmp_path) as service:
+            service.configuration_set()
+            (data / "spool").mkdir(exist_ok=True)
+            assert json.loads(service.cli("check", "--json"))["disk"] == []
+            with filled(data):
+                before = sorted(data.rglob("*"))
+                checked = service.run("check", "--json")
+                assert sorted(data.rglob("*")) == before
+                told = wait_for(
+                    lambda: found if len(found := problems_of(service)) > 1 else None, "problems"
+                )
+            for name in ("spool", "journal"):
+                assert MAKE_ROOM in told[name]
+                assert str(data) in told[name]
+            assert checked.returncode == 1
+            assert json.loads(checked.stdout)["disk"] == [
+                f"{place} cannot be written to: No space left on device: {MAKE_ROOM}"
+                for place in (data / "spool", data)
+            ]
+        with filled(data):
+            rotated = service.run("keys", "rotate")
+            started = service.run("serve", "--role", "publisher")
+        assert f"{data / 'keys.json'}: No space left on device: {MAKE_ROOM}" in rotated.stderr
+        assert f"there is no room in {data}: {MAKE_ROOM}" in started.stderr
+        assert rotated.returncode == started.returncode == 1
+
+
+def test_a_disk_that_refuses_larger_files_is_told_apart_from_a_full_one(tmp_path: Path) -> None:
+    with Service(tmp_path) as service, no_file_grows_beyond(4 * KIB, service.pid):
+        told = wait_for(lambda: problems_of(service).get("journal"), "problem")
+        assert "raise the limit of the size of files (LimitFSIZE=, ulimit -f)" in told

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clicktrail.wiring import ROLES
+from clicktrail.service.service import ROLES
 from support.crowd import Crowd, check_books
 from support.service import Service, wait_for
 

@@ -1,6 +1,7 @@
 """An installation moves from its file to PostgreSQL, and nobody who holds a link notices."""
 
 import asyncio
+import re
 import signal
 import subprocess
 import time
@@ -10,13 +11,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from clicktrail.ids import new_id, now_us
-from clicktrail.model import Click
+from clicktrail.base.ids import new_id, now_us
+from clicktrail.keys.ringfile import KeyFile
+from clicktrail.model import Click, ConfigurationSet
 from clicktrail.store import Store
-from clicktrail.store.clicks import LoggedClick
-from clicktrail.store.partitions import DAY
-from clicktrail.store.statistics import Dimensions
-from clicktrail.store.streams import NewStreamEvent
+from clicktrail.store.clicks.clicks import LoggedClick
+from clicktrail.store.clicks.statistics import Dimensions
+from clicktrail.store.clicks.streams import NewStreamEvent
+from clicktrail.store.database.partitions import DAY
+from support import forked
 from support.postgres import NEEDS_POSTGRES, Postgres
 from support.service import Service, email_with, hrefs, html_of, wait_for
 
@@ -29,8 +32,7 @@ def url(postgres: Postgres) -> str:
 
 
 def migrate(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = service.command("migrate", *arguments)
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return service.run("migrate", *arguments)
 
 
 def number_in(url: str, table: str) -> int:
@@ -106,10 +108,13 @@ def test_a_move_that_was_killed_goes_on_where_it_was(tmp_path: Path, url: str) -
     while not arrived():
         assert moving.poll() is None, moving.communicate()
         time.sleep(0.01)
+    moving.send_signal(signal.SIGSTOP)
+    is_refused(tmp_path / "while it is moved", url, embedded=False)
     moving.send_signal(signal.SIGKILL)
     moving.communicate()
     there = number_in(url, "clicks")
     assert 0 < there < 40_000
+    is_refused(tmp_path / "while nobody moves", url, embedded=True)
     elsewhere = Service(tmp_path / "other")
     seeded(elsewhere.data, 1000)
     refused = migrate(elsewhere, "--to", url)
@@ -127,6 +132,41 @@ def test_a_move_that_was_killed_goes_on_where_it_was(tmp_path: Path, url: str) -
     assert "is not empty" in again.stderr
 
 
+def is_refused(folder: Path, url: str, *, embedded: bool) -> None:
+    """See that nobody else uses what holds a part of a store."""
+    said = "holds a part of a move from .*clicktrail.db: let `clicktrail migrate` end"
+    stored = {"CLICKTRAIL_STORE_URL": url}
+    service = Service(folder, embedded=embedded, environment=stored)
+    KeyFile(service.data / "keys.json").create_if_missing()
+    with pytest.raises(AssertionError, match=said) as raised:
+        service.start()
+    assert service.wait() == 1
+    assert "Traceback" not in str(raised.value)
+    for command in (("configuration-set", "create", "news"), ("check", "--json")):
+        done = forked.run(service.command(*command), environment=stored)
+        assert done.returncode == 1, command
+        assert re.search(said, done.stdout + done.stderr), command
+
+
+def test_what_is_in_use_is_not_filled(tmp_path: Path, url: str) -> None:
+    service = Service(tmp_path)
+    seeded(service.data, 1000)
+
+    async def used() -> subprocess.CompletedProcess[str]:
+        store = await Store.open(url)
+        refused = await asyncio.to_thread(migrate, service, "--to", url)
+        await store.configuration.create_set(ConfigurationSet("mine"))
+        await store.configuration.delete_set("mine")
+        await store.close()
+        return refused
+
+    refused = asyncio.run(used())
+    assert refused.returncode == 1
+    assert "is in use: stop every node and command" in refused.stderr
+    done = migrate(service, "--to", url)
+    assert done.returncode == 0, done.stderr
+
+
 def has_arrived(url: str) -> Callable[[], bool]:
     def look() -> bool:
         try:
@@ -139,7 +179,7 @@ def has_arrived(url: str) -> Callable[[], bool]:
 
 def test_what_cannot_be_moved_is_told(tmp_path: Path, url: str) -> None:
     service = Service(tmp_path)
-    service.data.mkdir(parents=True)
+    KeyFile(service.data / "keys.json").create_if_missing()
     for arguments, said in (
         ((), "say where to"),
         (("--to", url), "clicktrail.db does not exist"),
@@ -160,7 +200,7 @@ def test_what_cannot_be_moved_is_told(tmp_path: Path, url: str) -> None:
 
 
 def test_the_service_does_not_start_while_it_is_moved(tmp_path: Path) -> None:
-    from clicktrail.files import at_work
+    from clicktrail.base.files import at_work
 
     service = Service(tmp_path)
     service.data.mkdir(parents=True)

@@ -5,19 +5,25 @@ import os
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from pathlib import Path
 
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.postgres import NEEDS_POSTGRES, Postgres
 from support.service import Service, email_with, hrefs, html_of, wait_for
 
 HTML = '<a href="http://a.example/x">x</a> <a href="http://a.example/y">y</a>'
+SCRAPE_SECONDS = 20
+"""Prometheus itself waits for 10 seconds (``scrape_timeout``)."""
+
 UNIT = Path(__file__).parents[2] / "deploy" / "clicktrail.service"
 
 
 def ask(service: Service, path: str, method: str = "GET") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", service.monitor, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", service.monitor, timeout=SCRAPE_SECONDS)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -27,12 +33,15 @@ def ask(service: Service, path: str, method: str = "GET") -> tuple[int, bytes]:
 
 
 def measured(service: Service) -> dict[str, float]:
-    """Return each sample by its name and labels, as Prometheus reads it."""
+    """Return each sample by its name and labels, as Prometheus reads it; all is there once."""
     status, text = ask(service, "/metrics")
     assert status == 200
+    told = [line.split()[1:3] for line in text.decode().splitlines() if line.startswith("# ")]
+    assert Counter(map(tuple, told)).most_common(1)[0][1] == 1, "a family is there twice"
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text.decode()):
         for sample in family.samples:
+            assert "pid" not in sample.labels, "a sample is one process's"
             labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
             name = f"{sample.name}{{{labels}}}" if labels else sample.name
             assert name not in found, "a sample is there twice"
@@ -68,6 +77,50 @@ def test_an_email_and_its_clicks_are_measured(tmp_path: Path, embedded: bool) ->
         assert found["clicktrail_rewrite_seconds_count"] == 1
         assert found["clicktrail_store_up"] == 1
         assert found["clicktrail_spool_bytes"] == 0
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_every_answer_has_what_is_so_now_and_has_it_once(tmp_path: Path, embedded: bool) -> None:
+    with Service(tmp_path, embedded=embedded) as service:
+        kept = service.data / "spool" / "x.spool.damaged"
+        before = measured(service)
+        for size in (100_000, 5, None):
+            if size is None:
+                kept.unlink()
+            else:
+                kept.write_bytes(bytes(size))
+            found = measured(service)
+            assert found["clicktrail_spool_bytes"] == (size or 0)
+            assert found["clicktrail_spool_files"] == (size is not None)
+            assert found["clicktrail_store_up"] == 1
+            assert found.keys() == before.keys()
+
+
+@NEEDS_POSTGRES
+@pytest.mark.parametrize("embedded", [True, False])
+def test_a_store_that_does_not_answer_is_not_up(
+    tmp_path: Path, postgres: Postgres, embedded: bool
+) -> None:
+    url = postgres.migrated()
+    name = url.rpartition("/")[2]
+    stored = {"CLICKTRAIL_STORE_URL": url}
+    with Service(tmp_path, embedded=embedded, environment=stored) as service:
+
+        def is_up() -> bool:
+            return measured(service)["clicktrail_store_up"] == 1
+
+        wait_for(lambda: is_up() or None, "a store that answers")
+        with psycopg.connect(url) as busy:
+            busy.execute("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE")
+            assert not is_up()
+        wait_for(lambda: is_up() or None, "a store that answers again")
+        postgres.sql(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+        ended = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname"
+        postgres.sql(f"{ended} = '{name}'")
+        for _ in range(2):
+            assert not is_up()
+        postgres.sql(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+        wait_for(lambda: is_up() or None, "a store that is back")
 
 
 def test_what_waits_for_a_destination_is_measured(tmp_path: Path) -> None:
@@ -116,7 +169,7 @@ def test_an_address_in_use_is_said_to_be(tmp_path: Path) -> None:
     other.mkdir()
     with Service(tmp_path) as first:
         second = Service(other, "--metrics-listen", f"127.0.0.1:{first.monitor}")
-        with pytest.raises(AssertionError, match=r"metrics\.listen = 127\.0\.0\.1:\d+ cannot be"):
+        with pytest.raises(AssertionError, match=r"metrics\.listen = 127\.0\.0\.1:\d+ .*cannot be"):
             second.start()
         second.stop()
 

@@ -183,7 +183,7 @@ def test_a_template_is_rendered(service: Service, ses: Any) -> None:
     send(ses, {"Template": template})
     raw = service.arrived()
     assert parsed(raw)["Subject"] == "Hello <Ann>"
-    assert html_of(raw).strip() == "<p>&lt;Ann&gt;</p>"
+    assert html_of(raw).strip() == "<p><Ann></p>"
 
 
 def test_a_template_that_cannot_be_rendered_is_refused_and_told(service: Service, ses: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clicktrail.token import PATH
+from clicktrail.keys.token import PATH
 from support.hostile_smarthost import HostileSmarthost
 from support.service import Service, email_with, free_ports, hrefs, html_of
 

@@ -5,7 +5,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from clicktrail.token import PATH
+from clicktrail.keys.token import PATH
 from support.service import BROWSER, Service, email_with, hrefs, html_of
 
 

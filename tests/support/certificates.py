@@ -39,6 +39,14 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     return certificate_path, key_path
 
 
+def encrypt(key: Path) -> None:
+    """Encrypt a private key in place."""
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    phrase = serialization.BestAvailableEncryption(b"phrase")
+    form = serialization.PrivateFormat.PKCS8
+    key.write_bytes(private.private_bytes(serialization.Encoding.PEM, form, phrase))
+
+
 class Authority:
     """Issues certificates; ``file`` is its own, for those who trust it."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from clicktrail.kinds import Address
+from clicktrail.settings.kinds import Address
 
 PATIENCE = 10.0
 

@@ -5,7 +5,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 
-from clicktrail.kinds import Address
+from clicktrail.settings.kinds import Address
 
 STAGES = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT", "TAKEN", "RSET")
 """Where it can misbehave; ``BODY`` is in the middle of the email, ``DOT`` after its end.
@@ -133,13 +133,12 @@ class HostileSmarthost:
                 if answer.startswith("2") and "RCPT" not in self.answers:
                     rcpts.append(line)
             elif verb == "DATA":
-                await self._answer(writer, verb, "354 go on")
-                if self.answers.get(verb, "354")[:3] != "354":
+                if not (await self._answer(writer, verb, "354 go on")).startswith("354"):
                     continue
-                early = "BODY" in self.answers
-                if early or "BODY" in self.drops or "BODY" in self.stalls:
+                early = ""  # what it says in the middle of the email is its only answer
+                if "BODY" in self.answers or "BODY" in self.drops or "BODY" in self.stalls:
                     await reader.readexactly(20)
-                    await self._answer(writer, "BODY", "")
+                    early = await self._answer(writer, "BODY", "")
                 wire = await self._read(reader)
                 if early:
                     continue
@@ -163,7 +162,8 @@ class HostileSmarthost:
 
     async def _answer(
         self, writer: asyncio.StreamWriter, stage: str, answer: str, taken: Taken | None = None
-    ) -> None:
+    ) -> str:
+        """Answer as it is to at that moment; return what was said."""
         if stage in self.stalls:
             self.reached.set()
             await self.let_go.wait()
@@ -178,3 +178,4 @@ class HostileSmarthost:
         if answer:
             writer.write(answer.encode() + b"\r\n")
             await writer.drain()
+        return answer

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import structlog
 
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import JournalUnavailable
-from clicktrail.ids import new_id, now_us
 from clicktrail.journal import Journal
 from clicktrail.journal.spool import SpooledJournal
 from clicktrail.journal.sqlite import SqliteJournal

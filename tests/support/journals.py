@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from clicktrail.ids import new_id, now_us
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.journal import Journal
 from clicktrail.model import Click
 

@@ -9,14 +9,15 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from clicktrail.ingress.accept import Acceptor, Smarthost
-from clicktrail.ingress.smtp import SmtpOptions, SmtpServer
-from clicktrail.keyfile import KeyFile
-from clicktrail.kinds import Address
+from clicktrail.ingress.smtp.options import SmtpOptions
+from clicktrail.ingress.smtp.server import SmtpServer
+from clicktrail.keys.ringfile import KeyFile
+from clicktrail.keys.token import TrackingHosts
 from clicktrail.model import ConfigurationSet, EventDestination, EventType, Message
 from clicktrail.relay import open_smarthost
-from clicktrail.settings import Settings
+from clicktrail.settings.kinds import Address
+from clicktrail.settings.settings import Settings
 from clicktrail.store import Store
-from clicktrail.token import TrackingHosts
 from support.hostile_smarthost import HostileSmarthost
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))

@@ -9,7 +9,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from clicktrail.kinds import Address
+from clicktrail.settings.kinds import Address
 
 
 class NameServer:

@@ -27,6 +27,9 @@ _QUICK = "fsync=off synchronous_commit=off full_page_writes=off shared_buffers=3
 _DURABLE = "fsync=on synchronous_commit=on full_page_writes=on shared_buffers=64MB"
 _LESS = "max_connections=100 max_wal_size=256MB autovacuum=off wal_level=minimal max_wal_senders=0"
 
+_SECONDS = 300
+"""How long a start or a stop may take, on the busiest machine."""
+
 
 class Postgres:
     """A server on a free loopback port. Use as a context manager; it may be stopped between.
@@ -116,7 +119,7 @@ class Postgres:
     def migrated(self) -> str:
         """Make a database with all tables, copied from one that was migrated; return its URL."""
         if not self._template:
-            from clicktrail.store.connect import open_database
+            from clicktrail.store.database.connect import open_database
 
             self._template = self.fresh()
             database = open_database(self.url(self._template))
@@ -136,9 +139,13 @@ class Postgres:
             stderr=subprocess.DEVNULL,
             user=user,
             cwd=self.folder,
-            timeout=60,
+            env={**os.environ, "PGCTLTIMEOUT": str(_SECONDS)},
+            timeout=_SECONDS + 60,
         )
-        assert done.returncode == 0, f"{program} {arguments}: see {self.folder}"
+        if done.returncode != 0:
+            log = self.folder / "log"
+            said = log.read_text(errors="replace")[-2000:] if log.exists() else "no log"
+            raise AssertionError(f"{program} {arguments}: {said}")
 
 
 def _children(pid: int) -> list[int]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
 
-from clicktrail.arn import Arn, Kind
+from clicktrail.base.arn import Arn, Kind
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import DeliveryFailed
-from clicktrail.ids import new_id, now_us
 from clicktrail.journal.memory import MemoryJournal
 from clicktrail.model import (
     Click,

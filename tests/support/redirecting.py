@@ -12,11 +12,11 @@ import httpx
 
 from clicktrail.journal import Journal
 from clicktrail.journal.sqlite import SqliteJournal
-from clicktrail.kinds import Address, Network
+from clicktrail.keys.token import Key, KeyRing, Opened
 from clicktrail.model import Click
 from clicktrail.redirect.app import Pages, RedirectApp
-from clicktrail.redirect.server import Listener, Patience, RedirectServer
-from clicktrail.token import Key, KeyRing, Opened
+from clicktrail.redirect.server import MAX_CONNECTIONS, Listener, Patience, RedirectServer
+from clicktrail.settings.kinds import Address, Network
 
 RING = KeyRing([Key(1, bytes(range(64)), 0)])
 MESSAGE = "0123456789ABCDEFGHIJk"
@@ -79,13 +79,14 @@ async def house_in(
     certificate: tuple[Path, Path] | None = None,
     ring: Opener = RING,
     pages: Pages | None = None,
+    limit: int = MAX_CONNECTIONS,
 ) -> AsyncIterator[House]:
     journal = journal or SqliteJournal(folder / "journal.db")
     app = RedirectApp(ring.open, journal, trusted, pages=pages)
     listeners = [Listener(Address("127.0.0.1", 0))]
     if certificate:
         listeners.append(Listener(Address("127.0.0.1", 0), *certificate))
-    server = RedirectServer(app, listeners, patience or Patience())
+    server = RedirectServer(app, listeners, patience or Patience(), limit)
     await server.start()
     try:
         async with httpx.AsyncClient(

@@ -16,9 +16,11 @@ from zlib import crc32
 import turbohtml
 
 from clicktrail.errors import InvalidInput
+from clicktrail.keys.token import MAX_URL
 from clicktrail.model import Link, Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
-from clicktrail.token import MAX_URL
+from links.casefile import read_quoted
+from support.browser_charset import charset_of, only_python_knows, read
 
 LINE_LIMIT = 998
 OWN_HOST = "fuzz.example"
@@ -163,34 +165,19 @@ def check_decoded(
 
 
 def texts(before: bytes, after: bytes, charset: str | None, salt: str) -> tuple[str, str, bool]:
-    """Decode two contents; tell whether the charset is obeyed.
+    """Decode two contents as a browser does; tell whether nothing is lost by that.
 
-    Where it is unknown or lies, the bytes are kept: a charset that knows all bytes can tell.
+    Else the bytes are kept: a charset that knows all bytes can tell.
     """
-    marked = before.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    name = _known(charset) or ("utf-16" if marked else "utf-8")
-    names = {
-        # The Encoding standard and RFC 2781 § 4.3 differ about the order without a mark.
-        "utf-16": ("utf-16",) if marked else ("utf-16-be", "utf-16-le"),
-        "utf-8": ("utf-8-sig",),  # offsets count without the mark
-    }.get(name, (name,))
-    for each in names:
-        try:
-            old, new = before.decode(each), after.decode(each)
-        except UnicodeError:
-            continue
-        # Bytes of ASCII can be UTF-16 by accident.
-        if not name.startswith("utf-16") or f"-{salt}" in new:
-            demand(before[:3] == after[:3] or codecs.BOM_UTF8 not in (before[:3], after[:3]), "BOM")
-            return old, new, True
+    # What is first in a document says its charset, and a link never does.
+    old, new = (read(each, charset) for each in (before, after))
+    if "\ufffd" not in old + new and not only_python_knows(charset):
+        for mark in (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            demand(before.startswith(mark) == after.startswith(mark), "BOM")
+        return old, new, True
+    if charset_of(before, charset).startswith("utf-16"):
+        return old, new, False
     return before.decode("latin-1"), after.decode("latin-1"), False
-
-
-def _known(charset: str | None) -> str | None:
-    try:
-        return codecs.lookup(charset or "").name
-    except (LookupError, ValueError):
-        return None
 
 
 def check_text(
@@ -376,8 +363,7 @@ def _content(part: Message) -> bytes | None:
     encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
     raw = str(part.get_payload())
     if encoding == "quoted-printable":
-        # RFC 2045 § 6.7 (3): white space at the end of a line was added on the way.
-        return binascii.a2b_qp(re.sub(r"[ \t]+(?=\r?\n|\Z)", "", raw).encode("latin-1"))
+        return read_quoted(raw.encode("latin-1"))
     if encoding == "base64":
         digits = re.sub("[^A-Za-z0-9+/]", "", raw)
         return binascii.a2b_base64(digits + "=" * (-len(digits) % 4)) if digits else b""
@@ -391,16 +377,23 @@ def _is_encoding(header: tuple[str, object]) -> bool:
 def _unsure(raw: bytes) -> bool:
     """Whether the standard library finds the message malformed: parsers may differ about it.
 
-    A lone CR ends a line for that library, and for nobody else; comments it does not know, and
-    control characters are part of a type for it.
+    A lone CR ends a line for that library, and for nobody else; comments it does not know, control
+    characters are part of a type for it, and so is what follows white space.
     """
     if re.search(rb"\r(?!\n)|[\0-\x08\x0b\x0c\x0e-\x1f]", raw):
         return True
     try:
         parts = [part for part, _ in _leaves(_parse(raw))]
-        return any(part.defects or "(" in str(part.get("content-type")) for part in parts)
+        return any(
+            part.defects or re.search(r"\(|\S\s[^;]*\S", _type_of(part).strip()) for part in parts
+        )
     except (TypeError, ValueError):  # it trips over parameters of RFC 2231 that are none
         return True
+
+
+def _type_of(part: Message) -> str:
+    value = str(part.get("content-type", ""))
+    return value if "(" in value else value.partition(";")[0]
 
 
 def _lines(raw: bytes) -> list[bytes]:

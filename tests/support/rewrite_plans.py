@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clicktrail.model import Reason
+from links.casefile import read_quoted
+from support.browser_charset import charset_of, read, write
 from support.rewrite_checks import (
     LINE_LIMIT,
     check_again,
@@ -32,13 +34,15 @@ CHARSETS = (
     "windows-1251",
     "koi8-r",
     "utf-16",
-    "utf-16-le",
+    "utf-16le",
     "iso-2022-jp",
     "shift_jis",
     "gb18030",
     "utf-7",
     "x-nobody-knows",
     "",
+    *("gb2312", "gbk", "big5", "euc-kr", "euc-jp", "utf-16be", "iso-8859-8-i", "windows-874"),
+    *("koi8-u", "macintosh", "x-user-defined", "ibm866", "x-sjis", "hz-gb-2312", "ks_c_5601-1987"),
 )
 ENCODINGS = (b"base64", b"quoted-printable", b"8bit", b"7bit", b"BASE64", b"Quoted-Printable", b"")
 WIDTHS = (76, 60, 4, 72)
@@ -134,7 +138,7 @@ class Plan:
         if encoding.lower() == b"base64":
             return binascii.a2b_base64(body)
         if encoding.lower() == b"quoted-printable":
-            return binascii.a2b_qp(body)
+            return read_quoted(body)
         return body
 
     def lines(self, text: bytes) -> bytes:
@@ -154,7 +158,7 @@ def plan_of(data: bytes) -> Plan | None:
     first = (CANARY if canary else "") + (LONG if flags & 8 else "")
     text = first + data[CHOICES:].decode("utf-8", "replace")
     try:
-        content = text.encode(charset or "us-ascii", "xmlcharrefreplace")
+        content = write(text, charset or "us-ascii")
     except (LookupError, UnicodeError):
         content = text.encode("utf-8", "surrogatepass")
     if as_bytes:  # whatever they are in that charset
@@ -184,6 +188,8 @@ def check_plan(plan: Plan) -> None:
         demand(result.message == raw, "not tracked, but changed", result.reason)
         demand(not result.links, "not tracked, but there are links")
         allowed = Reason.SIGNED if plan.signed else Reason.NO_LINKS
+        unread = charset_of(plan.content, plan.charset) == "replacement"
+        allowed = Reason.UNPARSABLE if unread and not plan.signed else allowed
         demand(result.reason is allowed, "not tracked", result.reason)
         demand(plan.signed or not _sees_canary(plan), "the first link is not tracked")
         return
@@ -208,12 +214,7 @@ def check_plan(plan: Plan) -> None:
 def _sees_canary(plan: Plan) -> bool:
     if not plan.canary:
         return False
-    try:
-        return plan.content.decode(plan.charset or "us-ascii").startswith(CANARY.rstrip())
-    except (LookupError, UnicodeError):
-        # Where the charset lies, the bytes are seen; but UTF-16 may be told apart wrongly then.
-        found = plan.content.startswith(CANARY.rstrip().encode())
-        return found and not plan.charset.startswith("utf-16")
+    return read(plan.content, plan.charset).startswith(CANARY.rstrip())
 
 
 def _parts(pieces: list[bytes], message: bytes) -> Iterator[bytes]:

@@ -11,23 +11,28 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
-from itertools import count
+from functools import cache
+from itertools import count, cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from typer.testing import CliRunner
+from typer import Typer
+from typer.testing import CliRunner, Result
 
 from clicktrail.cli import build
+from support import forked
 
 T = TypeVar("T")
-PATIENCE = 30.0
+PATIENCE = 120.0
+"""Seconds until something that is waited for will never come, on the busiest machine."""
+
 HREF = re.compile(r"""<[^<>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.I)
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -50,7 +55,8 @@ class Answer:
 class Service:
     """A running Clicktrail. Use as a context manager; `start` and `kill` may be called between.
 
-    All roles are in one process, or, not ``embedded``, each in one of its own.
+    All roles are in one process, or, not ``embedded``, each in one of its own. ``anew`` starts it
+    as users do; else it is a fork of a process that has loaded it already (`support.forked`).
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Service:
         smarthost: str | None = None,
         embedded: bool = True,
         environment: Mapping[str, str] | None = None,
+        anew: bool = False,
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
@@ -68,7 +75,8 @@ class Service:
         self._smarthost = smarthost or f"maildir:{self.mailbox}"
         self._flags = ("--embedded", *flags) if embedded else flags
         self._environment = {**os.environ, **(environment or {})}
-        self._process: subprocess.Popen[str] | None = None
+        self._anew = anew
+        self._process: subprocess.Popen[str] | forked.ForkedProcess | None = None
         self._seen: set[str] = set()
         self.log = folder / "log"
         self.said = ""
@@ -88,26 +96,53 @@ class Service:
 
     def start(self) -> None:
         """Start the service, and wait until it is ready."""
+        self._begin()
+        self.wait_until_ready()
+
+    @contextmanager
+    def starting(self, **options: Any) -> Iterator[None]:
+        """Start the service, and wait for nothing; it is killed in the end if need be."""
+        self._begin(**options)
+        try:
+            yield
+        finally:
+            if self._process is not None:
+                self.kill()
+
+    def _begin(self, **options: Any) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        command = self.command(
+            "serve",
+            *("--smarthost", self._smarthost),
+            *("--smtp-listen", f"127.0.0.1:{self.smtp}"),
+            *("--redirect-listen", f"127.0.0.1:{self.http}"),
+            *("--api-listen", f"127.0.0.1:{self.api}"),
+            *("--console-listen", f"127.0.0.1:{self.console}"),
+            *("--metrics-listen", f"127.0.0.1:{self.monitor}"),
+            # As if something served https there: links keep their scheme.
+            *("--tracking-without-https", "trust"),
+            *self._flags,
+        )
         with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                self.command(
-                    "serve",
-                    *("--smarthost", self._smarthost),
-                    *("--smtp-listen", f"127.0.0.1:{self.smtp}"),
-                    *("--redirect-listen", f"127.0.0.1:{self.http}"),
-                    *("--api-listen", f"127.0.0.1:{self.api}"),
-                    *("--console-listen", f"127.0.0.1:{self.console}"),
-                    *("--metrics-listen", f"127.0.0.1:{self.monitor}"),
-                    *self._flags,
-                ),
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=self._environment,
-            )
-        assert self._process.stdout is not None
+            if self._anew or options or not forked.can_fork(command, self._environment):
+                self._process = subprocess.Popen(
+                    command,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    env=self._environment,
+                    **options,
+                )
+            else:
+                self._process = forked.start(
+                    command, environment=self._environment, stderr=log.fileno()
+                )
         self.said = ""
+
+    def wait_until_ready(self) -> None:
+        """Return when the service says that it is ready."""
+        assert self._process is not None
+        assert self._process.stdout is not None
         for line in self._process.stdout:
             self.said += line
             if line.startswith("Ready"):
@@ -125,7 +160,7 @@ class Service:
             with suppress(OSError):  # it has ended meanwhile
                 # proc(5): the name, which may hold anything, is in parentheses.
                 parent = folder.joinpath("stat").read_text().rpartition(")")[2].split()[1]
-                title = folder.joinpath("cmdline").read_text().rstrip("\0")
+                title = folder.joinpath("cmdline").read_text(errors="replace").rstrip("\0")
                 if int(parent) == self.pid and title.endswith(f" --role {role}"):
                     return int(folder.name)
         return None
@@ -152,8 +187,12 @@ class Service:
     def wait(self) -> int:
         """Return the exit status when it has ended."""
         assert self._process is not None
-        status = self._process.wait(PATIENCE)
-        self._close()
+        try:
+            status = self._process.wait(PATIENCE)
+        finally:
+            if self._process.poll() is None:
+                self._process.kill()  # so that no test after this one meets it
+            self._close()
         return status
 
     def _close(self) -> None:
@@ -165,9 +204,13 @@ class Service:
         """Return a command line on this service's data folder."""
         return [sys.executable, "-m", "clicktrail", *arguments, "--data", str(self.data)]
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on this service's data folder, in a process of its own."""
+        return forked.run(self.command(*arguments), timeout=PATIENCE)
+
     def cli(self, *arguments: str) -> str:
         """Run a command that must succeed, in this process; return its standard output."""
-        done = CliRunner().invoke(build(), [*arguments, "--data", str(self.data)])
+        done = invoke([*arguments, "--data", str(self.data)])
         assert done.exit_code == 0, f"{arguments}: {done.output}"
         return str(done.stdout)
 
@@ -257,6 +300,16 @@ class Service:
         return wait_for(look, f"{number} clicks of {configuration_set}")
 
 
+def invoke(words: Sequence[str], given: bytes | None = None) -> Result:
+    """Run a command in this process; the command line is made once for all."""
+    return CliRunner().invoke(_commands(words[0]), list(words), input=given)
+
+
+@cache
+def _commands(only: str) -> Typer:
+    return build(only)
+
+
 def email_with(
     html: str | None, configuration_set: str | None = None, *, cte: str = "quoted-printable"
 ) -> EmailMessage:
@@ -291,17 +344,28 @@ def wait_for(look: Callable[[], T | None], what: str, patience: float = PATIENCE
     """Return what ``look`` finds, as soon as it finds something; fail after so many seconds."""
     until = time.monotonic() + patience
     while True:
+        began = time.monotonic()
         found = look()
         if found is not None:
             return found
-        assert time.monotonic() < until, f"no {what} within {patience:.0f} seconds"
-        time.sleep(0.02)
+        now = time.monotonic()
+        assert now < until, f"no {what} within {patience:.0f} seconds"
+        time.sleep(max(0.02, now - began))  # whom it waits for has half of the time at least
+
+
+# Not those that the system gives to connections (from 32768 on): one that was free a moment ago, or
+# whose server is down for a moment, would go to a stranger. Each of several runs has its own.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = cycle(
+    10_000 + _WORKER % 4 * 5_000 + (os.getpid() * 101 + each) % 5_000 for each in range(5_000)
+)
 
 
 def free_ports(number: int) -> list[int]:
     """Return ports of the loopback interface that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    found: list[int] = []
+    while len(found) < number:
+        port = next(_ports)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found

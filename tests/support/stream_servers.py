@@ -74,6 +74,11 @@ class Server:
             self._process.wait()
             self._process = None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     @contextmanager
     def hung(self) -> Iterator[None]:
         """Let it hold its connections and answer nothing."""

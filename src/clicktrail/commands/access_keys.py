@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from clicktrail.commands.common import (
+from clicktrail.base.ids import rfc3339
+from clicktrail.commands.shared.common import (
     Json,
     print_json,
     print_table,
     settings_of,
     with_store,
 )
-from clicktrail.ids import rfc3339
-from clicktrail.store.access_keys import Scope
-from clicktrail.wiring import data_folder, vault
+from clicktrail.model import Scope
+from clicktrail.service.parts.folder import data_folder, vault
 
 keys = typer.Typer(no_args_is_help=True, help="Access keys: who may call the API.")
 

@@ -1,15 +1,33 @@
 """``clicktrail configuration-set``, ``event-destination``, ``engagement-statistics``."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clicktrail.arn import check_deliverable, stream_arn, webhook_arn
-from clicktrail.commands.common import Json, Yes, confirm, print_json, print_table, with_store
-from clicktrail.errors import InvalidInput
-from clicktrail.model import ConfigurationSet, EventDestination, EventType, HttpsPolicy, check_name
-from clicktrail.store import Store
+from clicktrail.base.arn import check_deliverable, stream_arn, webhook_arn
+from clicktrail.commands.shared.common import (
+    Json,
+    Yes,
+    confirm,
+    print_json,
+    print_table,
+    settings_of,
+    with_store,
+)
+from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.model import (
+    PRODUCED,
+    ConfigurationSet,
+    EventDestination,
+    EventType,
+    HttpsPolicy,
+    check_name,
+)
+from clicktrail.service.parts.objection import objection
+
+if TYPE_CHECKING:
+    from clicktrail.store import Store
 
 sets = typer.Typer(no_args_is_help=True, help="Configuration sets: what is tracked, who is told.")
 destinations = typer.Typer(
@@ -52,6 +70,13 @@ KeepHtml = Annotated[
         "--keep-html/--no-keep-html", help="Keep the HTML of tracked emails, for click maps."
     ),
 ]
+VisibleUrls = Annotated[
+    bool | None,
+    typer.Option(
+        "--track-visible-urls/--no-track-visible-urls",
+        help="Track links whose text is their own URL: readers see that they lead elsewhere.",
+    ),
+]
 
 
 @sets.command("create")
@@ -64,6 +89,7 @@ def create_set(
     redirect_domain: Domain = None,
     https_policy: Policy = None,
     keep_html: KeepHtml = False,
+    track_visible_urls: VisibleUrls = True,
 ) -> None:
     """Create a configuration set."""
     made = ConfigurationSet(
@@ -72,6 +98,7 @@ def create_set(
         redirect_domain or None,
         https_policy or HttpsPolicy.OPTIONAL,
         keep_html=bool(keep_html),
+        track_visible_urls=bool(track_visible_urls),
     )
     with_store(context, lambda store: store.configuration.create_set(made))
     tracking = "is on" if made.click_tracking else "is off: add a CLICK destination to turn it on"
@@ -85,6 +112,7 @@ def update_set(
     redirect_domain: Domain = None,
     https_policy: Policy = None,
     keep_html: KeepHtml = None,
+    track_visible_urls: VisibleUrls = None,
 ) -> None:
     """Change a configuration set's tracking links."""
     changes: dict[str, Any] = {}
@@ -94,6 +122,8 @@ def update_set(
         changes["https_policy"] = https_policy
     if keep_html is not None:
         changes["keep_html"] = keep_html
+    if track_visible_urls is not None:
+        changes["track_visible_urls"] = track_visible_urls
     with_store(context, lambda store: store.configuration.update_set(name, **changes))
     typer.echo(f"Updated configuration set {name}.")
 
@@ -136,6 +166,7 @@ def show_set(context: typer.Context, name: SetName, as_json: Json = False) -> No
             ("Redirect domain", found.redirect_domain or "the installation's"),
             ("HTTPS policy", found.https_policy.value),
             ("HTML of emails", "kept" if found.keep_html else "not kept"),
+            ("Links that show their URL", "tracked" if found.track_visible_urls else "left alone"),
         ),
     )
     print_table(
@@ -148,6 +179,7 @@ def show_set(context: typer.Context, name: SetName, as_json: Json = False) -> No
 @sets.command("delete")
 def delete_set(context: typer.Context, name: SetName, yes: Yes = False) -> None:
     """Delete a configuration set and its destinations. Links that were sent keep working."""
+    with_store(context, lambda store: store.configuration.get_set(name))
     confirm(f"Delete configuration set {name}?", yes)
     with_store(context, lambda store: store.configuration.delete_set(name))
     typer.echo(f"Deleted configuration set {name}.")
@@ -173,6 +205,7 @@ def add_destination(
     )
     with_store(context, lambda store: store.configuration.add_destination(set_name, made))
     typer.echo(f"Added event destination {name} to {set_name}: {made.arn}")
+    _note(context, made)
 
 
 @destinations.command("update")
@@ -190,11 +223,11 @@ def update_destination(
 ) -> None:
     """Change an event destination; what is not given stays as it is."""
 
-    async def update(store: Store) -> None:
+    async def update(store: "Store") -> EventDestination:
         found = await store.configuration.get_set(set_name)
         old = next((d for d in found.destinations if d.name == name), None)
         if old is None:
-            raise InvalidInput(f"configuration set {set_name} has no event destination {name}")
+            raise NotFound(f"configuration set {set_name!r} has no event destination {name!r}")
         changed = replace(
             old,
             types=frozenset(types) if types else old.types,
@@ -202,9 +235,11 @@ def update_destination(
             enabled=old.enabled if enabled is None else enabled,
         )
         await store.configuration.update_destination(set_name, changed)
+        return changed
 
-    with_store(context, update)
+    made = with_store(context, update)
     typer.echo(f"Updated event destination {name} of {set_name}.")
+    _note(context, made)
 
 
 @destinations.command("remove")
@@ -225,7 +260,7 @@ def enable_engagement(context: typer.Context, set_name: SetName) -> None:
 def disable_engagement(context: typer.Context, set_name: SetName) -> None:
     """Stop counting clicks, unless an event destination wants them."""
 
-    async def disable(store: Store) -> ConfigurationSet:
+    async def disable(store: "Store") -> ConfigurationSet:
         await store.configuration.update_set(set_name, engagement=False)
         return await store.configuration.get_set(set_name)
 
@@ -244,6 +279,20 @@ def one_arn(stream: str | None, webhook: str | None, arn: str | None) -> str:
     return made
 
 
+def _note(context: typer.Context, made: EventDestination) -> None:
+    """Say on standard error what of a destination will not come, or not arrive."""
+    if never := sorted(made.types - PRODUCED):
+        typer.echo(
+            f"Note: {', '.join(never)}: such events never come. Clicktrail knows of"
+            f" {', '.join(sorted(PRODUCED))} alone; bounces, opens and the like are told by what"
+            " sends your emails",
+            err=True,
+        )
+    # No refusal: the service may have been given other settings, as flags.
+    if why := objection(settings_of(context), made.arn):
+        typer.echo(f"Note: {why}", err=True)
+
+
 def on(value: bool) -> str:
     """Return a switch's state as a word."""
     return "on" if value else "off"
@@ -258,6 +307,7 @@ def shown(found: ConfigurationSet) -> dict[str, Any]:
         "redirectDomain": found.redirect_domain,
         "httpsPolicy": found.https_policy.value,
         "keepHtml": found.keep_html,
+        "trackVisibleUrls": found.track_visible_urls,
         "eventDestinations": [
             {"name": d.name, "enabled": d.enabled, "types": sorted(d.types), "arn": d.arn}
             for d in found.destinations

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from clicktrail.commands.common import (
+from clicktrail.commands.shared.common import (
     Json,
     Yes,
     confirm,
@@ -13,7 +13,8 @@ from clicktrail.commands.common import (
     settings_of,
     with_store,
 )
-from clicktrail.store.accounts import Role
+from clicktrail.errors import NotFound
+from clicktrail.model import Role
 
 users = typer.Typer(no_args_is_help=True, help="Who may sign in to the console.")
 
@@ -67,6 +68,9 @@ def list_users(context: typer.Context, as_json: Json = False) -> None:
 @users.command("delete")
 def delete(context: typer.Context, name: Name, yes: Yes = False) -> None:
     """Delete an account; who is signed in with it is signed out."""
+    accounts = with_store(context, lambda store: store.accounts.list())
+    if name not in [account.name for account in accounts]:
+        raise NotFound(f"there is no account {name!r}")
     confirm(f"Delete account {name}?", yes)
     with_store(context, lambda store: store.accounts.delete(name))
     typer.echo(f"Deleted account {name}.")

@@ -1,18 +1,20 @@
 """``clicktrail event-destination list``, ``show`` and ``test``: do events arrive?"""
 
-from typing import Annotated, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clicktrail.commands.common import Json, print_json, print_table, settings_of, with_store
+from clicktrail.base.ids import now_us, rfc3339
 from clicktrail.commands.configuration import DestinationName, SetName, destinations, on
+from clicktrail.commands.shared.common import Json, print_json, print_table, settings_of, with_store
+from clicktrail.commands.shared.topics import ByTopic
 from clicktrail.errors import NotFound
-from clicktrail.ids import now_us, rfc3339
-from clicktrail.model import EventDestination
-from clicktrail.store import Store
-from clicktrail.store.outbox import Waiting
-from clicktrail.wired_destinations import send_test
-from clicktrail.wiring import data_folder
+from clicktrail.model import EventDestination, Waiting
+from clicktrail.service.parts.folder import data_folder
+
+if TYPE_CHECKING:
+    from clicktrail.store import Store
 
 __all__ = ["destinations"]  # with the commands of this module in it
 
@@ -57,7 +59,7 @@ def show_destination(
 ) -> None:
     """Show one event destination, and how its deliveries are doing."""
 
-    async def read(store: Store) -> dict[str, Any]:
+    async def read(store: "Store") -> dict[str, Any]:
         for report in await _reports(store, set_name):
             if report["name"] == name:
                 return report
@@ -71,20 +73,23 @@ def show_destination(
     print_table(("Setting", "Value"), ((_LABELS[key], value) for key, value in rows.items()))
 
 
-@destinations.command("test")
+@destinations.command("test", cls=ByTopic)
 def test_destination(context: typer.Context, set_name: SetName, name: DestinationName) -> None:
     """Send a test event straight to an event destination, and tell what comes of it."""
     settings = settings_of(context)
     folder = data_folder(settings)
 
-    async def test(store: Store) -> str:
-        return await send_test(settings, folder, store, set_name, name)
+    async def test(store: "Store") -> str:
+        # What sends events is loaded where it is used: no other command of the group needs it.
+        send = import_module("clicktrail.service.parts.destinations").send_test
+        event_id: str = await send(settings, folder, store, set_name, name)
+        return event_id
 
     event_id = with_store(context, test)
     typer.echo(f"{set_name}/{name} has taken the test event {event_id}")
 
 
-async def _reports(store: Store, set_name: str | None) -> list[dict[str, Any]]:
+async def _reports(store: "Store", set_name: str | None) -> list[dict[str, Any]]:
     """Return every event destination, or those of one set, as JSON shows them."""
     configuration = store.configuration
     sets = (

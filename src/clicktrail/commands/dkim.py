@@ -1,14 +1,22 @@
 """``clicktrail identity dkim``: the keys with which emails are signed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import dns.exception
-import dns.resolver
 import typer
 
-from clicktrail.commands.common import Json, Yes, confirm, print_json, settings_of, with_store
-from clicktrail.dkimkey import (
+from clicktrail.base.complaints import complaint
+from clicktrail.base.redact import reason_of
+from clicktrail.commands.shared.common import (
+    Json,
+    Yes,
+    confirm,
+    print_json,
+    settings_of,
+    with_store,
+)
+from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.keys.dkim import (
     SIZE,
     dns_record,
     generate,
@@ -17,10 +25,11 @@ from clicktrail.dkimkey import (
     read_private,
     size_of,
 )
-from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.model import Dkim, Identity
-from clicktrail.store import Store
-from clicktrail.wiring import data_folder, vault
+from clicktrail.service.parts.folder import data_folder, vault
+
+if TYPE_CHECKING:
+    from clicktrail.store import Store
 
 dkim = typer.Typer(no_args_is_help=True, help="DKIM keys: emails of the identity are signed.")
 
@@ -50,7 +59,7 @@ def set_key(
     try:
         text = key.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"{key} cannot be read: {error.strerror}") from None
+        raise InvalidInput(f"--key {key} cannot be read: {complaint(error, key)}") from None
     _give(context, name, selector, read_private(text), "EXTERNAL")
 
 
@@ -62,13 +71,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the DNS record of an identity's key; with --check, whether it is published."""
-    found = with_store(context, lambda store: store.configuration.get_identity(name))
-    if found.dkim is None:
-        raise NotFound(
-            f"identity {found.name} has no DKIM key: clicktrail identity dkim generate {found.name}"
-        )
-    private = vault(data_folder(settings_of(context))).open(found.dkim.sealed, purpose(found.name))
-    host, record = _host(found, found.dkim), dns_record(private)
+    found, key = _with_key(context, name)
+    private = vault(data_folder(settings_of(context))).open(key.sealed, purpose(found.name))
+    host, record = _host(found, key), dns_record(private)
     problem = _looked_up(host, record) if check else ""
     if as_json:
         shown: dict[str, object] = {
@@ -76,7 +81,7 @@ def show(
             "type": "TXT",
             "value": record,
             "bits": size_of(private),
-            "signing": found.dkim.enabled,
+            "signing": key.enabled,
         }
         print_json(shown | ({"problem": problem or None} if check else {}))
     else:
@@ -90,15 +95,26 @@ def show(
 @dkim.command("remove")
 def remove(context: typer.Context, name: Name, yes: Yes = False) -> None:
     """Take the DKIM key from an identity: its emails are no longer signed."""
+    _with_key(context, name)
     confirm(f"Remove the DKIM key of {name}?", yes)
     with_store(context, lambda store: store.configuration.set_dkim(name, None))
     typer.echo(f"Emails of {name} are no longer signed.")
 
 
+def _with_key(context: typer.Context, name: str) -> tuple[Identity, Dkim]:
+    """Return an identity and its key. Raises `NotFound`."""
+    found = with_store(context, lambda store: store.configuration.get_identity(name))
+    if found.dkim is None:
+        raise NotFound(
+            f"identity {found.name} has no DKIM key: clicktrail identity dkim generate {found.name}"
+        )
+    return found, found.dkim
+
+
 def _give(context: typer.Context, name: str, selector: str, private: bytes, origin: str) -> None:
     safe = vault(data_folder(settings_of(context)))
 
-    async def give(store: Store) -> tuple[Identity, Dkim]:
+    async def give(store: "Store") -> tuple[Identity, Dkim]:
         found = await store.configuration.get_identity(name)
         key = Dkim(selector, safe.seal(private, purpose(found.name)), origin)
         await store.configuration.set_dkim(found.name, key)
@@ -119,12 +135,15 @@ def _print_record(host: str, record: str) -> None:
 
 def _looked_up(host: str, record: str) -> str:
     """Return what is wrong with the record in DNS; empty where it is as it should be."""
+    import dns.exception  # noqa: PLC0415 - no other command of this group needs it
+    import dns.resolver  # noqa: PLC0415
+
     try:
         answer = dns.resolver.resolve(host, "TXT", lifetime=LOOKUP_SECONDS)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return f"there is no TXT record at {host}: publish the one shown"
     except dns.exception.DNSException as error:
-        return f"{host} cannot be looked up: {error}"
+        return f"{host} cannot be looked up: {reason_of(error)}"
     # RFC 6376 § 3.6.2.2: the strings of a record are joined.
     texts = [b"".join(each.strings).decode("latin-1") for each in answer]
     wanted = record.rpartition("p=")[2]

@@ -4,27 +4,31 @@ import asyncio
 import re
 import sys
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clicktrail.commands.common import (
+from clicktrail.base.arn import Kind, parse_arn
+from clicktrail.base.ids import rfc3339
+from clicktrail.commands.shared.common import (
     Json,
     print_json,
     print_table,
-    settings_of,
     with_store,
 )
-from clicktrail.errors import InvalidInput
-from clicktrail.ids import rfc3339
-from clicktrail.model import OTHER_PROVIDER, PROVIDERS
-from clicktrail.store import Store
-from clicktrail.store.statistics import Where
+from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.model import OTHER_PROVIDER, PROVIDERS, Where
+
+if TYPE_CHECKING:
+    from clicktrail.store import Store
+    from clicktrail.store.clicks.statistics import Day
 
 events = typer.Typer(no_args_is_help=True, help="Notifications: read, look at, replay.")
 
 FOLLOW_SECONDS = 0.1
 PAGE = 500
+LARGEST = 2**63 - 1
+"""The largest number of both databases."""
 
 
 @events.command("tail")
@@ -35,10 +39,13 @@ def tail(
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=0, help="How many of the last events to show.")
+        int,
+        typer.Option(
+            "--lines", "-n", min=0, max=LARGEST, help="How many of the last events to show."
+        ),
     ] = 10,
     after: Annotated[
-        int | None, typer.Option(min=0, help="Show all after this position instead.")
+        int | None, typer.Option(min=0, max=LARGEST, help="Show all after this position instead.")
     ] = None,
     positions: Annotated[
         bool, typer.Option("--positions", help="Put the position and a tab before each event.")
@@ -46,7 +53,9 @@ def tail(
 ) -> None:
     """Print the events of the built-in stream, one JSON object a line."""
 
-    async def read(store: Store) -> None:
+    async def read(store: "Store") -> None:
+        if stream is not None:
+            await _need_stream(store, stream)
         at = after if after is not None else await store.streams.back_from_end(stream, lines)
         while True:
             found = await store.streams.read(stream, at, PAGE)
@@ -66,7 +75,9 @@ def tail(
 @events.command("dead")
 def dead(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show, the newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="How many to show, the newest first.")
+    ] = 50,
     as_json: Json = False,
 ) -> None:
     """List dead letters: notifications that could not be delivered."""
@@ -109,14 +120,31 @@ def dead(
 @events.command("replay")
 def replay(
     context: typer.Context,
-    ids: Annotated[list[int] | None, typer.Argument(help="Ids of dead letters.")] = None,
+    ids: Annotated[
+        list[int] | None, typer.Argument(min=1, max=LARGEST, help="Ids of dead letters.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Replay all dead letters.")] = False,
 ) -> None:
     """Try dead letters again, from the start."""
     if everything == bool(ids):
         raise InvalidInput("name the dead letters by id (see `clicktrail events dead`), or --all")
     count = with_store(context, lambda store: store.outbox.replay(ids or None))
+    if ids and not count:
+        raise NotFound("there is no dead letter of that id: see `clicktrail events dead`")
     typer.echo(f"{count} dead letter{'' if count == 1 else 's'} will be tried again.")
+
+
+async def _need_stream(store: "Store", name: str) -> None:
+    """Raise `NotFound` where no event went to a stream, and none is to go there."""
+    sets = await store.configuration.list_sets()
+    arns = [parse_arn(each.arn) for found in sets for each in found.destinations]
+    known = {arn.name for arn in arns if arn.kind is Kind.STREAM} | {*await store.streams.names()}
+    if name not in known:
+        there = ", ".join(sorted(known)) or "there is none yet"
+        raise NotFound(
+            f"there is no built-in stream {name!r} ({there}): `clicktrail event-destination add SET"
+            f" NAME --stream {name}` makes one"
+        )
 
 
 def statistics(
@@ -133,13 +161,17 @@ def statistics(
     as_json: Json = False,
 ) -> None:
     """Show emails sent and clicks, by day (UTC)."""
-    settings_of(context)
-    days = with_store(
-        context,
-        lambda store: store.statistics.daily(
-            Where(configuration_set, identity, known_provider(provider), first_day(since))
-        ),
-    )
+    where = Where(configuration_set, identity, known_provider(provider), first_day(since))
+
+    async def count(store: "Store") -> "list[Day]":
+        days = await store.statistics.daily(where)
+        if not days and configuration_set is not None:  # a deleted one has numbers still
+            await store.configuration.get_set(configuration_set)
+        if not days and identity is not None:
+            await store.configuration.get_identity(identity)
+        return days
+
+    days = with_store(context, count)
     if as_json:
         print_json(
             [

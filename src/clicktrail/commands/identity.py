@@ -4,8 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clicktrail.commands.common import Json, Yes, confirm, print_json, print_table, with_store
 from clicktrail.commands.dkim import dkim
+from clicktrail.commands.shared.common import (
+    Json,
+    Yes,
+    confirm,
+    print_json,
+    print_table,
+    with_store,
+)
 from clicktrail.errors import InvalidInput
 from clicktrail.model import Identity
 
@@ -79,6 +86,7 @@ def list_identities(context: typer.Context, as_json: Json = False) -> None:
 @identities.command("delete")
 def delete(context: typer.Context, name: Name, yes: Yes = False) -> None:
     """Delete an identity."""
+    with_store(context, lambda store: store.configuration.get_identity(name))
     confirm(f"Delete identity {name}?", yes)
     with_store(context, lambda store: store.configuration.delete_identity(name))
     typer.echo(f"Deleted identity {name}.")

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from clicktrail import nodes
-from clicktrail.commands.common import (
+from clicktrail.base.ids import rfc3339
+from clicktrail.commands.shared.common import (
     Json,
     Yes,
     confirm,
@@ -17,9 +17,12 @@ from clicktrail.commands.common import (
     with_store,
 )
 from clicktrail.errors import InvalidInput, NotFound
-from clicktrail.ids import rfc3339
-from clicktrail.token import PATH
-from clicktrail.wired_nodes import are_several
+from clicktrail.keys import nodes
+from clicktrail.keys.ringfile import KeyFile
+from clicktrail.keys.token import PATH
+from clicktrail.service.parts.folder import data_folder
+from clicktrail.service.parts.nodes import are_several, node_name
+from clicktrail.service.parts.sealing import begin_anew, has_store, lost_of, missing
 
 keys = typer.Typer(no_args_is_help=True, help="The key ring that seals and opens tracking links.")
 links = typer.Typer(no_args_is_help=True, help="Tracking links.")
@@ -114,8 +117,41 @@ def retire(
     file = keys_of(context)
     file.ring().without(key)
     confirm(f"Links sealed with key {key} will stop working, for ever. Retire it?", yes)
+    mark = nodes.keys_of(file.ring())[key]
+    if has_store(settings_of(context), file):  # first: a key that is known to have sealed is missed
+        with_store(context, lambda store: store.sealing_keys.forget([(key, mark)]))
     file.retire(key)
     typer.echo(f"Retired key {key}.")
+
+
+@keys.command("begin-anew")
+def begin(context: typer.Context, yes: Yes = False) -> None:
+    """Make new keys where keys.json is lost for good: links in emails already sent stay dead.
+
+    A keys.json that cannot be read is kept under another name. Nothing happens to one that is whole
+    and opens all links that were sealed, nor while another node has the keys.
+    """
+    settings = settings_of(context)
+    file = KeyFile(data_folder(settings) / "keys.json")
+    known = []
+    if has_store(settings, file):
+        known = with_store(context, lambda store: store.sealing_keys.known())
+        if are_several(settings):
+            here = node_name(settings, file.path.parent, ())
+            found = with_store(context, lambda store: store.nodes.list())
+            if having := nodes.that_open(found, lost_of(file, known), here):
+                raise InvalidInput(
+                    f"the keys are not lost: node {having[0].name} has them. Copy keys.json from"
+                    " there. A node that is gone for good: clicktrail nodes forget NAME"
+                )
+    confirm("Links in emails already sent will stay dead, for ever. Make new keys?", yes)
+    made, aside = begin_anew(file, known)
+    lost = missing(known, file.ring())
+    if lost:
+        with_store(context, lambda store: store.sealing_keys.forget(lost))
+    if aside is not None:
+        typer.echo(f"What was there is kept as {aside}.")
+    typer.echo(f"Key {made} in {file.path} seals new links. Start the service, and keep a copy.")
 
 
 @links.command("open")

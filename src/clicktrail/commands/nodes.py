@@ -4,8 +4,16 @@ from typing import Annotated
 
 import typer
 
-from clicktrail.commands.common import Json, Yes, confirm, print_json, print_table, with_store
-from clicktrail.ids import now_us, rfc3339
+from clicktrail.base.ids import now_us, rfc3339
+from clicktrail.commands.shared.common import (
+    Json,
+    Yes,
+    confirm,
+    print_json,
+    print_table,
+    with_store,
+)
+from clicktrail.errors import NotFound
 
 nodes = typer.Typer(
     no_args_is_help=True, help="Nodes that share a store or a journal, and their keys."
@@ -57,6 +65,9 @@ def forget(
     yes: Yes = False,
 ) -> None:
     """Strike out a node that will not come back: no key waits for it any more."""
+    nodes = with_store(context, lambda store: store.nodes.list())
+    if name not in [node.name for node in nodes]:
+        raise NotFound(f"there is no node {name!r}: see `clicktrail nodes list`")
     confirm(f"Forget node {name}? If it comes back with old keys, links will fail there.", yes)
     with_store(context, lambda store: store.nodes.forget(name))
     typer.echo(f"Forgot {name}.")

@@ -1,15 +1,20 @@
 """``clicktrail rewrite``: what happens to one email, without any service."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from clicktrail.commands.common import keys_of, print_table, settings_of
+from clicktrail.base.ids import new_id
+from clicktrail.commands.shared.common import keys_of, print_table, settings_of
 from clicktrail.errors import InvalidInput
-from clicktrail.ids import new_id
+from clicktrail.headers.fields import HeaderTooLong, read_header
+from clicktrail.ingress.rewriting import policy_of
 from clicktrail.model import HttpsPolicy
-from clicktrail.rewrite import Policy, Rewritten, rewrite_message
+from clicktrail.rewrite import Rewritten, rewrite_message
+from clicktrail.rewrite.warn import about_fields
+from clicktrail.settings.tracking import check_links
 
 
 def rewrite(
@@ -23,25 +28,44 @@ def rewrite(
     https_policy: Annotated[
         HttpsPolicy, typer.Option(case_sensitive=False, help="Scheme of tracking links.")
     ] = HttpsPolicy.OPTIONAL,
+    track_visible_urls: Annotated[
+        bool,
+        typer.Option(
+            "--track-visible-urls/--no-track-visible-urls",
+            help="Whether links whose text is their own URL are tracked.",
+        ),
+    ] = True,
 ) -> None:
     """Rewrite an email: from standard input to standard output, as if its tracking were on."""
     if sys.stdin.isatty():
         raise InvalidInput("give an email on standard input: clicktrail rewrite < in.eml > out.eml")
     ring = keys_of(context).ring()
-    hosts = settings_of(context).tracking_hosts
+    settings = settings_of(context)
+    check_links(settings)
     sealer = ring.sealer(new_id())
-    policy = Policy(
-        link=lambda index, url: hosts.prefix(url, https_policy) + sealer.seal(index, url),
-        is_own=ring.is_tracking_link,
+    policy = policy_of(
+        settings.tracking_hosts,
+        https_policy,
+        sealer.seal,
+        ring.is_tracking_link,
+        visible_urls=track_visible_urls,
     )
-    result = rewrite_message(sys.stdin.buffer.read(), policy, report=report)
+    raw = sys.stdin.buffer.read()
+    result = rewrite_message(raw, policy, report=report)
     sys.stdout.buffer.write(result.message)
     sys.stdout.flush()
     if report:
-        print_report(result)
+        print_report(result, _about_header(raw))
 
 
-def print_report(result: Rewritten) -> None:
+def _about_header(raw: bytes) -> list[str]:
+    try:
+        return list(about_fields(read_header(raw).fields))
+    except HeaderTooLong as error:
+        return [f"header: {error}: such emails are refused"]
+
+
+def print_report(result: Rewritten, more: Sequence[str] = ()) -> None:
     """Print what happened to each link, on standard error."""
     print_table(
         ("#", "Line", "Element", "Link", "Outcome", "Why", "Tags"),
@@ -62,7 +86,7 @@ def print_report(result: Rewritten) -> None:
         empty="There are no links.",
         to_stderr=True,
     )
-    for warning in result.warnings:
+    for warning in (*result.warnings, *more):
         typer.echo(f"Warning: {warning}", err=True)
     if result.reason is not None:
         typer.echo(f"Not tracked ({result.reason}): the email is unchanged.", err=True)

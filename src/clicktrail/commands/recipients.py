@@ -1,12 +1,29 @@
 """``clicktrail recipients``: the people who get emails."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from clicktrail.commands.common import Json, Yes, confirm, escape, print_json, with_store
+from clicktrail.base.files import at_work
+from clicktrail.commands.shared.common import (
+    Json,
+    Yes,
+    confirm,
+    escape,
+    print_json,
+    settings_of,
+    with_store,
+)
+from clicktrail.commands.upkeep.set_aside import with_clicks
+from clicktrail.journal.spoolfile import SUFFIX
+from clicktrail.journal.sqlite_reader import forget_read
+from clicktrail.service.parts.folder import data_folder
+
+PATIENCE = 10.0
+"""Seconds in which clicks that are in the journal should be counted."""
 
 recipients = typer.Typer(no_args_is_help=True, help="The people who get emails.")
 
@@ -30,8 +47,15 @@ def forget(
     confirm(f"Erase {address} for good?", yes)
     with Console(stderr=True).status(f"Erasing {escape(address)}"):
         done = with_store(context, lambda store: store.forget_person(address))
+        folder = data_folder(settings_of(context))
+        journal_emptied = forget_read(folder / "journal.db", 0 if _is_idle(folder) else PATIENCE)
+    uncounted = not journal_emptied or any((folder / "spool").glob(f"*{SUFFIX}"))
+    damaged = with_clicks(folder)
     if as_json:
-        print_json(asdict(done))
+        print_json(
+            asdict(done)
+            | {"journal_emptied": not uncounted, "damaged_files": [str(p) for p in damaged]}
+        )
         return
     if done:
         typer.echo(f"Erased {address}:")
@@ -53,3 +77,16 @@ def forget(
             "Somebody reads the database for long: until that has ended, its log"
             " (clicktrail.db-wal) holds what was erased. Run the command again then."
         )
+    if uncounted:
+        typer.echo(
+            "Clicks wait in journal.db or spool/ to be counted. Should some be this person's, their"
+            " addresses and User-Agents are there until then; they come out without them."
+        )
+    for path in damaged:
+        typer.echo(f"{path} was set aside, and could not be searched.")
+
+
+def _is_idle(folder: Path) -> bool:
+    """Whether nobody is at work in a data folder who would count what is in its journal."""
+    with at_work(folder, alone=True) as alone:
+        return alone

@@ -2,40 +2,53 @@
 
 import asyncio
 import gc
+import os
 import sys
+from collections.abc import Coroutine, Sequence
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import structlog
 import typer
 import uvloop
 
 from clicktrail import __version__
-from clicktrail.commands.common import Json, print_json, print_table, settings_of
+from clicktrail.base.files import at_work, is_orphaned, served, size_of
+from clicktrail.base.logs import configure_logs
+from clicktrail.base.metrics import count_into
+from clicktrail.base.redact import reason_of
+from clicktrail.commands.shared.common import Json, print_json, print_table, settings_of
+from clicktrail.doors.connections import allow_many_files
 from clicktrail.errors import ClicktrailError, InvalidInput
-from clicktrail.files import at_work
-from clicktrail.logs import configure_logs
-from clicktrail.metrics import count_into
-from clicktrail.settings import SETTINGS, Settings
-from clicktrail.supervisor import Supervisor, Ties, on_signals
-from clicktrail.wiring import (
+from clicktrail.service.checks.opening import check_doors
+from clicktrail.service.monitor import Problems, counted_in
+from clicktrail.service.parts.folder import new_data_folder
+from clicktrail.service.parts.sealing import ready_keys
+from clicktrail.service.parts.watch import Watch
+from clicktrail.service.pipes import Ties
+from clicktrail.service.service import (
     ROLES,
     Service,
-    Watch,
     check_roles,
-    data_folder,
-    key_file,
-    load_parts,
+    load,
 )
+from clicktrail.service.signals import ignore_reload, on_signals
+from clicktrail.service.supervisor import Supervisor
+from clicktrail.settings.settings import Settings
+from clicktrail.settings.table import SETTINGS
+from clicktrail.settings.tracking import SEALING, describe_links
 
-if TYPE_CHECKING:
-    from clicktrail.monitor import Problems
+log = structlog.get_logger(__name__)
 
 
 def serve(
     context: typer.Context,
     role: Annotated[
         list[str] | None,
-        typer.Option(help=f"Run only this role ({', '.join(ROLES)}); may be given several times."),
+        typer.Option(
+            metavar="ROLE",
+            help=f"Run only this role ({', '.join(ROLES)}); may be given several times.",
+        ),
     ] = None,
     embedded: Annotated[
         bool, typer.Option("--embedded", help="All roles in one process, not a process each.")
@@ -45,56 +58,98 @@ def serve(
     settings = settings_of(context)
     roles = check_roles(settings, role or list(ROLES))
     configure_logs(settings["log.level"], settings["log.format"])
-    folder = data_folder(settings)
+    allow_many_files()
+    folder = new_data_folder(settings)
     with at_work(folder) as possible:
         if not possible:
             raise InvalidInput(f"{folder} is being moved: start when `clicktrail migrate` is done")
-        key_file(folder)
-        if len(roles) == 1 or embedded:
-            status = uvloop.run(_serve_here(settings, roles))
-        else:
-            status = _serve_apart(settings, roles)
+        for each in map(load, roles):
+            each.check(settings)
+        check_doors(settings, roles)
+        if makes_store(settings, roles) and (folder / "keys.json").exists():
+            log.warning(
+                "a new database is made in a data folder that is not new: if there was one, stop,"
+                " and put a backup of it back; if it is elsewhere, say so in store.url",
+                data=str(folder.absolute()),
+            )
+        ready_keys(settings, roles)
+        with served(folder, roles) as others:
+            if others:
+                log.warning(
+                    "another service works in this data folder: nothing is lost or counted twice,"
+                    " but is it meant?",
+                    data=str(folder.absolute()),
+                    roles=others,
+                )
+            if len(roles) == 1 or embedded:
+                status = uvloop.run(_serve_here(settings, roles))
+            else:
+                status = _serve_apart(settings, roles)
     raise typer.Exit(status)
+
+
+def makes_store(settings: Settings, roles: Sequence[str]) -> bool:
+    """Whether the store of these roles is a file that is not there yet."""
+    path = settings.data / "clicktrail.db"
+    return (
+        not settings.text("store.url")
+        and list(roles) != ["redirect"]
+        and not size_of(path)
+        and not is_orphaned(path)  # which is refused
+    )
 
 
 async def _serve_here(settings: Settings, roles: list[str], ties: Ties | None = None) -> int:
     """Run roles in this process; ``ties`` where it is a supervisor's child."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    on_signals(loop, stopping.set)
     service = Service(settings, roles)
+    on_signals(loop, stopping.set, service.reload)
+    if ties is not None:
+        ties.stop_with_supervisor(loop, stopping.set)
     starting = {"service": "it is starting"}
 
-    def problems() -> "Problems":
-        return {"service": "it is stopping"} if stopping.is_set() else starting
+    def problems() -> Problems:
+        if stopping.is_set():
+            return {"service": "it is stopping"}
+        return {**starting, **service.faults.current()}
 
     watch = Watch(settings, roles, service.metrics.registry, problems)
-    try:
+
+    async def start() -> None:
         if ties is None:  # a supervisor has a process for it
             await watch.start()
+        else:
+            ties.tell_faults(loop, service.faults)
         await service.start()
+
+    started = False
+    try:
+        started = await _unless(stopping, start())
+        if not started:
+            return 0
         starting.clear()
         gc.collect()
         gc.freeze()  # what is here now stays: no collection need look at it
         if ties is not None:
-            ties.stop_with_supervisor(loop, stopping.set)
             ties.tell_ready(service.lines)
         else:
-            _announce(settings, [*service.lines, *watch.lines])
+            _announce(settings, roles, [*service.lines, *watch.lines])
         await stopping.wait()
     finally:
         await service.stop()
         await watch.stop()
+        ignore_reload(loop)
+        if stopping.is_set() and not started:
+            os._exit(0)  # a thread may wait for somebody else's lock: it cannot be ended
     return 0
 
 
 async def _serve_monitor(settings: Settings, roles: list[str], counts: str, ties: Ties) -> int:
     """Run the operator's port and the roll call in this process, a supervisor's child."""
-    from clicktrail.monitor import counted_in  # noqa: PLC0415 - a role's process needs it not
-
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    on_signals(loop, stopping.set)
+    on_signals(loop, stopping.set, lambda: None)  # it reads keys by itself
     ties.stop_with_supervisor(loop, stopping.set)
     problems: dict[str, str] = {"service": "it is starting"}
 
@@ -110,14 +165,31 @@ async def _serve_monitor(settings: Settings, roles: list[str], counts: str, ties
         await stopping.wait()
     finally:
         await watch.stop()
+        ignore_reload(loop)
     return 0
+
+
+async def _unless(stopping: asyncio.Event, starting: Coroutine[None, None, None]) -> bool:
+    """Start; return whether it was done before told to stop, which gives it up."""
+    start = asyncio.create_task(starting)
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+        if not start.done():
+            return False
+        await start
+        return True
+    finally:
+        start.cancel()
+        stop.cancel()
+        await asyncio.gather(start, stop, return_exceptions=True)
 
 
 def _serve_apart(settings: Settings, roles: list[str]) -> int:
     """Run each role in a process of its own."""
     with TemporaryDirectory(prefix="clicktrail-") as counts:
         count_into(counts)
-        load_parts(roles)
+        gc.collect()  # what the roles need is loaded, and shared
 
         def work(role: str, ties: Ties) -> int:
             try:
@@ -125,18 +197,22 @@ def _serve_apart(settings: Settings, roles: list[str]) -> int:
                     return uvloop.run(_serve_monitor(settings, roles, counts, ties))
                 return uvloop.run(_serve_here(settings, [role], ties))
             except ClicktrailError as error:
-                typer.echo(f"clicktrail: {error}", err=True)
+                ties.tell_failure(reason_of(error))
                 return 1
 
         # The monitor is ready before it says of the others that they are.
         monitor = [Supervisor.MONITOR] if Watch.is_wanted(settings) else []
         supervisor = Supervisor([*roles, *monitor], work)
-        return supervisor.run(lambda lines: _announce(settings, lines))
+        return supervisor.run(
+            lambda lines: _announce(settings, roles, lines),
+            lambda why: typer.echo(f"clicktrail: {why}", err=True),
+        )
 
 
-def _announce(settings: Settings, lines: list[str]) -> None:
+def _announce(settings: Settings, roles: list[str], lines: list[str]) -> None:
     typer.echo(f"Clicktrail {__version__}, data in {settings.data}/")
-    for line in lines:
+    links = [] if SEALING.isdisjoint(roles) else describe_links(settings)
+    for line in (*lines, *links):
         typer.echo(f"  {line}")
     typer.echo("Ready. Ctrl-C stops it.")
     sys.stdout.flush()
@@ -148,9 +224,7 @@ def show_settings(context: typer.Context, as_json: Json = False) -> None:
     rows = [
         (
             setting.name,
-            "(hidden)"
-            if setting.secret and settings.text(setting.name)
-            else settings.text(setting.name),
+            settings.shown(setting.name),
             settings.source(setting.name),
             setting.kind.expects,
             setting.help,

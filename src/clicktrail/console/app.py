@@ -6,7 +6,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -22,7 +22,8 @@ from clicktrail.console.mailings import MailingPages
 from clicktrail.console.messages import Messages
 from clicktrail.console.overview import Overview
 from clicktrail.console.views import SECURITY, Views
-from clicktrail.errors import ClicktrailError, StoreUnavailable
+from clicktrail.doors.forwarded import Visitors
+from clicktrail.errors import ClicktrailError, InvalidInput, StoreUnavailable
 from clicktrail.store import Store
 
 STATIC = Path(__file__).parent / "static"
@@ -39,12 +40,19 @@ class Console:
     PUBLIC = ("/sign-in", "/welcome/{token}", "/static", "/healthz")
 
     def __init__(
-        self, store: Store, sampler: Sampler | None = None, send_test: SendTest | None = None
+        self,
+        store: Store,
+        sampler: Sampler | None = None,
+        send_test: SendTest | None = None,
+        visitors: Visitors | None = None,
     ) -> None:
-        """``sampler`` does the guide's steps, ``send_test`` sends test events."""
+        """``sampler`` does the guide's steps, ``send_test`` sends test events.
+
+        ``visitors`` tells whose a request is behind proxies.
+        """
         views = Views()
         doorman = Doorman(store.accounts, views)
-        entrance = Entrance(store.accounts, views)
+        entrance = Entrance(store.accounts, views, visitors or Visitors(()))
         guide = Guide(store, views, sampler)
         overview = Overview(store, views, guide)
         configurations = Configurations(store, views, send_test)
@@ -95,7 +103,8 @@ class Console:
             return views.problem(request, status, _MESSAGES.get(status, _MESSAGES[500]))
 
         async def refused(request: Request, error: Exception) -> Response:
-            status = 503 if isinstance(error, StoreUnavailable) else 404
+            status = 400 if isinstance(error, InvalidInput) else 404
+            status = 503 if isinstance(error, StoreUnavailable) else status
             return views.problem(request, status, str(error))
 
         self.app = Starlette(
@@ -104,6 +113,7 @@ class Console:
             exception_handlers={
                 HTTPException: problem,
                 ClicktrailError: refused,
+                ClientDisconnect: _hung_up,
                 Exception: problem,
             },
         )
@@ -118,6 +128,10 @@ _MESSAGES = {
     405: "This page cannot be used that way.",
     500: "Something went wrong on our side. The log of the service tells more.",
 }
+
+
+async def _hung_up(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
 
 
 async def _health(_: Request) -> Response:

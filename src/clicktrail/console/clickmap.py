@@ -12,8 +12,8 @@ from starlette.responses import HTMLResponse
 
 from clicktrail.console.views import NOT_STORED, SECURITY, share
 from clicktrail.model import Link
-from clicktrail.store.html import place_of
-from clicktrail.store.mailings import PlaceClicks
+from clicktrail.store.mail.html import place_of
+from clicktrail.store.mail.mailings import PlaceClicks
 
 COLOURS = ("#3b63c9", "#6150c4", "#8a3fb0", "#ae3390", "#c8305f", "#c9302f")
 """From few clicks to many; white text can be read on each. The same are in ``console.css``."""

@@ -6,14 +6,12 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from clicktrail.arn import Kind, parse_arn, stream_arn, webhook_arn
+from clicktrail.base.arn import Kind, parse_arn, stream_arn, webhook_arn
 from clicktrail.console.doorman import field, fields
 from clicktrail.console.views import Views
 from clicktrail.errors import ClicktrailError, InvalidInput, NotFound
-from clicktrail.hostname import host_name
-from clicktrail.model import ConfigurationSet, EventDestination, EventType, HttpsPolicy
+from clicktrail.model import ConfigurationSet, EventDestination, EventType, HttpsPolicy, Waiting
 from clicktrail.store import Store
-from clicktrail.store.outbox import Waiting
 
 PRODUCED = (EventType.CLICK, EventType.SEND)
 """Event types that are produced; others are kept as API clients gave them."""
@@ -43,6 +41,8 @@ def outcome(found: ConfigurationSet) -> list[str]:
         said.append(f"Tracking links lead over {where}, {secure}.")
         if found.keep_html:
             said.append("The HTML of each email is kept, for click maps.")
+        if not found.track_visible_urls:
+            said.append("Links whose text is their own URL are left alone.")
     return said
 
 
@@ -83,13 +83,13 @@ class Configurations:
         if request.method != "POST":
             return await self._page(request, found)
         try:
-            domain = field(request, "redirect_domain")
             await self._configuration.update_set(
                 name,
                 engagement=field(request, "engagement") == "on",
-                redirect_domain=host_name(domain) if domain else None,
+                redirect_domain=field(request, "redirect_domain") or None,
                 https_policy=_policy(field(request, "https_policy")),
                 keep_html=field(request, "keep_html") == "on",
+                track_visible_urls=field(request, "leave_visible_urls") != "on",
             )
         except InvalidInput as error:
             return await self._page(request, found, 400, str(error))

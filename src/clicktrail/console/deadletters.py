@@ -1,5 +1,7 @@
 """Notifications that could not be delivered, and their replay."""
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -8,6 +10,7 @@ from clicktrail.console.views import Views
 from clicktrail.store import Store
 
 SHOWN = 200
+_ID = re.compile(r"[0-9]{1,18}")  # databases hold no larger numbers
 
 
 class DeadLetters:
@@ -20,7 +23,7 @@ class DeadLetters:
     async def list(self, request: Request) -> Response:
         """Show the newest; replay those that are chosen, or all."""
         if request.method == "POST":
-            ids = [int(text) for text in fields(request, "id") if text.isdecimal()]
+            ids = [int(text) for text in fields(request, "id") if _ID.fullmatch(text)]
             everything = field(request, "which") == "all"
             if everything or ids:
                 await self._outbox.replay(None if everything else ids)

@@ -1,17 +1,17 @@
-"""Who is let in: sessions, roles, cross-site requests, and how often one may try to sign in."""
+"""Who is let in: sessions, roles, cross-site requests."""
 
 import hashlib
 import hmac
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from clicktrail.console.cookies import cookie
 from clicktrail.console.views import Views
-from clicktrail.store.accounts import SESSION_LIFE, Account, AccountStore, Role
+from clicktrail.model import Role
+from clicktrail.store.people.accounts import SESSION_LIFE, Account, AccountStore
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -38,7 +38,7 @@ class Doorman:
         """
 
         async def endpoint(request: Request) -> Response:
-            token = request.cookies.get(COOKIE, "")
+            token = cookie(request, COOKIE)
             account = await self._accounts.session(token) if token else None
             if account is None:
                 return _to_sign_in(request)
@@ -151,7 +151,12 @@ def _is_cross_site(request: Request) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != request.headers.get("host")
+    except ValueError:  # it is no URL
+        return True
 
 
 async def _read_form(request: Request) -> bool:
@@ -168,39 +173,3 @@ async def _read_form(request: Request) -> bool:
     except ValueError:
         return False
     return True
-
-
-class Patience:
-    """Counts failures by key: after ``most`` within ``seconds``, `wait` says how long to wait."""
-
-    REMEMBERED = 10_000
-
-    def __init__(self, most: int = 10, seconds: float = 300) -> None:
-        self._most = most
-        self._seconds = seconds
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
-
-    def wait(self, *keys: str) -> int:
-        """Return the seconds after which one of the keys may try again; 0: now."""
-        now = time.monotonic()
-        longest = 0.0
-        for key in keys:
-            recent = [at for at in self._failures.get(key, []) if now - at < self._seconds]
-            if len(recent) >= self._most:
-                longest = max(longest, self._seconds - (now - recent[-self._most]))
-        return int(longest) + 1 if longest else 0
-
-    def failed(self, *keys: str) -> None:
-        """Count a failure of each key."""
-        for key in keys:
-            times = self._failures.setdefault(key, [])
-            times.append(time.monotonic())
-            del times[: -self._most]
-            self._failures.move_to_end(key)
-        while len(self._failures) > self.REMEMBERED:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, *keys: str) -> None:
-        """Forget the failures of the keys."""
-        for key in keys:
-            self._failures.pop(key, None)

@@ -1,19 +1,23 @@
 """Signing in and out, and the link by which somebody sets a password."""
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from clicktrail.console.cookies import cookie
 from clicktrail.console.doorman import (
     COOKIE,
-    Patience,
     end_session,
     field,
     local_target,
     set_session,
 )
 from clicktrail.console.views import Views
-from clicktrail.errors import InvalidInput, NotFound
-from clicktrail.store.accounts import SHORTEST_PASSWORD, AccountStore
+from clicktrail.doors.forwarded import ScopeHeaders, Visitors
+from clicktrail.doors.throttle import Throttle
+from clicktrail.errors import InvalidInput, NotFound, StoreUnavailable
+from clicktrail.store.people.accounts import SHORTEST_PASSWORD, AccountStore
 
 _WRONG = "This name and password do not fit."
 _USED = "This link does not work any more. Ask an administrator for a new one."
@@ -22,10 +26,11 @@ _USED = "This link does not work any more. Ask an administrator for a new one."
 class Entrance:
     """Pages for those who are not yet in."""
 
-    def __init__(self, accounts: AccountStore, views: Views) -> None:
+    def __init__(self, accounts: AccountStore, views: Views, visitors: Visitors) -> None:
+        self._visitors = visitors
         self._accounts = accounts
         self._views = views
-        self._patience = Patience()
+        self._throttle = Throttle()
 
     async def sign_in(self, request: Request) -> Response:
         """Show the form; sign in."""
@@ -33,22 +38,28 @@ class Entrance:
         if request.method != "POST":
             return self._form(request, 200, "", "")
         name, password = field(request, "name"), request.state.form.get("password", [""])[0]
-        keys = f"name {name}", f"peer {request.client.host if request.client else ''}"
-        if wait := self._patience.wait(*keys):
+        throttle = self._throttle
+        address = self._visitors.address(ScopeHeaders(request.scope))
+        if wait := throttle.wait(name, address):
             message = f"Too many tries. Wait {-(-wait // 60)} minutes, then try again."
             answer = self._form(request, 429, name, message)
             answer.headers["Retry-After"] = str(wait)  # RFC 6585 § 4
             return answer
-        self._patience.failed(*keys)  # before the answer is known: tries at once count too
-        token = await self._accounts.sign_in(name, password)
+        throttle.tried(name, address)  # before the answer is known: tries at once count too
+        await asyncio.sleep(throttle.delay(name, address))
+        try:
+            token = await self._accounts.sign_in(name, password)
+        except StoreUnavailable:
+            throttle.undecided(name, address)
+            raise
         if token is None:
             return self._form(request, 403, name, _WRONG)
-        self._patience.succeeded(*keys)
+        throttle.succeeded(name, address)
         return set_session(request, RedirectResponse(target, 303), token)
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
-        await self._accounts.sign_out(request.cookies.get(COOKIE, ""))
+        await self._accounts.sign_out(cookie(request, COOKIE))
         return end_session(request, RedirectResponse("/sign-in", 303))
 
     async def welcome(self, request: Request) -> Response:

@@ -5,14 +5,14 @@ from typing import Protocol
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from clicktrail.arn import stream_arn
+from clicktrail.base.arn import stream_arn
+from clicktrail.console.cookies import cookie
 from clicktrail.console.doorman import field
 from clicktrail.console.views import Views
 from clicktrail.errors import AlreadyExists, ClicktrailError, InvalidInput, NotFound
-from clicktrail.model import ConfigurationSet, EventDestination, EventType, check_name
+from clicktrail.model import ConfigurationSet, EventDestination, EventType, Role, check_name
 from clicktrail.store import Store
-from clicktrail.store.accounts import Role
-from clicktrail.store.browse import ClickRow
+from clicktrail.store.mail.browse import ClickRow
 
 SKIPPED = "clicktrail_guide"
 """The cookie of who has skipped the guide."""
@@ -43,7 +43,7 @@ class Guide:
     async def wanted(self, request: Request) -> bool:
         """Whether the guide is the first page: nothing was sent, and nobody has skipped it."""
         account = request.state.account
-        if account.role is not Role.ADMINISTRATOR or SKIPPED in request.cookies:
+        if account.role is not Role.ADMINISTRATOR or cookie(request, SKIPPED):
             return False
         return not await self._store.browse.messages(1)
 

@@ -8,7 +8,7 @@ from clicktrail.console.views import Views
 from clicktrail.errors import NotFound
 from clicktrail.model import Link
 from clicktrail.store import Store
-from clicktrail.store.mailings import Mailing
+from clicktrail.store.mail.mailings import Mailing
 
 SHOWN = 50
 KINDS = {"subject": "By subject", "tag": "By email tag"}

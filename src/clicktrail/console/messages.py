@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clicktrail.base.ids import ID_LENGTH
 from clicktrail.console.clickmap import Spot, frame, spots
 from clicktrail.console.views import Views
 from clicktrail.errors import NotFound
-from clicktrail.ids import ID_LENGTH
 from clicktrail.model import Message, MessageState, Reason
 from clicktrail.store import Store
-from clicktrail.store.browse import ClickRow, MessageRow
-from clicktrail.store.mailings import PlaceClicks
-from clicktrail.store.terms import Query, mailings_of, subject_of
-from clicktrail.store.trail import LinkTrail, Told
+from clicktrail.store.mail.browse import ClickRow, MessageRow
+from clicktrail.store.mail.mailings import PlaceClicks
+from clicktrail.store.mail.terms import Query, mailings_of, subject_of
+from clicktrail.store.mail.trail import LinkTrail, Told
 
 SHOWN = 50
 
@@ -29,6 +29,8 @@ WHY = {
     Reason.NO_LINKS: "Not tracked: it has no link of http or https.",
     Reason.UNPARSABLE: "Not tracked: it could not be read, and was sent on untouched.",
 }
+
+FAULT = "Not tracked: a fault of this installation, which its log names."
 
 _ENDED = {
     MessageState.PENDING: "Accepted; the smarthost has not answered",
@@ -95,7 +97,7 @@ class Messages:
             request,
             "message.html",
             row=row,
-            why=WHY[row.reason],
+            why=_why(row.reason, contents),
             contents=contents,
             subject=_subject(contents),
             spots=_spots(contents, places),
@@ -135,6 +137,12 @@ class Messages:
         if row is None:
             raise NotFound(f"there is no email {message_id!r}")
         return row
+
+
+def _why(reason: Reason | None, contents: Message | None) -> str:
+    if reason is None and contents is not None and not contents.links:
+        return FAULT
+    return WHY[reason]
 
 
 def _subject(contents: Message | None) -> str:

@@ -12,9 +12,9 @@ from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.guide import Guide
 from clicktrail.console.views import NOT_STORED, Views
-from clicktrail.model import OTHER_PROVIDER, PROVIDERS
+from clicktrail.model import OTHER_PROVIDER, PROVIDERS, Where
 from clicktrail.store import Store
-from clicktrail.store.statistics import Day, Statistics, Where
+from clicktrail.store.clicks.statistics import Day, Statistics
 
 RANGES = (7, 30, 90)
 HOURLY_DAYS = 14

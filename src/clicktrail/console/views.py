@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from clicktrail import __version__
-from clicktrail.store.accounts import Role
+from clicktrail.model import Role
 
 SECURITY = {
     # Content Security Policy Level 3. All is our own: no inline scripts or styles, no other sites.
@@ -51,6 +51,10 @@ class Views:
             **values,
         )
         return HTMLResponse(text, status, SECURITY | NOT_STORED)
+
+    def part(self, template: str, **values: Any) -> str:
+        """Return a part of a page, the same for everybody."""
+        return self._environment.get_template(template).render(**values)
 
     def problem(self, request: Request, status: int, message: str) -> Response:
         """Return a page that says what is wrong."""

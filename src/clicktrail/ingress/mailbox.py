@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import Header, decode_header, make_header
 
+from clicktrail.base.hostname import host_name
 from clicktrail.errors import InvalidInput
-from clicktrail.hostname import host_name
 
 LONGEST = 998
 """RFC 5322 § 2.1.1: characters of a line."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from clicktrail.errors import ClicktrailError
 from clicktrail.model import Click
 
 
@@ -20,6 +21,15 @@ class Entry:
     click: Click
 
 
+class ClicksTooLarge(ClicktrailError):
+    """The journal takes no click as large as ``clicks``; all others of the call are in it."""
+
+    def __init__(self, clicks: Sequence[Click], why: str) -> None:
+        """``why`` tells the limit, and whose it is."""
+        super().__init__(why)
+        self.clicks = clicks
+
+
 class Journal(Protocol):
     """Where clicks are kept between the redirect and the store.
 
@@ -27,10 +37,10 @@ class Journal(Protocol):
     """
 
     async def append(self, *clicks: Click) -> None:
-        """Write clicks; returns when they are durable.
+        """Write clicks; returns when they are durable. With none, sees whether it could.
 
         Raises `JournalUnavailable` when they cannot be written now; some may have been all the
-        same. When it is cancelled, they may be written all the same.
+        same. When it is cancelled, they may be written all the same. Raises `ClicksTooLarge`.
         """
         ...
 

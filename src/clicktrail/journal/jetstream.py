@@ -15,13 +15,17 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from clicktrail.base.redact import name_and_reason
+from clicktrail.base.tasks import end
 from clicktrail.errors import JournalUnavailable
-from clicktrail.journal import Entry
+from clicktrail.journal import ClicksTooLarge, Entry
 from clicktrail.journal.record import decode, encode
+from clicktrail.journal.undecodable import keep
 from clicktrail.model import Click
 
 if TYPE_CHECKING:
@@ -41,6 +45,8 @@ _MORE_SECONDS = 0.01
 _RETRY_SECONDS = 0.5
 _CLOSE_SECONDS = 5.0
 _PING_SECONDS = 5
+_MESSAGE_EXCEEDS_MAXIMUM = 10054
+"""The error of JetStream for what is larger than the stream's ``max_msg_size``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +74,10 @@ class JetStreamJournal:
     once.
     """
 
-    def __init__(self, options: JetStreamOptions) -> None:
+    def __init__(self, options: JetStreamOptions, folder: Path | None = None) -> None:
+        """``folder`` is where messages are kept that are no clicks."""
         self._options = options
+        self._folder = folder
         self._client: Client | None = None
         self._connecting: asyncio.Task[JetStreamContext] | None = None
         self._reader: Any = None
@@ -127,9 +135,7 @@ class JetStreamJournal:
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._give_back()
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+        await end(self._connecting)
         if self._client is not None:
             with suppress(Exception):
                 async with asyncio.timeout(_CLOSE_SECONDS):
@@ -162,30 +168,62 @@ class JetStreamJournal:
             try:
                 self._ready.append(Entry(position, decode(message.data)))
             except ValueError as error:
-                log.error("a message of the journal's stream is no click", reason=str(error))
-                await message.term()
+                await self._put_aside(message, str(error))
                 continue
             self._open[position] = message
 
+    async def _put_aside(self, message: "Msg", reason: str) -> None:
+        """Keep a message that is no click, and only then let the broker forget it."""
+        if self._folder is None:
+            log.error("a message of the journal's stream is no click", reason=reason)
+            return
+        try:
+            await asyncio.to_thread(keep, self._folder, message.data, reason)
+        except OSError as error:  # it comes again
+            log.error("a message that is no click cannot be kept", reason=error)
+        else:
+            await message.term()
+
     async def _append(self, clicks: Sequence[Click]) -> None:
         stream = await self._stream()
+        if not clicks:
+            try:
+                await stream.stream_info(self._options.stream)
+            except Exception as error:  # as in `_publish`
+                raise self._failed("does not answer", error) from None
         if len(clicks) == 1:
             await self._publish(stream, clicks[0])
             return
         publishing = (self._publish(stream, click) for click in clicks)
-        for result in await asyncio.gather(*publishing, return_exceptions=True):
-            if isinstance(result, BaseException):
+        results = await asyncio.gather(*publishing, return_exceptions=True)
+        too_large = [each for each in results if isinstance(each, ClicksTooLarge)]
+        for result in results:
+            if isinstance(result, BaseException) and result not in too_large:
                 raise result
+        if too_large:
+            raise ClicksTooLarge([each.clicks[0] for each in too_large], str(too_large[0]))
 
     async def _publish(self, stream: "JetStreamContext", click: Click) -> None:
+        payload = encode(click)
+        size = message_size(click.event_id, payload)
+        if self._client is not None and size > self._client.max_payload:
+            raise ClicksTooLarge(
+                [click],
+                f"{size} bytes with the header; max_payload of the NATS server is"
+                f" {self._client.max_payload}",
+            )
         try:
             await stream.publish(
                 self._subject,
-                encode(click),
+                payload,
                 timeout=self._options.timeout,
                 headers={"Nats-Msg-Id": click.event_id},
             )
         except Exception as error:  # whatever sockets, the library and the broker have to say
+            if getattr(error, "err_code", None) == _MESSAGE_EXCEEDS_MAXIMUM:
+                raise ClicksTooLarge(
+                    [click], f"{size} bytes; max_msg_size of {self._options.stream} is less"
+                ) from None
             raise self._failed("took no click", error) from None
 
     async def _fetch(self, stream: "JetStreamContext", limit: int, wait: float) -> "list[Msg]":
@@ -222,6 +260,12 @@ class JetStreamJournal:
 
     async def _stream(self) -> "JetStreamContext":
         """Return the stream, connected. Raises `JournalUnavailable`."""
+        if self._client is not None and self._client.is_closed:
+            # nats-py 2.16.0 closes a client for good after an authorization violation, whatever
+            # max_reconnect_attempts says (`Client._process_err`): another one takes its place.
+            self._client = self._reader = None
+            if self._connecting is not None and self._connecting.done():
+                self._connecting = None
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect(), name="connect to the journal")
         if not self._connecting.done():
@@ -239,7 +283,7 @@ class JetStreamJournal:
         told = False
         while True:
             try:
-                if self._client is None:
+                if self._client is None or self._client.is_closed:
                     self._client = await connect(
                         self._options,
                         "clicktrail journal",
@@ -298,6 +342,15 @@ class JetStreamJournal:
             )
 
 
+def message_size(message_id: str, payload: bytes) -> int:
+    """Return the size in bytes that a broker counts of a message with its ``Nats-Msg-Id``.
+
+    It counts headers too (NATS protocol, ``HPUB``: total bytes). nats-py 2.16.0 counts the payload
+    alone, and is closed by the broker, for good, with all that others have under way.
+    """
+    return len("NATS/1.0\r\nNats-Msg-Id: \r\n\r\n") + len(message_id) + len(payload)
+
+
 async def connect(options: JetStreamOptions, name: str, **callbacks: Any) -> "Client":
     """Return a connection that comes back by itself. Raises what nats-py does."""
     import nats  # noqa: PLC0415 - only where it is used
@@ -326,4 +379,4 @@ async def _on_return() -> None:
 
 
 def _text(error: Exception) -> str:
-    return f"{type(error).__name__} {error}".strip()
+    return name_and_reason(error)

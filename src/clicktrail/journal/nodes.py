@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from clicktrail.base.redact import reason_of
+from clicktrail.base.tasks import end
 from clicktrail.errors import ClicktrailError, JournalUnavailable
 from clicktrail.journal.jetstream import JetStreamOptions, connect
-from clicktrail.nodes import Node, Register
+from clicktrail.keys.nodes import Node, Register
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -43,21 +45,33 @@ class _Line:
     def __init__(self, options: JetStreamOptions) -> None:
         self._options = options
         self._client: Client | None = None
+        self._connecting: asyncio.Task[Client] | None = None
         self.subject = f"clicktrail-nodes.{options.stream}"
 
     async def open(self) -> "Client":
         """Return the connection. Raises `JournalUnavailable`."""
         from nats.errors import Error  # noqa: PLC0415 - only where it is used
 
-        if self._client is None:
-            try:
-                self._client = await connect(self._options, "clicktrail nodes")
-            except (Error, OSError, TimeoutError) as error:
-                raise JournalUnavailable(f"the broker cannot be reached: {error}") from None
+        if self._client is not None and not self._client.is_closed:
+            return self._client  # if it is closed, see `JetStreamJournal._stream`
+        # nats-py tries for as long as it takes; who asks does not wait for that.
+        connecting = self._connecting or asyncio.create_task(
+            connect(self._options, "clicktrail nodes"), name="connect to the register"
+        )
+        self._connecting = connecting
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                self._client = await asyncio.shield(connecting)
+        except (Error, OSError, TimeoutError) as error:
+            raise JournalUnavailable(f"the broker cannot be reached: {reason_of(error)}") from None
+        finally:
+            if connecting.done():
+                self._connecting = None
         return self._client
 
     async def close(self) -> None:
         """Close the connection."""
+        await end(self._connecting)
         if self._client is not None:
             with suppress(Exception):
                 await self._client.close()
@@ -89,7 +103,7 @@ class BrokerRegister:
         try:
             answer = await client.request(self._line.subject, _encode(word), timeout=self._timeout)
         except (Error, OSError, TimeoutError) as error:
-            raise JournalUnavailable(f"no publisher answers: {error}") from None
+            raise JournalUnavailable(f"no publisher answers: {reason_of(error)}") from None
         return answer.data
 
 
@@ -107,20 +121,20 @@ class Registrar:
 
     async def stop(self) -> None:
         """End."""
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+        await end(self._opening)
         await self._line.close()
 
     async def _open(self) -> None:
+        from nats.errors import Error  # noqa: PLC0415
+
+        listening = None
         while True:
-            try:
+            with suppress(JournalUnavailable, Error, OSError):
                 client = await self._line.open()
-            except JournalUnavailable:
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                await client.subscribe(self._line.subject, "publishers", cb=self._answer)
-                return
+                if client is not listening:
+                    await client.subscribe(self._line.subject, "publishers", cb=self._answer)
+                    listening = client
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _answer(self, message: "Msg") -> None:
         try:
@@ -131,4 +145,4 @@ class Registrar:
                 await self._register.leave(word.leaves)
                 await message.respond(b"[]")
         except (ClicktrailError, msgspec.MsgspecError) as error:
-            log.warning("a node could not be written down", error=str(error))
+            log.warning("a node could not be written down", error=error)

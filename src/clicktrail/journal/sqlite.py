@@ -12,43 +12,31 @@ import queue
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-import structlog
 
+from clicktrail.base.complaints import database_complaint
 from clicktrail.errors import JournalUnavailable
-from clicktrail.files import create_private
 from clicktrail.journal import Entry
-from clicktrail.journal.record import decode, encode
-from clicktrail.journal.sqlite_checkpoint import PAGES, Checkpointer
+from clicktrail.journal.record import encode
+from clicktrail.journal.sqlite_checkpoint import Checkpointer
+from clicktrail.journal.sqlite_damage import Moved, identity, is_damage, set_aside
+from clicktrail.journal.sqlite_file import INDEX_BITS, Connection, connect
+from clicktrail.journal.sqlite_reader import Reader
 from clicktrail.model import Click
-
-log = structlog.get_logger(__name__)
 
 BATCH = 2048
 """A commit takes no more appends once it has this many clicks."""
 
-BUSY_SECONDS = 5.0
-"""How long a connection waits for another one's transaction."""
-
-# Without AUTOINCREMENT, which is one more page to write with each commit: the newest row is never
-# deleted, only emptied, so that numbers are not used again.
-_SCHEMA = "CREATE TABLE IF NOT EXISTS batch (number INTEGER PRIMARY KEY, records BLOB NOT NULL)"
 _INSERT = "INSERT INTO batch (records) VALUES (?)"
-_INDEX_BITS = 16
-"""A position is the row's number, and in the low bits the place in the row."""
+_TRY = "INSERT OR REPLACE INTO try VALUES (1, ?)"
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[bytes]).decode
 
 _Batch = list[tuple[list[bytes], "asyncio.Future[None]"]]
 """Appends: the records of each, and what tells that they are durable."""
-
-_Rows = list[tuple[int, list[bytes]]]
 
 
 class SqliteJournal:
@@ -59,7 +47,7 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         self._writer = _Writer(path)
-        self._reader = _Reader(path)
+        self._reader = Reader(path)
 
     async def append(self, *clicks: Click) -> None:
         """See `Journal.append`."""
@@ -91,7 +79,8 @@ class _Writer:
         self._waiting: _Batch = []
         self._busy = False
         self._closed = False
-        self._work: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[_Batch, bool] | None] = queue.SimpleQueue()
+        """Batches, and whether the file that is open is another one by now."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._idle: asyncio.Future[None] | None = None
@@ -138,10 +127,25 @@ class _Writer:
             if size >= BATCH:
                 break
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
-        self._work.put(batch)
+        self._work.put((batch, False))
 
-    def _finished(self, batch: _Batch, error: Exception | None) -> None:
-        failure = error and JournalUnavailable(f"{self._path} cannot be written: {error}")
+    def _finished(
+        self,
+        batch: _Batch,
+        failure: JournalUnavailable | None,
+        seen: tuple[int, int] | None,
+        moved: bool,
+    ) -> None:
+        """Tell that a batch is in the file that is ``seen``, or why it is in none.
+
+        Whether it is still the journal's is asked here: the thread would have to get the
+        interpreter lock back for it once more, from this busy loop.
+        """
+        if failure is None and identity(self._path) != seen:
+            if not moved:
+                self._work.put((batch, True))
+                return
+            failure = self._unavailable(Moved("it was set aside"))
         for _, done in batch:
             if done.done():  # cancelled: nobody waits
                 continue
@@ -156,23 +160,43 @@ class _Writer:
         if self._idle is not None:
             self._idle.set_result(None)
 
+    def _unavailable(self, error: Exception) -> JournalUnavailable:
+        why = database_complaint(error, self._path)
+        return JournalUnavailable(f"{self._path} cannot be written: {why}")
+
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        connection: sqlite3.Connection | None = None
-        checkpointer = Checkpointer(lambda: _connect(self._path, durable=True))
-        while (batch := self._work.get()) is not None:
-            failure: Exception | None = None
+        connection: Connection | None = None
+        checkpointer = Checkpointer(lambda: connect(self._path, durable=True))
+        while (work := self._work.get()) is not None:
+            batch, moved = work
+            records = [record for records, _ in batch for record in records]
+            failure: Exception | None = Moved() if moved else None
             size = 0
+            for _ in range(2):
+                if failure is not None:
+                    seen = None if connection is None else connection.identity
+                    if connection is not None:
+                        connection.close()
+                        connection = None
+                    if not _begins_anew(self._path, seen, failure):
+                        break
+                    checkpointer.close()  # it has the old file open
+                    checkpointer = Checkpointer(lambda: connect(self._path, durable=True))
+                try:
+                    if connection is None:
+                        connection = connect(self._path, durable=True)
+                    size = _write(connection, records)
+                    failure = None
+                    break
+                except (sqlite3.Error, OSError) as error:
+                    failure = error
+            if failure is not None and connection is not None:
+                connection.close()
+                connection = None
             try:
-                if connection is None:
-                    connection = _connect(self._path, durable=True)
-                size = _write(connection, [record for records, _ in batch for record in records])
-            except (sqlite3.Error, OSError) as error:
-                failure = error
-                if connection is not None:
-                    connection.close()
-                    connection = None
-            try:
-                loop.call_soon_threadsafe(self._finished, batch, failure)
+                seen = None if connection is None else connection.identity
+                told = None if failure is None else self._unavailable(failure)
+                loop.call_soon_threadsafe(self._finished, batch, told, seen, moved)
             except RuntimeError:  # the loop was closed without closing the journal
                 break
             if connection is not None:
@@ -182,174 +206,19 @@ class _Writer:
             connection.close()
 
 
-class _Reader:
-    """Reads in the order of rows, in a thread; deletes what is committed, now and then.
-
-    Rows become visible in the order of their numbers, because SQLite has one writer at a time.
-    """
-
-    PRUNE_SECONDS, PRUNE_ROWS = 1.0, 500
-    """Rows are deleted when that much time has passed, or there are so many."""
-    CHUNK = 100
-    """The most rows that one transaction deletes."""
-    SHORT_PAUSE, LONG_PAUSE, ACTIVE_SECONDS = 0.005, 0.025, 1.0
-    """How often to look for new rows: soon after there were some, and later."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read_to = 0
-        """The last row that was read."""
-        self._ahead: deque[Entry] = deque()
-        """Entries of such rows that are still to be handed out."""
-        self._outstanding: dict[int, None] = {}
-        """Positions handed out and not committed, in order."""
-        self._closed = False
-        self._stop = threading.Event()
-        self._thread: ThreadPoolExecutor | None = None
-        # Of the thread:
-        self._connection: sqlite3.Connection | None = None
-        self._version = -1
-        self._active_at = 0.0
-        self._pruned_to = 0
-        self._pruned_at = 0.0
-
-    async def read(self, limit: int, wait: float) -> list[Entry]:
-        """See `Journal.read`."""
-        if self._closed:
-            raise JournalUnavailable("the journal is closed")
-        if not self._ahead:
-            await self._read_rows(limit, wait)
-        entries = [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
-        self._outstanding.update((entry.position, None) for entry in entries)
-        return entries
-
-    def commit(self, entries: Sequence[Entry]) -> None:
-        """See `Journal.commit`."""
-        for entry in entries:
-            self._outstanding.pop(entry.position, None)
-
-    async def close(self) -> None:
-        """Forget what is committed, and close the connection."""
-        self._closed = True
-        self._stop.set()
-        if self._thread is None:
-            return
-        thread, self._thread = self._thread, None
-        await asyncio.get_running_loop().run_in_executor(thread, self._let_go, self._done_to)
-        thread.shutdown(wait=False)
-
-    @property
-    def _done_to(self) -> int:
-        """All entries of the rows up to this one are committed."""
-        if self._outstanding:
-            return (next(iter(self._outstanding)) >> _INDEX_BITS) - 1
-        if self._ahead:
-            return (self._ahead[0].position >> _INDEX_BITS) - 1
-        return self._read_to
-
-    async def _read_rows(self, limit: int, wait: float) -> None:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "journal-reader")
-        self._stop = stop = threading.Event()
-        try:
-            rows = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._poll, self._read_to, self._done_to, limit, wait, stop
-            )
-        except (sqlite3.Error, OSError) as error:
-            raise JournalUnavailable(f"{self._path} cannot be read: {error}") from error
-        finally:
-            stop.set()  # when this call is cancelled, the thread does not go on waiting
-        for number, records in rows:
-            self._read_to = number
-            for index, record in enumerate(records):
-                position = number << _INDEX_BITS | index
-                try:
-                    self._ahead.append(Entry(position, decode(record)))
-                except ValueError as error:
-                    log.error("journal entry skipped", position=position, reason=str(error))
-
-    def _poll(
-        self, read_to: int, done_to: int, limit: int, wait: float, stop: threading.Event
-    ) -> _Rows:
-        """Return the next rows: ``limit`` entries, or a few more, if there are so many.
-
-        Waits for the first one, until told to stop.
-        """
-        deadline = time.monotonic() + wait
-        connection = self._connection or self._open()
-        try:
-            while True:
-                self._prune(connection, done_to)
-                rows = _rows_after(connection, read_to, limit) if self._changed(connection) else []
-                now = time.monotonic()
-                if rows:
-                    self._active_at = now
-                    self._version = -1  # there may be more
-                if rows or now >= deadline:
-                    return rows
-                active = now - self._active_at < self.ACTIVE_SECONDS
-                pause = self.SHORT_PAUSE if active else self.LONG_PAUSE
-                if stop.wait(min(pause, deadline - now)):
-                    return []
-        except sqlite3.Error:
-            self._drop()
-            raise
-
-    def _changed(self, connection: sqlite3.Connection) -> bool:
-        """Whether another connection has committed since the last time: cheaper than to look."""
-        version = connection.execute("PRAGMA data_version").fetchone()[0]
-        changed = version != self._version
-        self._version = version
-        return bool(changed)
-
-    def _prune(self, connection: sqlite3.Connection, done_to: int, *, now: bool = False) -> None:
-        waiting = done_to - self._pruned_to
-        since = time.monotonic() - self._pruned_at
-        due = now or since >= self.PRUNE_SECONDS or waiting >= self.PRUNE_ROWS
-        if waiting <= 0 or not due:
-            return
-        self._pruned_at = time.monotonic()
-        try:
-            while self._pruned_to < done_to:
-                # In small transactions, so that writers need not wait long.
-                upto = min(done_to, self._pruned_to + self.CHUNK)
-                connection.execute(
-                    "DELETE FROM batch"
-                    " WHERE number <= ? AND number < (SELECT max(number) FROM batch)",
-                    (upto,),
-                )
-                self._pruned_to = upto
-            connection.execute("UPDATE batch SET records = x'' WHERE number = ?", (done_to,))
-        except sqlite3.Error as error:  # nothing is lost: they are deleted later
-            log.warning("journal not pruned", path=str(self._path), reason=str(error))
-
-    def _open(self) -> sqlite3.Connection:
-        # Deletions need not be durable: what comes back is read again.
-        connection = _connect(self._path, durable=False)
-        try:
-            oldest = connection.execute("SELECT min(number) FROM batch").fetchone()[0]
-        except sqlite3.Error:
-            connection.close()
-            raise
-        self._pruned_to = max(self._pruned_to, (oldest or 1) - 1)
-        self._version = -1
-        self._connection = connection
-        return connection
-
-    def _let_go(self, done_to: int) -> None:
-        if self._connection is not None:
-            self._prune(self._connection, done_to, now=True)
-            self._drop()
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+def _begins_anew(path: Path, seen: tuple[int, int] | None, error: Exception) -> bool:
+    """See to it that a new file can be begun where the old one is no good; return whether."""
+    if isinstance(error, Moved):
+        return True
+    return is_damage(error) and set_aside(path, seen, error)
 
 
 def _write(connection: sqlite3.Connection, records: list[bytes]) -> int:
     """Write records in one transaction; return how many bytes they are."""
-    most = 1 << _INDEX_BITS
+    if not records:  # to see whether it could
+        connection.execute(_TRY, (time.time_ns(),))
+        return 0
+    most = 1 << INDEX_BITS
     rows = [_pack(records[start : start + most]) for start in range(0, len(records), most)]
     if len(rows) == 1:
         connection.execute(_INSERT, rows)  # a transaction by itself
@@ -358,43 +227,3 @@ def _write(connection: sqlite3.Connection, records: list[bytes]) -> int:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(_INSERT, ((row,) for row in rows))
     return sum(map(len, rows))
-
-
-def _rows_after(connection: sqlite3.Connection, number: int, limit: int) -> _Rows:
-    rows: _Rows = []
-    found = 0
-    cursor = connection.execute(
-        "SELECT number, records FROM batch WHERE number > ? AND records <> x'' ORDER BY number",
-        (number,),
-    )
-    for row_number, packed in cursor:
-        try:
-            records = _unpack(packed)
-        except msgspec.MsgspecError as error:
-            log.error("journal row skipped", number=row_number, reason=str(error))
-            records = []
-        rows.append((row_number, records))
-        found += len(records)
-        if found >= limit:
-            break
-    cursor.close()  # ends the read transaction, which would hold up the write-ahead log
-    return rows
-
-
-def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
-    """Open the file, and make it (mode 0600, its folder 0700) where there is none."""
-    create_private(path)
-    connection = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        # For what no checkpointer has copied.
-        connection.execute(f"PRAGMA wal_autocheckpoint = {4 * PAGES}")
-        connection.execute("PRAGMA secure_delete = ON")  # addresses do not stay in unused pages
-        connection.execute(_SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection

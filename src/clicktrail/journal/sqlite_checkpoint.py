@@ -67,7 +67,7 @@ class Checkpointer:
             try:
                 connection = connection or self._connect()
             except (sqlite3.Error, OSError) as error:
-                log.warning(_NOT_COPIED, reason=str(error))
+                log.warning(_NOT_COPIED, reason=error)
             else:
                 _copy(connection)
             self._copied = True
@@ -75,8 +75,26 @@ class Checkpointer:
             connection.close()
 
 
+def empty(connection: sqlite3.Connection) -> bool:
+    """Copy all of the log into the file, and cut it to no bytes.
+
+    The log holds earlier states of pages, and with them what was deleted since. Returns whether it
+    worked: who reads or writes just now holds it up, and is not kept waiting. Raises
+    `sqlite3.Error`.
+    """
+    [milliseconds] = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        # Most of it beside the writers; what is left is done in no time while they are held up.
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        [busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+    return not busy
+
+
 def _copy(connection: sqlite3.Connection) -> None:
     try:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # makes no writer wait
     except sqlite3.Error as error:
-        log.warning(_NOT_COPIED, reason=str(error))
+        log.warning(_NOT_COPIED, reason=error)

@@ -20,13 +20,14 @@ from typing import TypeVar
 
 import structlog
 
-from clicktrail.arn import Arn, Kind, parse_arn
+from clicktrail.base.arn import Arn, Kind, parse_arn
+from clicktrail.base.ids import now_us
+from clicktrail.base.redact import name_and_reason
 from clicktrail.errors import ClicktrailError, DeliveryFailed, InvalidInput
-from clicktrail.ids import now_us
 from clicktrail.publish.destinations import BatchDestination, Destination, Event
 from clicktrail.publish.destinations.stream import StreamDestination
 from clicktrail.store import Store
-from clicktrail.store.outbox import Claimed, Failed, Key
+from clicktrail.store.clicks.outbox import Claimed, Failed, Key
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +112,7 @@ class Deliverer:
             try:
                 seconds = await self._look()
             except ClicktrailError as error:
-                log.warning("outbox cannot be read", error=str(error))
+                log.warning("outbox cannot be read", error=error)
             except Exception:  # a fault of ours must not end all deliveries
                 log.exception("deliverer failed")
             with suppress(TimeoutError):
@@ -222,7 +223,7 @@ class Deliverer:
             outcomes = [late] * len(claimed)
         except Exception as error:  # a fault of ours must not lose a notification
             log.exception("destination failed", destination="/".join(key))
-            outcomes = [DeliveryFailed(f"{type(error).__name__}: {error}")] * len(claimed)
+            outcomes = [DeliveryFailed(f"a fault of ours: {name_and_reason(error)}")] * len(claimed)
         now = now_us()
         return [
             each if failed is None else self._failed(each, failed, now)
@@ -267,7 +268,7 @@ class Deliverer:
             try:
                 return await call()
             except ClicktrailError as error:
-                log.warning("outbox cannot be written", error=str(error))
+                log.warning("outbox cannot be written", error=error)
                 if self._stopping:
                     return None
                 await asyncio.sleep(_PAUSE_SECONDS)

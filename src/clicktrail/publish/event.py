@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from clicktrail.ids import rfc3339
+from clicktrail.base.ids import rfc3339
 from clicktrail.model import Click, Header, Message, Tags, Verdict, domain_of
 from clicktrail.publish.addresses import domain_in, split_addresses
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
+from clicktrail.base.complaints import complaint
 from clicktrail.errors import SettingError
 
 Network = IPv4Network | IPv6Network
@@ -59,7 +60,8 @@ def read(path: Path) -> list[Network]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SettingError(f"{SETTING} = {str(path)!r} cannot be read: {error.strerror}") from None
+        why = complaint(error, path)
+        raise SettingError(f"{SETTING} = {str(path)!r} cannot be read: {why}") from None
     except UnicodeDecodeError:
         raise SettingError(f"{SETTING} = {str(path)!r} is not a text in UTF-8") from None
     return parse(text, str(path))

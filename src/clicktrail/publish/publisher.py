@@ -10,10 +10,11 @@ from typing import TypeVar
 
 import structlog
 
+from clicktrail.base.faults import Faults
+from clicktrail.base.ids import hour_of, now_us
+from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
-from clicktrail.ids import hour_of, now_us
 from clicktrail.journal import Entry, Journal
-from clicktrail.metrics import Metrics
 from clicktrail.model import HONEYPOT_LINK, Click, EventType
 from clicktrail.publish.deliver import Deliverer
 from clicktrail.publish.event import click_event, click_object, send_event
@@ -22,10 +23,10 @@ from clicktrail.publish.routing import Target, address, targets
 from clicktrail.publish.subjects import Subject, Subjects
 from clicktrail.publish.visitor_verdict import Judge, Judgement
 from clicktrail.store import Store
-from clicktrail.store.clicks import LoggedClick, Outgoing, SendEvent, storable_click
+from clicktrail.store.clicks.clicks import LoggedClick, Outgoing, SendEvent, storable_click
+from clicktrail.store.clicks.outbox import Notification
+from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.configuration import Configuration
-from clicktrail.store.outbox import Notification
-from clicktrail.store.statistics import Dimensions
 
 log = structlog.get_logger(__name__)
 
@@ -60,12 +61,14 @@ class Publisher:
         privacy: Privacy | None = None,
         metrics: Metrics | None = None,
         judge: Judge | None = None,
+        faults: Faults | None = None,
     ) -> None:
         self._journal = journal
         self._store = store
         self._deliverer = deliverer
         self._subjects = Subjects(store)
         self._judge = judge or Judge()
+        self._faults = faults or Faults()
         self._privacy = privacy or Privacy()
         self._metrics = metrics or Metrics()
         self._recent: OrderedDict[str, LoggedClick] = OrderedDict()
@@ -202,22 +205,29 @@ class Publisher:
 
     async def _record(self, logged: list[LoggedClick], corrected: _Corrected) -> int:
         new = await self._store.clicks.record(logged, corrected)
-        for verdict, count in Counter(each.verdict for each in logged).items():
+        # What is read again, after a crash or by way of the spool, has been counted.
+        verdicts = {e.click.event_id: e.verdict for e in logged if e.click.event_id in new}
+        for verdict, count in Counter(verdicts.values()).items():
             self._metrics.clicks_recorded.labels(verdict.value).inc(count)
         if any(isinstance(o, Notification) for each in logged for o in each.outgoing):
             self._deliverer.wake()
-        return new
+        return len(new)
 
     async def _insist(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it works. Raises `_Stopped` where it does not and the publisher stops."""
         pause = FIRST_PAUSE
         while True:
             try:
-                return await call()
+                done = await call()
             except ClicktrailError as error:
-                log.warning("publisher must wait", what=what, error=str(error))
-            except Exception:  # a fault of ours loses no click either
+                log.warning("publisher must wait", what=what, error=error)
+                self._faults.report(f"publisher: {what}", str(error))
+            except Exception as error:  # a fault of ours loses no click either
                 log.exception("publisher failed", what=what)
+                self._faults.report(f"publisher: {what}", f"{type(error).__name__}: see the log")
+            else:
+                self._faults.mend(f"publisher: {what}")
+                return done
             if self._stopping.is_set():
                 raise _Stopped
             await self._pause(pause)

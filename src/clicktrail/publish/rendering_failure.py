@@ -1,6 +1,6 @@
 """Tells of emails that were not sent, because their template could not be rendered."""
 
-from clicktrail.ids import new_id, now_us
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.model import EventType, Message
 from clicktrail.publish.event import mail_object, rendering_failure_event
 from clicktrail.publish.routing import address, targets

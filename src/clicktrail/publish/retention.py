@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from clicktrail.base.ids import now_us
 from clicktrail.errors import ClicktrailError
-from clicktrail.ids import now_us
 from clicktrail.store import Store
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ class _Job:
     days: int
     forget: Forget
     partitions: str = ""
-    """Which of `clicktrail.store.partitions.BY_DAY` go at once, where there are any."""
+    """Which of `clicktrail.store.database.partitions.BY_DAY` go at once, where there are any."""
 
 
 class Retention:
@@ -134,7 +134,7 @@ class Retention:
                 if done := await self.apply(now_us()):
                     log.info("deleted what was too old", **done)
             except ClicktrailError as error:
-                log.warning("what is too old could not be deleted", error=str(error))
+                log.warning("what is too old could not be deleted", error=error)
             except Exception:  # a fault of ours must not end the publisher
                 log.exception("what is too old could not be deleted")
             await self._pause(EVERY_SECONDS)

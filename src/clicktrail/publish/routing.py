@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from clicktrail.arn import Arn, Kind, parse_arn
+from clicktrail.base.arn import Arn, Kind, parse_arn
 from clicktrail.model import EventDestination, EventType
 from clicktrail.publish.event import event_id_for
-from clicktrail.store.clicks import Outgoing
+from clicktrail.store.clicks.clicks import Outgoing
+from clicktrail.store.clicks.outbox import Notification
+from clicktrail.store.clicks.streams import NewStreamEvent
 from clicktrail.store.configuration import Configuration
-from clicktrail.store.outbox import Notification
-from clicktrail.store.streams import NewStreamEvent
 
 Target = tuple[str, EventDestination]
 """An event destination with the name of its configuration set."""

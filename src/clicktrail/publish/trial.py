@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Mapping
 
-from clicktrail.arn import Arn, Kind, check_deliverable
+from clicktrail.base.arn import Arn, Kind, check_deliverable
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import DeliveryFailed, NotFound
-from clicktrail.ids import new_id, now_us
 from clicktrail.publish.destinations import BatchDestination, Destination, Event
 from clicktrail.publish.destinations.stream import StreamDestination
 from clicktrail.publish.event import event_id_for, sample_event

@@ -93,6 +93,10 @@ class Judge:
         self._seen: OrderedDict[_Visitor, list[_Seen]] = OrderedDict()
         self._trapped: OrderedDict[_Visitor, None] = OrderedDict()
 
+    def know(self, networks: Networks) -> None:
+        """Take other networks of known machines, for the clicks to come."""
+        self._networks = networks
+
     def judge(self, click: Click, accepted_at: int | None) -> dict[str, Judgement]:
         """Return the judgement of the click, and new ones of earlier clicks, by event id.
 

@@ -8,17 +8,18 @@ from urllib.parse import unquote
 
 import structlog
 
+from clicktrail.base.ids import new_id, now_us
+from clicktrail.base.metrics import Metrics
+from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import InvalidToken, JournalUnavailable
-from clicktrail.ids import new_id, now_us
 from clicktrail.journal import Journal
-from clicktrail.kinds import Network
-from clicktrail.metrics import Metrics
+from clicktrail.keys.token import PATH, Opened
 from clicktrail.model import Click
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.location import location
 from clicktrail.redirect.pages import FAVICON, METHODS, NOT_FOUND, PREFETCH, ROBOTS, redirect_to
-from clicktrail.redirect.visitor import Visitors, is_prefetch
-from clicktrail.token import PATH, Opened
+from clicktrail.redirect.visitor import is_prefetch
+from clicktrail.settings.kinds import Network
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +136,7 @@ class RedirectApp:
         except JournalUnavailable as error:
             # People are sent on all the same: a click is worth less than a link that works.
             self._unlogged(len(batch))
-            log.error("clicks not logged", count=len(batch), reason=str(error))
+            log.error("clicks not logged", count=len(batch), reason=error)
         except Exception:
             self._unlogged(len(batch))
             log.exception("clicks not logged", count=len(batch))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import structlog
 
+from clicktrail.base.hostname import host_name
 from clicktrail.errors import InvalidInput
-from clicktrail.hostname import host_name
 from clicktrail.redirect.pages import Answer, json_file
 
 FILES = {
@@ -72,6 +72,6 @@ class AppLinks:
             self._known.pop(path, None)
             return None
         except OSError as error:
-            log.warning("app links cannot be served", path=str(path), reason=str(error))
+            log.warning("app links cannot be served", path=str(path), reason=error)
             return None
         return known.answer

@@ -8,9 +8,11 @@ from urllib.parse import parse_qs
 import msgspec
 import structlog
 
-from clicktrail import probe
+from clicktrail.base.hostname import host_name
+from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import ClicktrailError, InvalidInput
-from clicktrail.hostname import host_name
+from clicktrail.keys import probe
+from clicktrail.keys.token import KeyRing
 from clicktrail.redirect.applinks import AppLinks
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.pages import (
@@ -20,8 +22,6 @@ from clicktrail.redirect.pages import (
     Answer,
     json_object,
 )
-from clicktrail.redirect.visitor import Visitors
-from clicktrail.token import KeyRing
 
 ALLOWED_PATH = b"/domains/allowed"
 _PROBE_PATH = probe.PATH.encode()
@@ -49,7 +49,7 @@ class OwnDomains:
         try:
             self._last = frozenset(filter(None, map(_name, await self._read())))
         except ClicktrailError as error:
-            log.warning("the domains of configuration sets cannot be read", reason=str(error))
+            log.warning("the domains of configuration sets cannot be read", reason=error)
             if self._last is None:
                 raise
         return name in self._last

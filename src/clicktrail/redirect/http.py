@@ -12,7 +12,8 @@ from typing import Protocol, cast
 import structlog
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from clicktrail.redirect.visitor import peer_address
+from clicktrail.doors.connections import Client, Connections, Stage
+from clicktrail.doors.forwarded import peer_address
 
 HEADERS_LIMIT = 8192
 """Most bytes of all header lines together; more is answered 431 (RFC 6585 § 5)."""
@@ -61,45 +62,53 @@ Handler = Callable[[Exchange], None]
 """Answers a request, now or later."""
 
 
+class Guest(Client, Protocol):
+    """What the server looks after: a connection, or one that is to become one."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether no time limit is ours to look at."""
+
+    @property
+    def ending(self) -> bool:
+        """Whether the last answer is given, and the client is yet to hang up."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a request is due: its beginning is here, or it is the first."""
+
+    @property
+    def active_at(self) -> float:
+        """When the client was last answered, or began a request: `Office.now`."""
+
+    def close(self) -> None:
+        """Hang up, after what has been written is sent."""
+        ...
+
+
 class Office:
-    """What the connections of a server share: who answers, who is here, what time it is.
+    """What the connections of a server share: who answers, who is here, what time it is."""
 
-    With ``limit`` connections open, a new one takes the place of the oldest that is not waiting
-    for an answer.
-    """
-
-    def __init__(self, handler: Handler, limit: int) -> None:
+    def __init__(self, handler: Handler, connections: Connections[Guest]) -> None:
         self.handler = handler
-        self.limit = limit
-        self.connections: dict[Connection, None] = {}
-        """All connections, the oldest first."""
+        self.connections = connections
         self.now = 0.0
         """The loop's clock, at the last look (`Patience.look`)."""
         self.date = b""
         """The ``Date`` header (RFC 9110 § 6.6.1)."""
         self.closing = False
         """Whether each connection ends with its next answer."""
-        self._empty: asyncio.Event | None = None
 
-    def enter(self, connection: "Connection") -> None:
-        """Add a connection."""
-        if len(self.connections) >= self.limit:
-            idle = next((other for other in self.connections if not other.busy), connection)
-            idle.abort()
-            self.leave(idle)
-        self.connections[connection] = None
+    def enter(self, guest: Guest) -> bool:
+        """Add a connection; ``False`` where there is no room for it, and it was hung up on."""
+        if self.connections.enter(guest):
+            return True
+        guest.abort()
+        return False
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, guest: Guest) -> None:
         """Forget a connection."""
-        self.connections.pop(connection, None)
-        if not self.connections and self._empty is not None:
-            self._empty.set()
-
-    async def until_empty(self) -> None:
-        """Return when no connection is open."""
-        while self.connections:
-            self._empty = asyncio.Event()
-            await self._empty.wait()
+        self.connections.leave(guest)
 
 
 class Connection(asyncio.Protocol):
@@ -198,6 +207,11 @@ class Connection(asyncio.Protocol):
         return self._busy
 
     @property
+    def stage(self) -> Stage:
+        """See `Client.stage`."""
+        return Stage.AT_WORK if self._busy else Stage.SILENT
+
+    @property
     def ending(self) -> bool:
         """Whether the last answer is given, and the client is yet to hang up."""
         return self._ending
@@ -248,7 +262,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Answer what was asked before a client went silent for good (``shutdown(SHUT_WR)``)."""
         self._eof = True
-        return self._busy or self._paused
+        return self._busy or self._paused or self._serving
 
     def pause_writing(self) -> None:
         """Take no more requests from a client that does not read the answers."""
@@ -275,19 +289,29 @@ class Connection(asyncio.Protocol):
         self._complete = True
 
     def _serve(self) -> None:
-        """Handle the requests that are here, up to one that cannot be answered at once."""
+        """Handle the requests that are here, up to one that cannot be answered at once.
+
+        After each it is the turn of others: uvloop lets in one client in each round of the loop.
+        """
         if self._serving:
             return
         self._serving = True
-        while self._buffer and not (self._busy or self._paused or self._ending):
-            if not self._next():
-                break
+        if self._may_serve() and self._next() and self._buffer and self._may_serve():
+            asyncio.get_running_loop().call_soon(self._go_on)
+            return
         self._serving = False
         if self._eof and not (self._busy or self._paused or self._ending):
             self._transport.close()
         if not self._reading and len(self._buffer) <= LINE_LIMIT + HEADERS_LIMIT:
             self._reading = True
             self._transport.resume_reading()
+
+    def _may_serve(self) -> bool:
+        return bool(self._buffer) and not (self._busy or self._paused or self._ending)
+
+    def _go_on(self) -> None:
+        self._serving = False
+        self._serve()
 
     def _next(self) -> bool:
         """Handle one request; ``False`` when its head is not all here."""

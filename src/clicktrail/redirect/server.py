@@ -2,24 +2,21 @@
 
 import asyncio
 import contextlib
-import resource
-import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 from typing import Protocol
 
-import structlog
-
-from clicktrail.kinds import Address
+from clicktrail.doors.connections import Connections, Stage, most_connections
+from clicktrail.doors.tls import Certificate
+from clicktrail.redirect.handshake import BACKLOG, TlsListener
 from clicktrail.redirect.http import Connection, Exchange, Office
-
-log = structlog.get_logger(__name__)
+from clicktrail.settings.kinds import Address
 
 MAX_CONNECTIONS = 20_000
-SPARE_FILES = 128
-"""Files that the process may open beside connections."""
+FOR_ONE = 4
+"""The part of all connections, a fourth, that one client may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,60 +60,33 @@ class App(Protocol):
         """Return when all requests so far are dealt with."""
 
 
-class _Certificate:
-    """A certificate chain and its key; loaded again when its file has changed."""
-
-    def __init__(self, chain: Path, key: Path | None) -> None:
-        """Load them. Raises `OSError` or `ssl.SSLError`."""
-        self._chain, self._key = chain, key
-        self._seen = chain.stat().st_mtime_ns
-        self._failure = ""
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
-        self.context.load_cert_chain(chain, key)
-
-    def renew(self) -> None:
-        """Take a new certificate for the handshakes to come."""
-        try:
-            changed = self._chain.stat().st_mtime_ns
-            if changed == self._seen:
-                return
-            # On trial first: a chain without its key, which may still be on its way, would leave
-            # the context with neither.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._chain, self._key)
-            self.context.load_cert_chain(self._chain, self._key)
-        except (OSError, ssl.SSLError) as error:
-            if str(error) != self._failure:
-                self._failure = str(error)
-                log.warning("certificate not renewed", path=str(self._chain), reason=str(error))
-        else:
-            self._seen = changed
-            self._failure = ""
-            log.info("certificate renewed", path=str(self._chain))
-
-
 class RedirectServer:
-    """Serves one app on several listeners; ``addresses`` has their real ports after `start`."""
+    """Serves one app on several listeners; ``addresses`` has their real ports after `start`.
+
+    ``limit`` is how many connections there may be at once, fewer where few files may be open;
+    ``trusts`` tells which addresses are proxies', which stand for many clients: see `Connections`.
+    """
 
     def __init__(
         self,
         app: App,
         listeners: Sequence[Listener],
         patience: Patience = Patience(),
+        limit: int = MAX_CONNECTIONS,
+        trusts: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._app = app
         self._patience = patience
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._office = Office(app.handle, max(16, min(MAX_CONNECTIONS, files - SPARE_FILES)))
+        most = most_connections(limit)
+        self._office = Office(app.handle, Connections(most, -(-most // FOR_ONE), trusts))
         self._listeners = tuple(listeners)
-        self._servers: list[asyncio.Server] = []
-        self._certificates: list[_Certificate] = []
+        self._servers: list[asyncio.Server | TlsListener] = []
+        self._certificates: list[Certificate] = []
         self._housekeeper: asyncio.Task[None] | None = None
         self.addresses: tuple[Address, ...] = ()
 
     async def start(self) -> None:
-        """Listen. Raises `OSError` for an address that cannot be used, or `ssl.SSLError`."""
+        """Listen. Raises `OSError` for an address or a certificate that cannot be used."""
         self._tick()
         self._housekeeper = asyncio.create_task(self._keep_house())
         try:
@@ -124,6 +94,11 @@ class RedirectServer:
         except BaseException:
             await self.stop()
             raise
+
+    def reload(self) -> None:
+        """Load the certificates again. Raises `OSError`; then the old ones stay in use."""
+        for certificate in self._certificates:
+            certificate.reload()
 
     async def stop(self) -> None:
         """Take no more connections, answer the requests that are here, and end."""
@@ -135,11 +110,11 @@ class RedirectServer:
         # A connection in use ends with its next answer; an idle one after a moment, in which a
         # request that is on its way may arrive.
         await self._until_empty(self._patience.last_requests)
-        for connection in list(office.connections):
-            if not connection.busy:
+        for connection in office.connections:
+            if connection.stage is Stage.SILENT:
                 connection.close()
         await self._until_empty(self._patience.stop)
-        for connection in list(office.connections):
+        for connection in office.connections:
             connection.abort()
         await self._app.drain()  # clicks of people who did not wait for the answer
         for server in self._servers:
@@ -153,22 +128,23 @@ class RedirectServer:
     async def _until_empty(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._office.until_empty()
+                await self._office.connections.until_empty()
 
     async def _listen(self, listener: Listener) -> Address:
-        context = None
         if listener.certificate is not None:
-            certificate = _Certificate(listener.certificate, listener.key)
+            certificate = Certificate(listener.certificate, listener.key)
             self._certificates.append(certificate)
-            context = certificate.context
+            certificate.context.set_alpn_protocols(["http/1.1"])
+            secure = TlsListener(self._office, certificate.context, self._patience.request)
+            address = await secure.start(listener.address, shared=listener.shared)
+            self._servers.append(secure)
+            return address
         server = await asyncio.get_running_loop().create_server(
             self._connection,
             listener.address.host,
             listener.address.port,
-            backlog=4096,
+            backlog=BACKLOG,
             reuse_port=listener.shared or None,
-            ssl=context,
-            ssl_handshake_timeout=self._patience.request if context else None,
         )
         self._servers.append(server)
         return Address(*server.sockets[0].getsockname()[:2])
@@ -190,7 +166,7 @@ class RedirectServer:
 
     def _sweep(self, now: float) -> None:
         """Hang up on clients that are silent, or slow on purpose."""
-        for connection in list(self._office.connections):
+        for connection in self._office.connections:
             if connection.ending:
                 limit = self._patience.ending
             elif connection.busy:

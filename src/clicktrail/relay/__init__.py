@@ -1,13 +1,15 @@
 """The way out: hands accepted emails to the smarthost. Nothing is queued here."""
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from clicktrail.base.redact import without_login
 from clicktrail.errors import SettingError
-from clicktrail.kinds import Address
 from clicktrail.relay.connection import Login, Tls
 from clicktrail.relay.maildir import MaildirSmarthost
 from clicktrail.relay.smarthost import SmtpSmarthost
-from clicktrail.settings import Settings
+from clicktrail.settings.kinds import Address
+from clicktrail.settings.settings import Settings
 
 
 def open_smarthost(settings: Settings) -> SmtpSmarthost | MaildirSmarthost:
@@ -15,17 +17,12 @@ def open_smarthost(settings: Settings) -> SmtpSmarthost | MaildirSmarthost:
 
     Raises `SettingError` for a URL that cannot be used.
     """
-    url = settings.text("smarthost.url").strip()
-    if not url:
-        raise SettingError(
-            "smarthost.url is empty: give your mail server (--smarthost smtp://host:port)"
-        )
-    if url.startswith("maildir:"):
-        return MaildirSmarthost(url.removeprefix("maildir:"))
-    scheme, address = _parse(url)
+    place = smarthost_place(settings)
+    if isinstance(place, Path):
+        return MaildirSmarthost(place)
     login = Login(
-        address,
-        tls=_tls(scheme, settings["smarthost.tls"]),
+        place,
+        tls=_tls(settings["smarthost.url"].partition(":")[0], settings["smarthost.tls"]),
         username=settings["smarthost.username"],
         password=settings["smarthost.password"],
         hostname=settings.hostname,
@@ -38,7 +35,22 @@ def open_smarthost(settings: Settings) -> SmtpSmarthost | MaildirSmarthost:
     )
 
 
-def _parse(url: str) -> tuple[str, Address]:
+def smarthost_place(settings: Settings) -> Address | Path:
+    """Return where the mail server is, or the maildir. Raises `SettingError`."""
+    url = settings["smarthost.url"]
+    if not url:
+        raise SettingError(
+            "smarthost.url is empty: give your mail server (--smarthost smtp://host:port)"
+        )
+    if not url.startswith("maildir:"):
+        return _parse(url)
+    path = url.removeprefix("maildir:")
+    if not path or "\0" in path:
+        raise SettingError(f"smarthost.url = {url!r} cannot be used: expected maildir:PATH")
+    return Path(path)
+
+
+def _parse(url: str) -> Address:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -47,11 +59,11 @@ def _parse(url: str) -> tuple[str, Address]:
         usable = False
     if not usable or not host:
         raise SettingError(
-            f"smarthost.url = {url!r} cannot be used: expected smtp://host:port or"
+            f"smarthost.url = {without_login(url)!r} cannot be used: expected smtp://host:port or"
             " smtps://host:port (user name and password have settings of their own)"
         )
     # RFC 5321 § 4.5.4.2 (25); RFC 8314 § 7.3 (465)
-    return parts.scheme, Address(host, port or (465 if parts.scheme == "smtps" else 25))
+    return Address(host, port or (465 if parts.scheme == "smtps" else 25))
 
 
 def _tls(scheme: str, starttls: str) -> Tls:

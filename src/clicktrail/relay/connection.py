@@ -10,8 +10,9 @@ from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException, SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
 
-from clicktrail.errors import SmarthostRefused, SmarthostUnavailable
-from clicktrail.kinds import Address
+from clicktrail.base.redact import reason_of
+from clicktrail.errors import SmarthostIsOurselves, SmarthostRefused, SmarthostUnavailable
+from clicktrail.settings.kinds import IDENT, Address
 
 CHUNK = 64 * 1024
 """Emails of more bytes are sent in pieces, each of which may take ``Login.timeout`` seconds."""
@@ -64,18 +65,25 @@ class Connection:
             password=login.password if login.username else None,
         )
         try:
-            await client.connect()
+            greeting = (await client.connect()).message
             if client.is_ehlo_or_helo_needed:
                 await _hello(client)
         except (SMTPException, OSError, ValueError) as error:
             client.close()
             # Whatever it says here is about us, not about the sender's email.
             raise SmarthostUnavailable(
-                f"the smarthost {login.address} cannot be used: {error}"
+                f"the smarthost {login.address} cannot be used: {reason_of(error)}"
             ) from error
         except BaseException:
             client.close()
             raise
+        if greeting == f"{login.hostname} {IDENT}":
+            client.close()
+            raise SmarthostIsOurselves(
+                f"the smarthost {login.address} greets as this service does ({greeting}): emails"
+                " would come in again; give the mail server that sends them on, or, where it is"
+                " another Clicktrail, an smtp.hostname of its own"
+            )
         return cls(client, login)
 
     @property
@@ -92,7 +100,7 @@ class Connection:
         try:
             answer = await self._client.execute_command(*words)
         except (SMTPException, OSError) as error:
-            raise self._fault(str(error)) from error
+            raise self._fault(reason_of(error)) from error
         except BaseException:
             self.close()  # the answer would be taken for that of the next command
             raise
@@ -111,7 +119,7 @@ class Connection:
         try:
             code, text = await self._exchange(protocol, stuffed(message))
         except (SMTPException, OSError) as error:
-            raise self._fault(f"no answer after the email was sent: {error}") from error
+            raise self._fault(f"no answer after the email was sent: {reason_of(error)}") from error
         except BaseException:
             self.close()
             raise

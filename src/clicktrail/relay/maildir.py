@@ -4,8 +4,9 @@ import asyncio
 import os
 from pathlib import Path
 
+from clicktrail.base.complaints import complaint
+from clicktrail.base.ids import new_id
 from clicktrail.errors import SmarthostUnavailable
-from clicktrail.ids import new_id
 
 
 class MaildirSmarthost:
@@ -48,7 +49,7 @@ class MaildirTransaction:
             await asyncio.to_thread(_deliver, self._path, name, head + message)
         except OSError as error:
             raise SmarthostUnavailable(
-                f"the maildir {self._path} cannot be written: {error.strerror}"
+                f"the maildir {self._path} cannot be written: {complaint(error, self._path)}"
             ) from None
         return 250, f"2.0.0 Ok {name}"
 
@@ -56,9 +57,25 @@ class MaildirTransaction:
         """Forget the email: nothing has been written."""
 
 
-def _deliver(path: Path, name: str, content: bytes) -> None:
+def try_maildir(path: Path) -> None:
+    """See that emails can be written there; its folders are made where there are none.
+
+    Raises `OSError`.
+    """
+    _make(path)
+    for folder in ("tmp", "new"):
+        trial = path / folder / f".{new_id()}.try"  # no email: the name begins with a dot
+        trial.touch(exist_ok=False)
+        trial.unlink()
+
+
+def _make(path: Path) -> None:
     for folder in ("tmp", "new", "cur"):
         (path / folder).mkdir(parents=True, exist_ok=True)
+
+
+def _deliver(path: Path, name: str, content: bytes) -> None:
+    _make(path)
     temporary = path / "tmp" / name
     try:
         with temporary.open("xb") as file:

@@ -57,6 +57,11 @@ class SmtpSmarthost:
             raise
         return SmtpTransaction(self, connection, smtputf8=smtputf8)
 
+    async def greet(self) -> None:
+        """Connect, with TLS and AUTH, and say goodbye. Raises `SmarthostUnavailable`."""
+        connection, _ = await self._connection()
+        await connection.quit()
+
     async def close(self) -> None:
         """Say QUIT on all idle connections, and keep none from now on."""
         self._closed = True
@@ -101,7 +106,7 @@ class SmtpSmarthost:
         try:
             return await Connection.open(self._login, await self._tls_context()), False
         except SmarthostUnavailable as error:
-            log.warning("smarthost is not available", error=str(error))
+            log.warning("smarthost is not available", error=error)
             raise
 
     async def _tls_context(self) -> ssl.SSLContext:

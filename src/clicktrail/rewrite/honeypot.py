@@ -10,10 +10,10 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from clicktrail.model import HONEYPOT_LINK
-from clicktrail.rewrite import quick, scanner
-from clicktrail.rewrite.html import Outcome, Policy
-from clicktrail.rewrite.markup import Tag
-from clicktrail.rewrite.text import Text
+from clicktrail.rewrite.html import quick, scanner
+from clicktrail.rewrite.html.document import Outcome, Policy
+from clicktrail.rewrite.html.markup import Tag
+from clicktrail.rewrite.mime.text import Text
 
 _ELEMENT = (
     b'<a href="%b" tabindex="-1" aria-hidden="true"'

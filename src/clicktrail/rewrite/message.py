@@ -1,21 +1,21 @@
 """The whole way of an email: bytes and a policy in, bytes and links out. Pure: no I/O."""
 
+import re
 from dataclasses import dataclass
 
 from clicktrail.model import Link, Reason
-from clicktrail.rewrite.body import (
+from clicktrail.rewrite.honeypot import add_honeypot
+from clicktrail.rewrite.html.document import LinkReport, Outcome, Policy, rewrite_text
+from clicktrail.rewrite.mime.body import (
     Undecodable,
-    as_sent,
     decode_transfer,
     edit_transfer,
     encode_transfer,
 )
-from clicktrail.rewrite.honeypot import add_honeypot
-from clicktrail.rewrite.html import LinkReport, Outcome, Policy, rewrite_text
-from clicktrail.rewrite.mime import Part, Unparsable, parts_of
-from clicktrail.rewrite.quoted import apply
-from clicktrail.rewrite.text import Text, open_text
-from clicktrail.rewrite.warn import warnings_for
+from clicktrail.rewrite.mime.quoted import apply
+from clicktrail.rewrite.mime.structure import Part, Unparsable, parts_of
+from clicktrail.rewrite.mime.text import Text, open_text
+from clicktrail.rewrite.warn import AMP, AMP_STAYS, about_links, about_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class _Done:
     part: Part
     body: bytes
     data: bytes
+    clear: bool
     text: Text
     outcome: Outcome
 
@@ -65,16 +66,23 @@ def rewrite_message(
         return Rewritten(raw, reason=Reason.NO_HTML)
     done: list[_Done] = []
     links: list[Link] = []
+    warnings: list[str] = []
     for number, part in enumerate(shown):
-        one = _read(raw, part, policy, number, len(links), report=report)
-        if one is not None:
-            links += one.outcome.links
-            done.append(one)
-            del one  # so that what is done with can be freed
-    warnings = [each for one in done for each in one.outcome.warnings]
+        try:
+            one = _read(raw, part, policy, number, len(links), report=report)
+        except Undecodable as error:
+            warnings.append(f"undecodable: HTML part {number + 1} stays as it is: {error}")
+            continue
+        links += one.outcome.links
+        done.append(one)
+        del one  # so that what is done with can be freed
+    warnings += [each for one in done for each in one.outcome.warnings]
     rows = [row for one in done for row in one.outcome.report]
+    warnings += filter(None, (about_size(len(one.text.html), one.size()) for one in done))
+    if any(part.content_type == AMP for part in parts):
+        warnings.append(AMP_STAYS)
     if report:
-        warnings += warnings_for(rows, [one.size() for one in done])
+        warnings += about_links(rows)
     if not links:
         reason = Reason.NO_LINKS if done else Reason.UNPARSABLE
         return Rewritten(raw, (), reason, tuple(warnings), tuple(rows))
@@ -84,23 +92,21 @@ def rewrite_message(
         any(add_honeypot(one.text, one.outcome, policy, links[0].url) for one in with_links)
     try:
         message = _splice(raw, done)
-    except Undecodable:
+    except Undecodable as error:
+        warnings.append(f"undecodable: nothing is tracked: {error}")
         return Rewritten(raw, (), Reason.UNPARSABLE, tuple(warnings), tuple(rows))
     return Rewritten(message, tuple(links), None, tuple(warnings), tuple(rows), html)
 
 
 def _read(
     raw: bytes, part: Part, policy: Policy, number: int, first: int, *, report: bool
-) -> _Done | None:
-    """Find the links of a part; ``None`` where it cannot be decoded."""
-    body = as_sent(raw[part.body : part.end], part.encoding)
-    try:
-        data = decode_transfer(body, part.encoding)
-    except Undecodable:
-        return None
+) -> _Done:
+    """Find the links of a part. Raises `Undecodable`."""
+    body = raw[part.body : part.end]
+    data, clear = decode_transfer(body, part.encoding)
     text = open_text(data, part.parameters.get("charset"))
     outcome = rewrite_text(text, policy, part=number, first=first, report=report)
-    return _Done(part, body, data, text, outcome)
+    return _Done(part, body, data, clear, text, outcome)
 
 
 def _as_sent_html(one: _Done) -> str:
@@ -113,19 +119,21 @@ def _splice(raw: bytes, done: list[_Done]) -> bytes:
     """
     pieces: list[bytes | bytearray] = []
     at = 0
+    newline = _newline(raw)
     done.reverse()
     while done:
         one = done.pop()
         part, edits = one.part, one.outcome.edits
         if not edits:
             continue
-        newline = _newline(raw, part)
         body: bytes | bytearray = one.body
         if one.text.wire is None:
             shift = len(one.text.mark)
             if shift:
                 edits = [(start + shift, end + shift, new) for start, end, new in edits]
-            body, encoding = edit_transfer(one.body, one.data, edits, part.encoding, newline)
+            body, encoding = edit_transfer(
+                one.body, one.data, edits, part.encoding, newline, clear=one.clear
+            )
         else:
             data = one.text.encode(apply(one.text.html, edits))
             body, encoding = encode_transfer(one.body, data, part.encoding, newline)
@@ -140,21 +148,29 @@ def _splice(raw: bytes, done: list[_Done]) -> bytes:
     return b"".join(pieces)
 
 
-def _newline(raw: bytes, part: Part) -> bytes:
-    """Return how lines end in a part, or else in its header, or else in an email."""
-    for start, end in ((part.body, part.end), (part.start, part.body), (0, part.body)):
-        found = raw.find(b"\n", start, end)
-        if found >= 0:
-            return b"\r\n" if raw[found - 1 : found] == b"\r" else b"\n"
-    return b"\r\n"
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+
+
+def _newline(raw: bytes) -> bytes:
+    """Return how the lines of an email end.
+
+    RFC 5321 § 2.3.8: in CRLF alone. A file may have LF instead: in its header there is no CRLF.
+    """
+    blank = _BLANK_LINE.search(raw)
+    end = blank.end() if blank else len(raw)
+    return b"\n" if b"\n" in raw[:end] and b"\r\n" not in raw[:end] else b"\r\n"
 
 
 def _with_encoding(raw: bytes, part: Part, at: int, encoding: str, newline: bytes) -> bytes:
     """Return the bytes from ``at`` to the body, with another transfer encoding in the header."""
     header = part.header
-    if header.encoding_value is not None:
-        start, end = (part.start + offset for offset in header.encoding_value)
-        return raw[at:start] + b" " + encoding.encode() + raw[end : part.body]
+    if header.encoding_values:
+        pieces: list[bytes] = []
+        for span in header.encoding_values:
+            start, end = (part.start + offset for offset in span)
+            pieces += raw[at:start], b" ", encoding.encode()
+            at = end
+        return b"".join((*pieces, raw[at : part.body]))
     added = b"Content-Transfer-Encoding: " + encoding.encode() + newline
     end = part.start + header.end
     return raw[at:end] + added + raw[end : part.body]

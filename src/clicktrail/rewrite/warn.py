@@ -1,42 +1,48 @@
-"""What will hurt the sender of an email, for ``clicktrail rewrite --report``."""
+"""What will hurt the sender of an email."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from urllib.parse import urlsplit
 
-from clicktrail.rewrite.html import LinkReport
+from clicktrail.base import weburl
+from clicktrail.model import Header
+from clicktrail.rewrite.html.document import LinkReport
+from clicktrail.rewrite.html.visible import host_shown
 
 CLIPPED_AT = 102 * 1024
 """Bytes of HTML after which Gmail shows "message clipped"."""
 
-_LOOKS_LIKE_A_HOST = re.compile(r"(?:https?://)?((?:[\w-]+\.)+[a-z]{2,24})(?:[/:?#]\S*)?\Z", re.I)
+AMP = "text/x-amp-html"
+AMP_STAYS = (
+    f"amp: the part {AMP} stays as it is: only HTML parts are tracked, and what providers have"
+    " validated must not change; readers whose program shows it click untracked links"
+)
 
 
-def warnings_for(rows: Sequence[LinkReport], sizes: Iterable[int]) -> list[str]:
-    """Return a sentence for each thing that will hurt the sender, each beginning with a word.
+def about_fields(fields: Iterable[Header]) -> Iterator[str]:
+    """Yield a sentence for each header field that will hurt the sender."""
+    for name, value in fields:
+        if name.lower() == "list-unsubscribe" and "=?" in value:
+            # RFC 2047 § 5: encoded words stand in texts, and a list of URIs (RFC 2369) is none.
+            yield (
+                "unsubscribe: List-Unsubscribe is written in encoded words, which mail programs"
+                " do not read there: write it without (Python: policy.clone(max_line_length=998))"
+            )
 
-    ``sizes`` are those of the HTML parts, in bytes.
-    """
-    return [*_about_links(rows), *_about_sizes(sizes)]
 
-
-def _about_links(rows: Sequence[LinkReport]) -> Iterator[str]:
+def about_links(rows: Sequence[LinkReport]) -> Iterator[str]:
+    """Yield a sentence for each thing about links, each beginning with a word."""
     schemes: set[str] = set()
     for row in rows:
         if row.why == "placeholder":
             yield f"placeholder: line {row.line}: {row.value!r} was not filled in"
-        if row.url is None:
+        host = weburl.host(row.url) if row.url is not None else None
+        if row.url is None or host is None:
             continue
-        try:
-            parts = urlsplit(row.url)
-            host = (parts.hostname or "").removeprefix("www.")
-        except ValueError:
-            continue
-        schemes.add(parts.scheme.lower())
+        host = host.removeprefix("www.")
+        schemes.add(row.url.partition(":")[0].lower())
         if "." not in host and ":" not in host:
             yield f"host: line {row.line}: {host!r} has no dot: few can reach it"
-        seen = _LOOKS_LIKE_A_HOST.match(row.text)
-        if seen and seen[1].lower().removeprefix("www.") != host:
+        shown = host_shown(row.text)
+        if shown is not None and shown != host:
             yield (
                 f"phishing: line {row.line}: the reader sees {row.text!r}, the link leads to"
                 f" {host!r}: spam filters take that for fraud"
@@ -45,7 +51,13 @@ def _about_links(rows: Sequence[LinkReport]) -> Iterator[str]:
         yield "mixed: some links are http, others https: use https for all"
 
 
-def _about_sizes(sizes: Iterable[int]) -> Iterator[str]:
-    for size in sizes:
-        if size > CLIPPED_AT:
-            yield f"size: {size} bytes of HTML; some providers clip after {CLIPPED_AT}"
+def about_size(before: int, after: int) -> str | None:
+    """Return a sentence where a document of that many bytes, before and after, is clipped."""
+    if after <= CLIPPED_AT:
+        return None
+    if before <= CLIPPED_AT:
+        return (
+            f"size: tracking links bring the HTML from {before} to {after} bytes: Gmail clips what"
+            f" comes after {CLIPPED_AT}"
+        )
+    return f"size: {before} bytes of HTML, {after} with tracking links: Gmail clips at {CLIPPED_AT}"

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, delete, select
 
+from clicktrail.base.ids import now_us
 from clicktrail.errors import NotFound
-from clicktrail.ids import now_us
-from clicktrail.nodes import Node
-from clicktrail.store.bulk import BulkInsert
-from clicktrail.store.database import Database, storable
-from clicktrail.store.schema import nodes
+from clicktrail.keys.nodes import Node
+from clicktrail.store.database.bulk import BulkInsert
+from clicktrail.store.database.core import Database, storable
+from clicktrail.store.tables import nodes
 
 _decode_keys = msgspec.json.Decoder(dict[int, str]).decode
 

@@ -2,24 +2,28 @@
 
 import asyncio
 
-from clicktrail.store.access_keys import AccessKeyStore
-from clicktrail.store.accounts import AccountStore
-from clicktrail.store.browse import Browse
-from clicktrail.store.clicks import ClickStore
-from clicktrail.store.configuration import ConfigurationStore
-from clicktrail.store.connect import open_database
-from clicktrail.store.database import Database
-from clicktrail.store.forget import Forgotten, forget_person
-from clicktrail.store.mailings import Mailings
-from clicktrail.store.messages import MessageStore
+from sqlalchemy import update
+
+from clicktrail.store.clicks.clicks import ClickStore
+from clicktrail.store.clicks.outbox import Outbox
+from clicktrail.store.clicks.statistics import Statistics
+from clicktrail.store.clicks.streams import Streams
+from clicktrail.store.configuration_store import ConfigurationStore
+from clicktrail.store.database.connect import open_database
+from clicktrail.store.database.core import Database
+from clicktrail.store.database.partitions import Partitions
+from clicktrail.store.mail.browse import Browse
+from clicktrail.store.mail.mailings import Mailings
+from clicktrail.store.mail.messages import MessageStore
+from clicktrail.store.mail.search import Search
+from clicktrail.store.mail.trail import Trail
 from clicktrail.store.nodes import NodeStore
-from clicktrail.store.outbox import Outbox
-from clicktrail.store.partitions import Partitions
-from clicktrail.store.search import Search
-from clicktrail.store.statistics import Statistics
-from clicktrail.store.streams import Streams
-from clicktrail.store.trail import Trail
-from clicktrail.store.users import UserStore
+from clicktrail.store.people.access_keys import AccessKeyStore
+from clicktrail.store.people.accounts import AccountStore
+from clicktrail.store.people.forget import Forgotten, forget_person
+from clicktrail.store.people.users import UserStore
+from clicktrail.store.sealing import SealingKeys
+from clicktrail.store.tables import configuration_version
 
 
 class Store:
@@ -42,6 +46,7 @@ class Store:
         self.trail = Trail(database)
         self.nodes = NodeStore(database)
         self.partitions = Partitions(database)
+        self.sealing_keys = SealingKeys(database)
 
     @classmethod
     async def open(cls, url: str) -> "Store":
@@ -59,9 +64,21 @@ class Store:
             raise
         return cls(database)
 
+    async def try_it(self) -> None:
+        """See whether it can be read and written. Raises `StoreUnavailable`."""
+        statement = update(configuration_version).values(version=configuration_version.c.version)
+        await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
     async def forget_person(self, address: str) -> Forgotten:
-        """Erase a person from all of it: see `clicktrail.store.forget`."""
+        """Erase a person from all of it: see `clicktrail.store.people.forget`."""
         return await forget_person(self._database, address)
+
+    async def tidy(self) -> None:
+        """Empty the files of what was deleted, if nobody has written since the last call.
+
+        Raises `StoreUnavailable`.
+        """
+        await self._database.tidy()
 
     async def close(self) -> None:
         """Finish what was accepted, and close all connections."""

@@ -1,7 +1,7 @@
 """What a Django project does, by django-anymail or django-ses; their settings are below.
 
-python with_django.py anymail|django-ses send NAME STREAM_ARN DOMAIN HTML | event < NOTIFICATION |
-    serve FOLDER
+python with_django.py anymail|django-ses send NAME STREAM_ARN DOMAIN HTML |
+    send-only NAME DOMAIN HTML | event < NOTIFICATION | serve FOLDER
 
 The configuration set is made with boto3, as their documents advise. ``event`` hands a notification
 to the webhook view of the library, in the envelope in which Amazon SNS brings those of SES.
@@ -64,6 +64,11 @@ def send(name: str, stream: str, domain: str, html: str) -> dict[str, Any]:
         },
     )
     client.create_email_identity(EmailIdentity=domain)
+    return send_only(name, domain, html)
+
+
+def send_only(_: str, domain: str, html: str) -> dict[str, Any]:
+    """Send an email; nothing is made before it."""
     email = EmailMultiAlternatives(
         "Grüße", "Hello", f"News <news@{domain}>", ["Reader <reader@gmail.com>"]
     )
@@ -166,6 +171,8 @@ if __name__ == "__main__":
     match step:
         case "send":
             answer = send(*arguments)
+        case "send-only":
+            answer = send_only(*arguments)
         case "event":
             answer = event(json.load(sys.stdin))
         case _:

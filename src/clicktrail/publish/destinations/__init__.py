@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from clicktrail.arn import Arn, Kind, missing_extra
+from clicktrail.base.arn import Arn, Kind, missing_extra
 from clicktrail.errors import DeliveryFailed
 
 

@@ -16,10 +16,13 @@ import httpcore
 import msgspec
 
 from clicktrail import __version__
-from clicktrail.arn import Arn
+from clicktrail.base.arn import Arn
+from clicktrail.base.json_input import InvalidJson, read_json
+from clicktrail.base.redact import name_and_reason, reason_of
 from clicktrail.errors import DeliveryFailed
 from clicktrail.publish.destinations import Event
-from clicktrail.publish.destinations.guard import AddressGuard, GuardedNetwork, Network
+from clicktrail.publish.destinations.guard import AddressGuard, Network
+from clicktrail.publish.destinations.guarded import GuardedNetwork
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
@@ -73,7 +76,7 @@ class AwsClient:
         except httpcore.TimeoutException as error:
             raise DeliveryFailed(f"no answer in time: {type(error).__name__}") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            raise DeliveryFailed(f"the call failed: {type(error).__name__} {error}") from None
+            raise DeliveryFailed(f"the call failed: {name_and_reason(error)}") from None
         if response.status != 200:
             raise DeliveryFailed(_reason(response.status, answer))
         return answer
@@ -119,7 +122,7 @@ class AwsClient:
                 if self._credentials is not None:
                     return await asyncio.to_thread(self._credentials.get_frozen_credentials)
         except BotoCoreError as error:
-            raise DeliveryFailed(f"AWS credentials cannot be had: {error}") from None
+            raise DeliveryFailed(f"AWS credentials cannot be had: {reason_of(error)}") from None
         raise DeliveryFailed(
             "there are no AWS credentials: set kinesis.access_key_id and"
             " kinesis.secret_access_key, or give them as AWS's own tools take them"
@@ -229,9 +232,9 @@ def record_errors(answer: bytes, count: int) -> list[str]:
     `DeliveryFailed` where it is not.
     """
     try:
-        found = msgspec.json.decode(answer, type=_Answer)
-    except msgspec.MsgspecError as error:
-        raise DeliveryFailed(f"the answer cannot be understood: {error}") from None
+        found = read_json(answer, _Answer)
+    except InvalidJson as error:
+        raise DeliveryFailed(f"the answer cannot be understood: {reason_of(error)}") from None
     records = found.Records or found.RequestResponses
     if len(records) != count:
         raise DeliveryFailed(f"the answer tells of {len(records)} records, not of {count}")
@@ -250,8 +253,8 @@ class _Error(msgspec.Struct):
 def _reason(status: int, answer: bytes) -> str:
     """Return what an answer says went wrong (AWS JSON 1.1, "Operation error serialization")."""
     try:
-        error = msgspec.json.decode(answer, type=_Error)
-    except msgspec.MsgspecError:
+        error = read_json(answer, _Error)
+    except InvalidJson:
         return f"the answer was HTTP {status}"
     name = error.type.rpartition("#")[2]
     text = ": ".join(filter(None, (name, error.message or error.Message)))

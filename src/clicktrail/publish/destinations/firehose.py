@@ -6,7 +6,7 @@ arrives is JSON Lines.
 
 from collections.abc import Sequence
 
-from clicktrail.arn import Arn
+from clicktrail.base.arn import Arn
 from clicktrail.errors import DeliveryFailed
 from clicktrail.publish.destinations import Event
 from clicktrail.publish.destinations.aws import AwsClient, Limits, put_in_parts, record_errors

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clicktrail.arn import Arn, Kind
+from clicktrail.base.arn import Arn, Kind
+from clicktrail.base.redact import reason_of
 from clicktrail.errors import DeliveryFailed, SettingError
 from clicktrail.publish.destinations import Event, need
 from clicktrail.publish.destinations.servers import Servers
@@ -83,7 +84,9 @@ def _read_options(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"kafka.options_file = {str(path)!r} cannot be read: {error}") from None
+        raise SettingError(
+            f"kafka.options_file = {str(path)!r} cannot be read: {reason_of(error)}"
+        ) from None
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue

@@ -5,7 +5,7 @@ An event is a record, its partition key the email's id: the events of an email s
 
 from collections.abc import Sequence
 
-from clicktrail.arn import Arn
+from clicktrail.base.arn import Arn
 from clicktrail.errors import DeliveryFailed
 from clicktrail.publish.destinations import Event
 from clicktrail.publish.destinations.aws import AwsClient, Limits, put_in_parts, record_errors

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clicktrail.arn import Arn, Kind
-from clicktrail.errors import DeliveryFailed
+from clicktrail.base.arn import Arn, Kind
+from clicktrail.base.complaints.certificates import load_pair
+from clicktrail.base.redact import name_and_reason, reason_of
+from clicktrail.errors import ClicktrailError, DeliveryFailed
 from clicktrail.publish.destinations import Event, need
 from clicktrail.publish.destinations.servers import Servers
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 BATCH = 500
 PORT = 4222
 _CLOSE_SECONDS = 0.5
+_HEAD = len("NATS/1.0\r\nNats-Msg-Id: \r\n\r\n")
+"""Servers count headers too (NATS protocol, ``HPUB``). nats-py 2.16.0 counts the payload alone: a
+larger message has the server close the connection, and all messages under way with it."""
 _REPORT = 0.8
 """Part of the timeout that an acknowledgement is waited for, so that the error comes in time."""
 
@@ -93,7 +98,10 @@ class _Connection:
         async with self._connecting:
             client, lost = await self._connected()
         stream = client.jetstream(timeout=self._timeout)
-        publishing = asyncio.gather(*(self._publish(stream, subject, event) for event in events))
+        most = client.max_payload
+        publishing = asyncio.gather(
+            *(self._publish(stream, subject, event, most) for event in events)
+        )
         losing = asyncio.ensure_future(lost.wait())
         try:
             await asyncio.wait((publishing, losing), return_when=asyncio.FIRST_COMPLETED)
@@ -151,18 +159,22 @@ class _Connection:
         return client, lost
 
     async def _publish(
-        self, stream: "JetStreamContext", subject: str, event: Event
+        self, stream: "JetStreamContext", subject: str, event: Event, most: int
     ) -> DeliveryFailed | None:
-        from nats.errors import Error, MaxPayloadError
+        from nats.errors import Error
         from nats.errors import TimeoutError as Late
         from nats.js.errors import NoStreamResponseError
 
+        size = _HEAD + len(event.id) + len(event.payload)
+        if size > most:
+            why = (
+                f"an event of {size} bytes with its header is larger than the server takes ({most})"
+            )
+            return DeliveryFailed(why, permanent=True)
         try:
             await stream.publish(subject, event.payload, headers={"Nats-Msg-Id": event.id})
         except NoStreamResponseError:
             return DeliveryFailed(f"no JetStream stream takes the subject {subject}")
-        except MaxPayloadError as error:
-            return DeliveryFailed(_text(error), permanent=True)
         except Late:
             return DeliveryFailed(f"no acknowledgement within {self._timeout:g} seconds")
         except Error as error:
@@ -181,7 +193,7 @@ class _Connection:
             options |= {"user": given.username, "password": given.password}
         tls = ssl.create_default_context(cafile=str(given.ca) if given.ca else None)
         if given.certificate:
-            tls.load_cert_chain(given.certificate, given.key)
+            load_pair(tls, given.certificate, given.key or given.certificate)
         options["tls"] = tls
         return options
 
@@ -199,4 +211,4 @@ async def _close(client: "Client") -> None:
 
 
 def _text(error: Exception) -> str:
-    return f"{type(error).__name__} {error}".strip()
+    return reason_of(error) if isinstance(error, ClicktrailError) else name_and_reason(error)

@@ -7,7 +7,7 @@ So a list of servers stands here in place of the check of addresses that webhook
 
 from collections.abc import Iterable
 
-from clicktrail.arn import Arn
+from clicktrail.base.arn import Arn
 from clicktrail.errors import DeliveryFailed
 
 

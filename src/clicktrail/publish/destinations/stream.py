@@ -4,11 +4,11 @@ The publisher writes events for streams in the transaction of their click. This 
 from the outbox: notifications of a destination that was a webhook when they were made.
 """
 
-from clicktrail.arn import Arn
+from clicktrail.base.arn import Arn
+from clicktrail.base.ids import now_us
 from clicktrail.errors import DeliveryFailed, StoreUnavailable
-from clicktrail.ids import now_us
 from clicktrail.store import Store
-from clicktrail.store.streams import NewStreamEvent
+from clicktrail.store.clicks.streams import NewStreamEvent
 
 
 class StreamDestination:

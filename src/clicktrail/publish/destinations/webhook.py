@@ -12,9 +12,11 @@ import httpcore
 from standardwebhooks import Webhook
 
 from clicktrail import __version__
-from clicktrail.arn import Arn
+from clicktrail.base.arn import Arn
+from clicktrail.base.redact import name_and_reason
 from clicktrail.errors import DeliveryFailed, InvalidInput
-from clicktrail.publish.destinations.guard import AddressGuard, GuardedNetwork, Network
+from clicktrail.publish.destinations.guard import AddressGuard, Network
+from clicktrail.publish.destinations.guarded import GuardedNetwork
 
 RESPONSE_LIMIT = 64 * 1024
 """Bytes of an answer's body that are read; it is not used."""
@@ -115,4 +117,4 @@ def _host(url: httpcore.URL) -> str:
 
 
 def _name(error: Exception) -> str:
-    return f"{type(error).__name__} {error}".strip()
+    return name_and_reason(error)

@@ -1,0 +1,183 @@
+"""Logging: structured lines on standard error, as JSON for machines or as text for people.
+
+Every line goes the same way, also those of libraries, of warnings, and of exceptions that nobody
+caught. What it may tell is `clicktrail.base.redact`'s to say. Of a library's own line the words are
+told and none of the values that were put into them.
+"""
+
+import logging
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import structlog
+
+from clicktrail.base.redact import current, reason_of, redact, told_chain, traceback_text
+
+log = structlog.get_logger(__name__)
+
+_MOST_ITEMS, _DEEPEST = 50, 4
+_WORDS = 200
+# Where in a library's text something of what it worked on may begin.
+_VALUE = re.compile(r"[\"'`<>(\[{=:\n]|\bb?'")
+
+
+def configure_logs(level: str, style: str) -> None:
+    """Send all log lines, also those of libraries, to standard error.
+
+    ``style`` is ``json``, ``text``, or ``auto``: text on a terminal, else JSON.
+    """
+    as_text = style == "text" or (style == "auto" and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if as_text
+        else structlog.processors.JSONRenderer()
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[_words_alone, *shared],
+        use_get_message=False,
+        pass_foreign_args=True,
+        processors=[
+            _exception_by(traceback_text if as_text else told_chain),
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _redacted,
+            last,
+        ],
+    )
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    # Libraries tell at level info each connection, and at level debug what goes over it.
+    least = logging.getLevelName(level.upper())
+    root.setLevel(max(logging.WARNING, least))
+    logging.getLogger("clicktrail").setLevel(least)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        cache_logger_on_first_use=False,
+    )
+    _catch_the_rest()
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say that a line was lost. By default logging prints what was to be told."""
+        try:
+            where = f"{record.pathname}:{record.lineno}"
+            sys.stderr.write(f"clicktrail: a log line of {where} could not be written\n")
+        except (OSError, ValueError, AttributeError):
+            pass  # standard error is full or closed: there is nowhere else to say so
+
+
+def _catch_the_rest() -> None:
+    """Let what nobody caught, and warnings, go the way of all lines."""
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: object) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            return
+        log.critical("an error that nobody caught", exc_info=error)
+
+    def in_thread(given: Any) -> None:
+        name = given.thread.name if given.thread else ""
+        if given.exc_type is not SystemExit:
+            log.error("a thread has failed", thread=name, exc_info=given.exc_value or True)
+
+    def unraisable(given: Any) -> None:
+        where = getattr(given.object, "__qualname__", type(given.object).__name__)
+        log.error("an error that could not be raised", where=where, exc_info=given.exc_value)
+
+    def warned(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        log.warning(
+            "a warning of Python",
+            category=category.__name__,
+            where=f"{filename}:{lineno}",
+            text=words_of(str(message)),
+        )
+
+    sys.excepthook = uncaught
+    threading.excepthook = in_thread
+    sys.unraisablehook = unraisable
+    warnings.showwarning = warned
+
+
+def words_of(text: str) -> str:
+    """Return a library's text up to where a value may begin."""
+    text = text[: 4 * _WORDS]
+    found = _VALUE.search(text)
+    return redact(text[: found.start()] if found else text, _WORDS).strip()
+
+
+def _words_alone(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    record: logging.LogRecord = event["_record"]
+    # The text before its values were put in; where there were none, they are in it already.
+    text = str(event["event"])
+    given = event.pop("positional_args", None)
+    event["event"] = redact(text, _WORDS) if given else words_of(text)
+    event["logger"] = record.name
+    return event
+
+
+def _fault(event: structlog.typing.EventDict) -> BaseException | None:
+    event.pop("stack_info", None)
+    given = event.pop("exc_info", None)
+    if isinstance(given, tuple):
+        given = given[1]
+    if isinstance(given, BaseException):
+        return given
+    return current() if given else None
+
+
+def _exception_by(
+    render: Callable[[BaseException], object],
+) -> structlog.typing.Processor:
+    """Return what puts the exception of a line into it as ``render`` tells it."""
+
+    def told(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if (error := _fault(event)) is not None:
+            event["exception"] = render(error)
+        return event
+
+    return told
+
+
+def _redacted(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    told = event.pop("exception", None)
+    for key, value in event.items():
+        event[key] = _told(value)
+    if told is not None:
+        event["exception"] = told
+    return event
+
+
+def _told(value: Any, depth: int = 0) -> Any:
+    """Return a value as it may be told."""
+    if isinstance(value, str):
+        text = redact(value)
+        return text.replace("\n", "\\n") if "\n" in text else text  # a line is a line
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, BaseException):
+        return reason_of(value)
+    if depth < _DEEPEST and isinstance(value, dict):
+        items = list(value.items())[:_MOST_ITEMS]
+        return {redact(str(key)): _told(each, depth + 1) for key, each in items}
+    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [_told(each, depth + 1) for each in list(value)[:_MOST_ITEMS]]
+    return f"<{type(value).__name__}>"

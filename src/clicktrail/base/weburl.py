@@ -1,0 +1,64 @@
+"""URLs as the URL standard (WHATWG) has them, by the parser of Node.js (Ada).
+
+The one place that says what is a URL of the web, what a relative one leads to, and how a browser
+writes it. No I/O.
+"""
+
+import re
+
+import ada_url
+
+STRIPPED = "".join(map(chr, range(0x21)))
+"""URL § 4.4: C0 controls and spaces, which do not count at either end."""
+
+WITHOUT_NEWLINES = str.maketrans("", "", "\t\n\r")
+"""URL § 4.4: tabs and newlines, which do not count anywhere."""
+
+# Hosts that no rule of the standard refuses, as nearly all are: not to be parsed. What follows a
+# host never makes a URL invalid (§ 4.4: path, query and fragment states know no failure).
+USUAL_ORIGIN = (
+    r"[hH][tT][tT][pP][sS]?://(?![xX][nN]--)"
+    r"((?>(?:[A-Za-z0-9_][A-Za-z0-9_-]*+\.(?![xX][nN]--))+)[A-Za-z]{2,63})"
+    r"(?::(?:[0-9]{1,4}|[1-5][0-9]{4}))?(?=[/?#]|\Z)"
+)
+"""An expression. Its group is the host."""
+
+_USUAL = re.compile(USUAL_ORIGIN)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def is_url(text: str) -> bool:
+    """Whether a text with a scheme of its own is a URL (§ 4.4)."""
+    return _USUAL.match(text) is not None or ada_url.check_url(_scalar(text))
+
+
+def join(base: str, text: str) -> str | None:
+    """Return what a text leads to from a base URL; ``None`` where the standard refuses it."""
+    try:
+        return ada_url.join_url(base, _scalar(text))
+    except ValueError:
+        return None
+
+
+def serialized(text: str) -> str | None:
+    """Return a URL as a browser writes it (§ 4.5), in ASCII; ``None`` where it is none."""
+    try:
+        return ada_url.normalize_url(_scalar(text))
+    except ValueError:
+        return None
+
+
+def host(text: str) -> str | None:
+    """Return the host of a URL in lower case and ASCII, without the port (§ 4.5)."""
+    usual = _USUAL.match(text)
+    if usual is not None:
+        return usual[1].lower()
+    try:
+        return ada_url.URL(_scalar(text)).hostname
+    except ValueError:
+        return None
+
+
+def _scalar(text: str) -> str:
+    """Return a text of scalar values (Infra § 4.7): what has no bytes in UTF-8 is replaced."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

@@ -1,0 +1,1 @@
+"""``clicktrail domain``: what is wrong with a tracking domain."""

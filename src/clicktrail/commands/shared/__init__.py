@@ -1,0 +1,1 @@
+"""What commands have in common: flags, tables, how they end."""

@@ -1,0 +1,1 @@
+"""Makes emails: from the parts that an API call gives, and from templates."""

@@ -1,0 +1,179 @@
+"""Which emails are rewritten, and how: what a configuration set and the settings ask for."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import lru_cache, partial
+
+import structlog
+
+from clicktrail.base.faults import Faults
+from clicktrail.base.hostname import tracking_host
+from clicktrail.base.metrics import Metrics
+from clicktrail.errors import ClicktrailError
+from clicktrail.keys.ringfile import KeyFile
+from clicktrail.keys.token import KeyRing, TrackingHosts
+from clicktrail.model import ConfigurationSet, HttpsPolicy, Reason
+from clicktrail.rewrite import Policy, Rewritten, rewrite_message
+from clicktrail.store.mail.html import place_of
+
+log = structlog.get_logger(__name__)
+
+LARGE = 256 * 1024
+"""Emails of more bytes are rewritten in a thread, so that others need not wait."""
+
+FAULT = "tracking"
+"""What a fault of ours is called in ``/readyz``."""
+
+UNTRACKED = "not tracked: a fault of this installation, which its log names"
+"""The warning kept with an email that went on untouched because of it."""
+
+
+class Rewriter:
+    """Rewrites the emails that are tracked; others stay as they are, and the reason is told.
+
+    ``honeypots`` are the configuration sets whose emails get a hidden link, ``*`` for all. A fault
+    of ours (settings, keys, code) never stops an email: it goes on untouched, and ``faults`` gets
+    to know until an email of that configuration set is rewritten again.
+    """
+
+    def __init__(
+        self,
+        keys: KeyFile,
+        hosts: TrackingHosts,
+        metrics: Metrics,
+        in_thread: Callable[[Callable[[], Rewritten]], Awaitable[Rewritten]],
+        honeypots: frozenset[str] = frozenset(),
+        faults: Faults | None = None,
+    ) -> None:
+        self._keys = keys
+        self._hosts = hosts
+        self._metrics = metrics
+        self._in_thread = in_thread
+        self._honeypots = honeypots
+        self._faults = faults or Faults()
+        self._failing: dict[str, str] = {}
+        """Why, by configuration set."""
+
+    async def rewrite(
+        self,
+        raw: bytes,
+        message_id: str,
+        chosen: ConfigurationSet | None,
+        recipients: int,
+        wanted: bool | None,
+    ) -> Rewritten:
+        """Return an email as it goes on. ``wanted`` overrides what its configuration set says.
+
+        Raises `InvalidInput` where there are no keys.
+        """
+        if chosen is None or not (chosen.click_tracking if wanted is None else wanted):
+            return Rewritten(raw, reason=Reason.OFF)
+        if recipients != 1:
+            return Rewritten(raw, reason=Reason.SEVERAL_RECIPIENTS)
+        ring = self._keys.ring()
+        started = time.perf_counter()
+        try:
+            rewritten = await self._rewrite(raw, message_id, chosen, ring)
+        except Exception as error:  # what cannot be parsed raises nothing: see `rewrite_message`
+            self._fail(chosen.name, error, message_id)
+            return Rewritten(raw, warnings=(UNTRACKED,))
+        finally:
+            self._metrics.rewrite.observe(time.perf_counter() - started)
+        if self._failing and rewritten.links:
+            self._recover(chosen.name)
+        return rewritten
+
+    async def _rewrite(
+        self, raw: bytes, message_id: str, chosen: ConfigurationSet, ring: KeyRing
+    ) -> Rewritten:
+        policy = policy_of(
+            hosts_of(self._hosts, chosen),
+            chosen.https_policy,
+            ring.sealer(message_id).seal,
+            ring.is_tracking_link,
+            honeypot=not self._honeypots.isdisjoint((chosen.name, "*")),
+            visible_urls=chosen.track_visible_urls,
+        )
+        made: dict[int, str] = {}
+        if chosen.keep_html:
+            policy = replace(policy, link=_remembering(policy.link, made))
+        work = partial(_rewritten, raw, policy, made, keep_html=chosen.keep_html)
+        return await self._in_thread(work) if len(raw) > LARGE else work()
+
+    def _fail(self, name: str, error: Exception, message_id: str) -> None:
+        if isinstance(error, ClicktrailError):
+            why = str(error)
+            log.error("email goes on untracked", id=message_id, why=why)
+        else:
+            why = f"{type(error).__name__}: see the log"
+            log.exception("email could not be rewritten: it goes on untouched", id=message_id)
+        self._failing[name] = why
+        self._tell()
+
+    def _recover(self, name: str) -> None:
+        self._failing.pop(name, None)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._failing:
+            found = "; ".join(f"{name}: {why}" for name, why in self._failing.items())
+            self._faults.report(FAULT, f"emails of configuration sets go out untracked: {found}")
+        else:
+            self._faults.mend(FAULT)
+
+
+def hosts_of(hosts: TrackingHosts, chosen: ConfigurationSet) -> TrackingHosts:
+    """Return where the links of a configuration set point. Raises `InvalidInput`."""
+    return hosts.at(_checked(chosen.redirect_domain)) if chosen.redirect_domain else hosts
+
+
+def policy_of(
+    hosts: TrackingHosts,
+    https: HttpsPolicy,
+    seal: Callable[[int, str], str],
+    is_own: Callable[[str], bool],
+    *,
+    honeypot: bool = False,
+    visible_urls: bool = True,
+) -> Policy:
+    """Return how the links of an email are replaced."""
+    prefix = hosts.prefix
+    return Policy(
+        link=lambda index, url: prefix(url, https) + seal(index, url),
+        is_own=is_own,
+        honeypot=honeypot,
+        visible_urls=visible_urls,
+        unserved=None if hosts.serves_all(https) else lambda url: not prefix(url, https),
+    )
+
+
+_checked = lru_cache(maxsize=256)(tracking_host)
+"""Old stores may hold domains that were never checked."""
+
+
+def _remembering(
+    link: Callable[[int, str], str], made: dict[int, str]
+) -> Callable[[int, str], str]:
+    def remembering(index: int, url: str) -> str:
+        made[index] = link(index, url)
+        return made[index]
+
+    return remembering
+
+
+def _rewritten(raw: bytes, policy: Policy, made: dict[int, str], *, keep_html: bool) -> Rewritten:
+    done = rewrite_message(raw, policy, keep_html=keep_html)
+    if not done.html:
+        return done
+    return replace(done, html=tuple(_without_tokens(part, made) for part in done.html))
+
+
+def _without_tokens(html: str, made: dict[int, str]) -> str:
+    """Return HTML in which links are places to point at: whoever looks at it clicks nothing."""
+    places = {url: place_of(index) for index, url in made.items()}
+    prefixes = {url[: url.rindex("/") + 1] for url in places}
+    # RFC 4648 § 5: a token is base64url.
+    links = re.compile(f"(?:{'|'.join(map(re.escape, sorted(prefixes)))})[A-Za-z0-9_-]+")
+    return links.sub(lambda found: places.get(found[0], found[0]), html)

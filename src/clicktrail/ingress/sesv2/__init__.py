@@ -1,0 +1,1 @@
+"""The SES v2 API: signatures, and one module for each resource."""

@@ -1,0 +1,153 @@
+"""One email on its way to the smarthost, from its announcement to the answer to its last byte."""
+
+import asyncio
+
+import structlog
+
+from clicktrail.doors.budget import Share
+from clicktrail.errors import MessageRefused, SmarthostUnavailable, StoreUnavailable
+from clicktrail.ingress.accept import Acceptor, Smarthost, Submission, Transaction
+from clicktrail.ingress.smtp.syntax import Announced, too_large
+
+log = structlog.get_logger(__name__)
+
+_UNAVAILABLE = 451, "4.4.1 the mail server behind this one cannot be reached: try again later"
+_NOT_KEPT = 451, "4.3.0 the email cannot be kept now: try again later"
+# RFC 5321 § 4.3.2: insufficient system storage; RFC 3463 § 3.4 has no closer code.
+_NO_MEMORY = 452, "4.3.1 too many emails are coming in at once: try again later"
+_END = b"\r\n.\r\n"  # RFC 5321 § 4.1.1.4: the first CRLF is that of the last line
+_EMPTY = _END[2:]  # … or of the command
+WRONG = 451, "4.3.0 something went wrong here: try again later"
+
+
+class Mail:
+    """An email that was announced. Its methods return the replies to give over SMTP."""
+
+    def __init__(self, announced: Announced, smarthost: Smarthost) -> None:
+        self.announced = announced
+        self.recipients: list[str] = []
+        self._smarthost = smarthost
+        self._transaction: Transaction | None = None
+        self._lost = False  # the smarthost went away after it had taken recipients
+
+    async def rcpt(self, address: str) -> tuple[int, str]:
+        """Name a recipient to the smarthost; the first one announces the email there."""
+        if self._lost:
+            return _UNAVAILABLE
+        announced = self.announced
+        try:
+            if self._transaction is None:
+                self._transaction = await self._smarthost.begin(
+                    announced.sender,
+                    body_8bit=announced.body_8bit,
+                    smtputf8=announced.smtputf8,
+                    size=announced.size,
+                )
+            answer = await self._transaction.rcpt(address)
+        except MessageRefused as refused:
+            return _reply(refused)
+        except SmarthostUnavailable as error:
+            log.warning("smarthost is not available", error=error)
+            self._transaction = None
+            self._lost = bool(self.recipients)
+            return _UNAVAILABLE
+        self.recipients.append(address)
+        return answer
+
+    def not_ready(self) -> tuple[int, str] | None:
+        """Return why DATA cannot come now; ``None`` where it can."""
+        if self._lost:
+            return _UNAVAILABLE
+        if not self.recipients:
+            return 554, "5.5.1 no valid recipients"  # RFC 2920 § 3.1
+        return None
+
+    async def deliver(
+        self, acceptor: Acceptor, message: bytes, *, source_ip: str | None, client: str, how: str
+    ) -> tuple[int, str]:
+        """Have the email accepted and sent on. Never raises but for a cancellation."""
+        submission = Submission(
+            message=message,
+            sender=self.announced.sender,
+            recipients=tuple(self.recipients),
+            source_ip=source_ip,
+            client=client,
+            protocol=how,
+        )
+        try:
+            message_id = await self.submit(acceptor, submission)
+        except MessageRefused as refused:
+            return _reply(refused)
+        except SmarthostUnavailable as error:
+            log.warning("smarthost is not available", error=error)
+            return _UNAVAILABLE
+        except StoreUnavailable:
+            log.exception("email could not be kept")
+            return _NOT_KEPT
+        except Exception:
+            log.exception("email could not be taken")
+            return WRONG
+        return 250, f"2.0.0 Ok {message_id}"
+
+    async def submit(self, acceptor: Acceptor, submission: Submission) -> str:
+        """Have the email accepted and sent on; return its id. Raises as `Acceptor.accept` does."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is None:
+            raise SmarthostUnavailable("the connection to the smarthost is gone")
+        return await acceptor.accept(submission, transaction)
+
+    async def abort(self) -> None:
+        """Give the email up."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            await transaction.abort()
+
+
+def _reply(refused: MessageRefused) -> tuple[int, str]:
+    # RFC 5321 § 3.8: 421 would say that this connection ends; it is the smarthost's that does.
+    return 451 if refused.code == 421 else refused.code, refused.text
+
+
+async def read_message(reader: asyncio.StreamReader, most: int, share: Share) -> bytes:
+    """Return the email that follows DATA, byte for byte.
+
+    Lines end with CRLF and nothing else (RFC 5321 § 2.3.8): a lone LF never ends the email.
+    ``share`` grows by what is held of it. Raises `MessageRefused`, after
+    the end of the email, for one over ``most`` bytes or without memory for it;
+    `asyncio.IncompleteReadError` where the client goes away, `ConnectionAbortedError` for an email
+    that does not end.
+    """
+    begin = await reader.readexactly(len(_EMPTY))
+    if begin == _EMPTY:
+        return b""
+    reader._buffer[:0] = begin  # type: ignore[attr-defined] # the end may begin in it
+    wire = bytearray()
+    total = 0
+    room = True
+    ended = False
+    while not ended:
+        try:
+            part = await reader.readuntil(_END)
+            ended = True
+        except asyncio.LimitOverrunError as overrun:
+            part = await reader.read(overrun.consumed)
+        total += len(part)
+        if total > 16 * most:
+            raise ConnectionAbortedError("the email does not end")
+        if total > most + most // 2 + 5:  # one byte in three may be a dot that goes
+            wire.clear()
+        elif room and share.grow(len(part)):
+            wire += part
+        else:
+            room = False
+            wire.clear()
+            share.close()
+    if total <= most + most // 2 + 5 and not room:
+        raise MessageRefused(*_NO_MEMORY)
+    if total != len(wire):
+        raise MessageRefused(552, too_large(most))
+    message = bytes(wire[:-3]).replace(b"\r\n.", b"\r\n")  # RFC 5321 § 4.5.2
+    message = message.removeprefix(b".")
+    if len(message) > most:
+        raise MessageRefused(552, too_large(most))
+    return message

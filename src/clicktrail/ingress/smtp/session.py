@@ -1,0 +1,252 @@
+"""An SMTP session (RFC 5321): the commands of a client, and the answers to them.
+
+Recipients are passed to the smarthost as they come, so that its refusals reach the sender one by
+one; an email is answered when the smarthost has answered.
+"""
+
+import asyncio
+import contextlib
+from base64 import b64encode
+
+import structlog
+
+from clicktrail.errors import MessageRefused
+from clicktrail.ingress.smtp.auth import read_credentials, read_line
+from clicktrail.ingress.smtp.connection import Connection, Server
+from clicktrail.ingress.smtp.mail import Mail, read_message
+from clicktrail.ingress.smtp.syntax import Announced, read_mail, read_rcpt
+
+log = structlog.get_logger(__name__)
+
+MOST_FAILURES = 3
+
+
+class Session(Connection):
+    """What is said on one connection."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
+        self._client_name = ""  # what it called itself; empty before EHLO
+        self._extended = False
+        self._encrypted = False
+        self._failures = 0
+        self._user = ("", b"")  # who has signed in: the name, and its mark at that time
+
+    # Who is there
+
+    async def smtp_HELO(self, hostname: str) -> None:
+        """Greet (RFC 5321 § 4.1.1.1)."""
+        await self._hello(hostname, extended=False)
+
+    async def smtp_EHLO(self, hostname: str) -> None:
+        """Greet, and say what is offered."""
+        await self._hello(hostname, extended=True)
+
+    async def _hello(self, hostname: str | None, *, extended: bool) -> None:
+        if not hostname:
+            await self.say(501, "5.5.4 expected the name of your host")
+            return
+        await self._forget()
+        self._client_name = hostname
+        self._extended = extended
+        lines = [self.hostname]
+        if extended:
+            lines.append(f"SIZE {self.server.options.max_size}")
+            lines += ["8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES"]
+            if self.server.certificate is not None and not self._encrypted:
+                lines.append("STARTTLS")
+            if self._may_sign_in():
+                lines.append("AUTH PLAIN LOGIN")
+        await self.say(250, "\n".join(lines))
+
+    async def smtp_STARTTLS(self, arg: str) -> None:
+        """Encrypt the connection (RFC 3207)."""
+        if arg:
+            await self.say(501, "5.5.4 STARTTLS takes no argument")
+        elif self._encrypted:
+            await self.say(503, "5.5.1 the connection is encrypted already")
+        elif self.server.certificate is None:
+            await self.say(454, "4.7.0 TLS is not available here")
+        else:
+            certificate = self.server.certificate
+            certificate.renew()
+            await self._forget()
+            await self.say(220, "2.0.0 ready for TLS")
+            # RFC 3207 § 6: what came in the clear behind the command may be somebody else's. Only
+            # now: until the answer can be written, more may come.
+            self._reader._buffer.clear()  # type: ignore[attr-defined]
+            try:
+                await self._writer.start_tls(
+                    certificate.context,
+                    ssl_handshake_timeout=min(self._timeout_duration, 60.0),
+                )
+            except OSError as error:
+                log.info("TLS handshake failed", client=str(self.ip), error=error)
+                self.close()
+                return
+            self.transport = self._writer.transport
+            self._reader._transport = self.transport  # type: ignore[attr-defined]
+            self._client_name = ""  # RFC 3207 § 4.2: begin anew
+            self._encrypted = True
+            self.signed_in = False
+
+    async def smtp_AUTH(self, arg: str) -> None:
+        """Sign in (RFC 4954)."""
+        words = (arg or "").split()
+        if not self._client_name or not self._extended:
+            await self.say(503, "5.5.1 say EHLO first")
+        elif not self._may_sign_in():
+            await self.say(538, "5.7.11 encrypt the connection first (STARTTLS)")
+        elif self.signed_in or self.mail is not None:
+            await self.say(503, "5.5.1 AUTH is not possible now")
+        else:
+            try:
+                credentials = await read_credentials(words, self._challenge)
+            except MessageRefused as refused:
+                await self.say(refused.code, refused.text)
+                return
+            await self._sign_in(*credentials)
+
+    async def _challenge(self, prompt: str) -> bytes:
+        await self.say(334, b64encode(prompt.encode()).decode())
+        return await read_line(self._reader)
+
+    async def _sign_in(self, name: str, password: str) -> None:
+        try:
+            with self.patience():
+                mark = await self.server.sign_in.verify(name, password, self.peer)
+        except MessageRefused as refused:
+            await self.say(refused.code, refused.text)
+            if refused.code == 421:
+                self.close()
+            return
+        if mark is not None:
+            self.signed_in = True
+            self._user = name, mark
+            self.extend_timeout()
+            await self.say(235, "2.7.0 signed in")
+            return
+        self._failures += 1
+        log.info("sign-in failed", client=str(self.ip))
+        if self._failures >= MOST_FAILURES:
+            self.goodbye(421, "4.7.0 too many wrong passwords")
+        else:
+            await self.say(535, "5.7.8 user name or password is wrong")
+
+    async def _look_again(self) -> None:
+        """Sign the client out where its user or access key has gone since it signed in.
+
+        Clients keep sessions open for many emails. Raises `MessageRefused`.
+        """
+        if self.signed_in:
+            with self.patience():
+                self.signed_in = await self.server.sign_in.is_still(*self._user)
+
+    def _may_sign_in(self) -> bool:
+        return self._encrypted or (self.ip is not None and self.ip.is_loopback)
+
+    async def smtp_HELP(self, arg: str) -> None:
+        """Help (RFC 5321 § 4.1.1.8)."""
+        await self.say(214, "2.0.0 RFC 5321 says how to talk to this server")
+
+    # An email
+
+    async def smtp_MAIL(self, arg: str | None) -> None:
+        """Begin an email (RFC 5321 § 4.1.1.2)."""
+        if not self._client_name:
+            await self.say(503, "5.5.1 say EHLO first")
+            return
+        try:
+            await self._look_again()
+        except MessageRefused as refused:
+            await self.say(refused.code, refused.text)
+            return
+        if not self.may_send():
+            await self.say(530, "5.7.0 sign in first (AUTH)")  # RFC 4954 § 6
+        elif self.mail is not None:
+            await self.say(503, "5.5.1 an email has begun already")
+        else:
+            try:
+                announced = read_mail(
+                    arg,
+                    extended=self._extended,
+                    max_size=self.server.options.max_size,
+                )
+            except MessageRefused as refused:
+                await self.say(refused.code, refused.text)
+                return
+            self.mail = Mail(announced, self.server.smarthost)
+            self.has_sent = True
+            await self.say(250, "2.1.0 Ok")
+
+    async def smtp_RCPT(self, arg: str | None) -> None:
+        """Name a recipient: the smarthost answers."""
+        if self.mail is None:
+            await self.say(503, "5.5.1 say MAIL first")
+            return
+        try:
+            address = read_rcpt(arg, smtputf8=self.mail.announced.smtputf8)
+        except MessageRefused as refused:
+            await self.say(refused.code, refused.text)
+            return
+        with self.patience():
+            code, text = await self.mail.rcpt(address)
+        await self.say(code, text)
+
+    async def smtp_DATA(self, arg: str) -> None:
+        """Take the email, send it on, and answer (RFC 5321 § 4.1.1.4)."""
+        mail = self.mail
+        if arg:
+            await self.say(501, "5.5.4 DATA takes no argument")
+        elif mail is None:
+            await self.say(503, "5.5.1 say MAIL first")
+        elif (why := mail.not_ready()) is not None:
+            await self.say(*why)
+        else:
+            with self.receiving(), contextlib.ExitStack() as held:
+                await self._take(mail, held)
+
+    async def _take(self, mail: Mail, held: contextlib.ExitStack) -> None:
+        await self.say(354, "end with a dot on a line of its own")
+        share = held.enter_context(self.server.memory.share(self.peer))
+        try:
+            message = await read_message(self._reader, self.server.options.max_size, share)
+        except MessageRefused as refused:
+            await self._forget()
+            await self.say(refused.code, refused.text)
+            return
+        self.mail = None  # from here on it ends by itself
+        work = mail.deliver(
+            self.server.acceptor,
+            message,
+            source_ip=self.peer or None,
+            client=self._client_name,
+            how=self._protocol_name(mail.announced),
+        )
+        delivering = self.server.spawn(work)
+        kept = held.pop_all()
+        delivering.add_done_callback(lambda _: kept.close())
+        with self.patience():
+            # Shielded: the smarthost's answer is kept even if the client is gone.
+            code, text = await asyncio.shield(delivering)
+        await self.say(code, text)
+
+    def _protocol_name(self, announced: Announced) -> str:
+        """Return how the email came in (RFC 3848, RFC 6531 § 4.3)."""
+        if not self._extended:
+            return "SMTP"
+        marks = ("S" if self._encrypted else "") + ("A" if self.signed_in else "")
+        return ("UTF8SMTP" if announced.smtputf8 else "ESMTP") + marks
+
+    async def smtp_RSET(self, arg: str) -> None:
+        """Forget the email that has begun (RFC 5321 § 4.1.1.5)."""
+        if arg:
+            await self.say(501, "5.5.4 RSET takes no argument")
+            return
+        await self._forget()
+        await self.say(250, "2.0.0 Ok")
+
+    async def _forget(self) -> None:
+        mail, self.mail = self.mail, None
+        if mail is not None:
+            await asyncio.shield(self.server.spawn(mail.abort()))

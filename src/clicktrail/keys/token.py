@@ -1,0 +1,290 @@
+"""Tracking links: seal and open their tokens; the key ring. No I/O.
+
+A token is base64url (RFC 4648 § 5) without padding over::
+
+    version (1 byte) | key id (1 byte) | AES-SIV (RFC 5297) of: message id (16) | index | URL
+
+The two head bytes are authenticated with the rest. ``index`` is the link's number as a LEB128
+varint. The URL is UTF-8: as it is in version 1, as raw deflate (RFC 1951) with a preset dictionary
+in version 2, whichever is shorter. Nobody without the key can read, change or make a token, and
+opening one needs nothing but the key.
+"""
+
+import binascii
+import string
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from clicktrail.base.ids import pack_id, unpack_id
+from clicktrail.errors import InvalidInput, InvalidToken, NotFound
+from clicktrail.model import HttpsPolicy
+
+PATH = "/c/"
+"""A tracking link is ``{scheme}://{host}/c/{token}``."""
+
+KEY_SIZE = 64
+"""Bytes of a key: AES-256 in SIV mode takes two."""
+
+MAX_KEY_ID = 255
+
+MAX_URL = 8192
+"""The longest URL (in UTF-8 bytes) that is put into a tracking link; longer ones stay as they are.
+
+Mail programs and browsers cut or refuse much longer ones.
+"""
+
+_PLAIN, _DEFLATED = 1, 2
+
+# What URLs in emails often hold, the most frequent last (RFC 1950 § 2.2). It is part of the format:
+# a change of it is a new version.
+_DICTIONARY = (
+    b"/unsubscribe?email=/preferences/account/settings/orders/products/category/collections/"
+    b"articles/newsletter/blog/news/index.php?page=.html#/en/de/ru/status/intent/tweet?url=share?"
+    b"play.google.com/store/apps/details?id=apps.apple.com/app/www.facebook.com/www.instagram.com/"
+    b"www.linkedin.com/company/twitter.com/www.youtube.com/watch?v=t.me/vk.com/&token=&id=&lang="
+    b"&utm_id=&utm_term=&utm_content=&utm_campaign=utm_campaign=&utm_source=newsletter&utm_medium="
+    b"email?utm_source=.org/.net/.ru/.com/http://https://www."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of the ring. ``id`` is 1 to 255, ``secret`` has 64 bytes."""
+
+    id: int
+    secret: bytes
+    created_at: int
+
+
+@dataclass(slots=True)  # not frozen: that takes three times as long, and each click makes one
+class Opened:
+    """What a tracking link holds."""
+
+    message_id: str
+    link: int
+    url: str
+    key_id: int
+
+
+class KeyRing:
+    """Seals with one key, opens with every key on the ring.
+
+    ``seals`` is the id of that key; the newest (the highest id) where it is not given. Raises
+    `InvalidInput` for an empty ring, a malformed key, or a ``seals`` that is not on the ring.
+    """
+
+    def __init__(self, keys: Iterable[Key], seals: int | None = None) -> None:
+        self.keys = tuple(sorted(keys, key=lambda key: key.id))
+        if not self.keys:
+            raise InvalidInput("the key ring is empty")
+        for key in self.keys:
+            if not 1 <= key.id <= MAX_KEY_ID or len(key.secret) != KEY_SIZE:
+                raise InvalidInput(f"key {key.id} is malformed: its id is 1 to 255, its size 64")
+        self._ciphers = {key.id: AESSIV(key.secret) for key in self.keys}
+        wanted = self.keys[-1].id if seals is None else seals
+        if wanted not in self:
+            raise InvalidInput(f"key {wanted} shall seal new links, and is not on the key ring")
+        self.sealing = next(key for key in self.keys if key.id == wanted)
+
+    def __contains__(self, key_id: int) -> bool:
+        return key_id in self._ciphers
+
+    def without(self, key_id: int) -> "KeyRing":
+        """Return the ring with a key retired; its links stop working.
+
+        Raises `NotFound`, and `InvalidInput` for the key that seals, which new links need.
+        """
+        if key_id not in self:
+            raise NotFound(f"there is no key {key_id} on the key ring")
+        if key_id == self.sealing.id:
+            raise InvalidInput(f"key {key_id} seals new links: rotate first, then retire it")
+        return KeyRing((key for key in self.keys if key.id != key_id), self.sealing.id)
+
+    def sealer(self, message_id: str) -> "Sealer":
+        """Return what seals the links of one message."""
+        key = self.sealing
+        return Sealer(self._ciphers[key.id], key.id, pack_id(message_id))
+
+    def seal(self, message_id: str, link: int, url: str) -> str:
+        """Return the token of a link."""
+        return self.sealer(message_id).seal(link, url)
+
+    def open(self, token: str) -> Opened:
+        """Return what a token holds. Raises `InvalidToken` for all that we did not seal."""
+        raw = _decode(token)
+        if len(raw) < 2 + 16 + 16 + 1:
+            raise InvalidToken("the token is too short")
+        version, key_id = raw[0], raw[1]
+        if not _PLAIN <= version <= _DEFLATED:
+            raise InvalidToken(f"unknown format version {version}")
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise InvalidToken(f"key {key_id} is not on the key ring")
+        try:
+            plain = cipher.decrypt(raw[2:], [raw[:2]])
+        except InvalidTag:
+            raise InvalidToken("the token is damaged or forged") from None
+        link, start = plain[16], 17
+        if link > 0x7F:
+            link, start = _read_varint(plain, 16)
+        url = plain[start:]
+        if version == _DEFLATED:
+            inflater = zlib.decompressobj(-zlib.MAX_WBITS, _DICTIONARY)
+            url = inflater.decompress(url, MAX_URL)
+        return Opened(unpack_id(plain[:16]), link, url.decode("utf-8", "surrogatepass"), key_id)
+
+    def is_tracking_link(self, url: str) -> bool:
+        """Whether a URL is a tracking link that this key ring made."""
+        if PATH not in url:
+            return False
+        try:
+            path = urlsplit(url).path
+            if not path.startswith(PATH):
+                return False
+            self.open(path[len(PATH) :])
+        except (ValueError, InvalidToken):
+            return False
+        return True
+
+
+class Sealer:
+    """Seals the links of one message with one key."""
+
+    __slots__ = ("_cipher", "_heads", "_message_id")
+
+    def __init__(self, cipher: AESSIV, key_id: int, message_id: bytes) -> None:
+        self._cipher = cipher
+        self._heads = _heads(key_id)
+        self._message_id = message_id
+
+    def seal(self, link: int, url: str) -> str:
+        """Return the token of a link. Raises `InvalidInput` for a URL over `MAX_URL` bytes."""
+        version, body = _packed(url) if len(url) <= _REMEMBERED else _pack(url)
+        number = _SMALL[link] if link < 0x80 else _varint(link)
+        head = self._heads[version]
+        sealed = self._cipher.encrypt(self._message_id + number + body, head)
+        text = binascii.b2a_base64(head[0] + sealed, newline=False).translate(_TO_URLSAFE, b"=")
+        return text.decode("ascii")
+
+
+@cache
+def _heads(key_id: int) -> tuple[list[bytes], ...]:
+    """Return what a token begins with, by its version: authenticated, not encrypted."""
+    return tuple([bytes((version, key_id))] for version in range(_DEFLATED + 1))
+
+
+def _pack(url: str) -> tuple[int, bytes]:
+    """Return the version that is shorter for a URL, and its bytes there. Raises `InvalidInput`."""
+    raw = url.encode("utf-8", "surrogatepass")
+    if len(raw) > MAX_URL:
+        raise InvalidInput(f"a URL of {len(raw)} bytes is too long to track ({MAX_URL})")
+    deflater = _DEFLATER.copy()
+    short = deflater.compress(raw) + deflater.flush()
+    return (_DEFLATED, short) if len(short) < len(raw) else (_PLAIN, raw)
+
+
+_DEFLATER = zlib.compressobj(9, zlib.DEFLATED, -10, 3, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
+"""Never used itself: a copy has read the dictionary already."""
+
+_REMEMBERED = 512
+_packed = lru_cache(4096)(_pack)
+"""The emails of a mailing have most of their URLs in common: each is deflated once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingHosts:
+    """Where tracking links point: a host with an optional port for each scheme.
+
+    ``https`` is empty while nobody is known to serve it; then https links get http tracking links
+    with ``downgrade``, else none. ``scheme`` forces one scheme for all links; ``None`` keeps the
+    original link's.
+    """
+
+    http: str
+    https: str
+    scheme: str | None = None
+    downgrade: bool = False
+
+    def at(self, host: str) -> "TrackingHosts":
+        """Return the same with a host of its own."""
+        return TrackingHosts(host, self.https and host, self.scheme, self.downgrade)
+
+    def prefix(self, url: str, policy: HttpsPolicy) -> str:
+        """Return ``scheme://host/c/`` for the tracking link of a URL (behaviour § 5).
+
+        It is empty where the link must stay as it is: nobody serves its tracking link.
+        """
+        secure = url[:6].lower() == "https:"
+        if self.scheme is not None:
+            secure = self.scheme == "https"
+        required = policy is HttpsPolicy.REQUIRE
+        if secure or required:
+            if self.https:
+                return f"https://{self.https}{PATH}"
+            if required or not self.downgrade:
+                return ""
+        return f"http://{self.http}{PATH}"
+
+    def serves_all(self, policy: HttpsPolicy) -> bool:
+        """Whether every link gets a tracking link: no `prefix` is empty."""
+        return bool(self.https) or (self.downgrade and policy is not HttpsPolicy.REQUIRE)
+
+
+def key_id_of(token: str) -> int | None:
+    """Return the key id that a token names, unverified; ``None`` where it is no token."""
+    try:
+        raw = _decode(token)
+    except InvalidToken:
+        return None
+    return raw[1] if len(raw) > 1 else None
+
+
+def _decode(token: str) -> bytes:
+    try:
+        text = token.encode("ascii").translate(_FROM_URLSAFE)
+        raw = binascii.a2b_base64(text + _PADDING[len(text) & 3], strict_mode=True)
+    except (UnicodeEncodeError, binascii.Error):
+        raise InvalidToken("the token is not base64url") from None
+    # RFC 4648 § 3.5: refuse an encoding whose unused bits are not zero, so that no two texts
+    # are the same token.
+    if text[-1:] not in _LAST[len(text) & 3]:
+        raise InvalidToken("the token is not canonical base64url")
+    return raw
+
+
+# What is base64 but not base64url, padding too, becomes what is neither.
+_FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/***")
+_TO_URLSAFE = bytes.maketrans(b"+/", b"-_")
+_BASE64 = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/").encode()
+_PADDING = (b"", b"===", b"==", b"=")
+_LAST = (_BASE64, b"", _BASE64[::16], _BASE64[::4])
+"""The last characters of a canonical text, by its length modulo 4."""
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+_SMALL = tuple(map(_varint, range(0x80)))
+
+
+def _read_varint(raw: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = raw[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+        shift += 7

@@ -1,0 +1,130 @@
+"""A listener for TLS, whose clients are counted before they have shaken hands."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from functools import partial
+
+from clicktrail.doors.connections import Stage
+from clicktrail.doors.forwarded import peer_address
+from clicktrail.redirect.http import Connection, Office
+from clicktrail.settings.kinds import Address
+
+BACKLOG = 4096
+_AT_ONCE = 128
+_PAUSE = 0.1
+"""In seconds, before the next try where a client cannot be taken: no file is left for it."""
+
+
+class TlsListener:
+    """Takes clients in, and makes each a `Connection` once it has shaken hands.
+
+    asyncio's own listeners show a connection only after that: those that say nothing would be
+    counted by nobody, and take the files that all others need.
+    """
+
+    def __init__(self, office: Office, context: ssl.SSLContext, patience: float) -> None:
+        self._office = office
+        self._context = context
+        self._patience = patience
+        self._sockets: list[socket.socket] = []
+        self._shaking: set[asyncio.Task[None]] = set()
+
+    async def start(self, address: Address, *, shared: bool) -> Address:
+        """Listen; return where. Raises `OSError`."""
+        found = await asyncio.get_running_loop().getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        try:
+            for family, _, _, _, place in dict.fromkeys(found):
+                listening = socket.create_server(
+                    place[:2], family=family, backlog=BACKLOG, reuse_port=shared
+                )
+                listening.setblocking(False)
+                self._sockets.append(listening)
+        except OSError:
+            self.close()
+            raise
+        for listening in self._sockets:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+        return Address(*self._sockets[0].getsockname()[:2])
+
+    def close(self) -> None:
+        """Take nobody in any more, but those who are connected already."""
+        for listening in self._sockets:
+            if asyncio.get_running_loop().remove_reader(listening):
+                self._accept(listening)
+            listening.close()
+        self._sockets.clear()
+
+    async def wait_closed(self) -> None:
+        """Return when all have shaken hands."""
+        if self._shaking:
+            await asyncio.wait(self._shaking)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                client, place = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                loop = asyncio.get_running_loop()
+                if loop.remove_reader(listening):
+                    loop.call_later(_PAUSE, self._go_on, listening)
+                return
+            client.setblocking(False)
+            handshake = _Handshake(peer_address(place[0]), self._office.now)
+            if not self._office.connections.enter(handshake):
+                client.close()
+                continue
+            handshake.task = asyncio.create_task(self._shake(handshake, client))
+            self._shaking.add(handshake.task)
+            handshake.task.add_done_callback(self._shaking.discard)
+
+    def _go_on(self, listening: socket.socket) -> None:
+        if listening in self._sockets:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    async def _shake(self, handshake: "_Handshake", client: socket.socket) -> None:
+        handshake.has_begun = True
+        try:
+            if handshake.sent_away:
+                client.close()
+                return
+            with contextlib.suppress(OSError):  # its own fault: ssl.SSLError is one too
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    partial(Connection, self._office),
+                    client,
+                    ssl=self._context,
+                    ssl_handshake_timeout=self._patience,
+                )
+        except asyncio.CancelledError:
+            if not handshake.sent_away:
+                raise
+        finally:
+            self._office.leave(handshake)
+
+
+class _Handshake:
+    """A client that is to shake hands: a `Guest`."""
+
+    stage = Stage.SILENT
+    busy = True
+    """Its time limit is not the server's to look at."""
+    ending = begun = False
+
+    def __init__(self, peer: str, active_at: float) -> None:
+        self.peer = peer
+        self.active_at = active_at
+        self.has_begun = self.sent_away = False
+        self.task: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        """Hang up."""
+        self.sent_away = True
+        if self.task is not None and self.has_begun:  # else the task closes the socket
+            self.task.cancel()
+
+    abort = close

@@ -1,0 +1,1 @@
+"""One HTML document: its tags, its links, and what is put in their place."""

@@ -1,0 +1,394 @@
+"""Replaces the links of one HTML document, and nothing else (behaviour § 2-4)."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from clicktrail.keys.token import MAX_URL
+from clicktrail.model import Link, LinkTags
+from clicktrail.rewrite import memory
+from clicktrail.rewrite.html import quick, scanner, visible
+from clicktrail.rewrite.html.doubts import DOUBTFUL, Doubts
+from clicktrail.rewrite.html.markup import REMEMBERED, Attribute, Tag, tag_at, templates
+from clicktrail.rewrite.html.references import decode_attribute
+from clicktrail.rewrite.html.tags import parse_tags
+from clicktrail.rewrite.html.url import CERTAIN, base_url, classify
+from clicktrail.rewrite.mime.quoted import Edit, apply
+from clicktrail.rewrite.mime.text import LOST, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How links are replaced.
+
+    ``link`` takes the link's index (from 0) and its original URL, and returns the tracking link:
+    ASCII, and valid in HTML without quotes. ``is_own`` tells whether a URL is a tracking link of
+    this installation. URLs of more than ``max_url`` bytes (UTF-8) stay as they are. With
+    ``honeypot``, a hidden link is added to an email with links (`HONEYPOT_LINK`). Without
+    ``visible_urls``, links whose text is a URL of their own host stay as they are. ``unserved``
+    tells of which URLs nobody would serve the tracking link: they stay too.
+    """
+
+    link: Callable[[int, str], str]
+    is_own: Callable[[str], bool]
+    max_url: int = MAX_URL
+    honeypot: bool = False
+    visible_urls: bool = True
+    unserved: Callable[[str], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReport:
+    """What happened to one link, and why.
+
+    ``value`` is the attribute as written, ``url`` what it leads to (``None``: nowhere on the web),
+    ``outcome`` ``tracked`` or ``unchanged``, ``text`` what the reader sees of the link.
+    """
+
+    part: int
+    offset: int
+    line: int
+    element: str
+    value: str
+    url: str | None
+    outcome: str
+    why: str
+    tags: LinkTags = ()
+    text: str = ""
+
+
+_UNSERVED = (
+    "no-https: links stay untracked, as nobody is known to serve https"
+    " (redirect.tls_listen, tracking.https_host)"
+)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is to be done with a document: edits of its bytes; links, warnings and the report."""
+
+    edits: list[Edit] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    report: list[LinkReport] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RewrittenHtml:
+    """The document with its links replaced, the tracked links, warnings, the report."""
+
+    html: str
+    links: list[Link]
+    warnings: list[str]
+    report: list[LinkReport]
+
+
+def rewrite_html(
+    html: str, policy: Policy, *, part: int = 0, first: int = 0, report: bool = False
+) -> RewrittenHtml:
+    """Return a document with its links replaced.
+
+    ``first`` is the index of its first link, ``part`` which HTML part of the email it is. Without
+    ``report``, the report stays empty.
+    """
+    source = html.encode("utf-8", "surrogatepass")
+    text = Text(source, source, errors="surrogatepass")
+    done = rewrite_text(text, policy, part=part, first=first, report=report)
+    if done.edits:
+        html = apply(source, done.edits).decode("utf-8", "surrogatepass")
+    return RewrittenHtml(html, done.links, done.warnings, done.report)
+
+
+def rewrite_text(
+    text: Text, policy: Policy, *, part: int = 0, first: int = 0, report: bool = False
+) -> Outcome:
+    """Find the links of a document and say what replaces them. The parameters are the same."""
+    html = text.html
+    found: Iterable[Tag | re.Match[bytes]] | None = quick.tags(html)
+    if found is None:
+        found = list(scanner.tags(html))
+    rewriter = _Rewriter(text, policy, part, first, _base_of(text, found), report)
+    for tag in found:
+        if isinstance(tag, Tag):
+            rewriter.tag(tag)
+        elif report or not rewriter.usual(tag):
+            whole = tag_at(html, tag.start(), tag.end())
+            assert whole is not None
+            rewriter.tag(whole)
+    if rewriter.doubts:
+        rewriter.outcome.warnings += rewriter.doubts.told()
+    return rewriter.outcome
+
+
+_WHITE = "\t\n\f\r "
+_WHITE_BYTES = b"\t\n\f\r "
+_LINK_ELEMENTS = frozenset((b"a", b"area"))
+_NO_TRACK = frozenset((b"ses:no-track", b"postbox:no-track", b"data-pm-no-track"))
+_NO_TRACK_VALUES = (
+    (b"clicktracking", "off"),
+    (b"data-msys-clicktrack", "0"),
+    (b"disable-tracking", "true"),
+)
+_NOT_THE_TEXT = re.compile(r"<!--.*?-->|<[^>]*>", re.S)
+_SIGN = re.compile(rb"[\t\n\f\r /]*=")
+_LINK_END = re.compile(rb"</a[\t\n\f\r />]", re.I)
+
+
+class _Rewriter:
+    """Takes the tags of a document in order and gathers the outcome."""
+
+    def __init__(
+        self, text: Text, policy: Policy, part: int, first: int, base: str | None, report: bool
+    ) -> None:
+        self.outcome = Outcome()
+        self.doubts = Doubts()
+        self._text = text
+        self._html = text.html
+        self._policy = policy
+        self._part = part
+        self._index = first
+        self._base = base
+        self._characters = text.counter()
+        self._report = report
+        self._line, self._line_at = 1, 0
+
+    def usual(self, found: re.Match[bytes]) -> bool:
+        """Take a link in its usual form; ``False`` where it needs a closer look."""
+        tag = found.group()
+        usual = _usual_urls.get(tag)
+        if usual is None:
+            usual = _usual_url(tag, found[1])
+            if len(tag) <= REMEMBERED:
+                _usual_urls.remember(tag, usual)
+        url, why = usual
+        if url is None:
+            return True
+        policy = self._policy
+        if not url or len(url) > policy.max_url or policy.is_own(url):
+            return False
+        if policy.unserved is not None and policy.unserved(url):
+            return False
+        if found.lastindex == 2 and self._is_left_alone(found.end(), url):
+            return False
+        if why == "unfilled":
+            self.doubts.note(why, url)
+        index = self._index
+        self._index = index + 1
+        outcome = self.outcome
+        outcome.edits.append((*found.span(1), policy.link(index, url).encode("ascii")))
+        place = self._characters(found.start())
+        outcome.links.append(Link(index, url, (), self._part, place))
+        return True
+
+    def tag(self, tag: Tag) -> None:
+        """Take any other tag that may hold a link or attributes of ours."""
+        edits = [self._removal(tag, each) for each in tag.ours]
+        if tag.name in _LINK_ELEMENTS or (tag.in_outlook and tag.name.startswith(b"v:")):
+            href = tag.attributes.get(b"href")
+            if href is None and tag.in_svg and tag.name == b"a":
+                href = tag.attributes.get(b"xlink:href")  # SVG 2 § 16.1.3
+            link_tags = self._tags_of(tag) if tag.ours else ()
+            if href is not None and href.value is not None:
+                edits += self._link(tag, href, link_tags)
+        edits.sort()
+        self.outcome.edits += [edit for edit in edits if edit[0] < edit[1] or edit[2]]
+
+    def _link(self, tag: Tag, href: Attribute, link_tags: LinkTags) -> list[Edit]:
+        raw = _raw(self._text, tag, href)
+        url, why = (_known_url if len(raw) <= REMEMBERED else classify)(raw, self._base)
+        kept = url is None
+        if url is not None:
+            why, kept = self._decide(url, why, tag)
+            if not kept and LOST in raw and not _is_exact(self._text, tag, href, raw):
+                why, kept = "undecodable", True
+        if why in DOUBTFUL:
+            self.doubts.note(why, raw)
+        place = self._characters(tag.start)
+        if self._report:
+            self._row(tag, place, raw, url, "unchanged" if kept else "tracked", why, link_tags)
+        if kept or url is None:
+            return []
+        index = self._index
+        self._index += 1
+        self.outcome.links.append(Link(index, url, link_tags, self._part, place))
+        new = self._policy.link(index, url).encode("ascii")
+        start = tag.start + href.value_start
+        end = start + len(href.value or b"")
+        if self._text.escapes:
+            new += self._text.shift(start, end)
+        if tag.in_outlook and new.endswith((b"-", b"!")):
+            # Without quotes "--" and ">" would end the comment (HTML § 13.2.5.51).
+            new = new if self._html[start - 1] in b"\"'" else b'"%b"' % new
+        return [(start, end, new)]
+
+    def _decide(self, url: str, why: str, tag: Tag) -> tuple[str, bool]:
+        """Return why, and whether a link to the web stays as it is after all."""
+        if len(tag.attributes) > 1 and self._is_not_to_be_tracked(tag):
+            return "no-track", True
+        if len(url) * 4 > self._policy.max_url and self._is_too_long(url):
+            return "too-long", True
+        if self._policy.is_own(url):
+            return "own", True
+        if self._policy.unserved is not None and self._policy.unserved(url):
+            if _UNSERVED not in self.outcome.warnings:
+                self.outcome.warnings.append(_UNSERVED)
+            return "no-https", True
+        if visible.begins(self._html, tag.end) and self._is_left_alone(tag.end, url):
+            return "visible-url", True
+        return why, False
+
+    def _is_left_alone(self, end: int, url: str) -> bool:
+        """Whether a link stays as it is for its text, which begins at ``end`` like a URL."""
+        shown = _shown_url(self._text.decode(self._inner(end)), url)
+        if shown is None:
+            return False
+        if self._policy.visible_urls:
+            self.doubts.note("shown", shown)
+        return not self._policy.visible_urls
+
+    def _is_too_long(self, url: str) -> bool:
+        size = len(url.encode("utf-8", "surrogatepass"))
+        if size <= self._policy.max_url:
+            return False
+        self.outcome.warnings.append(f"too-long: a URL of {size} bytes is not tracked: {url[:60]}…")
+        return True
+
+    def _is_not_to_be_tracked(self, tag: Tag) -> bool:
+        if not _NO_TRACK.isdisjoint(tag.attributes):
+            return True
+        for name, wanted in _NO_TRACK_VALUES:
+            found = tag.attributes.get(name)
+            if (
+                found is not None
+                and decode_attribute(_raw(self._text, tag, found)).strip(_WHITE).lower() == wanted
+            ):
+                return True
+        return False
+
+    def _tags_of(self, tag: Tag) -> LinkTags:
+        tags: LinkTags = ()
+        for name in (b"postbox:tags", b"ses:tags"):
+            found = tag.attributes.get(name)
+            if found is not None:
+                parsed, dropped = _parse_tags(_raw(self._text, tag, found))
+                tags += parsed
+                self.outcome.warnings.extend(
+                    f"tags: {piece!r} is dropped: a link tag is key:value" for piece in dropped
+                )
+        return tags
+
+    def _removal(self, tag: Tag, attribute: Attribute) -> Edit:
+        """Return the edit that takes an attribute and the white space before it away."""
+        html = self._html
+        start, end = tag.start + attribute.start, tag.start + attribute.end
+        if _SIGN.match(html, end, tag.end):
+            return start, start, b""  # it would become that of the attribute before: ours stays
+        if html[end] not in _WHITE_BYTES + b">":
+            return start, end, b""  # without the white space, its neighbours would become one
+        while html[start - 1] in _WHITE_BYTES:
+            start -= 1
+        if html[start - 1] == b"/"[0] and html[end] == b">"[0] and not _is_in_value(tag, start):
+            # Together they would close an element of SVG (§ 13.2.5.40).
+            at = tag.start + attribute.start
+            return at if start < at else at - 1, end, b""
+        if tag.in_outlook and html.endswith((b"--", b"--!"), tag.start, start):
+            return tag.start + attribute.start, end, b""  # else it and ">" could end the comment
+        return start, end, b""
+
+    def _row(
+        self,
+        tag: Tag,
+        place: int,
+        raw: str,
+        url: str | None,
+        outcome: str,
+        why: str,
+        link_tags: LinkTags,
+    ) -> None:
+        self._line += self._html.count(b"\n", self._line_at, tag.start)
+        self._line_at = tag.start
+        name = tag.name.decode("utf-8", "replace")
+        seen = self._visible_text(tag)
+        row = LinkReport(
+            self._part, place, self._line, name, raw, url, outcome, why, link_tags, seen
+        )
+        self.outcome.report.append(row)
+
+    def _visible_text(self, tag: Tag) -> str:
+        """Return what a reader sees of a link (for people, not exact)."""
+        if tag.name != b"a":
+            return ""
+        return _seen(self._text.decode(self._inner(tag.end)))
+
+    def _inner(self, at: int) -> bytes:
+        """Return what is between a link's tag, which ends there, and its end tag."""
+        end = _LINK_END.search(self._html, at, at + 4000)
+        return self._text.source[at : end.start() if end else at]
+
+
+def _is_in_value(tag: Tag, at: int) -> bool:
+    """Whether the character before an offset is the last one of a value without quotes."""
+    return any(tag.start + each.end == at and each.value for each in tag.attributes.values())
+
+
+def _seen(inner: str) -> str:
+    text = _NOT_THE_TEXT.sub(" ", inner) if "<" in inner else inner
+    return " ".join(decode_attribute(text).split())
+
+
+@lru_cache(512)
+def _shown_url(inner: str, url: str) -> str | None:
+    """Return what a reader sees of a link, where it is a URL of the host that it leads to."""
+    seen = _seen(inner)
+    return seen if visible.is_shown(seen, url) else None
+
+
+def _usual_url(tag: bytes, value: bytes) -> tuple[str | None, str]:
+    """Return the URL of a link in its usual form (`PLAIN_LINK`), and why; ``None`` if it has none.
+
+    Empty where that depends on anything else: the base, the charset, another attribute.
+    """
+    if not value.isascii() or b"track" in tag.lower():
+        return "", ""
+    url, why = classify(value.decode("ascii"), None)
+    return (url, why) if why in CERTAIN else ("", why)
+
+
+_usual_urls = memory.Memory[bytes, tuple[str | None, str]](4096)
+
+
+@lru_cache(512)
+def _parse_tags(raw: str) -> tuple[LinkTags, tuple[str, ...]]:
+    return parse_tags(decode_attribute(raw))
+
+
+_known_url = lru_cache(4096)(classify)
+
+
+def _base_of(text: Text, found: Iterable[Tag | re.Match[bytes]]) -> str | None:
+    """Return the document's base URL, where it is one of http(s) (HTML § 4.2.3)."""
+    hidden: list[tuple[int, int]] | None = None
+    for tag in found:
+        if isinstance(tag, Tag) and tag.name == b"base" and not tag.in_outlook:
+            href = tag.attributes.get(b"href")
+            if href is None or tag.is_foreign:
+                continue
+            hidden = templates(text.html) if hidden is None else hidden
+            around = bisect_left(hidden, (tag.start,)) - 1
+            if around >= 0 and tag.start < hidden[around][1]:
+                continue
+            raw = _raw(text, tag, href)
+            return base_url(raw) if _is_exact(text, tag, href, raw) else None
+    return None
+
+
+def _raw(text: Text, tag: Tag, attribute: Attribute) -> str:
+    start = tag.start + attribute.value_start
+    return text.read(start, start + len(attribute.value or b""))
+
+
+def _is_exact(text: Text, tag: Tag, attribute: Attribute, raw: str) -> bool:
+    start = tag.start + attribute.value_start
+    return text.is_exact(start, start + len(attribute.value or b""), raw)

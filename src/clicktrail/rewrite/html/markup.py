@@ -1,0 +1,221 @@
+"""What HTML looks like: the expressions and values that both scanners share.
+
+Everything works on bytes of a charset in which ASCII is ASCII: no byte that means something to
+HTML is ever part of another character there. Every repeat is possessive, so that time is linear;
+one over a group is written as an atomic group, ``(?>(?:…)*)``, because ``(?:…)*+`` is broken before
+Python 3.11.5. Clauses are those of the HTML standard (WHATWG).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+WS = r"\t\n\f\r "
+# § 13.2.5.36-38: a quoted value, or one that runs to white space or ">". An opening quote without
+# its partner fails, and so does the tag: the end of the file is in it (§ 13.2.5.32, EOF).
+_VALUE = rf"""(?:"[^"]*+"|'[^']*+'|[^{WS}"'>][^{WS}>]*+|(?=>))"""
+# § 13.2.5.32-33: a name may begin with "=".
+NAME = rf"[^{WS}/>][^{WS}/>=]*+"
+GIVEN = rf"(?:[{WS}]*+=[{WS}]*+{_VALUE}|(?![{WS}]*+=))"
+ATTRIBUTES = rf"(?>(?:[{WS}/]*+{NAME}{GIVEN})*)"
+
+
+def compile_ascii(pattern: str) -> re.Pattern[bytes]:
+    """Compile an expression for bytes."""
+    return re.compile(pattern.encode("ascii"))
+
+
+def fold(names: str) -> str:
+    """Return an expression for names in any letter case.
+
+    Not by the flag for that: it makes every character class of an expression three times slower.
+    """
+    return re.sub("[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", names)
+
+
+RAW_TEXT_NAMES = ("script", "style", "xmp", "iframe", "noembed", "noframes", "textarea", "title")
+RAW_TEXT = frozenset(name.encode() for name in RAW_TEXT_NAMES)
+"""Elements whose content is no markup (§ 13.2.6.2)."""
+
+_QUOTED = rf"""[{WS}]++{{}}[^{WS}/>=:"'<]++="[^"]*+\""""
+_HREF = fold("href")
+QUOTED_ATTRIBUTES = rf"(?>(?:{_QUOTED.format('')})*)"
+_OTHER_TAGS = rf"<(?!/?[aA][{WS}/>])[^>]*+>(?>(?:[{WS}]++|<(?!/?[aA][{WS}/>])[^>]*+>)*)"
+_LIKE_A_URL = r"[\x80-\xff\w\-]++(?:\.[\x80-\xff\w\-]|(?<=[hH][tT][tT][pP]|[tT][tT][pP][sS]):)"
+# In this order: a text without a tag before it is the usual case.
+URL_SHOWN = rf"[{WS}]*+(?:{_LIKE_A_URL}|{_OTHER_TAGS}{_LIKE_A_URL})"
+"""What follows the tag of a link whose text begins like a URL."""
+
+PLAIN_LINK = compile_ascii(
+    rf"<[aA](?>(?:{_QUOTED.format(f'(?!{_HREF}=)')})*)"
+    rf'[{WS}]++{_HREF}="([^"]*+)"{QUOTED_ATTRIBUTES}[{WS}]*+/?+>(?:(?={URL_SHOWN})()|)'
+)
+"""A link as nearly every email has it: each attribute with a value in double quotes.
+
+Its groups are the value of the first ``href`` and, where `URL_SHOWN` follows, an empty one.
+"""
+
+MATTER = frozenset((b"a", b"area", b"base"))
+"""Elements that may hold a link or a base."""
+
+OURS = frozenset((b"postbox:tags", b"ses:tags", b"postbox:no-track", b"ses:no-track"))
+"""Attributes that leave the email."""
+
+REMEMBERED = 1024
+"""Bytes of a tag. The emails of a mailing have most of their tags in common: not to be read twice.
+"""
+
+TAG = compile_ascii(rf"<(/?+)([A-Za-z][^{WS}/>]*+)({ATTRIBUTES})[{WS}/]*+>")
+"""A tag: the slash of an end tag, the name, the attributes."""
+
+_ATTRIBUTE = compile_ascii(
+    rf"""[{WS}/]*+({NAME})(?>(?:[{WS}]*+=[{WS}]*+"""
+    rf"""(?:"([^"]*+)"|'([^']*+)'|([^{WS}"'>][^{WS}>]*+)|(?=>|\Z)))?)"""
+)
+_NOT_HTML = fold("|".join((*RAW_TEXT_NAMES, "svg", "math")))
+# What is not closed runs to the end, so that nothing is looked through twice.
+_TEMPLATE = compile_ascii(
+    rf"(?s:<!--.*?(?:-->|\Z)"
+    rf"|<(?P<raw>{_NOT_HTML})(?=[{WS}/>]).*?(?:(?=</(?i:(?P=raw))[{WS}/>])|\Z)"
+    rf"|<(?P<end>/?){fold('template')}(?=[{WS}/>]){ATTRIBUTES}[{WS}/]*+>"
+    rf"|</?[A-Za-z][^{WS}/>]*+{ATTRIBUTES}[{WS}/]*+>|</?[A-Za-z].*|<[!?/][^>]*+)"
+)
+_COMMENT_END = re.compile(rb"--!?>")  # § 13.2.5.51-52
+_CONDITIONAL = re.compile(rb"<!--\[if\b[^\]>]*+\]>", re.I)
+_ENDIF = re.compile(rb"<!\[endif\b", re.I)
+_RAW_END = {
+    name.encode(): compile_ascii(rf"</{fold(name)}(?=[{WS}/>])")
+    for name in RAW_TEXT_NAMES
+    if name != "script"
+}
+_SCRIPT_STEP = compile_ascii(rf"<!--|</{fold('script')}(?=[{WS}/>])")
+_ESCAPED_STEP = compile_ascii(rf"-->|<(/?){fold('script')}(?=[{WS}/>])")
+
+
+class Attribute(NamedTuple):
+    """An attribute: ``start`` to ``end`` all of it, ``value_start`` its value alone.
+
+    Offsets are from the start of the tag.
+    """
+
+    start: int
+    end: int
+    value: bytes | None
+    """As written, without quotes; ``None`` where there is none."""
+    value_start: int
+
+
+@dataclass(slots=True)
+class Tag:
+    """A start tag. ``attributes`` are by lower-case name; the first one wins."""
+
+    name: bytes
+    start: int
+    end: int
+    attributes: Mapping[bytes, Attribute]
+    ours: Sequence[Attribute]
+    """Every attribute that is to be removed, also one that is given twice."""
+    in_outlook: bool = False
+    """Inside an Outlook conditional comment."""
+    in_svg: bool = False
+    is_foreign: bool = False
+    """An element of SVG or MathML."""
+
+
+def tag_of(found: re.Match[bytes]) -> Tag:
+    """Return the start tag that `TAG` has found."""
+    at = found.start()
+    whole = found.group()
+    read = _known_attributes if len(whole) <= REMEMBERED else _attributes
+    attributes, ours = read(whole, found.start(3) - at, found.end(3) - at)
+    return Tag(found[2].lower(), at, found.end(), attributes, ours)
+
+
+def tag_at(html: bytes, at: int, stop: int) -> Tag | None:
+    """Read the start tag at a ``<``; ``None`` where the end of the file is in it."""
+    found = TAG.match(html, at, stop)
+    return None if found is None else tag_of(found)
+
+
+def _attributes(
+    tag: bytes, at: int, end: int
+) -> tuple[Mapping[bytes, Attribute], Sequence[Attribute]]:
+    """Return a tag's attributes by name, and all that are ours."""
+    found: dict[bytes, Attribute] = {}
+    ours: list[Attribute] = []
+    for match in _ATTRIBUTE.finditer(tag, at, end):
+        name = match[1].lower()
+        group = match.lastindex or 1
+        value = match[group] if group > 1 else None
+        attribute = Attribute(match.start(1), match.end(), value, match.start(group))
+        found.setdefault(name, attribute)  # § 13.2.5.33: a duplicate attribute is dropped
+        if name in OURS:
+            ours.append(attribute)
+    return found, ours
+
+
+_known_attributes = lru_cache(4096)(_attributes)
+
+
+def templates(html: bytes) -> list[tuple[int, int]]:
+    """Return where the outermost templates begin and end: their content is in no document.
+
+    (HTML § 4.12.3.) Exact where comments, raw text, svg and math are closed.
+    """
+    result: list[tuple[int, int]] = []
+    depth = begin = 0
+    for found in _TEMPLATE.finditer(html):
+        if found["end"] == b"":
+            begin = begin if depth else found.start()
+            depth += 1
+        elif found["end"] and depth:
+            depth -= 1
+            if not depth:
+                result.append((begin, found.start()))
+    if depth:
+        result.append((begin, len(html)))
+    return result
+
+
+def comment_end(html: bytes, at: int, stop: int) -> tuple[int, int]:
+    """Return where the comment at ``<!--`` ends, and where its data ends (§ 13.2.5.43-52)."""
+    if html.startswith((b">", b"->"), at + 4):  # § 13.2.5.43-44: "<!-->", "<!--->"
+        return html.index(b">", at + 4) + 1, at + 4
+    found = _COMMENT_END.search(html, at + 4, stop)
+    return (found.end(), found.start()) if found else (stop, stop)
+
+
+def conditional(html: bytes, at: int, stop: int) -> int | None:
+    """Return where what Outlook reads begins, if ``<!--`` there opens a conditional comment."""
+    found = _CONDITIONAL.match(html, at, stop)
+    return found.end() if found else None
+
+
+def has_endif(html: bytes, at: int, stop: int) -> bool:
+    """Whether a conditional comment is closed as Outlook wants it."""
+    return _ENDIF.search(html, at, stop) is not None
+
+
+def raw_text_end(html: bytes, name: bytes, at: int, stop: int) -> int:
+    """Return where the end tag of a raw text element begins (§ 13.2.5.2-3, § 13.2.5.15-31)."""
+    if name != b"script":
+        found = _RAW_END[name].search(html, at, stop)
+        return found.start() if found else stop
+    while step := _SCRIPT_STEP.search(html, at, stop):
+        if step[0] != b"<!--":
+            return step.start()
+        # § 13.2.5.20-31: script data (double) escaped; the dashes of "<!--" may be those of "-->".
+        at, double = step.start() + 2, False
+        while True:
+            escaped = _ESCAPED_STEP.search(html, at, stop)
+            if escaped is None:
+                return stop
+            at = escaped.end()
+            if escaped[0] == b"-->":
+                break
+            if escaped[1] and not double:
+                return escaped.start()
+            double = not escaped[1]
+    return stop

@@ -1,0 +1,36 @@
+"""Links whose text is a URL: readers, and mail programs that compare, see another target.
+
+A mail program that shows where a link leads, or warns where that differs from what the link says,
+makes a tracking link look like fraud there. So the sender is told, and a configuration set can
+leave such links alone.
+"""
+
+import re
+
+from clicktrail.base import weburl
+from clicktrail.rewrite.html.markup import URL_SHOWN, compile_ascii
+
+begins = compile_ascii(URL_SHOWN).match
+"""Takes a document and where a link's tag ends: whether the link's text begins like a URL."""
+
+_URL_LIKE = re.compile(
+    r"(?:https?://)?((?:[\w\-]+\.)+(?:[^\W\d_]{2,24}|xn--[\w\-]+))(?::[0-9]+)?(?:[/?#]\S*)?\Z",
+    re.I,
+)
+
+
+def host_shown(text: str) -> str | None:
+    """Return the host, in ASCII and without ``www.``, that a link's whole text names."""
+    found = _URL_LIKE.match(text)
+    return _bare(f"http://{found[1]}/") if found is not None else None
+
+
+def is_shown(text: str, url: str) -> bool:
+    """Whether a link's text is a URL of the host that the link leads to."""
+    host = host_shown(text)
+    return host is not None and host == _bare(url)
+
+
+def _bare(url: str) -> str | None:
+    host = weburl.host(url)
+    return host.removeprefix("www.") if host is not None else None

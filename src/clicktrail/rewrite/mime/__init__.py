@@ -1,0 +1,1 @@
+"""The email around HTML: its parts, transfer encodings and charsets."""

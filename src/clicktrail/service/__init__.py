@@ -1,0 +1,1 @@
+"""Runs Clicktrail: starts the roles, a process each or all in one, and looks after them."""

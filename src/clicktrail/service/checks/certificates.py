@@ -1,0 +1,39 @@
+"""Sees that certificates and their keys can be used: loaded where there is one."""
+
+import ssl
+from datetime import UTC, datetime
+
+import structlog
+from cryptography import x509
+
+from clicktrail.base.complaints.certificates import CertificateUnusable, load_pair
+from clicktrail.errors import SettingError
+from clicktrail.settings.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def check(settings: Settings, owner: str) -> None:
+    """See `checks.check_certificate`."""
+    chain, key = f"{owner}.tls_certificate", f"{owner}.tls_key"
+    try:
+        certificates = load_pair(
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings[chain], settings[key]
+        )
+    except CertificateUnusable as error:
+        name = key if error.is_key else chain
+        raise SettingError(
+            f"{name} = {str(settings[name])!r} (from {settings.source(name)}) cannot be used:"
+            f" {error.why}"
+        ) from None
+    try:
+        own = x509.load_pem_x509_certificate(certificates)
+    except ValueError:
+        return  # OpenSSL takes it
+    now, path = datetime.now(UTC), str(settings[chain])
+    if own.not_valid_after_utc < now:
+        until = f"{own.not_valid_after_utc:%Y-%m-%d}"
+        log.warning("certificate has expired: renew it", setting=chain, path=path, until=until)
+    elif own.not_valid_before_utc > now:
+        since = f"{own.not_valid_before_utc:%Y-%m-%d}"
+        log.warning("certificate is not valid yet", setting=chain, path=path, since=since)

@@ -1,0 +1,90 @@
+"""Builds what sends events, from the settings."""
+
+import secrets
+from base64 import b64encode
+from pathlib import Path
+
+from clicktrail.base.arn import Kind
+from clicktrail.publish.destinations import BatchDestination, Destination
+from clicktrail.publish.destinations.aws import AwsClient, AwsSettings
+from clicktrail.publish.destinations.firehose import FirehoseDestination
+from clicktrail.publish.destinations.kafka import KafkaDestination, kafka_settings
+from clicktrail.publish.destinations.kinesis import KinesisDestination
+from clicktrail.publish.destinations.nats import NatsDestination, NatsSettings
+from clicktrail.publish.destinations.webhook import WebhookDestination
+from clicktrail.publish.trial import send_test_event
+from clicktrail.service.parts.folder import secret_of
+from clicktrail.settings.settings import Settings
+from clicktrail.store import Store
+
+
+def build_destinations(
+    settings: Settings, folder: Path
+) -> dict[Kind, Destination | BatchDestination]:
+    """Return what sends events, by kind of ARN; built-in streams need a store, and are left out.
+
+    None of them connects, or loads its library, before something is sent. Raises `ClicktrailError`.
+    """
+
+    secret = secret_of(
+        settings["webhook.secret"],
+        folder / "webhook-secret",
+        lambda: "whsec_" + b64encode(secrets.token_bytes(32)).decode(),
+    )
+    timeout, allowed = settings["webhook.timeout"], settings["webhook.allow"]
+    client = AwsClient(
+        AwsSettings(
+            settings["kinesis.access_key_id"],
+            settings["kinesis.secret_access_key"],
+            settings["kinesis.endpoint"],
+            timeout,
+            allowed,
+        )
+    )
+    kinesis = KinesisDestination(client)
+    kafka = kafka_settings(
+        settings["kafka.servers"],
+        settings["kafka.security_protocol"],
+        settings["kafka.sasl_mechanism"],
+        settings["kafka.username"],
+        settings["kafka.password"],
+        settings["kafka.tls_ca"],
+        settings["kafka.options_file"],
+        timeout,
+    )
+    nats = NatsSettings(
+        settings["nats.servers"],
+        settings["nats.username"],
+        settings["nats.password"],
+        settings["nats.token"],
+        settings["nats.credentials_file"],
+        settings["nats.tls"] == "first",
+        settings["nats.tls_ca"],
+        settings["nats.tls_certificate"],
+        settings["nats.tls_key"],
+        timeout,
+    )
+    return {
+        Kind.WEBHOOK: WebhookDestination(secret, timeout, allowed),
+        Kind.KINESIS: kinesis,
+        Kind.YDS: kinesis,
+        Kind.FIREHOSE: FirehoseDestination(client),
+        Kind.KAFKA: KafkaDestination(kafka),
+        Kind.NATS: NatsDestination(nats),
+    }
+
+
+async def send_test(
+    settings: Settings, folder: Path, store: Store, set_name: str, name: str
+) -> str:
+    """Send a test event to an event destination; return its id.
+
+    See `clicktrail.publish.trial.send_test_event`.
+    """
+
+    built = build_destinations(settings, folder)
+    try:
+        return await send_test_event(store, built, set_name, name, settings["webhook.timeout"])
+    finally:
+        for each in built.values():
+            await each.close()

@@ -1,0 +1,81 @@
+"""Builds what a node has once, beside its roles: the operator's port and the roll call."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from clicktrail.service.checks.opening import opening
+from clicktrail.service.monitor import KEYS_OF_NODES, Monitor, Problems
+from clicktrail.service.parts.folder import data_folder, store_url
+from clicktrail.service.parts.nodes import are_several, call_roll, node_name
+from clicktrail.service.rollcall import RollCall
+from clicktrail.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from clicktrail.store import Store
+
+
+class Watch:
+    """What a node has once, beside its roles: the operator's port, and its place among other nodes.
+
+    ``problems`` tells what of the service is not ready. A node that only redirects needs no store.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        roles: Sequence[str],
+        registry: "CollectorRegistry",
+        problems: Callable[[], Problems],
+    ) -> None:
+        self._settings = settings
+        self._roles = roles
+        self._registry = registry
+        self._problems = problems
+        self._ends: list[Callable[[], Awaitable[None]]] = []
+        self._roll: RollCall | None = None
+
+    @staticmethod
+    def is_wanted(settings: Settings) -> bool:
+        """Whether there is anything for it to do."""
+        return settings["metrics.listen"] is not None or are_several(settings)
+
+    @property
+    def lines(self) -> list[str]:
+        """What it tells when it is started."""
+        settings, address = self._settings, self._settings["metrics.listen"]
+        found = [] if address is None else [f"metrics    http://{address}/metrics"]
+        if are_several(settings):
+            found.append(f"node       {node_name(settings, data_folder(settings), self._roles)}")
+        return found
+
+    async def start(self) -> None:
+        """Start. Raises `ClicktrailError`; what was started is stopped by `stop`."""
+        settings, address = self._settings, self._settings["metrics.listen"]
+        if not self.is_wanted(settings):
+            return
+        folder = data_folder(settings)
+        store: Store | None = None
+        if list(self._roles) != ["redirect"]:
+            store = await import_module("clicktrail.store").Store.open(store_url(settings))
+            self._ends.append(store.close)
+        self._roll = await call_roll(settings, folder, self._roles, store, self._ends)
+        if address is None:
+            return
+        monitor = Monitor(address, self._registry, store, folder, self._all_problems)
+        with opening(settings, "metrics.listen"):
+            await monitor.start()
+        self._ends.append(monitor.stop)
+
+    async def stop(self) -> None:
+        """Stop what was started, the last first."""
+        while self._ends:
+            await self._ends.pop()()
+
+    def _all_problems(self) -> Problems:
+        found = dict(self._problems())
+        if self._roll is not None and self._roll.problem:
+            found[KEYS_OF_NODES] = self._roll.problem
+        return found

@@ -1,0 +1,38 @@
+"""The SMTP door: takes emails in, and hands them on."""
+
+from clicktrail.ingress.smtp.auth import UsersAndKeys
+from clicktrail.ingress.smtp.options import SmtpOptions
+from clicktrail.ingress.smtp.server import SmtpServer
+from clicktrail.service.checks import check_certificate
+from clicktrail.service.checks.opening import opening
+from clicktrail.service.checks.smarthost import check_own, check_smarthost
+from clicktrail.service.house import House
+from clicktrail.service.parts.folder import vault
+from clicktrail.service.parts.sending import acceptor_of, smarthost_of
+from clicktrail.service.parts.store import check_sealing, open_store
+from clicktrail.settings.settings import Settings
+from clicktrail.store.people.access_keys import SealedKeys
+
+
+def check(settings: Settings) -> None:
+    """See that its settings can be used. Raises `SettingError`."""
+    check_certificate(settings, "smtp")
+    check_smarthost(settings)
+    check_own(settings)
+
+
+async def build(house: House) -> None:
+    """Start it. Raises `ClicktrailError`."""
+    settings = house.settings
+    store = await open_store(house)
+    await check_sealing(house, store)
+    smarthost = smarthost_of(house)
+    assert smarthost is not None, "check_roles has looked"
+    passwords = UsersAndKeys(store.users, SealedKeys(store.access_keys, vault(house.folder)))
+    server = SmtpServer(SmtpOptions.of(settings), acceptor_of(house, store), smarthost, passwords)
+    house.ends.append(server.stop)
+    with opening(settings, "smtp.listen"):
+        await server.start()
+    if settings["smtp.tls_certificate"]:
+        house.reloads.append(("smtp.tls_certificate", server.reload))
+    house.lines.append(f"smtp       {server.address} → {settings.shown('smarthost.url')}")

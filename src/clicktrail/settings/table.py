@@ -1,0 +1,311 @@
+"""All settings, in one table: name, type, default, help. `Settings` reads what is given."""
+
+from typing import Any
+
+from clicktrail.settings.kinds import (
+    DAYS,
+    FILE,
+    HOSTS,
+    JOURNAL,
+    LISTEN,
+    LISTEN_OR_NONE,
+    NAME_OR_NONE,
+    NETWORKS,
+    PATH,
+    SETS,
+    SMARTHOST,
+    STORE,
+    STREAM_NAME,
+    TEXT,
+    Setting,
+    choice,
+    seconds,
+    whole,
+)
+from clicktrail.settings.limits import API_LIMITS, CONSOLE_LIMITS, SMTP_LIMITS
+from clicktrail.settings.streams import STREAM_SETTINGS
+from clicktrail.settings.tracking import TRACKING_SETTINGS
+
+SETTINGS: tuple[Setting[Any], ...] = (
+    Setting("data", PATH, "clicktrail-data", "Folder for the database, the journal and the keys."),
+    Setting(
+        "store.url",
+        STORE,
+        "",
+        "PostgreSQL database that all nodes share: postgresql://user:password@host/database, with"
+        " parameters of libpq such as ?sslmode=verify-full. A file in the data folder if empty.",
+        secret=True,
+    ),
+    Setting(
+        "smarthost.url",
+        SMARTHOST,
+        "",
+        "Your mail server, which sends the emails on: smtp://host:port (STARTTLS as in"
+        " smarthost.tls), smtps://host:port (TLS from the start), or maildir:PATH to try things:"
+        " emails are written there and go nowhere.",
+        flag="--smarthost",
+    ),
+    Setting(
+        "smarthost.tls",
+        choice("if-offered", "required", "never"),
+        "if-offered",
+        "STARTTLS with an smtp:// smarthost. With if-offered the certificate is not checked.",
+    ),
+    Setting(
+        "smarthost.verify",
+        choice("yes", "no"),
+        "yes",
+        "Check the smarthost's certificate (smtps://, or smarthost.tls = required).",
+    ),
+    Setting("smarthost.username", TEXT, "", "User name for AUTH at the smarthost."),
+    Setting("smarthost.password", TEXT, "", "Password for AUTH at the smarthost.", secret=True),
+    Setting(
+        "smarthost.timeout",
+        seconds(0.1, 600),
+        "30",
+        "How long one answer of the smarthost may take; then the sender gets 451.",
+    ),
+    Setting(
+        "smarthost.connections",
+        whole(1, 1000),
+        "32",
+        "How many connections to the smarthost may be open at once.",
+    ),
+    Setting("smtp.listen", LISTEN, "127.0.0.1:2525", "Where emails come in by SMTP."),
+    Setting(
+        "smtp.hostname",
+        NAME_OR_NONE,
+        "",
+        "Name given in the SMTP greeting and in trace headers; the machine's name if empty.",
+    ),
+    Setting(
+        "smtp.tls_certificate",
+        FILE,
+        "",
+        "PEM file with the certificate chain: STARTTLS is offered.",
+    ),
+    Setting("smtp.tls_key", FILE, "", "PEM file with the certificate's private key."),
+    Setting(
+        "smtp.allow",
+        NETWORKS,
+        "127.0.0.0/8,::1/128",
+        "Networks that may send without AUTH; everybody else must sign in.",
+    ),
+    Setting(
+        "smtp.max_size",
+        whole(1024, 1 << 30),
+        "10485760",
+        "The largest email taken, in bytes, by SMTP and by the API.",
+    ),
+    Setting(
+        "identities.required",
+        choice("auto", "yes", "no"),
+        "auto",
+        "Whether the From address and the envelope sender must belong to an identity. auto: as"
+        " soon as there is one identity, others can no longer send.",
+    ),
+    *SMTP_LIMITS,
+    *TRACKING_SETTINGS,
+    Setting("redirect.listen", LISTEN, "127.0.0.1:8480", "Where clicks come in by http."),
+    Setting(
+        "redirect.tls_listen",
+        LISTEN_OR_NONE,
+        "",
+        "Where clicks come in by https; needs redirect.tls_certificate.",
+    ),
+    Setting("redirect.tls_certificate", FILE, "", "PEM file with the certificate chain."),
+    Setting("redirect.tls_key", FILE, "", "PEM file with the certificate's private key."),
+    Setting(
+        "redirect.trusted_proxies",
+        NETWORKS,
+        "",
+        "Networks of your own proxies: only their X-Forwarded-For or Forwarded is believed.",
+    ),
+    Setting(
+        "redirect.domains",
+        HOSTS,
+        "",
+        "More domains that lead here, beside those of tracking.host and of the configuration sets:"
+        " new ones before they are used, old ones whose links shall go on working.",
+    ),
+    Setting(
+        "redirect.app_links",
+        FILE,
+        "",
+        "Folder with a folder for each domain, which holds its apple-app-site-association and"
+        " assetlinks.json: they are served to phones, so that apps may open links.",
+    ),
+    Setting(
+        "node.name",
+        TEXT,
+        "",
+        "What this node is called among several; if empty, its host name and data folder.",
+    ),
+    Setting(
+        "journal.url",
+        JOURNAL,
+        "",
+        "Where clicks are logged: nats://[user:password@]host:port[,host:port] for a stream of NATS"
+        " JetStream that several nodes share; if empty, a file in the data folder.",
+        secret=True,
+    ),
+    Setting(
+        "journal.stream",
+        STREAM_NAME,
+        "clicktrail",
+        "Name of the JetStream stream; it is made where there is none.",
+    ),
+    Setting(
+        "journal.replicas",
+        whole(1, 5),
+        "1",
+        "On how many NATS servers the stream is kept, when it is made; 3 outlives the loss of one.",
+    ),
+    Setting(
+        "journal.timeout",
+        seconds(0.01, 60),
+        "0.25",
+        "How long a click may wait for the journal before it goes to the local spool.",
+    ),
+    Setting(
+        "journal.queue",
+        whole(1, 1_000_000),
+        "20000",
+        "How many clicks may wait for the journal at once; more go to the local spool.",
+    ),
+    Setting(
+        "api.listen",
+        LISTEN,
+        "127.0.0.1:8482",
+        "Where the HTTP API listens (the built-in stream is read there).",
+    ),
+    Setting(
+        "api.token",
+        TEXT,
+        "",
+        "Bearer token of the HTTP API; if empty, one is made in the data folder (api-token).",
+        secret=True,
+    ),
+    *API_LIMITS,
+    Setting(
+        "api.escape_templates",
+        choice("no", "yes"),
+        "no",
+        "Whether values that templates of SendEmail show in HTML are escaped, as in Handlebars;"
+        " Amazon SES does not escape them.",
+    ),
+    Setting(
+        "console.listen",
+        LISTEN,
+        "127.0.0.1:8484",
+        "Where the console listens, in plain http: end TLS in front of it for other machines.",
+    ),
+    *CONSOLE_LIMITS,
+    Setting(
+        "metrics.listen",
+        LISTEN_OR_NONE,
+        "127.0.0.1:8483",
+        "Where /metrics (Prometheus), /healthz and /readyz are answered; nowhere if empty.",
+    ),
+    Setting(
+        "privacy.ip",
+        choice("full", "truncate", "none"),
+        "full",
+        "How much of a clicking person's address is kept and told: all of it, its network (/24, or"
+        " /48 of IPv6), or nothing.",
+    ),
+    Setting(
+        "privacy.user_agent",
+        choice("full", "family", "none"),
+        "full",
+        "How much of a User-Agent is kept and told: all of it, the browser's family, or nothing.",
+    ),
+    Setting(
+        "retention.messages",
+        DAYS,
+        "60",
+        "How long addresses, headers and links of emails are kept. Links work for ever.",
+    ),
+    Setting(
+        "retention.clicks",
+        DAYS,
+        "60",
+        "How long single clicks are kept. What was counted stays.",
+    ),
+    Setting(
+        "retention.events",
+        DAYS,
+        "60",
+        "How long events of built-in streams, and dead letters, are kept.",
+    ),
+    Setting(
+        "retention.origins",
+        DAYS,
+        "0",
+        "How long it is known where an email belongs and which of its links were clicked: never"
+        " shorter than emails and clicks themselves. Later clicks are redirected and counted, but"
+        " for no configuration set, and tell nobody.",
+    ),
+    Setting(
+        "machine.networks_file",
+        FILE,
+        "",
+        "File with networks of machines that look at links, one (CIDR) a line, # begins a comment:"
+        " clicks from there are a machine's. They are added to those that Clicktrail knows.",
+    ),
+    Setting(
+        "machine.honeypot",
+        SETS,
+        "",
+        "Configuration sets whose emails get a hidden link: who follows it is a machine.",
+    ),
+    Setting(
+        "publish.retry_for",
+        seconds(0, 30 * 86400),
+        "86400",
+        "How long a notification is retried before it becomes a dead letter.",
+    ),
+    Setting(
+        "publish.retry_first",
+        seconds(0.01, 3600),
+        "1",
+        "Wait before the first retry; it doubles with each one, with jitter.",
+    ),
+    Setting(
+        "publish.retry_most", seconds(0.01, 86400), "3600", "The longest wait between retries."
+    ),
+    Setting(
+        "webhook.secret",
+        TEXT,
+        "",
+        "Signing secret (whsec_…) of webhooks; if empty, one is made in the data folder"
+        " (webhook-secret).",
+        secret=True,
+    ),
+    Setting(
+        "webhook.timeout",
+        seconds(0.1, 300),
+        "10",
+        "How long a webhook may take to answer, or a data stream to take a batch.",
+    ),
+    Setting(
+        "webhook.allow",
+        NETWORKS,
+        "",
+        "Loopback, private and link-local networks that webhooks, and endpoints of arn:yc:yds, may"
+        " be in, then also without TLS. All others of that kind are refused.",
+    ),
+    *STREAM_SETTINGS,
+    Setting(
+        "log.level",
+        choice("debug", "info", "warning", "error"),
+        "info",
+        "The least level that is logged.",
+    ),
+    Setting(
+        "log.format",
+        choice("auto", "json", "text"),
+        "auto",
+        "Log lines as JSON or as text; auto: text on a terminal, JSON elsewhere.",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Clicks in the store: rows, counters, events for streams and destinations."""

@@ -1,0 +1,330 @@
+"""Clicks: logged, counted and turned into notifications in one transaction, each exactly once."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
+
+from clicktrail.base.ids import ID_LENGTH, now_us
+from clicktrail.model import Click, Verdict
+from clicktrail.store.clicks.outbox import Notification, enqueue
+from clicktrail.store.clicks.statistics import (
+    Counts,
+    Dimensions,
+    add_counts,
+    add_link_counts,
+    add_tag_counts,
+    adding,
+    clicks_of,
+)
+from clicktrail.store.clicks.streams import NewStreamEvent, append
+from clicktrail.store.clicks.tables import clicked_links, clicks, mailing_links
+from clicktrail.store.database.bulk import BulkInsert
+from clicktrail.store.database.core import Database, storable
+from clicktrail.store.database.older import delete_older
+from clicktrail.store.database.turns import take_shard
+from clicktrail.store.mail.tables import announcements
+from clicktrail.store.people.erased import erased_among, reduced_event
+from clicktrail.store.people.person import ERASED
+
+Outgoing = NewStreamEvent | Notification
+"""A notification: into a built-in stream at once, or into the outbox."""
+
+RECENT = 20
+"""So many clicks of each link of an email can be shown with it."""
+
+
+MOST_TAGS = 50
+"""So many of a link's tags are counted by."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedClick:
+    """A click to record: what was seen, what it counts as, and who is told.
+
+    Its texts are as a database can hold them (`storable_click`).
+    """
+
+    click: Click
+    dimensions: Dimensions
+    tags: tuple[tuple[str, str], ...] = ()
+    """The tags of its link."""
+    verdict: Verdict = Verdict.HUMAN
+    reasons: tuple[str, ...] = ()
+    outgoing: tuple[Outgoing, ...] = ()
+    mailings: tuple[bytes, ...] = ()
+    """Digests of the mailings that its email belongs to (`clicktrail.store.mail.terms`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendEvent:
+    """An accepted email to announce."""
+
+    message_id: str
+    outgoing: tuple[Outgoing, ...] = ()
+
+
+def storable_click(click: Click) -> Click:
+    """Return the click with texts as a database can hold them (`storable`)."""
+    texts = f"{click.message_id}{click.ip}{click.user_agent}{click.url}"
+    if storable(texts) is texts:
+        return click
+    return replace(
+        click,
+        message_id=storable(click.message_id),
+        ip=storable(click.ip),
+        user_agent=storable(click.user_agent),
+        url=storable(click.url),
+    )
+
+
+def _counts() -> defaultdict[Any, Counts]:
+    return defaultdict(Counts)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts of one batch, by what they are kept by."""
+
+    hours: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
+    links: defaultdict[tuple[Dimensions, str], Counts] = field(default_factory=_counts)
+    tags: defaultdict[tuple[Dimensions, str, str], Counts] = field(default_factory=_counts)
+    mailings: defaultdict[tuple[bytes, int], Counts] = field(default_factory=_counts)
+    urls: dict[tuple[bytes, int], str] = field(default_factory=dict)
+
+    def of(self, logged: LoggedClick) -> list[Counts]:
+        """Return all counts that a click belongs to."""
+        click, hour = logged.click, logged.dimensions
+        key = hour.daily()
+        found = [self.hours[hour], self.links[key, click.url]]
+        if logged.tags:
+            tags = islice(dict.fromkeys(logged.tags), MOST_TAGS)
+            found += [self.tags[key, tag, value] for tag, value in tags]
+        for digest in logged.mailings:
+            place = (digest, click.link)
+            self.urls.setdefault(place, click.url)
+            found.append(self.mailings[place])
+        return found
+
+    def write(self, connection: Connection) -> None:
+        """Add all to the counters."""
+        shard = take_shard(connection)
+        add_counts(connection, shard, self.hours)
+        add_link_counts(connection, shard, self.links)
+        add_tag_counts(connection, shard, self.tags)
+        rows = [
+            (*place, shard, self.urls[place], *clicks_of(counts))
+            for place, counts in sorted(self.mailings.items(), key=lambda item: item[0])
+        ]
+        _ADD_MAILING_LINKS.run(connection, rows)
+
+
+class ClickStore:
+    """Records clicks and Send events. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(
+        self, logged: Sequence[LoggedClick], corrected: Sequence[LoggedClick] = ()
+    ) -> set[str]:
+        """Record clicks with all that follows from them; return the event ids of the new ones.
+
+        A click whose event id is recorded already changes nothing and notifies nobody. Of one on
+        a link of an email whose recipient was erased, only that it happened is kept and told.
+        ``corrected`` are recorded clicks that turned out to be a machine's, or are suspect now,
+        with their new verdict and reasons: they are no longer counted as human.
+        """
+        first = {each.click.event_id: each for each in reversed(logged)}
+        return await self._database.write(lambda c: _record(c, first, corrected))
+
+    async def forget(self, before: int, limit: int = 500) -> int:
+        """Delete up to ``limit`` clicks logged before a time; return how many.
+
+        They stay counted, and which links were clicked at all is still known.
+        """
+        return await self._database.write(
+            lambda c: delete_older(c, clicks.c.event_id, before, limit)
+        )
+
+    async def send(self, outgoing: Sequence[Outgoing]) -> None:
+        """Send notifications of an event that is neither a click nor kept otherwise."""
+        await self._database.write(lambda connection: _send(connection, outgoing))
+
+    async def unannounced(self, limit: int) -> list[str]:
+        """Return ids of emails whose Send event is still to be made, the oldest first."""
+        query = select(announcements.c.message_id).order_by(announcements.c.message_id).limit(limit)
+        return list(await self._database.read(lambda c: c.scalars(query).all()))
+
+    async def announce(self, events: Sequence[SendEvent]) -> None:
+        """Send the Send events of emails, each only once whoever else tries to."""
+        statement = (
+            delete(announcements)
+            .where(announcements.c.message_id.in_([each.message_id for each in events]))
+            .returning(announcements.c.message_id)
+        )
+
+        def work(connection: Connection) -> None:
+            ours = set(connection.scalars(statement).all())
+            erased = erased_among(connection, ours)
+            outgoing = (
+                _reduced(e.outgoing) if e.message_id in erased else e.outgoing
+                for e in events
+                if e.message_id in ours
+            )
+            _send(connection, chain.from_iterable(outgoing))
+
+        await self._database.write(work)
+
+
+def _record(
+    connection: Connection, first: dict[str, LoggedClick], corrected: Sequence[LoggedClick]
+) -> set[str]:
+    everything = (*first.values(), *corrected)
+    if erased := erased_among(connection, (each.click.message_id for each in everything)):
+        first = {id_: _without_person(each, erased) for id_, each in first.items()}
+        corrected = [_without_person(each, erased) for each in corrected]
+    inserted = _insert_clicks(connection, list(first.values()))
+    new = sorted((first[id_] for id_ in inserted), key=lambda each: each.click.event_id)
+    tally = _Tally()
+    unseen = _insert_links(connection, new)
+    for each in new:
+        place = (each.click.message_id, each.click.link)
+        unique = place in unseen
+        unseen.discard(place)
+        for counts in tally.of(each):
+            counts.clicks += 1
+            counts.unique_clicks += unique
+            counts.human_clicks += each.verdict is Verdict.HUMAN
+    for each in _correct(connection, corrected):
+        for counts in tally.of(each):
+            counts.human_clicks -= 1
+    tally.write(connection)
+    _send(connection, (o for each in new for o in each.outgoing))
+    return {each.click.event_id for each in new}
+
+
+def _without_person(logged: LoggedClick, erased: set[str]) -> LoggedClick:
+    """Return a click as it may be kept, where its email is one of the erased."""
+    if logged.click.message_id not in erased:
+        return logged
+    click = replace(logged.click, ip="", user_agent="", url=ERASED)
+    return replace(logged, click=click, tags=(), mailings=(), outgoing=_reduced(logged.outgoing))
+
+
+def _reduced(outgoing: Iterable[Outgoing]) -> tuple[Outgoing, ...]:
+    return tuple(replace(each, payload=reduced_event(each.payload)) for each in outgoing)
+
+
+_CORRECT = (
+    update(clicks)
+    .where(clicks.c.event_id == bindparam("key"))
+    .values(verdict=bindparam("new_verdict"), reasons=bindparam("new_reasons"))
+)
+
+
+def _insert_clicks(connection: Connection, logged: list[LoggedClick]) -> set[str]:
+    """Insert clicks that are not there; return the event ids of those that were inserted."""
+    rows = [
+        (
+            each.click.event_id,
+            each.click.message_id,
+            each.click.link,
+            each.click.clicked_at,
+            each.verdict.value,
+            " ".join(each.reasons),
+            each.click.ip,
+            each.click.user_agent,
+            each.click.url,
+        )
+        for each in logged
+    ]
+    return {row[0] for row in _ADD_CLICKS.run(connection, rows)}
+
+
+def _insert_links(connection: Connection, new: list[LoggedClick]) -> set[tuple[str, int]]:
+    """Count clicks by link; return the links that were not clicked before, as id and index."""
+    found: dict[tuple[str, int], list[LoggedClick]] = {}
+    for each in new:
+        found.setdefault((each.click.message_id, each.click.link), []).append(each)
+    rows = [(*place, *_link_counts(some)) for place, some in sorted(found.items())]
+    result = _ADD_LINKS.run(connection, rows)
+    return {(id_, link) for id_, link, clicks in result if clicks == len(found[id_, link])}
+
+
+def _link_counts(some: list[LoggedClick]) -> tuple[int, int, int, int, str]:
+    times = [each.click.clicked_at for each in some]
+    newest = sorted((each.click.event_id for each in some), reverse=True)[:RECENT]
+    human = sum(each.verdict is Verdict.HUMAN for each in some)
+    return len(some), human, min(times), max(times), "".join(newest)
+
+
+_ADD_CLICKS = BulkInsert(
+    clicks, finish=lambda s: s.on_conflict_do_nothing().returning(clicks.c.event_id)
+)
+_ADD_LINKS = BulkInsert(
+    clicked_links,
+    finish=lambda s: s.on_conflict_do_update(
+        index_elements=[clicked_links.c.message_id, clicked_links.c.link],
+        set_={
+            "clicks": clicked_links.c.clicks + s.excluded.clicks,
+            "human_clicks": clicked_links.c.human_clicks + s.excluded.human_clicks,
+            "last_at": s.excluded.last_at,
+            "recent": func.substr(
+                s.excluded.recent + clicked_links.c.recent,
+                literal_column("1"),
+                literal_column(str(RECENT * ID_LENGTH)),
+            ),
+        },
+    ).returning(clicked_links.c.message_id, clicked_links.c.link, clicked_links.c.clicks),
+)
+_ADD_MAILING_LINKS = adding(mailing_links)
+_FEWER_HUMAN = (
+    update(clicked_links)
+    .where(clicked_links.c.message_id == bindparam("of"), clicked_links.c.link == bindparam("at"))
+    .values(human_clicks=clicked_links.c.human_clicks - 1)
+)
+
+
+def _correct(connection: Connection, corrected: Sequence[LoggedClick]) -> list[LoggedClick]:
+    """Change the verdicts of clicks that are no machine's yet; return those that were human."""
+    if not corrected:
+        return []
+    by_id = {each.click.event_id: each for each in corrected}
+    doubtful = select(clicks.c.event_id, clicks.c.verdict).where(
+        clicks.c.event_id.in_(list(by_id)), clicks.c.verdict != Verdict.MACHINE.value
+    )
+    doubtful = doubtful.order_by(clicks.c.event_id).with_for_update()
+    changed = [(by_id[row.event_id], row.verdict) for row in connection.execute(doubtful)]
+    if changed:
+        connection.execute(
+            _CORRECT,
+            [
+                {
+                    "key": each.click.event_id,
+                    "new_verdict": each.verdict.value,
+                    "new_reasons": " ".join(each.reasons),
+                }
+                for each, _ in changed
+            ],
+        )
+    fewer = [each for each, before in changed if before == Verdict.HUMAN.value]
+    if fewer:
+        places = [{"of": each.click.message_id, "at": each.click.link} for each in fewer]
+        connection.execute(_FEWER_HUMAN, sorted(places, key=lambda p: (p["of"], p["at"])))
+    return fewer
+
+
+def _send(connection: Connection, outgoing: Iterable[Outgoing]) -> None:
+    events: list[NewStreamEvent] = []
+    notifications: list[Notification] = []
+    for each in outgoing:
+        if isinstance(each, NewStreamEvent):
+            events.append(each)
+        else:
+            notifications.append(each)
+    enqueue(connection, notifications, now_us())
+    append(connection, events)  # last: others wait for their turn until this commits

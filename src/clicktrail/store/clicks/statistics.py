@@ -1,0 +1,295 @@
+"""Counters by day (UTC) and dimension, and how they are read (behaviour § 8)."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    cast,
+    delete,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
+from sqlalchemy.sql.dml import Insert
+
+from clicktrail.base.ids import hour_of
+from clicktrail.model import Where
+from clicktrail.store.clicks.tables import counters, hour_counters, link_counters, tag_counters
+from clicktrail.store.database.bulk import BulkInsert
+from clicktrail.store.database.core import Database, storable
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+K = TypeVar("K", bound=tuple[Any, ...])
+
+
+class Dimensions(NamedTuple):
+    """What every counter is kept by. ``""`` where an email has no set, identity or recipient."""
+
+    time: str
+    """An hour (``2026-11-23T18``) where it is counted, a day in the counters by day."""
+    configuration_set: str
+    identity: str
+    provider: str
+
+    def daily(self) -> "Dimensions":
+        """Return the same of the whole day."""
+        return self._replace(time=self.time[:10])
+
+
+@dataclass(slots=True)
+class Counts:
+    """What is counted."""
+
+    sent: int = 0
+    clicks: int = 0
+    unique_clicks: int = 0
+    human_clicks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One UTC day, or one hour of it."""
+
+    day: str
+    sent: int
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClicks:
+    """The clicks of one original URL."""
+
+    url: str
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagClicks:
+    """The clicks of links with one value of one link tag."""
+
+    tag: str
+    value: str
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What was counted of one configuration set, identity or provider; ``""`` for none."""
+
+    name: str
+    sent: int
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+
+EVERYTHING = Where()
+
+
+class Statistics:
+    """Reads the counters. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def daily(self, where: Where = EVERYTHING) -> list[Day]:
+        """Return the days on which anything was counted, the earliest first."""
+        return await self._times(tag_counters if where.tag else counters, where)
+
+    async def hourly(self, where: Where = EVERYTHING) -> list[Day]:
+        """Return the hours (``2026-11-23T18``) in which anything was counted, the earliest first.
+
+        They are known for some weeks only.
+        """
+        return await self._times(hour_counters, where)
+
+    async def groups(
+        self,
+        by: Literal["configuration_set", "identity", "provider"],
+        where: Where = EVERYTHING,
+        limit: int = 1000,
+    ) -> list[Group]:
+        """Return sums by one dimension, the most clicked first."""
+        table = tag_counters if where.tag else counters
+        column, sent, (clicks, *others) = table.c[by], _sent(table), _sums(table)
+        statement = (
+            select(column, sent, clicks, *others)
+            .where(*_filters(table, where))
+            .group_by(column)
+            .order_by(clicks.desc(), sent.desc(), column)
+            .limit(limit)
+        )
+        return [Group(*row) for row in await self._rows(statement)]
+
+    async def links(self, where: Where = EVERYTHING, limit: int = 1000) -> list[LinkClicks]:
+        """Return clicks by original URL, the most clicked first."""
+        table = link_counters
+        clicks, *others = _sums(table)
+        statement = (
+            select(func.min(table.c.url), clicks, *others)
+            .where(*_filters(table, where))
+            .group_by(table.c.digest)
+            .order_by(clicks.desc(), func.min(table.c.url))
+            .limit(limit)
+        )
+        return [LinkClicks(*row) for row in await self._rows(statement)]
+
+    async def tags(self, where: Where = EVERYTHING, limit: int = 1000) -> list[TagClicks]:
+        """Return clicks by link tag and value, the most clicked first."""
+        table = tag_counters
+        clicks, *others = _sums(table)
+        statement = (
+            select(table.c.tag, table.c.value, clicks, *others)
+            .where(*_filters(table, where))
+            .group_by(table.c.tag, table.c.value)
+            .order_by(clicks.desc(), table.c.tag, table.c.value)
+            .limit(limit)
+        )
+        return [TagClicks(*row) for row in await self._rows(statement)]
+
+    async def forget_hours(self, before: int, limit: int = 500) -> int:
+        """Delete counters by hour of up to ``limit`` rows before a time; return how many."""
+        key = list(hour_counters.primary_key.columns)
+        old = select(*key).where(hour_counters.c.hour < hour_of(before)).order_by(*key).limit(limit)
+
+        def work(connection: Connection) -> int:
+            rows = [tuple(row) for row in connection.execute(old)]
+            if rows:
+                connection.execute(delete(hour_counters).where(tuple_(*key).in_(rows)))
+            return len(rows)
+
+        return await self._database.write(work)
+
+    async def _times(self, table: Table, where: Where) -> list[Day]:
+        time = _time(table)
+        statement = (
+            select(time, _sent(table), *_sums(table))
+            .where(*_filters(table, where))
+            .group_by(time)
+            .order_by(time)
+        )
+        return [Day(*row) for row in await self._rows(statement)]
+
+    async def _rows(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:
+        return await self._database.read(lambda connection: connection.execute(statement).all())
+
+
+def add_counts(connection: Connection, shard: int, hours: Mapping[Dimensions, Counts]) -> None:
+    """Add to the counters by hour and by day; numbers may be negative.
+
+    ``shard`` is the one that the transaction has taken (`turns.take_shard`).
+    """
+    days: defaultdict[Dimensions, Counts] = defaultdict(Counts)
+    for key, count in hours.items():
+        day = days[key.daily()]
+        for name in _NAMES:
+            setattr(day, name, getattr(day, name) + getattr(count, name))
+    for inserting, counts in ((_ADD_HOURS, hours), (_ADD, days)):
+        rows = [(*key, shard, count.sent, *clicks_of(count)) for key, count in _in_order(counts)]
+        inserting.run(connection, rows)
+
+
+def add_link_counts(
+    connection: Connection, shard: int, counts: Mapping[tuple[Dimensions, str], Counts]
+) -> None:
+    """Add to the counters by original URL."""
+    rows = [
+        (*key, digest(url), shard, url, *clicks_of(count)) for (key, url), count in counts.items()
+    ]
+    _ADD_LINKS.run(connection, sorted(rows, key=lambda row: row[:5]))
+
+
+def add_tag_counts(
+    connection: Connection, shard: int, counts: Mapping[tuple[Dimensions, str, str], Counts]
+) -> None:
+    """Add to the counters by link tag and value."""
+    rows = [
+        (*key, tag, value, shard, *clicks_of(count))
+        for (key, tag, value), count in _in_order(counts)
+    ]
+    _ADD_TAGS.run(connection, rows)
+
+
+def _in_order(counts: Mapping[K, Counts]) -> list[tuple[K, Counts]]:
+    # Whoever adds to the same counters does so in the same order: nobody waits in a circle.
+    return sorted(counts.items(), key=lambda item: item[0])
+
+
+def digest(url: str) -> bytes:
+    """Return the 16 bytes that stand for a URL in a key."""
+    return hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+_NAMES = ("sent", "clicks", "unique_clicks", "human_clicks")
+
+
+def clicks_of(count: Counts) -> tuple[int, int, int]:
+    """Return its clicks in the order of the columns."""
+    return count.clicks, count.unique_clicks, count.human_clicks
+
+
+def adding(table: Table) -> BulkInsert:
+    """Return what inserts rows, and adds their counts where their keys are there already."""
+
+    def finish(statement: "sqlite.Insert | postgresql.Insert") -> Insert:
+        names = [name for name in _NAMES if name in table.c]
+        added = {name: table.c[name] + statement.excluded[name] for name in names}
+        keys = list(table.primary_key.columns)
+        return statement.on_conflict_do_update(index_elements=keys, set_=added)
+
+    return BulkInsert(table, finish=finish)
+
+
+_ADD, _ADD_HOURS = adding(counters), adding(hour_counters)
+_ADD_LINKS, _ADD_TAGS = adding(link_counters), adding(tag_counters)
+
+
+def total(numbers: ColumnElement[int]) -> ColumnElement[int]:
+    """Return their sum as a whole number: PostgreSQL makes ``numeric`` of it."""
+    return cast(func.sum(numbers), BigInteger)
+
+
+def _sums(table: Table) -> list[ColumnElement[int]]:
+    return [total(table.c[name]) for name in _NAMES[1:]]
+
+
+def _sent(table: Table) -> ColumnElement[int]:
+    return total(table.c.sent if "sent" in table.c else literal_column("0"))
+
+
+def _time(table: Table) -> Column[str]:
+    return table.c.hour if table is hour_counters else table.c.day
+
+
+def _filters(table: Table, where: Where) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
+    for name in ("configuration_set", "identity", "provider"):
+        if (value := getattr(where, name)) is not None:
+            wanted.append(table.c[name] == value)
+    if where.since is not None:
+        wanted.append(_time(table) >= where.since)
+    if where.until is not None:
+        # "U" comes after the "T" of each hour of the last day.
+        wanted.append(_time(table) < f"{where.until}U")
+    if where.tag is not None and table is tag_counters:
+        tag, value = map(storable, where.tag)
+        wanted += [table.c.tag == tag, table.c.value == value]
+    return wanted

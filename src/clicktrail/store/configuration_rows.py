@@ -1,0 +1,142 @@
+"""The rows that the configuration is kept in: how they are made, read and looked for."""
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from clicktrail.base.ids import now_us
+from clicktrail.errors import NotFound
+from clicktrail.model import (
+    ConfigurationSet,
+    Dkim,
+    EventDestination,
+    EventType,
+    HttpsPolicy,
+    Identity,
+)
+from clicktrail.store.configuration import Configuration
+from clicktrail.store.tables import (
+    configuration_sets,
+    configuration_version,
+    event_destinations,
+    identities,
+)
+from clicktrail.store.validation import (
+    check_redirect_domain,
+    dump_tags,
+    load_tags,
+    normal_identity_name,
+)
+
+_SELECT_VERSION = select(configuration_version.c.version)
+
+
+def refresh(connection: Connection, known: Configuration) -> Configuration:
+    """Return what is known, or the configuration anew where that has changed."""
+    version = connection.scalar(_SELECT_VERSION)
+    return known if version == known.version else load(connection)
+
+
+def load(connection: Connection) -> Configuration:
+    """Return the configuration as the connection's transaction sees it."""
+    version = connection.scalar(_SELECT_VERSION)
+    sets = {}
+    for row in connection.execute(select(configuration_sets).order_by(configuration_sets.c.name)):
+        sets[row.name] = ConfigurationSet(
+            row.name,
+            row.engagement,
+            row.redirect_domain,
+            HttpsPolicy(row.https_policy),
+            sending=row.sending,
+            tags=load_tags(row.tags),
+            options=row.options,
+            keep_html=row.keep_html,
+            track_visible_urls=row.track_visible_urls,
+        )
+    ordered = select(event_destinations).order_by(
+        event_destinations.c.created_at, event_destinations.c.name
+    )
+    for row in connection.execute(ordered):
+        types = frozenset(EventType(text) for text in row.types.split(",") if text)
+        made = EventDestination(row.name, row.arn, types, row.enabled, row.role_arn)
+        owner = sets[row.configuration_set]
+        sets[owner.name] = replace(owner, destinations=(*owner.destinations, made))
+    found = connection.execute(select(identities).order_by(identities.c.name))
+    named = {row.name: _load_identity(row) for row in found}
+    return Configuration(int(version or 0), MappingProxyType(sets), MappingProxyType(named))
+
+
+def _load_identity(row: Any) -> Identity:
+    key = None
+    if row.dkim_key:
+        key = Dkim(row.dkim_selector, bytes(row.dkim_key), row.dkim_origin, row.dkim_enabled)
+    return Identity(row.id, row.name, row.configuration_set, load_tags(row.tags), key)
+
+
+def set_row(made: ConfigurationSet) -> dict[str, Any]:
+    """Return the row of a configuration set. Raises `InvalidInput`."""
+    return {
+        "name": made.name,
+        "engagement": made.engagement,
+        "redirect_domain": check_redirect_domain(made.redirect_domain),
+        "https_policy": made.https_policy.value,
+        "created_at": now_us(),
+        "sending": made.sending,
+        "tags": dump_tags(made.tags),
+        "options": made.options,
+        "keep_html": made.keep_html,
+        "track_visible_urls": made.track_visible_urls,
+    }
+
+
+def destination_row(set_name: str, made: EventDestination) -> dict[str, Any]:
+    """Return the row of an event destination."""
+    return {
+        "configuration_set": set_name,
+        "name": made.name,
+        "arn": made.arn,
+        "types": ",".join(sorted(made.types)),
+        "enabled": made.enabled,
+        "created_at": now_us(),
+        "role_arn": made.role_arn,
+    }
+
+
+def exists(connection: Connection, table: Any, name: str) -> bool:
+    """Whether a table has a row of that name."""
+    return connection.scalar(select(table.c.name).where(table.c.name == name)) is not None
+
+
+def has_destination(connection: Connection, set_name: str, name: str) -> bool:
+    """Whether a configuration set has an event destination of that name."""
+    statement = select(event_destinations.c.name).where(
+        event_destinations.c.configuration_set == set_name, event_destinations.c.name == name
+    )
+    return connection.scalar(statement) is not None
+
+
+def need_set(connection: Connection, name: str) -> None:
+    """Raise `NotFound` where there is no such configuration set."""
+    if not exists(connection, configuration_sets, name):
+        raise NotFound(f"there is no configuration set {name!r}")
+
+
+def need_destination(connection: Connection, set_name: str, name: str) -> None:
+    """Raise `NotFound` where there is no such event destination."""
+    need_set(connection, set_name)
+    if not has_destination(connection, set_name, name):
+        raise NotFound(f"configuration set {set_name!r} has no event destination {name!r}")
+
+
+def need_identity(connection: Connection, name: str) -> None:
+    """Raise `NotFound` where there is no such identity."""
+    if not exists(connection, identities, normal_identity_name(name)):
+        raise NotFound(f"there is no identity {name!r}")
+
+
+def bump(connection: Connection) -> None:
+    """Tell all processes, within a transaction, to read again what they remember."""
+    version = configuration_version.c.version
+    connection.execute(update(configuration_version).values(version=version + 1))

@@ -1,0 +1,1 @@
+"""The database itself: SQLite or PostgreSQL, migrations, partitions, moving between the two."""

@@ -1,0 +1,100 @@
+"""Many rows in few statements.
+
+SQLAlchemy writes the statement; here its row of placeholders is repeated, and the values are
+handed to the driver as they are. That is a third of the work of ``execute`` with a list of
+dictionaries. And where a statement carries one row, Python's sqlite3 gives up the interpreter's
+lock for each of them, which a busy event loop is slow to give back.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.dml import Insert
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
+Row = tuple[Any, ...]
+"""Values in the order of the columns, as the driver takes them."""
+
+Finish = Callable[["sqlite.Insert | postgresql.Insert"], Insert]
+
+_POSTGRESQL = "sqlalchemy.dialects.postgresql"
+"""Loaded where it is used: it takes as long as the rest of the library."""
+
+# Few sizes, so that the driver finds the statement prepared.
+_SIZES = (256, 32, 4, 1)
+
+
+class BulkInsert:
+    """An ``INSERT`` of rows into a table; ``finish`` adds what comes after the values.
+
+    ``columns`` are names in the table's order; all columns where none are given.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Sequence[str] = (),
+        finish: Finish = lambda inserting: inserting,
+    ) -> None:
+        self._table = table
+        self._columns = list(columns) or [column.name for column in table.columns]
+        self._finish = finish
+        self._texts: dict[str, tuple[str, str, str]] = {}
+
+    def run(self, connection: Connection, rows: Sequence[Row]) -> list[Row]:
+        """Insert rows; return what the statement's ``RETURNING`` gives, in no order."""
+        found: list[Row] = []
+        if rows:
+            head, group, tail = self._text(connection.dialect)
+        for some in _portions(rows):
+            text = head + ", ".join([group] * len(some)) + tail
+            result = connection.exec_driver_sql(text, tuple(chain.from_iterable(some)))
+            if result.returns_rows:
+                found += [tuple(row) for row in result]
+        return found
+
+    def _text(self, dialect: Dialect) -> tuple[str, str, str]:
+        """Return what stands before the values, a row of their placeholders, what comes after."""
+        if dialect.name not in self._texts:
+            inserting = self._finish(insert_or(dialect.name, self._table))
+            by_place, mark = positional(dialect)
+            compiled = inserting.compile(dialect=by_place, column_keys=self._columns)
+            wanted = f"({', '.join([mark] * len(self._columns))})"
+            head, group, tail = str(compiled).partition(wanted)
+            if not group or compiled.positiontup != self._columns:
+                raise ValueError(f"cannot be repeated for many rows: {compiled}")
+            self._texts[dialect.name] = head, group, tail
+        return self._texts[dialect.name]
+
+
+def insert_or(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """Return an ``INSERT`` that has ``on_conflict_do_…``: each database has its own."""
+    if dialect != "postgresql":
+        return sqlite.insert(table)
+    made: postgresql.Insert = import_module(_POSTGRESQL).insert(table)
+    return made
+
+
+def positional(dialect: Dialect) -> tuple[Dialect, str]:
+    """Return the dialect with placeholders by place, as its driver takes them, and what they are.
+
+    On PostgreSQL they have no type: the server gives them that of their column.
+    """
+    if dialect.name == "postgresql":
+        by_place: Dialect = import_module(_POSTGRESQL + ".base").PGDialect(paramstyle="format")
+        return by_place, "%s"
+    return dialect, "?"
+
+
+def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    start = 0
+    for size in _SIZES:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size

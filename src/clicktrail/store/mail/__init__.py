@@ -1,0 +1,1 @@
+"""Emails in the store: rows, contents, search, mailings."""

@@ -1,0 +1,106 @@
+"""What people look through: emails and clicks, the newest first. By primary key alone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from clicktrail.model import Click, MessageState, Reason, Verdict
+from clicktrail.store.clicks.tables import clicks
+from clicktrail.store.database.core import Database, storable
+from clicktrail.store.mail.messages import state_of
+from clicktrail.store.mail.tables import messages
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """An email in a list."""
+
+    id: str
+    accepted_at: int
+    state: MessageState
+    configuration_set: str
+    identity: str
+    provider: str
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClickRow:
+    """A click in a list."""
+
+    click: Click
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    configuration_set: str
+
+
+class Browse:
+    """Reads lists. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def messages(self, limit: int, before: str | None = None) -> list[MessageRow]:
+        """Return emails, the newest first; with ``before``, those older than that id."""
+        query = select(messages).order_by(messages.c.id.desc()).limit(limit)
+        if before:
+            query = query.where(messages.c.id < storable(before))
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [message_row(row) for row in rows]
+
+    async def message(self, message_id: str) -> MessageRow | None:
+        """Return one email, also where its contents were forgotten."""
+        query = select(messages).where(messages.c.id == storable(message_id))
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        return message_row(row) if row is not None else None
+
+    async def newest_click(self) -> str:
+        """Return the id of the newest click; empty where there is none."""
+        query = select(clicks.c.event_id).order_by(clicks.c.event_id.desc()).limit(1)
+        found = await self._database.read(lambda connection: connection.scalar(query))
+        return found or ""
+
+    async def clicks_after(self, event_id: str, limit: int) -> list[ClickRow]:
+        """Return the newest ``limit`` clicks with ids after that one, the oldest first."""
+        query = (
+            select(clicks, messages.c.configuration_set)
+            .outerjoin(messages, messages.c.id == clicks.c.message_id)
+            .where(clicks.c.event_id > storable(event_id))
+            .order_by(clicks.c.event_id.desc())
+            .limit(limit)
+        )
+
+        def work(connection: Connection) -> list[ClickRow]:
+            return [click_row(row) for row in reversed(connection.execute(query).all())]
+
+        return await self._database.read(work)
+
+    async def newest_clicks(self, limit: int, before: str | None = None) -> list[ClickRow]:
+        """Return clicks, the newest first; with ``before``, those older than that id."""
+        query = (
+            select(clicks, messages.c.configuration_set)
+            .outerjoin(messages, messages.c.id == clicks.c.message_id)
+            .order_by(clicks.c.event_id.desc())
+            .limit(limit)
+        )
+        if before:
+            query = query.where(clicks.c.event_id < before)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [click_row(row) for row in rows]
+
+
+def message_row(row: Any) -> MessageRow:
+    """Return a row of ``messages`` as it is shown."""
+    reason = Reason(row.reason) if row.reason else None
+    places = (row.configuration_set, row.identity, row.provider)
+    return MessageRow(row.id, row.accepted_at, state_of(row.state), *places, reason)
+
+
+def click_row(row: Any) -> ClickRow:
+    """Return a row of ``clicks``, with its email's configuration set, as it is shown."""
+    click = Click(
+        row.event_id, row.message_id, row.link, row.url, row.clicked_at, row.ip, row.user_agent
+    )
+    reasons = tuple(row.reasons.split())
+    return ClickRow(click, Verdict(row.verdict), reasons, row.configuration_set or "")

@@ -1,0 +1,358 @@
+"""Accepted emails: written before they are sent on, marked when the smarthost has answered.
+
+Both writes are shared by all emails that arrive while the last one ran (`base.batch`). The
+contents of an email, its links among them, are one MessagePack value: thirty links do not make
+thirty rows.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, select, update
+
+from clicktrail.base.batch import Batcher
+from clicktrail.base.ids import hour_of
+from clicktrail.errors import NotFound
+from clicktrail.model import (
+    EventType,
+    Header,
+    Identity,
+    Link,
+    Message,
+    MessageState,
+    Reason,
+    Tags,
+    provider_of,
+)
+from clicktrail.store.clicks.statistics import Counts, Dimensions, add_counts
+from clicktrail.store.clicks.tables import clicked_links
+from clicktrail.store.database.bulk import BulkInsert, Row
+from clicktrail.store.database.core import Database, storable
+from clicktrail.store.database.older import delete_older, older
+from clicktrail.store.database.turns import take_shard
+from clicktrail.store.mail.html import pack_html
+from clicktrail.store.mail.tables import (
+    announcements,
+    message_contents,
+    message_html,
+    messages,
+    unindexed,
+)
+from clicktrail.store.mail.terms import forget_terms
+from clicktrail.store.tables import event_destinations
+
+_STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED)
+_NUMBER = {state: number for number, state in enumerate(_STATES)}
+
+
+def state_of(number: int) -> MessageState:
+    """Return the state that a number stands for in the table."""
+    return _STATES[number]
+
+
+class _Content(msgspec.Struct, array_like=True):
+    """What is kept of an email beside its columns. New fields go to the end, with a default."""
+
+    source: str
+    source_ip: str | None
+    headers: tuple[Header, ...]
+    tags: Tags
+    links: tuple[tuple[int, str, tuple[tuple[str, str], ...], int, int], ...]
+    warnings: tuple[str, ...]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_content = msgspec.msgpack.Decoder(_Content).decode
+_decode_recipients = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an email belongs: what counting and choosing destinations need."""
+
+    configuration_set: str
+    """``""`` for none."""
+    identity: str
+    """Name of the identity; ``""`` for none."""
+    provider: str
+    """Provider of the first recipient: a tracked email has only one (behaviour § 1)."""
+
+    @classmethod
+    def of(cls, message: Message) -> "Origin":
+        """Return where an email belongs."""
+        return cls(
+            message.configuration_set or "",
+            message.identity.name if message.identity else "",
+            provider_of(message.recipients[0]) if message.recipients else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The smarthost's answer to an email."""
+
+    message_id: str
+    state: MessageState
+    recipients: tuple[str, ...]
+    at: int
+
+
+class MessageStore:
+    """Keeps accepted emails. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._adding = Batcher(self._add, limit=500)
+        self._finishing = Batcher(self._finish, limit=500)
+
+    async def add(self, message: Message) -> None:
+        """Keep an email; it is durable on return."""
+        await self._adding.put(message)
+
+    async def finish(
+        self, message_id: str, state: MessageState, recipients: Sequence[str], at: int
+    ) -> None:
+        """Set how an email ended and which recipients the smarthost took; durable on return.
+
+        A `SENT` email is counted as ``Sent``, once for each recipient, in the day of ``at``; where
+        its configuration set has an enabled destination for ``SEND``, its Send event is made
+        later. Only the first call for an email does anything.
+        """
+        await self._finishing.put(Finished(message_id, state, tuple(recipients), at))
+
+    async def get(self, message_id: str) -> Message:
+        """Return an email. Raises `NotFound`, also where its contents were forgotten."""
+        found = await self.get_many([message_id])
+        if message_id not in found:
+            raise NotFound(f"there is no email {message_id!r}, or its contents were deleted")
+        return found[message_id]
+
+    async def get_many(self, ids: Iterable[str]) -> dict[str, Message]:
+        """Return emails by id; those that are not there, or were forgotten, are left out."""
+
+        def work(connection: Connection) -> dict[str, Message]:
+            found: dict[str, Message] = {}
+            for some in _chunks(ids):
+                found.update((message.id, message) for message in messages_of(connection, some))
+            return found
+
+        return await self._database.read(work)
+
+    async def origins(self, ids: Iterable[str]) -> dict[str, Origin]:
+        """Return where emails belong, by id; emails that are not known are left out."""
+
+        def work(connection: Connection) -> dict[str, Origin]:
+            found: dict[str, Origin] = {}
+            for some in _chunks(ids):
+                for row in connection.execute(_SELECT_ORIGINS, {"ids": some}):
+                    found[row.id] = Origin(row.configuration_set, row.identity, row.provider)
+            return found
+
+        return await self._database.read(work)
+
+    async def forget(self, before: int, limit: int = 500) -> int:
+        """Delete the contents of up to ``limit`` emails accepted before a time; return how many.
+
+        What remains is enough to count their clicks and to find whom to notify.
+        """
+        return await self._database.write(lambda connection: _forget(connection, before, limit))
+
+    async def forget_origins(self, before: int, limit: int = 500) -> int:
+        """Delete up to ``limit`` emails accepted before a time; return how many.
+
+        Clicks on their links are redirected and counted, but belong nowhere, and tell nobody.
+        """
+
+        def work(connection: Connection) -> int:
+            gone = delete_older(connection, clicked_links.c.message_id, before, limit)
+            return max(gone, delete_older(connection, messages.c.id, before, limit))
+
+        return await self._database.write(work)
+
+    async def close(self) -> None:
+        """Return when all that was handed over is written."""
+        await self._adding.drain()
+        await self._finishing.drain()
+
+    async def _add(self, batch: list[Message]) -> None:
+        rows = [_message_row(message) for message in batch]
+        contents = [_content_row(message) for message in batch]
+        with_html = [each for each in batch if each.html]
+        packed = await asyncio.to_thread(_packed, with_html) if with_html else []
+
+        def work(connection: Connection) -> None:
+            _ADD_MESSAGES.run(connection, rows)
+            _ADD_CONTENTS.run(connection, contents)
+            _ADD_HTML.run(connection, packed)
+
+        await self._database.write(work)
+
+    async def _finish(self, batch: list[Finished]) -> None:
+        first = {each.message_id: each for each in reversed(batch)}
+        await self._database.write(lambda connection: _write_finished(connection, first))
+
+
+def _packed(batch: list[Message]) -> list[tuple[str, bytes]]:
+    return [(each.id, packed) for each in batch if (packed := pack_html(each.html))]
+
+
+def messages_of(connection: Connection, ids: Sequence[str]) -> list[Message]:
+    """Return those of up to 500 emails that are there, within a transaction."""
+    return [_message(row) for row in connection.execute(_SELECT_MESSAGES, {"ids": list(ids)})]
+
+
+def _forget(connection: Connection, before: int, limit: int) -> int:
+    key = message_contents.c.message_id
+    old = list(connection.scalars(older(key, before, limit)))
+    forget_terms(connection, messages_of(connection, old))
+    for column in (key, message_html.c.message_id, unindexed.c.message_id):
+        connection.execute(delete(column.table).where(column.in_(old)))
+    return len(old)
+
+
+def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
+    rows = connection.execute(_SELECT_PENDING, {"ids": list(first)}).all()
+    finished = [(first[row.id], row) for row in rows]
+    for state in {each.state for each, _ in finished}:
+        ids = [each.message_id for each, _ in finished if each.state is state]
+        connection.execute(_UPDATE_STATE, {"ids": ids, "new": _NUMBER[state]})
+    changed = [
+        {"key": each.message_id, "new": recipients}
+        for each, row in finished
+        if (recipients := _recipients(each.recipients)) != row.recipients
+    ]
+    if changed:
+        connection.execute(_UPDATE_RECIPIENTS, changed)
+    sent = [(each, row) for each, row in finished if each.state is MessageState.SENT]
+    hours: defaultdict[Dimensions, Counts] = defaultdict(Counts)
+    for each, row in sent:
+        hour = hour_of(each.at)
+        for recipient in each.recipients:
+            key = Dimensions(hour, row.configuration_set, row.identity, provider_of(recipient))
+            hours[key].sent += 1
+    add_counts(connection, take_shard(connection), hours)
+    _QUEUE.run(connection, sorted((each.message_id,) for each, _ in finished))
+    _ANNOUNCE.run(connection, [(each.message_id,) for each, row in sent if row.announced])
+
+
+_ADD_MESSAGES = BulkInsert(messages)
+_ADD_CONTENTS = BulkInsert(message_contents)
+_ADD_HTML = BulkInsert(message_html)
+_ANNOUNCE = BulkInsert(announcements)
+_QUEUE = BulkInsert(unindexed, finish=lambda s: s.on_conflict_do_nothing())
+_ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
+_SELECT_MESSAGES = (
+    select(messages, message_contents.c.recipients, message_contents.c.content)
+    .join(message_contents, message_contents.c.message_id == messages.c.id)
+    .where(messages.c.id.in_(_ids))
+)
+_SELECT_ORIGINS = select(
+    messages.c.id, messages.c.configuration_set, messages.c.identity, messages.c.provider
+).where(messages.c.id.in_(_ids))
+_announced = (
+    exists()
+    .where(
+        event_destinations.c.configuration_set == messages.c.configuration_set,
+        event_destinations.c.enabled,
+        ("," + event_destinations.c.types + ",").contains(f",{EventType.SEND},"),
+    )
+    .label("announced")
+)
+_SELECT_PENDING = (
+    select(
+        messages.c.id,
+        messages.c.configuration_set,
+        messages.c.identity,
+        message_contents.c.recipients,
+        _announced,
+    )
+    # Not with JOIN: the contents may have been erased meanwhile, and it counts all the same.
+    .outerjoin(message_contents, message_contents.c.message_id == messages.c.id)
+    .where(messages.c.id.in_(_ids), messages.c.state == _NUMBER[MessageState.PENDING])
+    .order_by(messages.c.id)
+    .with_for_update(of=messages)
+)
+_UPDATE_STATE = update(messages).where(messages.c.id.in_(_ids)).values(state=bindparam("new"))
+_UPDATE_RECIPIENTS = (
+    update(message_contents)
+    .where(message_contents.c.message_id == bindparam("key"))
+    .values(recipients=bindparam("new"))
+)
+
+
+def _chunks(ids: Iterable[str]) -> Iterable[list[str]]:
+    wanted = [storable(id_) for id_ in dict.fromkeys(ids)]
+    for start in range(0, len(wanted), 500):
+        yield wanted[start : start + 500]
+
+
+def _message_row(message: Message) -> Row:
+    origin = Origin.of(message)
+    return (
+        message.id,
+        message.accepted_at,
+        _NUMBER[message.state],
+        origin.configuration_set,
+        message.identity.id if message.identity else "",
+        origin.identity,
+        origin.provider,
+        message.reason.value if message.reason else "",
+    )
+
+
+def _content_row(message: Message) -> Row:
+    content = _Content(
+        message.source,
+        message.source_ip,
+        message.headers,
+        message.tags,
+        tuple((k.index, k.url, k.tags, k.part, k.offset) for k in message.links),
+        message.warnings,
+    )
+    try:
+        encoded = _encode(content)
+    except UnicodeEncodeError:
+        encoded = _encode(_storable(msgspec.to_builtins(content)))
+    return message.id, _recipients(message.recipients), encoded
+
+
+def _recipients(recipients: tuple[str, ...]) -> bytes:
+    try:
+        return _encode(recipients)
+    except UnicodeEncodeError:
+        return _encode(_storable(recipients))
+
+
+def _storable(value: Any) -> Any:
+    """Return the value with every text in it as a database can hold it."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+def _message(row: Any) -> Message:
+    content = _decode_content(row.content)
+    set_name = row.configuration_set or None
+    return Message(
+        id=row.id,
+        accepted_at=row.accepted_at,
+        source=content.source,
+        recipients=_decode_recipients(row.recipients),
+        identity=Identity(row.identity_id, row.identity) if row.identity_id else None,
+        configuration_set=set_name,
+        source_ip=content.source_ip,
+        headers=content.headers,
+        tags=content.tags,
+        reason=Reason(row.reason) if row.reason else None,
+        links=tuple(Link(*link) for link in content.links),
+        warnings=content.warnings,
+        state=state_of(row.state),
+    )

@@ -1,0 +1,101 @@
+"""The tables of the configuration, of nodes, and of the keys that sealed links."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    false,
+    true,
+)
+
+from clicktrail.store.database.metadata import metadata
+
+configuration_version = Table(
+    "configuration_version",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+"""One row; its version grows with each change of the three tables below it, and when a person is
+erased."""
+
+configuration_sets = Table(
+    "configuration_sets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("engagement", Boolean, nullable=False),
+    Column("redirect_domain", Text),
+    Column("https_policy", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("sending", Boolean, nullable=False, server_default=true()),
+    Column("tags", Text, nullable=False, server_default="[]"),
+    Column("options", Text, nullable=False, server_default="{}"),
+    Column("keep_html", Boolean, nullable=False, server_default=false()),
+    Column("track_visible_urls", Boolean, nullable=False, server_default=true()),
+)
+"""``tags`` is JSON, ``[[key, value], …]``; ``options`` what API clients set and get back, though
+nothing is done with it (``DeliveryOptions`` …), as JSON by their names."""
+
+event_destinations = Table(
+    "event_destinations",
+    metadata,
+    Column(
+        "configuration_set",
+        String(64),
+        ForeignKey("configuration_sets.name", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("name", String(64), primary_key=True),
+    Column("arn", Text, nullable=False),
+    Column("types", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("role_arn", Text, nullable=False, server_default=""),
+)
+"""``role_arn`` is the ``IamRoleArn`` of API clients, which they get back."""
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("name", String(320), primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column(
+        "configuration_set",
+        String(64),
+        ForeignKey("configuration_sets.name", ondelete="SET NULL"),
+    ),
+    Column("created_at", BigInteger, nullable=False),
+    Column("tags", Text, nullable=False, server_default="[]"),
+    Column("dkim_selector", String(63), nullable=False, server_default=""),
+    Column("dkim_key", LargeBinary, nullable=False, server_default=""),
+    Column("dkim_origin", String(16), nullable=False, server_default=""),
+    Column("dkim_enabled", Boolean, nullable=False, server_default=true()),
+)
+"""``dkim_key`` is a sealed private key (`keys.vault`), empty where emails are not signed;
+``dkim_origin`` is ``AWS_SES`` for a key that was made here, ``EXTERNAL`` for a given one."""
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("roles", Text, nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("keys", Text, nullable=False),
+    Column("seals", Integer, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+"""Nodes that are there or were killed (`clicktrail.keys.nodes`). ``keys`` is JSON."""
+
+sealing_keys = Table(
+    "sealing_keys",
+    metadata,
+    Column("key_id", Integer, primary_key=True, autoincrement=False),
+    Column("fingerprint", String(16), primary_key=True),
+)
+"""Keys that tracking links were sealed with (`clicktrail.store.sealing`)."""

@@ -1,0 +1,71 @@
+"""What a configuration may say: destinations, tags and names are checked before they are kept."""
+
+import re
+
+import msgspec
+
+from clicktrail.base.arn import check_deliverable
+from clicktrail.base.hostname import a_labels, domain_name, tracking_host
+from clicktrail.errors import InvalidInput
+from clicktrail.model import EventDestination, ResourceTags, check_name
+
+
+def check_destination(made: EventDestination) -> None:
+    """Raise `InvalidInput` for a destination that no event can be sent to."""
+    check_name(made.name, "event destination name")
+    check_deliverable(made.arn)
+    if not made.types:
+        raise InvalidInput(f"event destination {made.name!r} needs at least one event type")
+
+
+TAGS_LIMIT, TAG_KEY_LIMIT, TAG_VALUE_LIMIT = 50, 128, 256
+
+
+def dump_tags(tags: ResourceTags) -> str:
+    """Return tags as they are kept. Raises `InvalidInput` beyond the limits of SES (``Tag``)."""
+    if len(tags) > TAGS_LIMIT:
+        raise InvalidInput(f"there are {len(tags)} tags: expected at most {TAGS_LIMIT}")
+    for key, value in tags:
+        if not 1 <= len(key) <= TAG_KEY_LIMIT or len(value) > TAG_VALUE_LIMIT:
+            raise InvalidInput(
+                f"the tag {key[:50]!r} is too long: a key has 1 to {TAG_KEY_LIMIT} characters, a"
+                f" value up to {TAG_VALUE_LIMIT}"
+            )
+    return msgspec.json.encode(list(dict(tags).items())).decode()
+
+
+load_tags = msgspec.json.Decoder(ResourceTags).decode
+
+
+def check_redirect_domain(text: str | None) -> str | None:
+    """Return a redirect domain as it is kept. Raises `InvalidInput`."""
+    return tracking_host(text) if text else None
+
+
+_ATEXT = r"""[^\s\x00-\x1f\x7f()<>\[\]:;@\\,."]+"""
+# RFC 5321 § 4.1.2, RFC 6531 § 3.3: Dot-string or Quoted-string.
+_LOCAL = re.compile(rf"""{_ATEXT}(?:\.{_ATEXT})*|"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*\"""")
+
+
+def normal_identity_name(name: str) -> str:
+    """Return an identity's name as it is kept, whatever the letter case of its domain."""
+    local, at, domain = name.strip().rpartition("@")
+    return f"{local}{at}{a_labels(domain)}"
+
+
+def check_identity_name(name: str) -> str:
+    """Return the name of a new identity as it is kept. Raises `InvalidInput`."""
+    local, at, domain = name.strip().rpartition("@")
+    why = "" if not at or (len(local) <= 64 and _LOCAL.fullmatch(local)) else "before its last @"
+    try:
+        domain = domain_name(domain)
+    except InvalidInput as error:
+        why = str(error)
+    else:
+        why = why and f"what is {why} is not of one address"
+    if why:
+        raise InvalidInput(
+            f"{name[:320]!r} is not an identity: expected a domain (example.com)"
+            f" or an address (news@example.com); {why}"
+        )
+    return f"{local}{at}{domain}"

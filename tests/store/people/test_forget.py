@@ -1,0 +1,371 @@
+"""Erasing a person leaves nothing of the person in the file."""
+
+import json
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from clicktrail.base.ids import new_id, now_us
+from clicktrail.errors import InvalidInput, StoreUnavailable
+from clicktrail.model import (
+    Click,
+    ConfigurationSet,
+    EventDestination,
+    EventType,
+    Link,
+    Message,
+    MessageState,
+    Verdict,
+)
+from clicktrail.store import Store
+from clicktrail.store.clicks.clicks import LoggedClick, SendEvent
+from clicktrail.store.clicks.outbox import Notification
+from clicktrail.store.clicks.statistics import Dimensions
+from clicktrail.store.clicks.streams import NewStreamEvent
+from clicktrail.store.database.connect import open_database
+from clicktrail.store.people import forget
+from clicktrail.store.people.forget import Forgotten
+
+ANNA = "Anna.Example@mail.example"
+LINK = "https://shop.example/?to=anna.example%40mail.example"
+PLAIN = "https://shop.example/books"
+ARN = "arn:clicktrail:webhook:::https://a.example"
+HOOK = ("news", "hook")
+TRACES = (b"anna.example", b"198.51.100.77", b"annas/browser")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "clicktrail.db"
+
+
+@pytest.fixture
+async def store(file: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(f"sqlite:///{file}")
+    yield opened
+    await opened.close()
+
+
+async def email_to(
+    store: Store, *recipients: str, link: str = PLAIN, padding: str = "", **changes: object
+) -> Message:
+    at = now_us()
+    made = Message(
+        id=new_id(at),
+        accepted_at=at,
+        source="news@example.com",
+        recipients=recipients,
+        configuration_set="news",
+        headers=(("To", ", ".join(recipients)), ("Subject", "Hello"), ("X-Padding", padding)),
+        links=(Link(0, link),),
+    )
+    made = replace(made, **changes)  # type: ignore[arg-type]
+    await store.messages.add(made)
+    return made
+
+
+def event_of(message: Message, click: Click) -> bytes:
+    mail = {
+        "messageId": message.id,
+        "destination": list(message.recipients),
+        "headers": [{"name": name, "value": value} for name, value in message.headers],
+    }
+    told = {
+        "ipAddress": click.ip,
+        "userAgent": click.user_agent,
+        "url": click.url,
+        "link": click.url,
+        "linkTags": {"for": [message.recipients[0]]},
+        "bot": {"verdict": "human", "reasons": []},
+    }
+    event = {"eventType": "Click", "mail": mail, "click": told, "eventId": click.event_id}
+    return json.dumps(event).encode()
+
+
+def clicked(message: Message) -> LoggedClick:
+    link = message.links[0]
+    click = Click(new_id(), message.id, 0, link.url, now_us(), "198.51.100.77", "Annas/Browser")
+    payload = event_of(message, click)
+    return LoggedClick(
+        click,
+        Dimensions("2026-11-23T10", "news", "", "Other"),
+        (("for", message.recipients[0]), ("kind", "book")),
+        outgoing=(
+            NewStreamEvent("clicks", click.event_id + ":0", payload, now_us()),
+            Notification(click.event_id + ":1", *HOOK, ARN, payload),
+        ),
+    )
+
+
+async def click_on(store: Store, message: Message) -> Click:
+    logged = clicked(message)
+    assert len(await store.clicks.record([logged])) == 1
+    return logged.click
+
+
+async def events(store: Store) -> list[dict[str, object]]:
+    return [json.loads(each.payload) for each in await store.streams.read(None, 0, 10_000)]
+
+
+async def kept(store: Store, table: str) -> list[tuple[object, ...]]:
+    """Return all rows of a table."""
+    database = open_database(f"sqlite:///{store._database.name}")
+
+    def read(connection: Connection) -> list[tuple[object, ...]]:
+        return [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}")]
+
+    try:
+        return await database.read(read)
+    finally:
+        await database.close()
+
+
+def traces_in(file: Path) -> list[tuple[str, bytes]]:
+    """Return what is still to be found in the database, its log and all that lies beside it."""
+    found = {path.name: path.read_bytes().lower() for path in file.parent.iterdir()}
+    return [(name, trace) for name, raw in found.items() for trace in TRACES if trace in raw]
+
+
+def event_reduced(click: Click) -> dict[str, object]:
+    return {
+        "eventType": "Click",
+        "mail": {"messageId": click.message_id},
+        "click": {
+            "ipAddress": "",
+            "userAgent": "",
+            "url": "[erased]",
+            "link": "[erased]",
+            "linkTags": {},
+            "bot": {"verdict": "human", "reasons": []},
+        },
+        "eventId": click.event_id,
+    }
+
+
+async def test_nothing_of_a_person_is_in_the_file_any_more(store: Store, file: Path) -> None:
+    hers = await email_to(store, ANNA, link=LINK)
+    click = await click_on(store, hers)
+    both = await email_to(store, "other@mail.example", ANNA.upper())
+    done = await store.forget_person("  anna.example@MAIL.example ")
+    # Two of the counters are the URL and the tag that held the address.
+    assert done == Forgotten(
+        messages=1, messages_changed=1, clicks=1, counters=2, events=1, notifications=1
+    )
+    assert traces_in(file) == []  # while the store is open, too
+    assert (await store.messages.get(both.id)).recipients == ("other@mail.example",)
+    assert await store.messages.get_many([hers.id]) == {}
+    assert await events(store) == [event_reduced(click)]
+    [claimed] = await store.outbox.claim(HOOK, ARN, now_us(), now_us(), 10)
+    assert json.loads(claimed.payload) == event_reduced(click)
+    assert not await store.forget_person(ANNA)
+    await store.close()
+    assert traces_in(file) == []
+
+
+async def test_what_was_counted_stays(store: Store) -> None:
+    hers, theirs = await email_to(store, ANNA, link=LINK), await email_to(store, "b@mail.example")
+    for message in (hers, hers, theirs):
+        await click_on(store, message)
+    before = await store.statistics.daily()
+    await store.forget_person(ANNA)
+    assert await store.statistics.daily() == before
+    links = {each.url: (each.clicks, each.unique_clicks) for each in await store.statistics.links()}
+    assert links == {"[erased]": (2, 1), PLAIN: (1, 1)}
+    tags = {(each.tag, each.value): each.clicks for each in await store.statistics.tags()}
+    assert tags == {
+        ("for", "[erased]"): 2,
+        ("for", "b@mail.example"): 1,
+        ("kind", "book"): 3,
+    }
+
+
+async def test_others_are_left_alone(store: Store) -> None:
+    other = await email_to(store, "joanna.example@mail.example.org", link=LINK)
+    await click_on(store, replace(other, links=(Link(0, PLAIN),)))
+    tables = ("message_contents", "clicks", "stream_events", "outbox", "link_counters")
+    before = [await kept(store, table) for table in tables]
+    assert not await store.forget_person(ANNA[1:])
+    assert not await store.forget_person(ANNA.replace("mail", "post"))
+    assert [await kept(store, table) for table in tables] == before
+
+
+async def test_a_person_is_found_wherever_in_the_tables(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forget, "BATCH", 3)
+    for number in range(14):
+        recipient = ANNA if number % 6 == 0 else f"{number}@mail.example"
+        await click_on(store, await email_to(store, recipient))
+    naming = [await email_to(store, f"x{n}@mail.example", link=f"{LINK}&n={n}") for n in range(4)]
+    for message in naming:
+        await click_on(store, message)
+    assert await store.forget_person(ANNA) == Forgotten(
+        messages=3, messages_changed=4, clicks=7, counters=5, events=7, notifications=7
+    )
+    assert not await store.forget_person(ANNA)
+    others = [row for row in await kept(store, "clicks") if row[6] == "198.51.100.77"]
+    assert len(others) == 15  # 18 without Anna's: those who clicked on a URL with her name, too
+    assert [len(each.recipients) for each in [await store.messages.get(naming[0].id)]] == [1]
+
+
+@pytest.mark.parametrize("place", ["source", "header", "tag", "link tag", "word"])
+async def test_in_emails_to_others_only_the_text_that_names_the_person_goes(
+    store: Store, place: str
+) -> None:
+    changes: dict[str, dict[str, object]] = {
+        "source": {"source": ANNA},
+        "header": {"headers": (("Reply-To", f"Anna <{ANNA}>"), ("Subject", "Hello"))},
+        "tag": {"tags": {"by": [ANNA, "b"]}},
+        "link tag": {"links": (Link(0, PLAIN, (("by", ANNA), ("kind", "book"))),)},
+        "word": {"headers": (("Subject", "=?utf-8?b?YW5uYS5leGFtcGxlQG1haWwuZXhhbXBsZQ==?="),)},
+    }
+    erased: dict[str, dict[str, object]] = {
+        "source": {"source": "[erased]"},
+        "header": {"headers": (("Reply-To", "[erased]"), ("Subject", "Hello"))},
+        "tag": {"tags": {"by": ["[erased]", "b"]}},
+        "link tag": {"links": (Link(0, PLAIN, (("by", "[erased]"), ("kind", "book"))),)},
+        "word": {"headers": (("Subject", "[erased]"),)},
+    }
+    message = await email_to(store, "b@mail.example", **changes[place])  # type: ignore[arg-type]
+    assert await store.forget_person(ANNA) == Forgotten(messages_changed=1)
+    assert await store.messages.get(message.id) == replace(message, **erased[place])  # type: ignore[arg-type]
+
+
+async def test_clicks_that_come_later_do_not_bring_the_person_back(
+    store: Store, file: Path
+) -> None:
+    hers = await email_to(store, ANNA, link=LINK)
+    on_its_way = clicked(hers)  # prepared with all that was known of her
+    await store.forget_person(ANNA)
+    assert (
+        len(await store.clicks.record([on_its_way, clicked(await email_to(store, "b@c.de"))])) == 2
+    )
+    corrected = replace(on_its_way, verdict=Verdict.MACHINE, reasons=("burst",))
+    await store.clicks.record([], [corrected])
+    first, second = await events(store)
+    assert first == event_reduced(on_its_way.click)
+    assert second["mail"] != {"messageId": second["mail"]["messageId"]}  # type: ignore[index]
+    [day] = await store.statistics.daily()
+    assert (day.clicks, day.unique_clicks, day.human_clicks) == (2, 2, 1)
+    links = {each.url: (each.clicks, each.human_clicks) for each in await store.statistics.links()}
+    assert links == {"[erased]": (1, 0), PLAIN: (1, 1)}
+    rows = sorted(row[5:] for row in await kept(store, "clicks"))
+    assert rows == [("", "198.51.100.77", "Annas/Browser", PLAIN), ("burst", "", "", "[erased]")]
+    await store.close()
+    assert traces_in(file) == [(file.name, t) for t in TRACES[1:]]  # the other one's
+
+
+async def test_an_interrupted_erasure_is_finished_by_the_next(
+    store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await click_on(store, await email_to(store, ANNA, link=LINK))
+
+    def fail(_: bytes) -> bytes:
+        raise StoreUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, "reduced_event", fail)
+        with pytest.raises(StoreUnavailable):
+            await store.forget_person(ANNA)
+    assert traces_in(file) != []
+    # Her emails are gone, and with them what tells whose the clicks are, but for the marks.
+    assert await kept(store, "message_contents") == []
+    assert (await store.forget_person(ANNA)).clicks == 1
+    assert traces_in(file) == []
+
+
+async def test_what_was_prepared_before_and_written_meanwhile_is_found(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about_her = await email_to(store, "b@mail.example", source=ANNA)
+    prepared = clicked(replace(about_her, recipients=("b@mail.example", ANNA)))
+    look = forget._Forgetting._clicks
+
+    async def record_first(forgetting: forget._Forgetting) -> None:
+        await store.clicks.record([prepared])
+        await look(forgetting)
+
+    monkeypatch.setattr(forget._Forgetting, "_clicks", record_first)
+    done = await store.forget_person(ANNA)
+    assert (done.messages_changed, done.events, done.notifications) == (1, 1, 1)
+    assert "anna.example" not in str(await events(store)).lower()
+
+
+async def test_an_email_whose_contents_went_by_age_is_known_by_its_events(
+    store: Store, file: Path
+) -> None:
+    hers = await email_to(store, ANNA, link=LINK)
+    click = await click_on(store, hers)
+    await store.messages.forget(now_us() + 1_000_000)
+    done = await store.forget_person(ANNA)
+    assert (done.messages, done.events, done.notifications, done.clicks) == (0, 1, 1, 1)
+    assert await events(store) == [event_reduced(click)]
+    assert traces_in(file) == []
+
+
+async def test_dead_letters_are_reduced_and_can_be_replayed(store: Store) -> None:
+    click = await click_on(store, await email_to(store, ANNA))
+    await store.outbox.give_up(HOOK, "gone", now_us())
+    done = await store.forget_person(ANNA)
+    assert (done.notifications, done.dead_letters) == (0, 1)
+    [letter] = await store.outbox.dead()
+    assert json.loads(letter.payload) == event_reduced(click)
+    assert await store.outbox.replay() == 1
+
+
+async def test_an_email_that_is_just_being_sent_is_counted_all_the_same(store: Store) -> None:
+    hers = await email_to(store, ANNA)
+    await store.forget_person(ANNA)
+    await store.messages.finish(hers.id, MessageState.SENT, hers.recipients, now_us())
+    assert [day.sent for day in await store.statistics.daily()] == [1]
+    assert await kept(store, "message_contents") == []
+
+
+async def test_send_events_are_reduced_before_and_after(store: Store) -> None:
+    sent = EventDestination("sent", "arn:clicktrail:stream:::sent", frozenset({EventType.SEND}))
+    await store.configuration.create_set(ConfigurationSet("news", destinations=(sent,)))
+    first, second = await email_to(store, ANNA), await email_to(store, ANNA)
+    for each in (first, second):
+        await store.messages.finish(each.id, MessageState.SENT, each.recipients, now_us())
+
+    def told(message: Message) -> SendEvent:
+        mail = {"messageId": message.id, "destination": [ANNA], "source": "news@example.com"}
+        payload = json.dumps({"eventType": "Send", "mail": mail, "send": {}, "eventId": "1:0"})
+        return SendEvent(message.id, (NewStreamEvent("sent", "1:0", payload.encode(), now_us()),))
+
+    await store.clicks.announce([told(first)])
+    done = await store.forget_person(ANNA)
+    assert (done.messages, done.events) == (2, 1)
+    await store.clicks.announce([told(second)])
+    assert await events(store) == [
+        {"eventType": "Send", "mail": {"messageId": m.id}, "send": {}, "eventId": "1:0"}
+        for m in (first, second)
+    ]
+
+
+async def test_no_byte_is_left_whatever_was_written_moved_and_deleted_before(
+    store: Store, file: Path
+) -> None:
+    chance = random.Random(7)
+    for number in range(150):
+        recipient = ANNA if number % 10 == 0 else f"{number}@mail.example"
+        padding = "x" * chance.choice((0, 50, 700, 3000, 9000))
+        message = await email_to(store, recipient, link=f"{PLAIN}/{number}", padding=padding)
+        await click_on(store, message)
+        if number % 25 == 24:  # delivered: deleted from the outbox
+            taken = await store.outbox.claim(HOOK, ARN, now_us(), now_us() + 10**7, 30)
+            await store.outbox.settle(HOOK, taken, [], now_us())
+    await store.streams.forget(now_us(), 60)
+    assert (await store.forget_person(ANNA)).messages == 15
+    # The others have her IP address and browser in this test.
+    assert [found for found in traces_in(file) if found[1] == b"anna.example"] == []
+
+
+@pytest.mark.parametrize("address", ["", "anna", "@", "@example.com@", "a b@example.com"])
+async def test_what_is_no_address_is_refused(store: Store, address: str) -> None:
+    with pytest.raises(InvalidInput, match="no email address"):
+        await store.forget_person(address)
