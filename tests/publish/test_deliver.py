@@ -320,6 +320,13 @@ class TestRetry:
 
     def test_they_end(self) -> None:
         retry = Retry(first=1, most=1, total=10)
-        assert retry.next_at(1, 0, 8_000_000) is not None
-        assert retry.next_at(1, 0, 9_500_000) is None
+        assert retry.next_at(5, 0, 8_000_000) is not None
+        assert retry.next_at(5, 0, 9_500_000) is None
         assert Retry(total=0).next_at(1, 0, 0) is None
+
+    @pytest.mark.parametrize("days", [1, 400])
+    def test_a_clock_that_was_set_ahead_leaves_it_more_than_one_attempt(self, days: int) -> None:
+        after = days * 86_400_000_000
+        assert [Retry().next_at(n, 0, after) is None for n in (1, 4, 5)] == [False, False, True]
+        short = Retry(first=1, most=60, total=4)  # seconds: there is room for three
+        assert [short.next_at(n, 0, after) is None for n in (1, 2, 3)] == [False, False, True]

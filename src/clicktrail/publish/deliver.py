@@ -39,6 +39,9 @@ BATCHES = 2
 """Batches on their way to a destination: one is claimed while the other is sent."""
 _PAUSE_SECONDS = 1.0
 _JITTER = 1.2
+_LEAST_ATTEMPTS = 5
+"""Attempts are made however much time has passed, as long as that many had room in it: a clock
+that is set ahead, or a service that stood still, must not leave a notification with one attempt."""
 _TURN_SECONDS = 60.0
 """More than anybody waits for a turn to write: who read the clock before that takes what another
 has claimed meanwhile for a plan of the far future otherwise."""
@@ -59,11 +62,21 @@ class Retry:
 
     def next_at(self, attempt: int, started_at: int, now: int) -> int | None:
         """Return when to try after that failed attempt; ``None``: never again."""
-        # The exponent is bounded, so that the power is.
-        wait = min(self.first * 2.0 ** min(attempt - 1, 60), self.most)
-        wait *= random.uniform(2 - _JITTER, _JITTER)  # noqa: S311
+        wait = self._wait(attempt) * random.uniform(2 - _JITTER, _JITTER)  # noqa: S311
         at = now + int(wait * 1_000_000)
-        return at if at - started_at <= self.total * 1_000_000 else None
+        in_time = at - started_at <= self.total * 1_000_000
+        return at if in_time or self._is_owed(attempt) else None
+
+    def _is_owed(self, failed: int) -> bool:
+        """Return whether there is one more attempt after so many, whatever the clock says."""
+        if failed >= _LEAST_ATTEMPTS:
+            return False
+        return sum(map(self._wait, range(1, failed + 1))) <= self.total
+
+    def _wait(self, attempt: int) -> float:
+        """Return the seconds between that attempt and the next."""
+        # The exponent is bounded, so that the power is.
+        return min(self.first * 2.0 ** min(attempt - 1, 60), self.most)
 
 
 class Deliverer:
