@@ -10,8 +10,9 @@ from clicktrail.errors import (
     SmarthostUnavailable,
     StoreUnavailable,
 )
-from clicktrail.ingress.accept import Submission, UnknownConfigurationSet
+from clicktrail.ingress.choice import UnknownConfigurationSet
 from clicktrail.ingress.rewriting import LARGE, UNTRACKED
+from clicktrail.ingress.submission import Submission
 from clicktrail.model import (
     ConfigurationSet,
     HttpsPolicy,

@@ -12,7 +12,7 @@ from clicktrail.errors import (
     SmarthostRefused,
     SmarthostUnavailable,
 )
-from clicktrail.ingress.accept import Transaction
+from clicktrail.ingress.submission import Transaction
 from clicktrail.relay import open_smarthost
 from clicktrail.relay.smarthost import SmtpSmarthost
 from clicktrail.settings.settings import Settings

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from clicktrail.ingress.accept import Acceptor, Smarthost
+from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.smtp.options import SmtpOptions
 from clicktrail.ingress.smtp.server import SmtpServer
+from clicktrail.ingress.submission import Smarthost
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.keys.token import TrackingHosts
 from clicktrail.model import ConfigurationSet, EventDestination, EventType, Message

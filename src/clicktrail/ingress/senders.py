@@ -41,9 +41,15 @@ class UnreadableSender(MessageRefused):
 
 
 def identity_of(
-    configuration: Configuration, header: HeaderSection, sender: str
+    configuration: Configuration, header: HeaderSection, sender: str, required: str = "no"
 ) -> Identity | None:
-    """Return who sends: the identity of the From field's address, else of the envelope's."""
+    """Return who sends: the identity of the From field's address, else of the envelope's.
+
+    ``required`` says whether senders must have one: ``yes``, ``no``, or ``auto``, which is yes as
+    soon as there is an identity. Raises what `check_senders` raises.
+    """
+    if required == "yes" or (required == "auto" and configuration.identities):
+        check_senders(configuration, header, sender)
     found = None
     value = header.value("from")
     if 0 < len(value) <= _LONGEST:

@@ -325,7 +325,7 @@ async def test_a_fault_of_ours_is_not_shown_to_the_client(
     def broken(_: bytes) -> None:
         raise RuntimeError("secret details")
 
-    monkeypatch.setattr("clicktrail.ingress.accept.read_header", broken)
+    monkeypatch.setattr("clicktrail.ingress.inspection.read_header", broken)
     answer = await client.submit(MESSAGE)
     assert answer.startswith("451 4.3.0 ")
     assert "secret" not in answer

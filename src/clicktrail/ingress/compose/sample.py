@@ -6,8 +6,9 @@ from email.utils import formatdate, make_msgid
 from html import escape
 
 from clicktrail.errors import InvalidInput
-from clicktrail.ingress.accept import Acceptor, Smarthost, Submission
+from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.mailbox import read_mailbox
+from clicktrail.ingress.submission import Smarthost, Submission
 
 SUBJECT = "A link to click"
 _TEXT = """Hello,

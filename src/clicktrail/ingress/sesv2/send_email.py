@@ -14,13 +14,8 @@ from clicktrail.errors import (
     MessageRefused,
     SmarthostUnavailable,
 )
-from clicktrail.ingress.accept import (
-    Acceptor,
-    SendingPaused,
-    Smarthost,
-    Submission,
-    UnknownConfigurationSet,
-)
+from clicktrail.ingress.accept import Acceptor
+from clicktrail.ingress.choice import SendingPaused, UnknownConfigurationSet
 from clicktrail.ingress.compose.compose import Composed, check_content, compose, render
 from clicktrail.ingress.compose.template import RenderingFailed
 from clicktrail.ingress.compose.template_process import TemplateProcesses, TooManyTemplates
@@ -30,6 +25,7 @@ from clicktrail.ingress.sesv2.operations import ApiError, Call, Operation, bad_r
 from clicktrail.ingress.sesv2.send_shapes import SendEmailRequest, Tag
 from clicktrail.ingress.smtp.mail import Mail
 from clicktrail.ingress.smtp.syntax import Announced
+from clicktrail.ingress.submission import Smarthost, Submission
 from clicktrail.ingress.tags import TAG_LIMIT, is_tag_text
 from clicktrail.model import Message, MessageState, Tags, domain_of
 from clicktrail.store.configuration_store import ConfigurationStore

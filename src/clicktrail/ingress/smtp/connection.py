@@ -16,11 +16,12 @@ from aiosmtpd.smtp import SMTP
 from clicktrail.doors.budget import Budget
 from clicktrail.doors.connections import Connections, Stage
 from clicktrail.doors.tls import Certificate
-from clicktrail.ingress.accept import Acceptor, Smarthost
+from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.smtp.auth import SignIn
 from clicktrail.ingress.smtp.mail import WRONG, Mail
 from clicktrail.ingress.smtp.options import SmtpOptions
 from clicktrail.ingress.smtp.syntax import reply, with_status
+from clicktrail.ingress.submission import Smarthost
 from clicktrail.settings.kinds import IDENT
 
 log = structlog.get_logger(__name__)

@@ -6,8 +6,9 @@ import structlog
 
 from clicktrail.doors.budget import Share
 from clicktrail.errors import MessageRefused, SmarthostUnavailable, StoreUnavailable
-from clicktrail.ingress.accept import Acceptor, Smarthost, Submission, Transaction
+from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.smtp.syntax import Announced, too_large
+from clicktrail.ingress.submission import Smarthost, Submission, Transaction
 
 log = structlog.get_logger(__name__)
 

@@ -8,11 +8,12 @@ from clicktrail.doors.budget import Budget
 from clicktrail.doors.connections import Connections, most_connections
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.doors.tls import Certificate
-from clicktrail.ingress.accept import Acceptor, Smarthost
+from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.smtp.auth import Passwords, SignIn
 from clicktrail.ingress.smtp.connection import Connection
 from clicktrail.ingress.smtp.options import SmtpOptions
 from clicktrail.ingress.smtp.session import Session
+from clicktrail.ingress.submission import Smarthost
 from clicktrail.settings.kinds import Address
 
 

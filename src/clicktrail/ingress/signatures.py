@@ -1,0 +1,81 @@
+"""DKIM on the way of an email: what rewriting breaks comes off, what its identity signs goes on."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from clicktrail.errors import ClicktrailError, InvalidInput, MessageRefused
+from clicktrail.headers.fields import HeaderSection, without_fields
+from clicktrail.ingress.rewriting import LARGE
+from clicktrail.ingress.trace import on_top
+from clicktrail.keys.vault import Vault
+from clicktrail.model import Dkim, Identity
+
+if TYPE_CHECKING:
+    from clicktrail.ingress.dkim import Signer
+
+log = structlog.get_logger(__name__)
+
+
+class Signatures:
+    """Signs for identities. ``vault`` opens their keys; large emails are signed ``in_thread``."""
+
+    def __init__(
+        self,
+        vault: Vault | None,
+        in_thread: Callable[[Callable[[], bytes]], Awaitable[bytes]],
+    ) -> None:
+        self._vault = vault
+        self._in_thread = in_thread
+        self._signer: Signer | None = None
+
+    async def renew(
+        self, before: bytes, after: bytes, header: HeaderSection, identity: Identity | None
+    ) -> tuple[bytes, list[str]]:
+        """Return an email, rewritten from ``before``, as its identity signs it, and warnings.
+
+        Raises `MessageRefused`: an email that should be signed does not go on unsigned because of
+        a fault here, which would make receivers distrust its domain.
+        """
+        outgoing, warnings = _without_broken(before, after, header)
+        if identity is not None and identity.dkim is not None and identity.dkim.enabled:
+            outgoing, more = await self._signed(outgoing, identity, identity.dkim)
+            warnings += more
+        return outgoing, warnings
+
+    async def _signed(self, raw: bytes, identity: Identity, key: Dkim) -> tuple[bytes, list[str]]:
+        """Return the email with a signature, or why it has none."""
+        from clicktrail.ingress.dkim import NotSignable, Signer  # noqa: PLC0415 - few sign
+
+        try:
+            if self._signer is None:
+                if self._vault is None:
+                    raise InvalidInput("there is no vault here that opens DKIM keys")
+                self._signer = Signer(self._vault)
+            signing = partial(self._signer.signature, raw, identity, key)
+            signature = await self._in_thread(signing) if len(raw) > LARGE else signing()
+        except NotSignable as error:
+            return raw, [str(error)]
+        except ClicktrailError as error:
+            log.error("email could not be signed", identity=identity.name, reason=error)
+            raise MessageRefused(451, "4.7.5 this email cannot be signed now") from None
+        return on_top(signature, raw), []
+
+
+def _without_broken(before: bytes, after: bytes, header: HeaderSection) -> tuple[bytes, list[str]]:
+    """Return the email without the DKIM signatures that no longer fit it, and what was removed.
+
+    They do not where the body was changed, or where they sign a header that has been for us.
+    """
+    given = header.values("dkim-signature")
+    if not given or before == after:
+        return after, []
+    changed = not before.endswith(after[after.find(b"\r\n\r\n") :])
+    if not changed and not any("x-ses-" in value.lower() for value in given):
+        return after, []
+    why = "the links of the email were rewritten" if changed else "a header it signs was removed"
+    return without_fields(after, frozenset({"dkim-signature"})), [
+        f"{len(given)} DKIM-Signature removed: {why}"
+    ]

@@ -1,0 +1,50 @@
+"""What the doors hand over: an email as it came in, and the way to the smarthost it goes out by."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from clicktrail.model import Tags
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An email as it came in."""
+
+    message: bytes
+    sender: str
+    """Envelope sender; ``""`` for the null reverse-path."""
+    recipients: tuple[str, ...]
+    """Envelope recipients that the smarthost has accepted."""
+    source_ip: str | None = None
+    client: str = "localhost"
+    """What the sender's machine called itself (EHLO)."""
+    protocol: str = "ESMTP"
+    """How it came in, as in RFC 3848."""
+    configuration_set: str | None = None
+    """Named outside of the email (``ConfigurationSetName``); it wins over the header."""
+    tags: Tags = field(default_factory=dict)
+    """Given outside of the email (``EmailTags``)."""
+    click_tracking: bool | None = None
+    """Says for this email alone whether clicks are tracked; ``None``: its configuration set."""
+
+
+class Transaction(Protocol):
+    """An email that has been announced to the smarthost."""
+
+    async def rcpt(self, address: str) -> tuple[int, str]:
+        """Name a recipient."""
+
+    async def data(self, message: bytes) -> tuple[int, str]:
+        """Send the email; return the answer that takes it over."""
+
+    async def abort(self) -> None:
+        """Give the email up."""
+
+
+class Smarthost(Protocol):
+    """Where emails go out."""
+
+    async def begin(
+        self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
+    ) -> Transaction:
+        """Announce an email."""

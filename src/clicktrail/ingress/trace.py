@@ -1,0 +1,38 @@
+"""What is put on top of an email: the trace of where it has been (RFC 5321 § 4.4)."""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import lru_cache
+
+from clicktrail.headers.fields import first_field
+from clicktrail.ingress.submission import Submission
+
+
+def received(submission: Submission, hostname: str, message_id: str, accepted_at: int) -> bytes:
+    """Return the ``Received`` header of an email that came in at that time (microseconds)."""
+    address = submission.source_ip or ""
+    literal = f" ([{'IPv6:' if ':' in address else ''}{address}])" if address else ""
+    client = _printable(submission.client)
+    return (
+        f"Received: from {client}{literal}\r\n"
+        f"\tby {hostname} (Clicktrail) with {submission.protocol} id {message_id};\r\n"
+        f"\t{_date(accepted_at // 1_000_000)}\r\n"
+    ).encode()
+
+
+def on_top(header: bytes, raw: bytes) -> bytes:
+    """Return the email with one header more."""
+    at = first_field(raw)  # the line of a mailbox file stays the first
+    return raw[:at] + header + raw[at:] if at else header + raw
+
+
+@lru_cache(maxsize=2)
+def _date(seconds: int) -> str:
+    """Return a time as a date of RFC 5322 § 3.3."""
+    return format_datetime(datetime.fromtimestamp(seconds, UTC))
+
+
+def _printable(text: str) -> str:
+    """Return a name as a header can hold it: what a client calls itself is not to be trusted."""
+    kept = "".join(c for c in text[:255] if "!" <= c <= "~" and c not in '()<>;\\"')
+    return kept or "unknown"
