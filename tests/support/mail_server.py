@@ -1,6 +1,5 @@
 """A mail server behind Clicktrail: a smarthost that keeps what it gets."""
 
-from types import TracebackType
 from typing import Any, Self
 
 from aiosmtpd.controller import Controller
@@ -25,12 +24,7 @@ class MailServer:
         self._controller.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._controller.stop()
 
     def arrived(self) -> bytes:

@@ -1,7 +1,6 @@
 """How much of what strangers send is held in memory at once."""
 
 import asyncio
-from types import TracebackType
 from typing import Self
 
 from clicktrail.doors.forwarded import network_of
@@ -100,10 +99,5 @@ class Share:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
