@@ -35,12 +35,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from asker import Asker, length_of
 from backlog_house import STREAM, House, fill_journal, fill_store, note
 
 CONNECTIONS = 16
@@ -219,42 +219,6 @@ def check(folder: Path, waiting: int) -> None:
 
 
 # Clicks beside millions that are stored
-
-
-class Asker(asyncio.Protocol):
-    """One connection: asks when told to, and notes how long after the due time the answer was."""
-
-    def __init__(self, free: list["Asker"], waits: list[float]) -> None:
-        self._free, self._waits = free, waits
-        self._due = 0.0
-        self._transport: Any = None
-        self._answer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._free.append(self)
-
-    def ask(self, request: bytes, due: float) -> None:
-        self._due = due
-        self._transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        self._answer += data
-        head, found, body = self._answer.partition(b"\r\n\r\n")
-        if not found or len(body) < length_of(head):
-            return
-        if not head.startswith(b"HTTP/1.1 302"):
-            raise SystemExit(f"not redirected: {head!r}")
-        self._answer = b""
-        self._waits.append(time.perf_counter() - self._due)
-        self._free.append(self)
-
-    def close(self) -> None:
-        self._transport.close()
-
-
-def length_of(head: bytes) -> int:
-    return int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
 
 
 @dataclass

@@ -32,7 +32,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import aiosqlite
 import uvloop
@@ -41,6 +40,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from asker import Asker
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import InvalidToken
 from clicktrail.journal.sqlite import SqliteJournal
@@ -198,38 +198,6 @@ async def run_commit_per_click(folder: Path, port: int) -> None:
 
 
 # The client that keeps to a rate
-
-
-class Asker(asyncio.Protocol):
-    """One connection: asks when told to, and notes how long after the due time the answer was."""
-
-    def __init__(self, free: list["Asker"], waits: list[float]) -> None:
-        self._free, self._waits = free, waits
-        self._due = 0.0
-        self._transport: Any = None
-        self._answer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._free.append(self)
-
-    def ask(self, request: bytes, due: float) -> None:
-        self._due = due
-        self._transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        self._answer += data
-        head, found, body = self._answer.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-        if len(body) < int(length):
-            return
-        if not head.startswith(b"HTTP/1.1 302"):
-            raise SystemExit(f"not redirected: {head!r}")
-        self._answer = b""
-        self._waits.append(time.perf_counter() - self._due)
-        self._free.append(self)
 
 
 async def run_client(

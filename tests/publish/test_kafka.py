@@ -14,13 +14,8 @@ from clicktrail.base.arn import parse_arn
 from clicktrail.errors import DeliveryFailed, SettingError
 from clicktrail.publish.destinations import Event
 from clicktrail.publish.destinations.kafka import KafkaDestination, KafkaSettings, kafka_settings
+from support.batches import event, failure
 from support.stream_servers import Kafka, Moto, records
-
-
-def event(number: int, size: int = 0) -> Event:
-    id_ = f"event-{number}:0"
-    told = {"mail": {"messageId": f"message-{number % 3}"}, "eventId": id_, "more": "x" * size}
-    return Event(id_, json.dumps(told).encode())
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +44,6 @@ async def kafka(
 
 def arn(servers: str, topic: str) -> Any:
     return parse_arn(f"arn:clicktrail:kafka:::{servers}/{topic}")
-
-
-async def failure(sending: Any) -> str:
-    """Return why a whole batch was not taken; trying again may help."""
-    try:
-        outcomes = await sending
-    except DeliveryFailed as error:
-        outcomes = [error]
-    [said] = {str(each) for each in outcomes}
-    assert not any(each.permanent for each in outcomes)
-    return said
 
 
 async def test_events_become_records_with_the_emails_id_and_the_event_id(broker: Kafka) -> None:

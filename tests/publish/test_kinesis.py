@@ -11,21 +11,16 @@ import pytest
 
 from clicktrail.base.arn import parse_arn
 from clicktrail.errors import DeliveryFailed
-from clicktrail.publish.destinations import BatchDestination, Event
+from clicktrail.publish.destinations import BatchDestination
 from clicktrail.publish.destinations.aws import AwsClient, AwsSettings, Limits, put_in_parts
 from clicktrail.publish.destinations.firehose import FirehoseDestination
 from clicktrail.publish.destinations.kinesis import KinesisDestination
+from support.batches import event
 from support.stream_servers import ACCOUNT, KEYS, REGION, Moto, Pretender
 
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
 STREAM = parse_arn(f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/clicks")
 DELIVERY = parse_arn(f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/clicks")
-
-
-def event(number: int, size: int = 0) -> Event:
-    id_ = f"event-{number}:0"
-    told = {"mail": {"messageId": f"message-{number % 3}"}, "eventId": id_, "more": "x" * size}
-    return Event(id_, json.dumps(told).encode())
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """NATS JetStream: against a real server."""
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -14,14 +13,9 @@ from clicktrail.base.arn import Arn, parse_arn
 from clicktrail.errors import DeliveryFailed
 from clicktrail.publish.destinations import Event
 from clicktrail.publish.destinations.nats import NatsDestination, NatsSettings
+from support.batches import event, failure
 from support.certificates import encrypt, make_certificate
 from support.stream_servers import Nats
-
-
-def event(number: int, size: int = 0) -> Event:
-    id_ = f"event-{number}:0"
-    told = {"mail": {"messageId": f"message-{number % 3}"}, "eventId": id_, "more": "x" * size}
-    return Event(id_, json.dumps(told).encode())
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +35,6 @@ async def nats(*servers: str, **options: Any) -> AsyncIterator[NatsDestination]:
 
 def arn(servers: str, subject: str = "clicks.all") -> Arn:
     return parse_arn(f"arn:clicktrail:nats:::{servers}/{subject}")
-
-
-async def failure(sending: Any) -> str:
-    """Return why a whole batch was not taken; trying again may help."""
-    try:
-        outcomes = await sending
-    except DeliveryFailed as error:
-        outcomes = [error]
-    [said] = {str(each) for each in outcomes}
-    assert not any(each.permanent for each in outcomes)
-    return said
 
 
 async def test_events_become_messages_with_the_event_id_as_their_id(server: Nats) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.service import Service
+from support.ses import access_key, ses_client
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,17 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def key(service: Service) -> tuple[str, str]:
+    """An access key of the shared service, and its secret."""
+    return access_key(service, "send", "manage")
+
+
+@pytest.fixture
+def ses(service: Service, key: tuple[str, str]) -> Iterator[Any]:
+    """A client of boto3 that may send and manage."""
+    client = ses_client(service, key)
+    yield client
+    client.close()

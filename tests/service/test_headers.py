@@ -2,7 +2,6 @@
 
 import email.policy
 import smtplib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,17 +9,9 @@ from botocore.exceptions import ClientError
 
 from support import forked
 from support.service import Service, email_with, hrefs, html_of
-from support.ses import access_key, ses_client
 
 LINK = '<a href="http://a.example/">x</a>'
 LONG_TAGS = ", ".join(f"campaign{n}=summer-sale-of-{n}" for n in range(9))
-
-
-@pytest.fixture(scope="module")
-def ses(service: Service) -> Iterator[Any]:
-    client = ses_client(service, access_key(service, "send", "manage"))
-    yield client
-    client.close()
 
 
 def clicked(service: Service, name: str, arrived: bytes) -> dict[str, Any]:

@@ -14,20 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from support.service import Service, email_with, html_of
-from support.ses import access_key, ses_client
 from support.visitor import Visitor, account
-
-
-@pytest.fixture(scope="module")
-def key(service: Service) -> tuple[str, str]:
-    return access_key(service, "send", "manage")
-
-
-@pytest.fixture
-def ses(service: Service, key: tuple[str, str]) -> Iterator[Any]:
-    client = ses_client(service, key)
-    yield client
-    client.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import email.policy
 import json
 import smtplib
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -18,18 +17,6 @@ from support.ses import access_key, ses_client
 
 SENDER = "News <news@example.com>"
 PAGE = '<p>Hello <a href="https://example.com/page">page</a></p>'
-
-
-@pytest.fixture(scope="module")
-def key(service: Service) -> tuple[str, str]:
-    return access_key(service, "send", "manage")
-
-
-@pytest.fixture
-def ses(service: Service, key: tuple[str, str]) -> Iterator[Any]:
-    client = ses_client(service, key)
-    yield client
-    client.close()
 
 
 def simple(html: str = PAGE, **more: Any) -> dict[str, Any]:

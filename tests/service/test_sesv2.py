@@ -2,7 +2,6 @@
 
 import http.client
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,18 +12,6 @@ from support.service import Service
 from support.ses import access_key, ses_client
 
 STREAM = "arn:clicktrail:stream:::clicks"
-
-
-@pytest.fixture(scope="module")
-def key(service: Service) -> tuple[str, str]:
-    return access_key(service, "send", "manage")
-
-
-@pytest.fixture
-def ses(service: Service, key: tuple[str, str]) -> Iterator[Any]:
-    client = ses_client(service, key)
-    yield client
-    client.close()
 
 
 @pytest.fixture

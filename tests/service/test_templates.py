@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,6 @@ from support.ses import access_key, ses_client
 LIST = json.dumps({"list": [{"n": n} for n in range(9000)]})
 # A condition in a loop in a loop, many times: 1.8 KB.
 SLOW = "{{#each list}}{{#each ../list}}{{#if this.p}}x{{/if}}{{/each}}{{/each}}" * 25
-
-
-@pytest.fixture(scope="module")
-def key(service: Service) -> tuple[str, str]:
-    return access_key(service, "send", "manage")
-
-
-@pytest.fixture
-def ses(service: Service, key: tuple[str, str]) -> Iterator[Any]:
-    client = ses_client(service, key)
-    yield client
-    client.close()
 
 
 def send(ses: Any, content: dict[str, str], data: str) -> None:

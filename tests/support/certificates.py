@@ -27,16 +27,22 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
-    certificate_path, key_path = folder / "certificate.pem", folder / "key.pem"
-    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
+    paths = folder / "certificate.pem", folder / "key.pem"
+    _write(certificate, key, *paths)
+    return paths
+
+
+def _write(
+    certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, to: Path, key_to: Path
+) -> None:
+    to.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_to.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
-    return certificate_path, key_path
 
 
 def encrypt(key: Path) -> None:
@@ -82,14 +88,7 @@ class Authority:
         signed = builder.sign(self._key, hashes.SHA256())
         number = len(list(self._folder.iterdir()))
         paths = self._folder / f"{number}.pem", self._folder / f"{number}.key"
-        paths[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        paths[1].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        _write(signed, key, *paths)
         return paths
 
     def _builder(
