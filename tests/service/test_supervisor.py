@@ -71,24 +71,29 @@ def test_signals_that_mean_nothing_do_nothing(tmp_path: Path, embedded: bool) ->
 
 
 @pytest.mark.parametrize("embedded", [True, False], ids=["embedded", "apart"])
-def test_a_reload_while_it_stops_does_not_kill(tmp_path: Path, embedded: bool) -> None:
-    """Also in its last moments, when the loop has let go of its handlers."""
+@pytest.mark.parametrize(
+    "number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda n: n.name
+)
+def test_signals_while_it_stops_do_not_kill(
+    tmp_path: Path, number: signal.Signals, embedded: bool
+) -> None:
+    """Also in its last moments, when there is no loop any more."""
     with Service(tmp_path, embedded=embedded) as service:
         process, over = os.pidfd_open(service.pid), threading.Event()
 
-        def reload_again_and_again() -> None:
+        def send_again_and_again() -> None:
             with suppress(ProcessLookupError):
                 while not over.wait(0.001):
-                    signal.pidfd_send_signal(process, signal.SIGHUP)
+                    signal.pidfd_send_signal(process, number)
 
         service.signal(signal.SIGTERM)
-        reloading = threading.Thread(target=reload_again_and_again)
-        reloading.start()
+        sending = threading.Thread(target=send_again_and_again)
+        sending.start()
         try:
             assert service.wait() == 0
         finally:
             over.set()
-            reloading.join()
+            sending.join()
             os.close(process)
 
 

@@ -32,7 +32,7 @@ from clicktrail.service.service import (
     check_roles,
     load,
 )
-from clicktrail.service.signals import ignore_reload, on_signals
+from clicktrail.service.signals import ignore_all, on_signals
 from clicktrail.service.supervisor import Supervisor
 from clicktrail.settings.settings import Settings
 from clicktrail.settings.table import SETTINGS
@@ -139,7 +139,7 @@ async def _serve_here(settings: Settings, roles: list[str], ties: Ties | None = 
     finally:
         await service.stop()
         await watch.stop()
-        ignore_reload(loop)
+        ignore_all()
         if stopping.is_set() and not started:
             os._exit(0)  # a thread may wait for somebody else's lock: it cannot be ended
     return 0
@@ -165,7 +165,7 @@ async def _serve_monitor(settings: Settings, roles: list[str], counts: str, ties
         await stopping.wait()
     finally:
         await watch.stop()
-        ignore_reload(loop)
+        ignore_all()
     return 0
 
 

@@ -90,16 +90,25 @@ def on_signals(
 
     ignore_strangers()
     for number in STOP:
-        loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(RELOAD, hang_up)
+        _call(loop, number, stop)
+    _call(loop, RELOAD, hang_up)
     # It was held back, by `hold_back` or the supervisor: what came meanwhile comes now.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (RELOAD,))
 
 
-def ignore_reload(loop: "asyncio.AbstractEventLoop") -> None:
-    """Have SIGHUP mean nothing from here on: a loop that is closed would let it kill again.
+def _call(
+    loop: "asyncio.AbstractEventLoop", number: signal.Signals, do: Callable[[], None]
+) -> None:
+    # Not by `loop.add_signal_handler`: a loop that ends lets signals kill again, if only for a
+    # moment, where `ignore_all` goes from the one to the other at once.
+    signal.signal(number, lambda *_: loop.call_soon_threadsafe(do))
 
-    To hold it back would not do: there are threads by now, which have it delivered.
+
+def ignore_all() -> None:
+    """Have no signal mean anything from here on: the end of this process has begun.
+
+    Who stops a service may do it twice, and its exit status shall say that it has stopped well. To
+    hold signals back would not do: there may be threads, which have them delivered.
     """
-    loop.remove_signal_handler(RELOAD)
-    signal.signal(RELOAD, signal.SIG_IGN)
+    for number in (*STOP, RELOAD):
+        signal.signal(number, signal.SIG_IGN)

@@ -20,7 +20,7 @@ import structlog
 from setproctitle import setproctitle
 
 from clicktrail.service.pipes import SILENT_SECONDS, Child, Ties
-from clicktrail.service.signals import RELOAD, STOP, ignore_strangers, terminal
+from clicktrail.service.signals import RELOAD, STOP, ignore_all, ignore_strangers, terminal
 
 log = structlog.get_logger()
 
@@ -86,6 +86,7 @@ class Supervisor:
             return 0
         finally:
             self._stop_all()
+            ignore_all()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def problems(self) -> dict[str, dict[str, str]]:
