@@ -254,6 +254,39 @@ def break_pair(folder: Path, how: str) -> tuple[Path, Path]:
     return chain, key
 
 
+@pytest.mark.parametrize("name", ["nats.tls_ca", "kafka.tls_ca"])
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("missing", "No such file or directory"),
+        ("no PEM", "expected a PEM file with a certificate, it holds something else"),
+        ("exchanged", "it holds a private key"),
+        ("damaged certificate", "a certificate in it is damaged"),
+    ],
+)
+def test_authorities_that_cannot_be_used_are_told_with_their_setting(
+    tmp_path: Path, name: str, how: str, why: str
+) -> None:
+    path, _ = break_pair(tmp_path, how)
+    flag = "--" + name.replace(".", "-").replace("_", "-")
+    (line,) = refused(Service(tmp_path, f"{flag}={path}", embedded=False)).splitlines()
+    assert line.startswith(f"clicktrail: {name} = '{path}' (from {flag}) cannot be used: ")
+    assert why in line
+
+
+@pytest.mark.parametrize("how", ["missing", "a file"])
+def test_a_folder_of_app_links_that_is_none_is_told_with_its_setting(
+    tmp_path: Path, how: str
+) -> None:
+    path = tmp_path / "app-links"
+    if how == "a file":
+        path.touch()
+    service = Service(tmp_path, f"--redirect-app-links={path}", embedded=False)
+    (line,) = refused(service).splitlines()
+    assert line.startswith(f"clicktrail: redirect.app_links = '{path}' (from --redirect-app-links)")
+    assert "expected a folder" in line
+
+
 @pytest.mark.parametrize("role", ["smtp", "redirect", "nats"])
 @pytest.mark.parametrize(
     ("how", "setting", "why"),

@@ -44,6 +44,18 @@ def load_pair(context: ssl.SSLContext, chain: Path, key: Path) -> bytes:
     return certificates
 
 
+def load_authorities(context: ssl.SSLContext, path: Path) -> None:
+    """Load the authorities (PEM) that others' certificates are checked against.
+
+    Raises `CertificateUnusable`.
+    """
+    _read(path, CERTIFICATE)
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError:
+        raise CertificateUnusable(path, "a certificate in it is damaged", is_key=False) from None
+
+
 def _read(path: Path, expected: str) -> bytes:
     try:
         content = path.read_bytes()

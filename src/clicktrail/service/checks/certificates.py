@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import structlog
 from cryptography import x509
 
-from clicktrail.base.complaints.certificates import CertificateUnusable, load_pair
+from clicktrail.base.complaints.certificates import CertificateUnusable, load_authorities, load_pair
 from clicktrail.errors import SettingError
 from clicktrail.settings.settings import Settings
 
@@ -21,11 +21,7 @@ def check(settings: Settings, owner: str) -> None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings[chain], settings[key]
         )
     except CertificateUnusable as error:
-        name = key if error.is_key else chain
-        raise SettingError(
-            f"{name} = {str(settings[name])!r} (from {settings.source(name)}) cannot be used:"
-            f" {error.why}"
-        ) from None
+        raise _refusal(settings, key if error.is_key else chain, error) from None
     try:
         own = x509.load_pem_x509_certificate(certificates)
     except ValueError:
@@ -37,3 +33,18 @@ def check(settings: Settings, owner: str) -> None:
     elif own.not_valid_before_utc > now:
         since = f"{own.not_valid_before_utc:%Y-%m-%d}"
         log.warning("certificate is not valid yet", setting=chain, path=path, since=since)
+
+
+def check_ca(settings: Settings, name: str) -> None:
+    """See `checks.check_authorities`."""
+    try:
+        load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), settings[name])
+    except CertificateUnusable as error:
+        raise _refusal(settings, name, error) from None
+
+
+def _refusal(settings: Settings, name: str, error: CertificateUnusable) -> SettingError:
+    return SettingError(
+        f"{name} = {str(settings[name])!r} (from {settings.source(name)}) cannot be used:"
+        f" {error.why}"
+    )

@@ -11,7 +11,7 @@ from clicktrail.redirect.app import RedirectApp
 from clicktrail.redirect.applinks import AppLinks
 from clicktrail.redirect.domains import DomainPages, OwnDomains
 from clicktrail.redirect.server import Listener, RedirectServer
-from clicktrail.service.checks import check_certificate
+from clicktrail.service.checks import check_certificate, check_folder
 from clicktrail.service.checks.opening import opening
 from clicktrail.service.house import House
 from clicktrail.service.parts.journal import open_journal
@@ -21,6 +21,7 @@ from clicktrail.settings.settings import Settings
 def check(settings: Settings) -> None:
     """See that its settings can be used. Raises `SettingError`."""
     check_certificate(settings, "redirect")
+    check_folder(settings, "redirect.app_links")
 
 
 async def build(house: House) -> None:
