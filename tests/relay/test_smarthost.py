@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clicktrail.base.redact import told_chain
 from clicktrail.errors import (
     MessageRefused,
     SettingError,
@@ -295,6 +296,28 @@ async def test_an_address_cannot_carry_commands(address: str) -> None:
             await transaction.rcpt(address)
         await transaction.abort()
         assert 'MAIL FROM:<"a > b"@example.com>' in hostile.commands
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("535 5.7.8 not open-", "535 5.7.8"),
+        ("535 open%2Dses%61me", "535"),
+        ("535 5.7.8open sesame", "535"),
+        ("454-4.7.0 open\r\n454 4.7.0 -sesame", "454 4.7.0"),
+        ("sesame, not open", "-1"),
+    ],
+)
+async def test_what_is_said_of_a_sign_in_is_told_by_its_code_alone(answer: str, told: str) -> None:
+    hostile = HostileSmarthost(offers=("AUTH PLAIN",), answers={"AUTH": answer})
+    login = {"username": "shop", "password": "open-sesame"}
+    async with hostile, relay(hostile, **login) as smarthost:
+        with pytest.raises(SmarthostUnavailable) as refused:
+            await begin(smarthost)
+    chain = str(told_chain(refused.value))
+    assert f"it answered {told} to AUTH: smarthost.username" in chain
+    assert "sesame" not in chain
+    assert "s%61me" not in chain
 
 
 @pytest.mark.parametrize("tls", ["if-offered", "required", "never"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import ssl
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,9 @@ from clicktrail.settings.kinds import IDENT, Address
 
 CHUNK = 64 * 1024
 """Emails of more bytes are sent in pieces, each of which may take ``Login.timeout`` seconds."""
+
+
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)", re.ASCII)  # RFC 3463 § 2
 
 
 class Tls(StrEnum):
@@ -61,13 +65,13 @@ class Connection:
             use_tls=login.tls is Tls.FROM_THE_START,
             start_tls={Tls.IF_OFFERED: None, Tls.REQUIRED: True}.get(login.tls, False),
             tls_context=context,
-            username=login.username or None,
-            password=login.password if login.username else None,
         )
         try:
             greeting = (await client.connect()).message
             if client.is_ehlo_or_helo_needed:
                 await _hello(client)
+            if login.username:
+                await _sign_in(client, login)
         except (SMTPException, OSError, ValueError) as error:
             client.close()
             # Whatever it says here is about us, not about the sender's email.
@@ -186,6 +190,18 @@ class Connection:
     def _fault(self, why: str) -> SmarthostUnavailable:
         self.close()
         return SmarthostUnavailable(f"the smarthost {self._login.address}: {why}")
+
+
+async def _sign_in(client: SMTP, login: Login) -> None:
+    """Sign in. What the smarthost says of it is not told: it may hold the password, in any form."""
+    try:
+        await client.login(login.username, login.password)
+    except SMTPResponseException as error:
+        status = _STATUS.match(error.message)
+        told = f"{error.code} {status[0] if status else ''}".strip()
+        raise SMTPException(
+            f"it answered {told} to AUTH: smarthost.username and smarthost.password are not taken"
+        ) from None
 
 
 async def _hello(client: SMTP) -> None:
