@@ -57,3 +57,44 @@ def test_who_erases_is_told_of_every_file_that_may_hold_clicks(run: Run, tmp_pat
     status, said = run("recipients", "forget", "anna@example.com", "--yes", "--json")
     assert status == 0
     assert json.loads(said)["damaged_files"] == sorted(str(tmp_path / name) for name in kept)
+
+
+@pytest.mark.parametrize("name", ["api-token", "webhook-secret"])
+@pytest.mark.parametrize("harm", ["empty", "no text", "a folder", "a link"])
+def test_a_file_without_a_secret_is_told(run: Run, tmp_path: Path, name: str, harm: str) -> None:
+    path = tmp_path / name
+    if harm == "a folder":
+        path.mkdir()
+    elif harm == "a link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_bytes(b"" if harm == "empty" else b"\xff\xfe")
+    status, said = run("check", "--json")
+    assert status == 1
+    assert str(path) in json.loads(said)[name][0]
+    given = "--" + name
+    assert run("check", "--json", given, "a secret of one's own")[0] == 0  # the file is not read
+
+
+@pytest.mark.parametrize(
+    ("harm", "beside"), [("empty", "journal.db"), ("empty", "vault-key"), ("gone", "vault-key")]
+)
+def test_a_store_that_is_gone_is_told_and_not_begun_anew(
+    run: Run, tmp_path: Path, harm: str, beside: str
+) -> None:
+    if beside == "vault-key":
+        assert run("access-key", "create", "--scope", "manage")[0] == 0
+    else:
+        (tmp_path / beside).write_bytes(b"")
+    store = tmp_path / "clicktrail.db"
+    if harm == "gone":
+        store.unlink()
+    else:
+        store.write_bytes(b"")
+    status, said = run("check", "--json")
+    assert status == 1
+    assert "backup" in json.loads(said)["store"][0]
+    for words in ("configuration-set list", "statistics", "keys list"):
+        status, said = run(*words.split())
+        assert status == (0 if words == "keys list" else 1)
+    assert not store.exists() or not store.stat().st_size, "nothing has hidden that it is gone"

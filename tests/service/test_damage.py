@@ -309,6 +309,17 @@ def test_a_store_whose_log_alone_is_there_is_not_begun_anew(tmp_path: Path) -> N
         assert "its log is there" in service.log.read_text()
         assert "Traceback" not in service.log.read_text()
         assert log.read_bytes() == before, "it is what is left"
+        log.rename(kept := log.with_name("kept"))
+        for gone in (False, True):
+            if gone:
+                store.unlink()
+            status, said = run(service, "check")
+            assert status == 1
+            assert "backup" in said.replace("\n", "")
+            status, said = run(service, "configuration-set", "list")
+            assert status == 1
+            assert "backup" in said
+        kept.rename(log)
         store.write_bytes(backup)
         service.start()
         assert "set-" in service.cli("configuration-set", "list")

@@ -11,7 +11,7 @@ import typer
 from clicktrail.commands.shared.given import Given
 from clicktrail.errors import InvalidInput
 from clicktrail.keys.ringfile import KeyFile
-from clicktrail.service.parts.folder import data_folder, store_url
+from clicktrail.service.parts.folder import data_folder, lost_store, store_url
 from clicktrail.service.parts.sealing import ready_keys
 from clicktrail.settings.settings import Settings
 
@@ -43,6 +43,8 @@ def with_store(context: typer.Context, work: "Callable[[Store], Awaitable[T]]") 
     settings = settings_of(context)
     if not settings.text("store.url"):
         data_folder(settings)
+        if lost := lost_store(settings):  # else it would answer from an empty one
+            raise InvalidInput(lost)
     url = store_url(settings)
 
     async def run() -> T:

@@ -21,7 +21,7 @@ from clicktrail.journal import ClicksTooLarge, Journal
 from clicktrail.journal.spoolfile import SpoolReader, spool_files, try_to_write
 from clicktrail.journal.sqlite_damage import is_damage
 from clicktrail.keys.ringfile import KeyFile
-from clicktrail.service.parts.folder import store_url
+from clicktrail.service.parts.folder import lost_store, secret_in, store_url
 from clicktrail.service.parts.journal import open_journal
 from clicktrail.service.parts.sealing import check_ring, has_store, sealed
 from clicktrail.settings.settings import Settings
@@ -41,6 +41,8 @@ def check(context: typer.Context, as_json: Json = False) -> None:
     looks: dict[str, Callable[[], list[str]]] = {
         "keys": lambda: _keys(settings, folder),
         "vault-key": lambda: _vault(settings, folder),
+        "api-token": lambda: _secret(settings, "api.token", folder / "api-token"),
+        "webhook-secret": lambda: _secret(settings, "webhook.secret", folder / "webhook-secret"),
         "store": lambda: _store(settings, folder),
         "journal": lambda: _journal(settings, folder),
         "spool": lambda: _spool(folder),
@@ -81,6 +83,16 @@ def _vault(settings: Settings, folder: Path) -> list[str]:
     return []
 
 
+def _secret(settings: Settings, name: str, path: Path) -> list[str]:
+    if settings[name] or not os.path.lexists(path):  # it is made at the next start
+        return []
+    try:
+        secret_in(path)
+    except ClicktrailError as error:
+        return [str(error)]
+    return []
+
+
 async def _open_secrets(settings: Settings, folder: Path) -> None:
     from clicktrail.service.parts.vault import look_at_vault  # noqa: PLC0415
     from clicktrail.store import Store  # noqa: PLC0415 - not every process needs it
@@ -102,6 +114,8 @@ def _store(settings: Settings, folder: Path) -> list[str]:
     path = folder / "clicktrail.db"
     if is_orphaned(path):
         return [f"{path} is empty or gone, but its log is there: {RESTORE}"]
+    if lost := lost_store(settings):
+        return [lost]
     return _integrity(path, f": {RESTORE}")
 
 

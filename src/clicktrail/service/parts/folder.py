@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from clicktrail.base.complaints import complaint, why_not_writable
-from clicktrail.base.files import write_private
+from clicktrail.base.files import is_orphaned, size_of, write_private
 from clicktrail.errors import SettingError
 from clicktrail.keys.vault import Vault
 from clicktrail.settings.settings import Settings
@@ -16,6 +16,10 @@ VAULT_KEY = "vault-key"
 
 _SIGNS = ("keys.json", "clicktrail.db", "journal.db", "spool", VAULT_KEY)
 """What one of is in every data folder: a service makes the first before all else."""
+
+
+_BESIDE_A_STORE = (VAULT_KEY, "api-token", "webhook-secret")
+"""What is made where there is, or was, a store."""
 
 
 def data_folder(settings: Settings) -> Path:
@@ -62,6 +66,25 @@ def store_url(settings: Settings) -> str:
     return f"sqlite:///{settings.data.absolute() / 'clicktrail.db'}"
 
 
+def lost_store(settings: Settings) -> str:
+    """Return what is wrong where the store's file is gone and others tell that there was one.
+
+    Nothing where it is well, or the log is all that is left: that is refused by who opens it.
+    """
+    path = settings.data / "clicktrail.db"
+    if settings.text("store.url") or size_of(path) or is_orphaned(path):
+        return ""
+    # A redirect has a journal and may need no store: it makes none.
+    beside = (*_BESIDE_A_STORE, "journal.db") if path.exists() else _BESIDE_A_STORE
+    if not any((settings.data / each).exists() for each in beside):
+        return ""
+    return (
+        f"{path} is empty or gone, and what lies beside it is not new: put a backup of it back"
+        " (docs/operations.md); if it is elsewhere, say so in store.url; if there never was one, or"
+        " it is lost, `clicktrail serve` makes a new one"
+    )
+
+
 def vault(folder: Path) -> Vault:
     """Return the vault of a data folder; its key is made where there is none."""
     return Vault.of_file(folder / VAULT_KEY)
@@ -78,6 +101,14 @@ def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
         if not file.exists():
             with suppress(FileExistsError):  # another process was first
                 write_private(file, make().encode() + b"\n", replace=False)
+    except OSError as error:
+        raise SettingError(f"{file} cannot be used: {complaint(error, file)}") from None
+    return secret_in(file)
+
+
+def secret_in(file: Path) -> str:
+    """Return the secret in a file. Raises `SettingError` where the file cannot be used."""
+    try:
         if secret := file.read_text(encoding="ascii").strip():
             return secret
     except OSError as error:

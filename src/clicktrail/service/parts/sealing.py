@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from clicktrail.base.files import is_orphaned, size_of
 from clicktrail.errors import ClicktrailError, InvalidInput, StoreUnavailable
 from clicktrail.keys.nodes import SEALING, keys_of
 from clicktrail.keys.ringfile import PUT_BACK, KeyFile
@@ -93,7 +94,8 @@ async def sealed(settings: Settings, url: str, keys: KeyFile) -> tuple[list[tupl
 
 def has_store(settings: Settings, keys: KeyFile) -> bool:
     """Whether there is a store already, beside the keys or elsewhere."""
-    return bool(settings.text("store.url")) or (keys.path.parent / "clicktrail.db").exists()
+    path = keys.path.parent / "clicktrail.db"
+    return bool(settings.text("store.url")) or size_of(path) > 0 or is_orphaned(path)
 
 
 class SealingWatch:
