@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - to load the program takes a moment, and each import has its place in it
 
+import gc
 import os
 import signal
 import sys
@@ -9,6 +10,9 @@ from typing import NoReturn
 
 INTERRUPTED = 130
 """As the shell has it for who dies of SIGINT."""
+
+MANY_OBJECTS = 100_000
+"""So many are made before a command looks for garbage: of what it loads, nothing is."""
 
 
 def main() -> None:
@@ -18,6 +22,8 @@ def main() -> None:
         from clicktrail.service.signals import hold_back
 
         hold_back()
+    else:
+        gc.set_threshold(MANY_OBJECTS)
     from clicktrail.settings.arguments import conceal_arguments
 
     conceal_arguments()

@@ -107,9 +107,15 @@ def _root(
     """Self-hosted click tracking for email."""
 
 
-def build(only: str | None = None) -> typer.Typer:
-    """Return the command line; with ``only`` that command, and of the others their names alone."""
+def build(only: str | None = None, *, helps: bool = True) -> typer.Typer:
+    """Return the command line; with ``only`` that command, and of the others their names alone.
+
+    ``helps`` is whether it has options for help and for shells before the command. Typer loads
+    Pydantic to see that they were not given, a third of the time of a group's help.
+    """
     app = typer.Typer(
+        add_help_option=helps,
+        add_completion=helps,
         cls=InWords,
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -219,7 +225,7 @@ def main() -> None:
     status: str | int | None = 0
     try:
         with ending():
-            command_line = build(only=asked)
+            command_line = build(only=asked, helps=sys.argv[1:2] != [asked])
             # While it was loaded, Ctrl-C ended the process there and then (`__main__`).
             if callable(signal.getsignal(signal.SIGINT)):
                 signal.signal(signal.SIGINT, signal.default_int_handler)

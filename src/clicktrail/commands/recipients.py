@@ -1,29 +1,11 @@
 """``clicktrail recipients``: the people who get emails."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from clicktrail.base.files import at_work
-from clicktrail.commands.shared.common import (
-    Json,
-    Yes,
-    confirm,
-    escape,
-    print_json,
-    settings_of,
-    with_store,
-)
-from clicktrail.commands.upkeep.set_aside import with_clicks
-from clicktrail.journal.spoolfile import SUFFIX
-from clicktrail.journal.sqlite_reader import forget_read
-from clicktrail.service.parts.folder import data_folder
-
-PATIENCE = 10.0
-"""Seconds in which clicks that are in the journal should be counted."""
+from clicktrail.commands.shared.common import Json, Yes, confirm, print_json
 
 recipients = typer.Typer(no_args_is_help=True, help="The people who get emails.")
 
@@ -44,13 +26,10 @@ def forget(
 
     It works while the service runs. When nothing is found it says so, with exit status 0.
     """
+    from clicktrail.commands.upkeep.forget import erase  # noqa: PLC0415 - much to load
+
     confirm(f"Erase {address} for good?", yes)
-    with Console(stderr=True).status(f"Erasing {escape(address)}"):
-        done = with_store(context, lambda store: store.forget_person(address))
-        folder = data_folder(settings_of(context))
-        journal_emptied = forget_read(folder / "journal.db", 0 if _is_idle(folder) else PATIENCE)
-    uncounted = not journal_emptied or any((folder / "spool").glob(f"*{SUFFIX}"))
-    damaged = with_clicks(folder)
+    done, uncounted, damaged = erase(context, address)
     if as_json:
         print_json(
             asdict(done)
@@ -84,9 +63,3 @@ def forget(
         )
     for path in damaged:
         typer.echo(f"{path} was set aside, and could not be searched.")
-
-
-def _is_idle(folder: Path) -> bool:
-    """Whether nobody is at work in a data folder who would count what is in its journal."""
-    with at_work(folder, alone=True) as alone:
-        return alone

@@ -1,23 +1,19 @@
-"""Builds what tells other nodes of this one (`service.rollcall`), where there are any."""
+"""What other nodes are told of this one, where there are any."""
 
 import platform
-from collections.abc import Awaitable, Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clicktrail import __version__
 from clicktrail.base.ids import now_us
 from clicktrail.errors import ClicktrailError
-from clicktrail.keys.nodes import Node, Register, keys_of, stranger, trouble
+from clicktrail.keys.nodes import Node, keys_of, stranger, trouble
 from clicktrail.keys.ringfile import KeyFile
-from clicktrail.service.rollcall import RollCall
 from clicktrail.settings.settings import Settings
 
 if TYPE_CHECKING:
     from clicktrail.store import Store
-
-Stop = Callable[[], Awaitable[None]]
 
 
 def are_several(settings: Settings) -> bool:
@@ -43,30 +39,3 @@ async def check_keys(node: Node, store: "Store") -> None:
     others, now = await store.nodes.list(), now_us()
     if found := trouble(node, others, now) or stranger(node, others, now):
         raise ClicktrailError(f"this node's keys do not go with those of the others: {found}")
-
-
-async def call_roll(
-    settings: Settings,
-    folder: Path,
-    roles: Sequence[str],
-    store: "Store | None",
-    ends: list[Stop],
-) -> RollCall | None:
-    """Announce this node, where there may be others; ``ends`` gets what stops it.
-
-    Without a store it is done over the journal's broker.
-    """
-    if not are_several(settings) or (store is None and not settings.text("journal.url")):
-        return None  # who has neither shares its data folder with a node that has
-    keys = KeyFile(folder / "keys.json")
-    register: Register
-    if store is not None:
-        register = store.nodes
-    else:
-        jetstream = import_module("clicktrail.service.parts.jetstream")
-        register = broker = jetstream.broker_register(settings)
-        ends.append(broker.close)
-    roll = RollCall(lambda: describe(settings, folder, roles, keys), register)
-    ends.append(roll.stop)
-    await roll.start()
-    return roll

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from clicktrail.service.checks.opening import opening
 from clicktrail.service.monitor import KEYS_OF_NODES, Monitor, Problems
 from clicktrail.service.parts.folder import data_folder, store_url
-from clicktrail.service.parts.nodes import are_several, call_roll, node_name
+from clicktrail.service.parts.nodes import are_several, node_name
+from clicktrail.service.parts.roll import call_roll
 from clicktrail.service.rollcall import RollCall
 from clicktrail.settings.settings import Settings
 
