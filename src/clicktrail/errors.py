@@ -59,6 +59,14 @@ class SmarthostIsOurselves(SmarthostUnavailable):
     """The smarthost greets as this service does: emails would come in again."""
 
 
+class SmarthostRefusesUs(SmarthostUnavailable):
+    """The smarthost takes no email from this installation: its name, password or TLS is wrong."""
+
+
+class SmarthostSilent(SmarthostUnavailable):
+    """The whole email was sent, and no answer came: the smarthost may have taken it, or not."""
+
+
 class JournalUnavailable(ClicktrailError):
     """The journal cannot take a click now."""
 

@@ -73,6 +73,8 @@ class MessageState(StrEnum):
     """The smarthost has accepted it."""
     REFUSED = "refused"
     """The smarthost did not accept it; the sender was told so and keeps it."""
+    UNKNOWN = "unknown"
+    """The smarthost has it whole and did not answer: the sender was told to try again."""
 
 
 class Verdict(StrEnum):

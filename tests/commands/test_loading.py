@@ -32,7 +32,16 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 SERVING = ("serve", "settings", "rewrite")
 LISTS = [["--version"], ["--help"], ["-h"]]
 UPKEEP = ("check", "repair", "migrate")
-HEAVY = {"sqlalchemy", "alembic", "dns", "hyperscan", "starlette", "uvicorn", "aiosmtpd", "pydantic"}
+HEAVY = {
+    "sqlalchemy",
+    "alembic",
+    "dns",
+    "hyperscan",
+    "starlette",
+    "uvicorn",
+    "aiosmtpd",
+    "pydantic",
+}
 FOR_WORK = {"rich", "structlog"}
 
 

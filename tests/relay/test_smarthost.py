@@ -6,28 +6,32 @@ from pathlib import Path
 
 import pytest
 
+from clicktrail.base.faults import Faults
 from clicktrail.base.redact import told_chain
 from clicktrail.errors import (
     MessageRefused,
     SettingError,
     SmarthostRefused,
+    SmarthostRefusesUs,
+    SmarthostSilent,
     SmarthostUnavailable,
 )
 from clicktrail.ingress.submission import Transaction
 from clicktrail.relay import open_smarthost
-from clicktrail.relay.smarthost import SmtpSmarthost
+from clicktrail.relay.smarthost import FAULT, SmtpSmarthost
 from clicktrail.settings.settings import Settings
-from support.certificates import make_certificate
-from support.hostile_smarthost import HostileSmarthost
+from support.certificates import Authority, make_certificate
+from support.hostile_smarthost import TIMES, HostileSmarthost, impatient
 
 MESSAGE = b"Subject: x\r\n\r\n.dot\r\n..two\r\ntrailing  \r\n\xff\xfe\r\n.\r\nlone\nand\rend\r\n"
 
 
 @asynccontextmanager
-async def relay(hostile: HostileSmarthost, **settings: str) -> AsyncIterator[SmtpSmarthost]:
-    given = {"smarthost.url": f"smtp://{hostile.address}", "smarthost.timeout": "0.5"}
-    given |= {f"smarthost.{name}": value for name, value in settings.items()}
-    smarthost = open_smarthost(Settings({name: (text, "test") for name, text in given.items()}))
+async def relay(
+    hostile: HostileSmarthost, _faults: Faults | None = None, /, **settings: str
+) -> AsyncIterator[SmtpSmarthost]:
+    given = impatient(hostile.address) | {f"smarthost.{k}": v for k, v in settings.items()}
+    smarthost = open_smarthost(Settings({k: (v, "test") for k, v in given.items()}), _faults)
     assert isinstance(smarthost, SmtpSmarthost)
     try:
         yield smarthost
@@ -116,7 +120,7 @@ async def test_all_lines_of_a_refusal_are_kept() -> None:
 async def test_a_smarthost_that_goes_away_or_stalls_is_unavailable(stage: str, fault: str) -> None:
     hostile = HostileSmarthost()
     getattr(hostile, fault).add(stage)
-    async with hostile, relay(hostile, timeout="0.2") as smarthost:
+    async with hostile, relay(hostile, **dict.fromkeys(TIMES, "0.2")) as smarthost:
         with pytest.raises(SmarthostUnavailable):
             await send(smarthost)
         assert not hostile.taken
@@ -184,7 +188,7 @@ LARGE = b"Subject: x\r\n\r\n" + b"x" * 999 + b"\r\n" * 3 + b".y\r\n" * 2_000_000
 
 async def test_a_large_email_may_take_longer_than_one_answer() -> None:
     hostile = HostileSmarthost(pause=0.02)
-    async with hostile, relay(hostile, timeout="1.6") as smarthost:
+    async with hostile, relay(hostile, block_timeout="60", final_timeout="60") as smarthost:
         assert await send(smarthost, LARGE) == (250, "2.0.0 queued")
         assert hostile.taken[0].message == LARGE
 
@@ -207,9 +211,10 @@ async def test_an_answer_in_the_middle_of_a_large_email_counts(answer: str) -> N
 async def test_a_large_email_that_is_cut_or_not_read_is_not_taken(fault: str) -> None:
     hostile = HostileSmarthost()
     getattr(hostile, fault).add("BODY")
-    async with hostile, relay(hostile, timeout="0.2") as smarthost:
-        with pytest.raises(SmarthostUnavailable):
+    async with hostile, relay(hostile, **dict.fromkeys(TIMES, "0.2")) as smarthost:
+        with pytest.raises(SmarthostUnavailable) as caught:
             await send(smarthost, LARGE)
+        assert not isinstance(caught.value, SmarthostSilent)  # it cannot have taken a part
         assert not hostile.taken
 
 
@@ -343,6 +348,77 @@ async def test_a_certificate_that_cannot_be_checked_ends_it(tmp_path: Path) -> N
     async with hostile, relay(hostile, tls="required") as smarthost:
         with pytest.raises(SmarthostUnavailable):
             await begin(smarthost)
+
+
+async def test_its_certificate_is_checked_against_an_authority_of_ones_own(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ours")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("localhost"))
+    hostile = HostileSmarthost(offers=("STARTTLS",), tls=context)
+    others = Authority(tmp_path / "theirs").file
+    async with hostile:
+        named = {"url": f"smtp://localhost:{hostile.port}", "tls": "required"}
+        async with relay(hostile, tls_ca=str(authority.file), **named) as smarthost:
+            assert (await send(smarthost))[0] == 250
+        async with relay(hostile, tls_ca=str(others), **named) as smarthost:
+            with pytest.raises(SmarthostRefusesUs, match="certificate"):
+                await send(smarthost)
+
+
+REFUSALS = {
+    "MAIL": ("530 5.7.0 Must issue a STARTTLS command first", "535 5.7.8 sign in again"),
+    "RCPT": (
+        "504 5.5.2 <me>: Helo command rejected: need fully-qualified hostname",
+        "530 5.7.0 no",
+    ),
+    "DATA": ("530 5.7.1 authentication required",),
+    "EHLO": ("554 5.7.1 go away",),
+}
+
+
+@pytest.mark.parametrize(
+    ("stage", "answer"), [(s, a) for s, each in REFUSALS.items() for a in each]
+)
+async def test_what_it_has_against_us_is_our_trouble_until_it_takes_an_email(
+    stage: str, answer: str
+) -> None:
+    hostile = HostileSmarthost({stage: answer, "HELO": answer})
+    faults = Faults()
+    async with hostile, relay(hostile, faults) as smarthost:
+        for _ in range(2):
+            with pytest.raises(SmarthostRefusesUs):
+                await send(smarthost)
+        assert smarthost.refuses_us
+        assert answer[:3] in faults.current()[FAULT]
+        hostile.answers.clear()
+        await send(smarthost)
+        assert faults.current() == {}
+
+
+async def test_a_greeting_tells_that_it_takes_us_again() -> None:
+    faults = Faults()
+    async with (
+        HostileSmarthost({"CONNECT": "554 no"}) as hostile,
+        relay(hostile, faults) as smarthost,
+    ):
+        with pytest.raises(SmarthostRefusesUs):
+            await smarthost.greet()
+        assert list(faults.current()) == [FAULT]
+        hostile.answers.clear()
+        await smarthost.greet()
+        assert faults.current() == {}
+
+
+@pytest.mark.parametrize("fault", ["drops", "stalls"])
+@pytest.mark.parametrize("message", [MESSAGE, LARGE], ids=["small", "large"])
+async def test_an_email_that_was_sent_whole_without_an_answer_may_have_been_taken(
+    fault: str, message: bytes
+) -> None:
+    hostile = HostileSmarthost()
+    getattr(hostile, fault).add("DOT")
+    async with hostile, relay(hostile) as smarthost:
+        with pytest.raises(SmarthostSilent):
+            await send(smarthost, message)
 
 
 async def test_required_tls_that_is_not_offered_ends_it() -> None:

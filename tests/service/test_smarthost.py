@@ -7,13 +7,15 @@ nor falsely accepted.
 import asyncio
 import smtplib
 from collections.abc import AsyncIterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from clicktrail.keys.token import PATH
-from support.hostile_smarthost import HostileSmarthost
-from support.service import Service, email_with, free_ports, hrefs, html_of
+from support.hostile_smarthost import TIMES, HostileSmarthost
+from support.service import Service, email_with, free_ports, hrefs, html_of, wait_for
 
 HTML = '<a href="http://a.example/x">x</a>'
 
@@ -46,12 +48,23 @@ class Post:
         return found["sent"]
 
 
+def readiness(service: Service, status: int) -> str:
+    """Wait until ``/readyz`` answers so; return what it says."""
+
+    def answered() -> str | None:
+        with closing(HTTPConnection("127.0.0.1", service.monitor, timeout=60)) as connection:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            return answer.read().decode() if answer.status == status else None
+
+    return wait_for(answered, f"/readyz that says {status}")
+
+
 @pytest.fixture
 async def post(tmp_path: Path) -> AsyncIterator[Post]:
     async with HostileSmarthost() as smarthost:
-        service = Service(
-            tmp_path, "--smarthost-timeout", "1", smarthost=f"smtp://{smarthost.address}"
-        )
+        times = [word for name in TIMES for word in (f"--smarthost-{name.replace('_', '-')}", "1")]
+        service = Service(tmp_path, *times, smarthost=f"smtp://{smarthost.address}")
         await asyncio.to_thread(service.start)
         try:
             name = await asyncio.to_thread(service.configuration_set)
@@ -123,3 +136,22 @@ async def test_a_smarthost_that_is_down_leaves_the_email_with_the_sender(tmp_pat
         assert await post.sent() == 0
     finally:
         await asyncio.to_thread(service.stop)
+
+
+async def test_a_smarthost_that_refuses_us_is_our_trouble_and_nobody_elses(post: Post) -> None:
+    post.smarthost.answers["MAIL"] = "530 5.7.1 sign in first"
+    code, text = await post.send()
+    assert code == 451, text
+    why = await asyncio.to_thread(readiness, post.service, 503)
+    assert "530 5.7.1 sign in first" in why
+    post.smarthost.answers.clear()
+    assert (await post.send())[0] == 250
+    await asyncio.to_thread(readiness, post.service, 200)
+
+
+async def test_an_email_whose_answer_never_came_is_kept_as_that(post: Post) -> None:
+    post.smarthost.drops.add("DOT")
+    code, text = await post.send()
+    assert (code, "may have sent it" in text) == (451, True)
+    assert await post.sent() == 0
+    assert len(post.service.logged("email may have been sent on")) == 1

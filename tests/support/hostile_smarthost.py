@@ -14,6 +14,15 @@ At ``TAKEN`` it can only cut the connection: it has the email, and does not say 
 """
 
 
+TIMES = ("connect_timeout", "timeout", "data_timeout", "block_timeout", "final_timeout")
+"""Settings of the smarthost: how long it may take."""
+
+
+def impatient(address: Address) -> dict[str, str]:
+    """Return the settings of who waits for it half a second and no longer."""
+    return {"smarthost.url": f"smtp://{address}"} | {f"smarthost.{name}": "0.5" for name in TIMES}
+
+
 @dataclass
 class Taken:
     """An email that was taken."""

@@ -19,7 +19,7 @@ from clicktrail.relay import open_smarthost
 from clicktrail.settings.kinds import Address
 from clicktrail.settings.settings import Settings
 from clicktrail.store import Store
-from support.hostile_smarthost import HostileSmarthost
+from support.hostile_smarthost import HostileSmarthost, impatient
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 TRACKED = ConfigurationSet(
@@ -146,7 +146,7 @@ async def mailroom(
         await store.configuration.create_set(ConfigurationSet("untracked"))
         await store.configuration.create_identity("example.com", "tracked")
         open_hostile = await stack.enter_async_context(hostile or HostileSmarthost())
-        given = {"smarthost.url": f"smtp://{open_hostile.address}", "smarthost.timeout": "0.5"}
+        given = impatient(open_hostile.address)
         smarthost = open_smarthost(Settings({n: (text, "test") for n, text in given.items()}))
         stack.push_async_callback(smarthost.close)
         hosts = TrackingHosts("t.test", "s.test")

@@ -36,6 +36,8 @@ _ENDED = {
     MessageState.PENDING: "Accepted; the smarthost has not answered",
     MessageState.SENT: "Accepted, and sent on by the smarthost",
     MessageState.REFUSED: "Accepted, but refused by the smarthost; the sender was told",
+    MessageState.UNKNOWN: "Accepted, and sent to the smarthost, which did not answer: it may have"
+    " sent it on. The sender was told to try again",
 }
 
 

@@ -15,6 +15,7 @@ import structlog
 from clicktrail.base.faults import Faults
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.base.metrics import Metrics
+from clicktrail.errors import MessageRefused, SmarthostSilent, SmarthostUnavailable
 from clicktrail.headers.fields import without_fields
 from clicktrail.headers.words import decoded_words
 from clicktrail.ingress.choice import choose
@@ -86,8 +87,8 @@ class Acceptor:
         """Send an email on; return its id when the smarthost has taken it. Ends the transaction.
 
         Raises `MessageRefused` (`SmarthostRefused` in the smarthost's own words),
-        `SmarthostUnavailable` and `StoreUnavailable`. Then it was not sent, unless the smarthost
-        went away without an answer.
+        `SmarthostUnavailable` and `StoreUnavailable`. Then it was not sent, but for
+        `SmarthostSilent`: nobody knows.
         """
         try:
             prepared = await self._prepare(submission)
@@ -144,11 +145,20 @@ class Acceptor:
         """Return the smarthost's answer that takes the email over."""
         try:
             code, text = await transaction.data(prepared.outgoing)
-        except BaseException:
-            self._metrics.emails.labels("refused").inc()
-            await self._finish(prepared.message, MessageState.REFUSED, ())
+        except BaseException as error:
+            is_refusal = isinstance(error, MessageRefused | SmarthostUnavailable)
+            if is_refusal and not isinstance(error, SmarthostSilent):
+                await self._end(prepared.message, MessageState.REFUSED)
+            else:  # also where we were stopped while we waited
+                log.warning("email may have been sent on", id=prepared.message.id)
+                await self._end(prepared.message, MessageState.UNKNOWN)
             raise
         return f"{code} {text}"
+
+    async def _end(self, message: Message, state: MessageState) -> None:
+        self._metrics.emails.labels(state.value).inc()
+        recipients = message.recipients if state is MessageState.UNKNOWN else ()
+        await self._finish(message, state, recipients)
 
     async def _finish(
         self, message: Message, state: MessageState, recipients: tuple[str, ...]

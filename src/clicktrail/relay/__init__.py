@@ -3,17 +3,22 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from clicktrail.base.faults import Faults
 from clicktrail.base.redact import without_login
 from clicktrail.errors import SettingError
-from clicktrail.relay.connection import Login, Tls
+from clicktrail.relay.connection import Login, Patience, Tls
 from clicktrail.relay.maildir import MaildirSmarthost
 from clicktrail.relay.smarthost import SmtpSmarthost
 from clicktrail.settings.kinds import Address
 from clicktrail.settings.settings import Settings
 
 
-def open_smarthost(settings: Settings) -> SmtpSmarthost | MaildirSmarthost:
+def open_smarthost(
+    settings: Settings, faults: Faults | None = None
+) -> SmtpSmarthost | MaildirSmarthost:
     """Return the smarthost of ``smarthost.url``; it is reached with the first email.
+
+    ``faults`` gets to know when it takes no email from us.
 
     Raises `SettingError` for a URL that cannot be used.
     """
@@ -26,12 +31,20 @@ def open_smarthost(settings: Settings) -> SmtpSmarthost | MaildirSmarthost:
         username=settings["smarthost.username"],
         password=settings["smarthost.password"],
         hostname=settings.hostname,
-        timeout=settings["smarthost.timeout"],
+        patience=Patience(
+            connect=settings["smarthost.connect_timeout"],
+            command=settings["smarthost.timeout"],
+            data=settings["smarthost.data_timeout"],
+            block=settings["smarthost.block_timeout"],
+            final=settings["smarthost.final_timeout"],
+        ),
     )
     return SmtpSmarthost(
         login,
         verify=settings["smarthost.verify"] == "yes",
+        authorities=settings["smarthost.tls_ca"],
         connections=settings["smarthost.connections"],
+        faults=faults,
     )
 
 

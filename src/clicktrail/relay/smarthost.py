@@ -8,14 +8,24 @@ only the sender may try again.
 import asyncio
 import re
 import ssl
+from pathlib import Path
 
 import structlog
 from aiosmtplib.errors import SMTPServerDisconnected
 
-from clicktrail.errors import MessageRefused, SmarthostRefused, SmarthostUnavailable
+from clicktrail.base.faults import Faults
+from clicktrail.errors import (
+    MessageRefused,
+    SmarthostRefused,
+    SmarthostRefusesUs,
+    SmarthostUnavailable,
+)
 from clicktrail.relay.connection import Connection, Login, Tls
 
 log = structlog.get_logger(__name__)
+
+FAULT = "smarthost's refusal"
+"""What it is called in ``/readyz`` that the smarthost takes no email from us."""
 
 IDLE_SECONDS = 30.0
 """How long a connection is kept for the next email; servers wait longer for a command."""
@@ -28,11 +38,23 @@ _QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"@[^\x00-\x20\x7f<
 class SmtpSmarthost:
     """Sends emails to one SMTP server over at most ``connections`` connections.
 
-    ``verify`` checks its certificate where TLS is not just taken as offered.
+    ``verify`` checks its certificate where TLS is not just taken as offered, against the
+    ``authorities`` in a PEM file where one is given. ``faults`` gets to know when it takes no email
+    from us, until it takes one.
     """
 
-    def __init__(self, login: Login, *, verify: bool = True, connections: int = 32) -> None:
+    def __init__(
+        self,
+        login: Login,
+        *,
+        verify: bool = True,
+        authorities: Path | None = None,
+        connections: int = 32,
+        faults: Faults | None = None,
+    ) -> None:
         self._login = login
+        self._authorities = authorities
+        self._faults = faults or Faults()
         self._verify = verify and login.tls in (Tls.REQUIRED, Tls.FROM_THE_START)
         self._free = asyncio.Semaphore(connections)
         self._idle: dict[Connection, asyncio.TimerHandle] = {}
@@ -44,7 +66,7 @@ class SmtpSmarthost:
     ) -> "SmtpTransaction":
         """Connect, or use a connection again, and say MAIL FROM. See `Smarthost.begin`."""
         try:
-            async with asyncio.timeout(self._login.timeout):
+            async with asyncio.timeout(self._login.patience.connect):
                 await self._free.acquire()
         except TimeoutError:
             raise SmarthostUnavailable(
@@ -60,6 +82,7 @@ class SmtpSmarthost:
     async def greet(self) -> None:
         """Connect, with TLS and AUTH, and say goodbye. Raises `SmarthostUnavailable`."""
         connection, _ = await self._connection()
+        self.note(None)
         await connection.quit()
 
     async def close(self) -> None:
@@ -87,6 +110,7 @@ class SmtpSmarthost:
                 # It died while it was idle, and nothing but MAIL was said: try another one.
                 if reused and isinstance(error.__cause__, SMTPServerDisconnected):
                     continue
+                self.note(error)
                 raise
             except MessageRefused as refused:
                 # RFC 5321 § 3.8: with 421 a server ends a connection that it has had enough of.
@@ -107,11 +131,26 @@ class SmtpSmarthost:
             return await Connection.open(self._login, await self._tls_context()), False
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=error)
+            self.note(error)
             raise
+
+    @property
+    def refuses_us(self) -> bool:
+        """Whether it took no email from us when it was last asked."""
+        return FAULT in self._faults.current()
+
+    def note(self, error: BaseException | None) -> None:
+        """Take notice of how something ended: whether the smarthost takes emails from us."""
+        if isinstance(error, SmarthostRefusesUs):
+            self._faults.report(FAULT, f"no email can leave: {error}")
+        elif error is None:
+            self._faults.mend(FAULT)
 
     async def _tls_context(self) -> ssl.SSLContext:
         if self._context is None:
-            context = await asyncio.to_thread(ssl.create_default_context)
+            context = await asyncio.to_thread(
+                ssl.create_default_context, cafile=self._authorities or None
+            )
             if not self._verify:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
@@ -152,6 +191,9 @@ class SmtpTransaction:
         self._check()
         try:
             return await self._connection.command(b"RCPT", b"TO:" + path)
+        except SmarthostRefusesUs as error:
+            self._smarthost.note(error)
+            raise
         finally:
             if not self._connection.is_open:
                 self._end()
@@ -159,15 +201,17 @@ class SmtpTransaction:
     async def data(self, message: bytes) -> tuple[int, str]:
         """Send the email; return the smarthost's answer. It is sent once, whatever happens.
 
-        Raises `SmarthostRefused`, and `SmarthostUnavailable`, also where the connection ended
-        after the final dot: then the smarthost may have the email or not.
+        Raises `SmarthostRefused`, `SmarthostUnavailable`, and `SmarthostSilent` where no answer
+        came after the final dot: the smarthost may have the email or not.
         """
         self._check()
         try:
             answer = await self._connection.data(message)
-        except BaseException:
+        except BaseException as error:
+            self._smarthost.note(error)
             await self.abort()  # a refused DATA leaves the recipients standing: only RSET ends it
             raise
+        self._smarthost.note(None)
         self._end()
         return answer
 

@@ -13,7 +13,6 @@ from clicktrail.settings.kinds import (
     NETWORKS,
     PATH,
     SETS,
-    SMARTHOST,
     STORE,
     STREAM_NAME,
     TEXT,
@@ -23,6 +22,7 @@ from clicktrail.settings.kinds import (
     whole,
 )
 from clicktrail.settings.limits import API_LIMITS, CONSOLE_LIMITS, SMTP_LIMITS
+from clicktrail.settings.smarthost import SMARTHOST_SETTINGS
 from clicktrail.settings.streams import STREAM_SETTINGS
 from clicktrail.settings.tracking import TRACKING_SETTINGS
 
@@ -36,41 +36,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
         " parameters of libpq such as ?sslmode=verify-full. A file in the data folder if empty.",
         secret=True,
     ),
-    Setting(
-        "smarthost.url",
-        SMARTHOST,
-        "",
-        "Your mail server, which sends the emails on: smtp://host:port (STARTTLS as in"
-        " smarthost.tls), smtps://host:port (TLS from the start), or maildir:PATH to try things:"
-        " emails are written there and go nowhere.",
-        flag="--smarthost",
-    ),
-    Setting(
-        "smarthost.tls",
-        choice("if-offered", "required", "never"),
-        "if-offered",
-        "STARTTLS with an smtp:// smarthost. With if-offered the certificate is not checked.",
-    ),
-    Setting(
-        "smarthost.verify",
-        choice("yes", "no"),
-        "yes",
-        "Check the smarthost's certificate (smtps://, or smarthost.tls = required).",
-    ),
-    Setting("smarthost.username", TEXT, "", "User name for AUTH at the smarthost."),
-    Setting("smarthost.password", TEXT, "", "Password for AUTH at the smarthost.", secret=True),
-    Setting(
-        "smarthost.timeout",
-        seconds(0.1, 600),
-        "30",
-        "How long one answer of the smarthost may take; then the sender gets 451.",
-    ),
-    Setting(
-        "smarthost.connections",
-        whole(1, 1000),
-        "32",
-        "How many connections to the smarthost may be open at once.",
-    ),
+    *SMARTHOST_SETTINGS,
     Setting("smtp.listen", LISTEN, "127.0.0.1:2525", "Where emails come in by SMTP."),
     Setting(
         "smtp.hostname",

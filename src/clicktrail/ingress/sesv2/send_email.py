@@ -12,6 +12,7 @@ from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import (
     ClicktrailError,
     MessageRefused,
+    SmarthostSilent,
     SmarthostUnavailable,
 )
 from clicktrail.ingress.accept import Acceptor
@@ -188,11 +189,7 @@ class EmailSender:
             raise _refused(error.code, error.text) from None
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=error)
-            raise ApiError(
-                503,
-                "ServiceUnavailable",
-                "the mail server behind this one cannot be reached: try again later",
-            ) from None
+            raise ApiError(503, "ServiceUnavailable", _why(error)) from None
 
     async def _tell(self, call: Call, body: SendEmailRequest, tags: Tags, error: str) -> None:
         """Tell of a template that could not be rendered, where the set's destinations want it."""
@@ -246,6 +243,15 @@ def _click_tracking(body: SendEmailRequest) -> bool | None:
     tracking = overrides.tracking if overrides else None
     wanted = tracking.click_tracking_enabled if tracking else None
     return None if wanted is None else wanted == "ENABLED"
+
+
+def _why(error: SmarthostUnavailable) -> str:
+    if isinstance(error, SmarthostSilent):
+        return (
+            "the mail server behind this one has the email and did not answer: it may have sent"
+            " it; trying again may send it twice"
+        )
+    return "the mail server behind this one cannot be reached: try again later"
 
 
 def _words(text: str) -> str:

@@ -5,7 +5,12 @@ import asyncio
 import structlog
 
 from clicktrail.doors.budget import Share
-from clicktrail.errors import MessageRefused, SmarthostUnavailable, StoreUnavailable
+from clicktrail.errors import (
+    MessageRefused,
+    SmarthostSilent,
+    SmarthostUnavailable,
+    StoreUnavailable,
+)
 from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.smtp.syntax import Announced, too_large
 from clicktrail.ingress.submission import Smarthost, Submission, Transaction
@@ -13,6 +18,11 @@ from clicktrail.ingress.submission import Smarthost, Submission, Transaction
 log = structlog.get_logger(__name__)
 
 _UNAVAILABLE = 451, "4.4.1 the mail server behind this one cannot be reached: try again later"
+_SILENT = (
+    451,
+    "4.4.2 the mail server behind this one has the email and did not answer: it may have sent it;"
+    " trying again may send it twice",
+)
 _NOT_KEPT = 451, "4.3.0 the email cannot be kept now: try again later"
 # RFC 5321 § 4.3.2: insufficient system storage; RFC 3463 § 3.4 has no closer code.
 _NO_MEMORY = 452, "4.3.1 too many emails are coming in at once: try again later"
@@ -81,7 +91,7 @@ class Mail:
             return _reply(refused)
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=error)
-            return _UNAVAILABLE
+            return _SILENT if isinstance(error, SmarthostSilent) else _UNAVAILABLE
         except StoreUnavailable:
             log.exception("email could not be kept")
             return _NOT_KEPT

@@ -41,8 +41,9 @@ def check_own(settings: Settings) -> None:
 class SmarthostCheck:
     """Looks now and then whether emails can leave: a try of `Checkup`.
 
-    A mail server's name must resolve and it must not be ourselves; it is greeted once, and is not
-    asked again for it: when it is down, its emails are told, and it may mind the greetings.
+    A mail server's name must resolve and it must not be ourselves; it is greeted once, and asked
+    again only where it was ourselves or refused us: when it is down, its emails are told, and it
+    may mind the greetings.
     """
 
     def __init__(self, settings: Settings, smarthost: SmtpSmarthost | MaildirSmarthost) -> None:
@@ -62,10 +63,13 @@ class SmarthostCheck:
             await asyncio.to_thread(_check_own, self._settings, found)
         if self._wait == 0:
             await self._greet()
-        elif self._ourselves is not None:
+        elif self._ourselves is not None or self._is_refused():
             self._wait -= 1
         if self._ourselves is not None:
             raise self._ourselves
+
+    def _is_refused(self) -> bool:
+        return isinstance(self._smarthost, SmtpSmarthost) and self._smarthost.refuses_us
 
     def _resolve(self, place: Address) -> list[str]:
         try:

@@ -45,7 +45,7 @@ from clicktrail.store.mail.tables import (
 from clicktrail.store.mail.terms import forget_terms
 from clicktrail.store.tables import event_destinations
 
-_STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED)
+_STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED, MessageState.UNKNOWN)
 _NUMBER = {state: number for number, state in enumerate(_STATES)}
 
 
@@ -117,6 +117,8 @@ class MessageStore:
         self, message_id: str, state: MessageState, recipients: Sequence[str], at: int
     ) -> None:
         """Set how an email ended and which recipients the smarthost took; durable on return.
+
+        Those of an `UNKNOWN` email are they that it may have taken.
 
         A `SENT` email is counted as ``Sent``, once for each recipient, in the day of ``at``; where
         its configuration set has an enabled destination for ``SEND``, its Send event is made
