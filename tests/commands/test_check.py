@@ -60,7 +60,7 @@ def test_who_erases_is_told_of_every_file_that_may_hold_clicks(run: Run, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["api-token", "webhook-secret"])
-@pytest.mark.parametrize("harm", ["empty", "no text", "a folder", "a link"])
+@pytest.mark.parametrize("harm", ["empty", "no text", "zeros", "a folder", "a link"])
 def test_a_file_without_a_secret_is_told(run: Run, tmp_path: Path, name: str, harm: str) -> None:
     path = tmp_path / name
     if harm == "a folder":
@@ -68,7 +68,7 @@ def test_a_file_without_a_secret_is_told(run: Run, tmp_path: Path, name: str, ha
     elif harm == "a link":
         path.symlink_to("nowhere")
     else:
-        path.write_bytes(b"" if harm == "empty" else b"\xff\xfe")
+        path.write_bytes({"empty": b"", "no text": b"\xff\xfe", "zeros": bytes(43)}[harm])
     status, said = run("check", "--json")
     assert status == 1
     assert str(path) in json.loads(said)[name][0]
@@ -77,15 +77,12 @@ def test_a_file_without_a_secret_is_told(run: Run, tmp_path: Path, name: str, ha
 
 
 @pytest.mark.parametrize(
-    ("harm", "beside"), [("empty", "journal.db"), ("empty", "vault-key"), ("gone", "vault-key")]
+    ("harm", "beside"), [("empty", "journal.db"), ("empty", "api-token"), ("gone", "api-token")]
 )
 def test_a_store_that_is_gone_is_told_and_not_begun_anew(
     run: Run, tmp_path: Path, harm: str, beside: str
 ) -> None:
-    if beside == "vault-key":
-        assert run("access-key", "create", "--scope", "manage")[0] == 0
-    else:
-        (tmp_path / beside).write_bytes(b"")
+    (tmp_path / beside).write_bytes(b"secret" if beside == "api-token" else b"")
     store = tmp_path / "clicktrail.db"
     if harm == "gone":
         store.unlink()

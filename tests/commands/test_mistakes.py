@@ -158,6 +158,7 @@ MISTAKES = [
     # Questions that nobody answers.
     ("configuration-set delete news", 1, "nothing was done: nobody said yes (--yes says it"),
     ("recipients forget a@example.com", 1, "nothing was done"),
+    ("recipients forget nobody", 1, "'nobody' is no email address"),
     ("identity dkim set example.com --selector s --key none.pem", 1, "--key none.pem cannot be"),
     ("identity dkim set example.com --selector s --key empty", 1, "Is a directory"),
     ("identity dkim set example.com --selector s --key notes.txt", 1, "not a private key"),
@@ -335,6 +336,7 @@ def test_a_file_of_another_owner_is_told_by_its_name(shared: Path, words: str, n
     assert clicktrail(shared, ["identity", "list", "--data", str(data)]).returncode == 0
     for made in ("webhook-secret", "api-token", "journal.db", "journal.db.lock"):
         (data / made).touch(0o600)
+        (data / made).write_bytes(b"" if made.startswith("journal") else b"a secret")
     for path in (data, *data.iterdir()):
         os.chown(path, *((0, 0) if path.name == name else (NOBODY, NOBODY)))
     done = as_nobody(shared, [*words.split(), "--data", str(data)])

@@ -428,7 +428,9 @@ async def test_required_tls_that_is_not_offered_ends_it() -> None:
         assert not any(c.startswith("MAIL") for c in hostile.commands)
 
 
-@pytest.mark.parametrize("url", ["", "smtp://", "smtp://h:x", "smtp://u:p@h", "smtp://h/path"])
+@pytest.mark.parametrize(
+    "url", ["", "smtp://", "smtp://h:x", "smtp://h:0", "smtp://u:p@h", "smtp://h/path"]
+)
 def test_a_url_that_cannot_be_used_is_named(url: str) -> None:
     with pytest.raises(SettingError, match=r"smarthost\.url"):
         open_smarthost(Settings({"smarthost.url": (url, "test")}))

@@ -64,6 +64,10 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ("retention.clicks", "60d", "days"),
         ("retention.events", "36501", "days"),
         ("smtp.tls_certificate", "/nowhere.pem", ""),
+        ("nats.servers", "one:port", "servers (host:port)"),
+        ("nats.servers", "one:4222,two:99999", "servers (host:port)"),
+        ("kafka.servers", ":9092", "servers (host:port)"),
+        ("kafka.servers", "2001:db8::1", "servers (host:port)"),
     ],
 )
 def test_a_wrong_value_is_refused_with_name_value_and_what_is_expected(
@@ -237,6 +241,16 @@ def test_who_signs_in_to_a_data_stream_needs_the_secret_too(given: str, needed: 
 def test_files_of_data_streams_must_be_there_from_the_start(name: str) -> None:
     with pytest.raises(SettingError, match=f"{name} = '/nowhere' .*expected a file"):
         load_settings({name: "/nowhere"}, {})
+
+
+@pytest.mark.parametrize("hosts", [":1", "one:port", "one:1,two:0", "one:99999", "::1"])
+def test_a_journal_that_cannot_be_there_is_refused_without_its_password(hosts: str) -> None:
+    for login in ("", "user:swordfish@"):
+        with pytest.raises(SettingError, match=r"journal.url = \(hidden\) .*expected") as refused:
+            load_settings({"journal.url": f"nats://{login}{hosts}"}, {})
+        assert "swordfish" not in str(refused.value)
+    for right in ("one:1", "one", "[::1]:4222", "one:1,two:2"):
+        assert load_settings({"journal.url": f"nats://u:p@{right}"}, {})
 
 
 def test_servers_of_data_streams_are_a_list() -> None:

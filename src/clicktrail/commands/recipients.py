@@ -27,7 +27,9 @@ def forget(
     It works while the service runs. When nothing is found it says so, with exit status 0.
     """
     from clicktrail.commands.upkeep.forget import erase  # noqa: PLC0415 - much to load
+    from clicktrail.store.people.person import Person  # noqa: PLC0415
 
+    Person(address)  # what is none is told before anything is asked
     confirm(f"Erase {address} for good?", yes)
     done, uncounted, damaged = erase(context, address)
     if as_json:

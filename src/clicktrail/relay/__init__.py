@@ -67,7 +67,13 @@ def _parse(url: str) -> Address:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-        usable = bool(host) and not parts.path.strip("/") and not parts.query and "@" not in url
+        usable = (
+            bool(host)
+            and port != 0
+            and not parts.path.strip("/")
+            and not parts.query
+            and "@" not in url
+        )
     except ValueError:
         usable = False
     if not usable or not host:

@@ -147,8 +147,12 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 def _servers(text: str) -> tuple[str, ...]:
     found = tuple(part.strip() for part in text.split(",") if part.strip())
-    if any(c.isspace() or c in "/@" for server in found for c in server):
-        raise ValueError
+    for server in found:
+        literal = server.rpartition("]")[2]  # an IPv6 address has colons of its own
+        if any(c.isspace() or c in "/@" for c in server) or server.startswith(":"):
+            raise ValueError
+        if ":" in literal and _address(server).port == 0:
+            raise ValueError
     return found
 
 

@@ -235,7 +235,9 @@ class _Rewriter:
             if _UNSERVED not in self.outcome.warnings:
                 self.outcome.warnings.append(_UNSERVED)
             return "no-https", True
-        if visible.begins(self._html, tag.end) and self._is_left_alone(tag.end, url):
+        # Only what is called "a" has a text, and ends the look at another's: the next one begins.
+        has_url = tag.name == b"a" and visible.begins(self._html, tag.end)
+        if has_url and self._is_left_alone(tag.end, url):
             return "visible-url", True
         return why, False
 

@@ -18,8 +18,8 @@ _SIGNS = ("keys.json", "clicktrail.db", "journal.db", "spool", VAULT_KEY)
 """What one of is in every data folder: a service makes the first before all else."""
 
 
-_BESIDE_A_STORE = (VAULT_KEY, "api-token", "webhook-secret")
-"""What is made where there is, or was, a store."""
+_BESIDE_A_STORE = ("api-token", "webhook-secret")
+"""What a service makes that has, or had, a store. Commands make a `VAULT_KEY` before it."""
 
 
 def data_folder(settings: Settings) -> Path:
@@ -109,12 +109,11 @@ def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
 def secret_in(file: Path) -> str:
     """Return the secret in a file. Raises `SettingError` where the file cannot be used."""
     try:
-        if secret := file.read_text(encoding="ascii").strip():
+        secret = file.read_bytes().strip().decode("utf-8", "replace")
+        if secret and secret.isascii() and secret.isprintable():
             return secret
     except OSError as error:
         raise SettingError(f"{file} cannot be used: {complaint(error, file)}") from None
-    except UnicodeDecodeError:
-        pass
     raise SettingError(
         f"{file} holds no secret, which is a line of ASCII: put it back from a backup, or delete"
         " the file, and a new one is made at the next start"
