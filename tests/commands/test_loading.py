@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clicktrail.cli import COMMANDS, build
+from clicktrail.keys.ringfile import KeyFile
 from support import forked
 
 BESIDE = Path(sys.executable).parent
@@ -42,6 +43,7 @@ HEAVY = {
     "aiosmtpd",
     "pydantic",
 }
+OTHER_SUBJECTS = tuple(f"clicktrail.store.{room}" for room in ("mail", "clicks", "people", "nodes"))
 FOR_WORK = {"rich", "structlog"}
 
 
@@ -85,6 +87,18 @@ def test_help_waits_for_no_library_that_does_the_work(
     done = run(sys.executable, "-c", LOADED, json.dumps(asked))
     assert done.returncode == 0, done.stderr
     assert not heavy & {name.partition(".")[0] for name in json.loads(done.stderr)}
+
+
+def test_a_command_on_the_store_loads_the_subject_that_it_asks_for(tmp_path: Path) -> None:
+    KeyFile(tmp_path / "keys.json").create_if_missing()
+    asked = [["configuration-set", "list", "--data", str(tmp_path)]]
+    first, then = (run(sys.executable, "-c", LOADED, json.dumps(asked)) for _ in range(2))
+    assert (first.returncode, then.returncode) == (0, 0), first.stderr + then.stderr
+    assert "alembic" in json.loads(first.stderr)  # it has made the database
+    loaded = json.loads(then.stderr)
+    assert "clicktrail.store.configuration_store" in loaded
+    others = ("alembic", "sqlalchemy.dialects.postgresql", *OTHER_SUBJECTS)
+    assert not [name for name in loaded if name.startswith(others)]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

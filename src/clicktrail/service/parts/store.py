@@ -10,6 +10,8 @@ from clicktrail.service.parts.sealing import SealingWatch
 from clicktrail.service.parts.vault import OFTEN, look_at_vault
 from clicktrail.store import Store
 
+Store.load()  # with the roles, which most subjects are for, and before those are forked
+
 
 async def open_store(house: House) -> Store:
     """Return the store that the roles of this process share. Raises `StoreUnavailable`."""
