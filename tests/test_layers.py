@@ -21,6 +21,7 @@ MOST_LINES, MOST_MODULES, MOST_BESIDE = 400, 14, 8
 # Which modules may import which outside libraries (module path prefixes below clicktrail/).
 CONFINED = {
     "aiosmtpd": ("ingress/smtp/",),
+    "structlog": ("base/logs",),  # which sees to it that lines are told as they should be
     "sqlalchemy": ("store/",),
     "alembic": ("store/",),
     "psycopg": ("store/database/postgresql",),

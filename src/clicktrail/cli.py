@@ -1,6 +1,7 @@
 """The command line: ``clicktrail``."""
 
 import functools
+import gc
 import inspect
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from clicktrail import __version__
+from clicktrail.base.logs_later import configure_logs_later
 from clicktrail.commands.shared.ending import INTERRUPTED, ending, open_standard_files, write_out
 from clicktrail.commands.shared.given import Given
 from clicktrail.commands.shared.topics import ByTopic, topic
@@ -217,11 +219,7 @@ def main() -> None:
     """Run the command line."""
     open_standard_files()
     asked = _asked_for()
-    is_known = any(command.name == asked for command in COMMANDS)
-    if is_known and {"-h", "--help"}.isdisjoint(sys.argv):
-        from clicktrail.base.logs import configure_logs  # noqa: PLC0415 - help does not wait for it
-
-        configure_logs("warning", "text")
+    configure_logs_later()
     status: str | int | None = 0
     try:
         with ending():
@@ -236,4 +234,6 @@ def main() -> None:
         status = end.exit_code
     except KeyboardInterrupt:
         status = INTERRUPTED
-    sys.exit(write_out(status))
+    status = write_out(status)
+    gc.freeze()  # else the interpreter looks at its end through all that was loaded, for garbage
+    sys.exit(status)

@@ -136,6 +136,57 @@ def test_lines_are_json_one_each_with_the_frames_of_a_fault() -> None:
     assert answer == "550 <(address)>: (hidden)\\nsecond line"
 
 
+LATER = """
+import logging, sys, threading, warnings
+from clicktrail.base.logs_later import configure_logs_later
+
+configure_logs_later()
+assert "structlog" not in sys.modules
+
+
+def fail():
+    raise ValueError("Mark3dValue")
+
+
+class Unraisable:
+    def __del__(self):
+        fail()
+
+
+def of_ours():
+    from clicktrail.base.logs import get_logger
+    get_logger("clicktrail.test").info("not told")
+    get_logger("clicktrail.test").warning("a line of ours")
+
+
+def in_thread():
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "event"),
+    [
+        ("of_ours()", "a line of ours"),
+        ("logging.getLogger('a.library').error('wrong: %s', 'Mark3d')", "wrong: %s"),
+        ("warnings.warn('careful', RuntimeWarning)", "careful"),
+        ("in_thread()", "a thread has failed"),
+        ("Unraisable()", "an error that could not be raised"),
+        ("fail()", "an error that nobody caught"),
+    ],
+)
+def test_logs_are_loaded_and_configured_by_the_first_line(does: str, event: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LATER + does], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (int(does == "fail()"), "")
+    assert done.stderr.count(event) == 1
+    assert "Mark3d" not in done.stderr
+    assert "not told" not in done.stderr
+
+
 def test_log_lines_are_given_exceptions_and_not_their_texts() -> None:
     # So that it is told by its kind what of an exception may be told.
     for path in sorted(Path(clicktrail.__file__).parent.rglob("*.py")):

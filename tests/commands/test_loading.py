@@ -97,7 +97,7 @@ def test_a_command_on_the_store_loads_the_subject_that_it_asks_for(tmp_path: Pat
     assert "alembic" in json.loads(first.stderr)  # it has made the database
     loaded = json.loads(then.stderr)
     assert "clicktrail.store.configuration_store" in loaded
-    others = ("alembic", "sqlalchemy.dialects.postgresql", *OTHER_SUBJECTS)
+    others = ("alembic", "structlog", "sqlalchemy.dialects.postgresql", *OTHER_SUBJECTS)
     assert not [name for name in loaded if name.startswith(others)]
 
 

@@ -9,9 +9,9 @@ it is mended. How it gets there: `Service` gives one `Faults` to its parts. In o
 import threading
 from collections.abc import Callable
 
-import structlog
+from clicktrail.base.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LONGEST = 500
 """Characters of a text that are kept."""

@@ -15,9 +15,13 @@ from typing import Any, TextIO
 
 import structlog
 
+from clicktrail.base import logs_later
 from clicktrail.base.redact import current, reason_of, redact, told_chain, traceback_text
 
-log = structlog.get_logger(__name__)
+get_logger = structlog.get_logger
+"""structlog's. Modules take it from here, so that none tells a line before this one is loaded."""
+
+log = get_logger(__name__)
 
 _MOST_ITEMS, _DEEPEST = 50, 4
 _WORDS = 200
@@ -181,3 +185,7 @@ def _told(value: Any, depth: int = 0) -> Any:
     if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
         return [_told(each, depth + 1) for each in list(value)[:_MOST_ITEMS]]
     return f"<{type(value).__name__}>"
+
+
+if logs_later.is_later:
+    configure_logs(*logs_later.HOW)

@@ -8,13 +8,12 @@ from collections.abc import Coroutine, Sequence
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-import structlog
 import typer
 import uvloop
 
 from clicktrail import __version__
 from clicktrail.base.files import at_work, is_orphaned, served, size_of
-from clicktrail.base.logs import configure_logs
+from clicktrail.base.logs import configure_logs, get_logger
 from clicktrail.base.metrics import count_into
 from clicktrail.base.redact import reason_of
 from clicktrail.commands.shared.common import Json, print_json, print_table, settings_of
@@ -38,7 +37,7 @@ from clicktrail.settings.settings import Settings
 from clicktrail.settings.table import SETTINGS
 from clicktrail.settings.tracking import SEALING, describe_links
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def serve(

@@ -3,12 +3,11 @@
 import ssl
 from pathlib import Path
 
-import structlog
-
 from clicktrail.base.complaints import complaint
 from clicktrail.base.complaints.certificates import CertificateUnusable, load_pair
+from clicktrail.base.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Certificate:

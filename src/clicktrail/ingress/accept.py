@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-import structlog
-
 from clicktrail.base.faults import Faults
 from clicktrail.base.ids import new_id, now_us
+from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import MessageRefused, SmarthostSilent, SmarthostUnavailable
 from clicktrail.headers.fields import without_fields
@@ -33,7 +32,7 @@ from clicktrail.model import Message, MessageState
 from clicktrail.rewrite.warn import about_fields
 from clicktrail.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 T = TypeVar("T")
 
 SET_HEADER = "x-ses-configuration-set"

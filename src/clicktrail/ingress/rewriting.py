@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 
-import structlog
-
 from clicktrail.base.faults import Faults
 from clicktrail.base.hostname import tracking_host
+from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.keys.ringfile import KeyFile
@@ -18,7 +17,7 @@ from clicktrail.model import ConfigurationSet, HttpsPolicy, Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
 from clicktrail.store.mail.html import place_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LARGE = 256 * 1024
 """Emails of more bytes are rewritten in a thread, so that others need not wait."""

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError, InvalidInput, MessageRefused
 from clicktrail.headers.fields import HeaderSection, without_fields
 from clicktrail.ingress.rewriting import LARGE
@@ -16,7 +15,7 @@ from clicktrail.model import Dkim, Identity
 if TYPE_CHECKING:
     from clicktrail.ingress.dkim import Signer
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Signatures:

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
+from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import name_and_reason
 from clicktrail.base.tasks import end
 from clicktrail.errors import JournalUnavailable
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ACK_WAIT = 30.0
 CONSUMER = "publishers"

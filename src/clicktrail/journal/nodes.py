@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
+from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import reason_of
 from clicktrail.base.tasks import end
 from clicktrail.errors import ClicktrailError, JournalUnavailable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
 

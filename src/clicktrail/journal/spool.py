@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import structlog
-
 from clicktrail.base.batch import Batcher
 from clicktrail.base.complaints import complaint
 from clicktrail.base.faults import Faults
+from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.base.redact import reason_of
 from clicktrail.base.tasks import end
@@ -30,7 +29,7 @@ from clicktrail.journal.spoolfile import (
 )
 from clicktrail.model import Click
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _LATE = "the journal is too slow"
 

@@ -11,9 +11,9 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
-import structlog
+from clicktrail.base.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAGES = 500
 """How long the log grows (2 MB) before it is copied."""

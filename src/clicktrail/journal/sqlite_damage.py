@@ -13,11 +13,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
 from clicktrail.base.files import is_orphaned, naming, size_of
+from clicktrail.base.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 DAMAGED = ".damaged-"
 """Followed by the time in UTC, it is added to the name of a file that was set aside."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from clicktrail.base.complaints import database_complaint
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import JournalUnavailable
 from clicktrail.journal import Entry
 from clicktrail.journal.record import decode
@@ -24,7 +24,7 @@ from clicktrail.journal.sqlite_file import INDEX_BITS, Connection, connect
 from clicktrail.journal.undecodable import FOLDER, keep
 from clicktrail.model import Click
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _unpack = msgspec.msgpack.Decoder(list[bytes]).decode
 

@@ -3,11 +3,10 @@
 import hashlib
 from pathlib import Path
 
-import structlog
-
 from clicktrail.base.files import write_private
+from clicktrail.base.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FOLDER = "undecodable"
 """Of the data folder."""

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import structlog
-
 from clicktrail.base.arn import Arn, Kind, parse_arn
 from clicktrail.base.ids import now_us
+from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import name_and_reason
 from clicktrail.errors import ClicktrailError, DeliveryFailed, InvalidInput
 from clicktrail.publish.destinations import BatchDestination, Destination, Event
@@ -29,7 +28,7 @@ from clicktrail.publish.destinations.stream import StreamDestination
 from clicktrail.store import Store
 from clicktrail.store.clicks.outbox import Claimed, Failed, Key
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

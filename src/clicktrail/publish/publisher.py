@@ -8,10 +8,9 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TypeVar
 
-import structlog
-
 from clicktrail.base.faults import Faults
 from clicktrail.base.ids import hour_of, now_us
+from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.journal import Entry, Journal
@@ -28,7 +27,7 @@ from clicktrail.store.clicks.outbox import Notification
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.configuration import Configuration
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 _Corrected = list[LoggedClick]

@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from clicktrail.base.ids import now_us
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError
 from clicktrail.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 DAY = 86_400_000_000
 EVERY_SECONDS = 3600.0

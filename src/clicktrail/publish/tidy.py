@@ -3,12 +3,11 @@
 import asyncio
 from contextlib import suppress
 
-import structlog
-
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError
 from clicktrail.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_SECONDS = 2.0
 """How often to look; nobody has written when two looks find the same."""

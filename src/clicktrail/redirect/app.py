@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 from urllib.parse import unquote
 
-import structlog
-
 from clicktrail.base.ids import new_id, now_us
+from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import InvalidToken, JournalUnavailable
@@ -21,7 +20,7 @@ from clicktrail.redirect.pages import FAVICON, METHODS, NOT_FOUND, PREFETCH, ROB
 from clicktrail.redirect.visitor import is_prefetch
 from clicktrail.settings.kinds import Network
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 USER_AGENT_LIMIT = 1024
 """A longer User-Agent is logged cut off."""

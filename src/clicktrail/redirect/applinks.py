@@ -9,9 +9,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from clicktrail.base.hostname import host_name
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import InvalidInput
 from clicktrail.redirect.pages import Answer, json_file
 
@@ -24,7 +23,7 @@ FILES = {
 SIZE_LIMIT = 1024 * 1024
 """Bytes of a file; Apple takes 128 KiB."""
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import parse_qs
 
 import msgspec
-import structlog
 
 from clicktrail.base.hostname import host_name
+from clicktrail.base.logs import get_logger
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import ClicktrailError, InvalidInput
 from clicktrail.keys import probe
@@ -26,7 +26,7 @@ from clicktrail.redirect.pages import (
 ALLOWED_PATH = b"/domains/allowed"
 _PROBE_PATH = probe.PATH.encode()
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class OwnDomains:

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, cast
 
-import structlog
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from clicktrail.base.logs import get_logger
 from clicktrail.doors.connections import Client, Connections, Stage
 from clicktrail.doors.forwarded import peer_address
 
@@ -23,7 +23,7 @@ LINE_LIMIT = 16384
 
 _END = b"\r\n\r\n"
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
 _INTERNAL_ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n"

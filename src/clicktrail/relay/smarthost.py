@@ -10,10 +10,10 @@ import re
 import ssl
 from pathlib import Path
 
-import structlog
 from aiosmtplib.errors import SMTPServerDisconnected
 
 from clicktrail.base.faults import Faults
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import (
     MessageRefused,
     SmarthostRefused,
@@ -22,7 +22,7 @@ from clicktrail.errors import (
 )
 from clicktrail.relay.connection import Connection, Login, Tls
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FAULT = "smarthost's refusal"
 """What it is called in ``/readyz`` that the smarthost takes no email from us."""

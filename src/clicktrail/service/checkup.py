@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-import structlog
-
 from clicktrail.base.faults import Faults
+from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import reason_of
 from clicktrail.base.tasks import end
 from clicktrail.errors import ClicktrailError
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 EVERY_SECONDS = 5.0
 PATIENCE = 10.0

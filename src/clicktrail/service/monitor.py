@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from clicktrail.base.ids import now_us
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.server import Listener, RedirectServer
 from clicktrail.settings.kinds import Address
 from clicktrail.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 CHECK_SECONDS = 5.0
 """How long the store may take to answer before it counts as unusable."""

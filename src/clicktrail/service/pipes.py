@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
-import structlog
 
 from clicktrail.base.faults import Faults
+from clicktrail.base.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 TELL_SECONDS = 0.1
 """Faults that come and go are told no more often than that."""

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from clicktrail.base.ids import now_us
+from clicktrail.base.logs import get_logger
 from clicktrail.base.tasks import end
 from clicktrail.errors import ClicktrailError
 from clicktrail.keys.nodes import EVERY_SECONDS, Node, Register, trouble
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class RollCall:

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
-import structlog
-
+from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import reason_of
 from clicktrail.errors import ClicktrailError, InvalidInput, SettingError
 from clicktrail.service.checkup import Checkup
@@ -13,7 +12,7 @@ from clicktrail.service.house import House
 from clicktrail.settings.settings import Settings
 from clicktrail.settings.tracking import SEALING, check_links
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ROLES = ("publisher", "redirect", "api", "console", "smtp")
 """In the order in which they start; they stop in the opposite one."""

@@ -16,13 +16,13 @@ from contextlib import suppress
 from typing import NoReturn
 
 import msgspec
-import structlog
 from setproctitle import setproctitle
 
+from clicktrail.base.logs import get_logger
 from clicktrail.service.pipes import SILENT_SECONDS, Child, Ties
 from clicktrail.service.signals import RELOAD, STOP, ignore_all, ignore_strangers, terminal
 
-log = structlog.get_logger()
+log = get_logger()
 
 STOP_SECONDS = 30.0
 """How long roles may take to finish what they have begun; then they are killed."""

@@ -15,12 +15,12 @@ from types import FrameType
 from typing import Protocol
 
 import msgspec
-import structlog
 
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError
 from clicktrail.ingress.compose.template import RenderingFailed, Work, render
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 CPU_SECONDS = 3.0
 """How long the parts of one email may keep a processor busy."""

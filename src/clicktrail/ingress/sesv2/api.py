@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Protocol
 
 import msgspec
-import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from clicktrail.base.logs import get_logger
 from clicktrail.doors.budget import Budget, Share
 from clicktrail.doors.connections import waiting_apart
 from clicktrail.doors.forwarded import ScopeHeaders, Visitors
@@ -34,7 +34,7 @@ from clicktrail.ingress.sesv2.operations import (
     query_of,
 )
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MOST = 1000
 """How many events one answer holds at the most."""

@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from clicktrail.base.ids import new_id, now_us
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import (
     ClicktrailError,
     MessageRefused,
@@ -31,7 +30,7 @@ from clicktrail.ingress.tags import TAG_LIMIT, is_tag_text
 from clicktrail.model import Message, MessageState, Tags, domain_of
 from clicktrail.store.configuration_store import ConfigurationStore
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 # RFC 6761 § 6.4. nodemailer's verify() sends from there, and takes MessageRejected as all is well.
 _NOWHERE = "invalid"

@@ -7,12 +7,11 @@ from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-import structlog
-
+from clicktrail.base.logs import get_logger
 from clicktrail.doors.throttle import Throttle
 from clicktrail.errors import MessageRefused, StoreUnavailable
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 # Where SES has SMTP (AWS General Reference, "Amazon SES endpoints and quotas"), and Postbox.
 REGIONS = """

@@ -10,9 +10,9 @@ import math
 from collections.abc import Coroutine, Iterator
 from typing import Any, Protocol
 
-import structlog
 from aiosmtpd.smtp import SMTP
 
+from clicktrail.base.logs import get_logger
 from clicktrail.doors.budget import Budget
 from clicktrail.doors.connections import Connections, Stage
 from clicktrail.doors.tls import Certificate
@@ -24,7 +24,7 @@ from clicktrail.ingress.smtp.syntax import reply, with_status
 from clicktrail.ingress.submission import Smarthost
 from clicktrail.settings.kinds import IDENT
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BUFFER = 64 * 1024
 COMMAND_LIMIT = 12288  # RFC 4954 § 4, the longest of all

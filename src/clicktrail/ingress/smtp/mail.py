@@ -2,8 +2,7 @@
 
 import asyncio
 
-import structlog
-
+from clicktrail.base.logs import get_logger
 from clicktrail.doors.budget import Share
 from clicktrail.errors import (
     MessageRefused,
@@ -15,7 +14,7 @@ from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.smtp.syntax import Announced, too_large
 from clicktrail.ingress.submission import Smarthost, Submission, Transaction
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _UNAVAILABLE = 451, "4.4.1 the mail server behind this one cannot be reached: try again later"
 _SILENT = (

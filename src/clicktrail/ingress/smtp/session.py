@@ -8,15 +8,14 @@ import asyncio
 import contextlib
 from base64 import b64encode
 
-import structlog
-
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import MessageRefused
 from clicktrail.ingress.smtp.auth import read_credentials, read_line
 from clicktrail.ingress.smtp.connection import Connection, Server
 from clicktrail.ingress.smtp.mail import Mail, read_message
 from clicktrail.ingress.smtp.syntax import Announced, read_mail, read_rcpt
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MOST_FAILURES = 3
 

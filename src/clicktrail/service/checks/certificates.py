@@ -3,14 +3,14 @@
 import ssl
 from datetime import UTC, datetime
 
-import structlog
 from cryptography import x509
 
 from clicktrail.base.complaints.certificates import CertificateUnusable, load_authorities, load_pair
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import SettingError
 from clicktrail.settings.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def check(settings: Settings, owner: str) -> None:
