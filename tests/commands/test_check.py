@@ -73,7 +73,19 @@ def test_a_file_without_a_secret_is_told(run: Run, tmp_path: Path, name: str, ha
     assert status == 1
     assert str(path) in json.loads(said)[name][0]
     given = "--" + name
-    assert run("check", "--json", given, "a secret of one's own")[0] == 0  # the file is not read
+    assert run("check", "--json", given, "whsec_c2VjcmV0")[0] == 0  # the file is not read
+
+
+def test_what_no_webhook_can_be_signed_with_is_told(run: Run, tmp_path: Path) -> None:
+    status, said = run("check", "--json", "--webhook-secret", "swordfish")
+    assert status == 1
+    [told] = json.loads(said)["webhook-secret"]
+    assert told.startswith("webhook.secret (from --webhook-secret) cannot be used: ")
+    (tmp_path / "webhook-secret").write_text("whsec_A\n")
+    status, said = run("check", "--json")
+    assert status == 1
+    [told] = json.loads(said)["webhook-secret"]
+    assert told.startswith(f"{tmp_path / 'webhook-secret'} cannot be used: it is no signing secret")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,33 @@ def call(service: Service, key: dict[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("embedded", [True, False])
+@pytest.mark.parametrize("content", [b"", b"A" * 87 + b"\n", b"\xff\xfe" * 44])
+def test_a_damaged_vault_key_is_told_and_clicks_go_on_until_it_is_put_back(
+    tmp_path: Path, content: bytes, embedded: bool
+) -> None:
+    service = Service(tmp_path, embedded=embedded)
+    path = service.data / "vault-key"
+    with service:
+        name = service.configuration_set()
+        key = json.loads(service.cli("access-key", "create", "--scope", "manage", "--json"))
+        [link] = hrefs(html_of(service.send(email_with(HTML, name))))
+    backup = path.read_bytes()
+    path.write_bytes(content)
+    with service:
+        told = wait_for(lambda: why(service).get("vault-key"), "a problem", PATIENCE)
+        assert f"{path} cannot be used" in told
+        assert service.request(link).status == 302
+        assert service.send(email_with(HTML, name)), "it is not signed, and needs no key"
+        with pytest.raises(ClientError) as failed:
+            call(service, key)
+        assert failed.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+        assert path.read_bytes() == content, "it is left as it was"
+        path.write_bytes(backup)
+        assert call(service, key), "it is read again"
+        wait_for(lambda: not why(service) or None, "a ready service", PATIENCE)
+
+
+@pytest.mark.parametrize("embedded", [True, False])
 def test_a_lost_vault_key_is_told_and_clicks_go_on(tmp_path: Path, embedded: bool) -> None:
     service = Service(tmp_path, embedded=embedded)
     path = service.data / "vault-key"

@@ -51,9 +51,10 @@ class Vault:
                 f"the installation's key {path} cannot be read: {complaint(error, path)}"
             ) from None
         except (ValueError, InvalidInput) as error:
+            why = reason_of(error) if isinstance(error, InvalidInput) else "it is not base64"
             raise InvalidInput(
-                f"the installation's key {path} cannot be used ({reason_of(error)}): put back the"
-                " file from a backup, or remove it and make access keys and DKIM keys anew"
+                f"the installation's key {path} cannot be used ({why}): put back the file from a"
+                " backup, or remove it and make access keys and DKIM keys anew"
             ) from None
 
     def seal(self, secret: bytes, purpose: str) -> bytes:
@@ -68,3 +69,33 @@ class Vault:
             raise InvalidInput(
                 f"the secret of {purpose} was sealed with another key than the installation's"
             ) from None
+
+
+class FollowedVault(Vault):
+    """The vault of a file for a service, which runs without a key that can be used.
+
+    What is sealed cannot be opened then: `InvalidInput`, with what is wrong with the file. It is
+    read again until it is put right.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._vault: Vault | None = None
+        with suppress(InvalidInput):
+            self._vault = Vault.of_file(path)
+
+    def seal(self, secret: bytes, purpose: str) -> bytes:
+        """See `Vault.seal`."""
+        if self._vault is None:
+            self._vault = Vault.of_file(self._path, make=False)
+        return self._vault.seal(secret, purpose)
+
+    def open(self, sealed: bytes, purpose: str) -> bytes:
+        """See `Vault.open`."""
+        if self._vault is not None:
+            with suppress(InvalidInput):
+                return self._vault.open(sealed, purpose)
+        there = Vault.of_file(self._path, make=False)
+        secret = there.open(sealed, purpose)
+        self._vault = there
+        return secret

@@ -41,8 +41,8 @@ def check(context: typer.Context, as_json: Json = False) -> None:
     looks: dict[str, Callable[[], list[str]]] = {
         "keys": lambda: _keys(settings, folder),
         "vault-key": lambda: _vault(settings, folder),
-        "api-token": lambda: _secret(settings, "api.token", folder / "api-token"),
-        "webhook-secret": lambda: _secret(settings, "webhook.secret", folder / "webhook-secret"),
+        "api-token": lambda: _api_token(settings, folder / "api-token"),
+        "webhook-secret": lambda: _webhook_secret(settings, folder / "webhook-secret"),
         "store": lambda: _store(settings, folder),
         "journal": lambda: _journal(settings, folder),
         "spool": lambda: _spool(folder),
@@ -83,11 +83,23 @@ def _vault(settings: Settings, folder: Path) -> list[str]:
     return []
 
 
-def _secret(settings: Settings, name: str, path: Path) -> list[str]:
-    if settings[name] or not os.path.lexists(path):  # it is made at the next start
+def _api_token(settings: Settings, path: Path) -> list[str]:
+    if settings["api.token"] or not os.path.lexists(path):  # it is made at the next start
         return []
     try:
         secret_in(path)
+    except ClicktrailError as error:
+        return [str(error)]
+    return []
+
+
+def _webhook_secret(settings: Settings, path: Path) -> list[str]:
+    if not settings["webhook.secret"] and not os.path.lexists(path):
+        return []
+    from clicktrail.service.parts.destinations import webhook_secret  # noqa: PLC0415
+
+    try:
+        webhook_secret(settings, path)
     except ClicktrailError as error:
         return [str(error)]
     return []

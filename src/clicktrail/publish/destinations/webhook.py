@@ -25,6 +25,14 @@ _IDLE_CONNECTIONS = 64
 _IDLE_SECONDS = 15.0
 
 
+def signer_of(secret: str) -> Webhook:
+    """Return what signs with a secret. Raises `InvalidInput` for one that is none."""
+    try:
+        return Webhook(secret)
+    except Exception:  # the library raises whatever base64 raises
+        raise InvalidInput("it is no signing secret: expected whsec_ and base64") from None
+
+
 class WebhookDestination:
     """Calls webhooks. Redirects are not followed, proxies of the environment not used.
 
@@ -40,12 +48,7 @@ class WebhookDestination:
         allowed: Iterable[Network] = (),
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        try:
-            self._signer = Webhook(secret)
-        except Exception:  # the library raises whatever base64 raises
-            raise InvalidInput(
-                "the webhook secret cannot be used: expected whsec_ and base64"
-            ) from None
+        self._signer = signer_of(secret)
         guard = AddressGuard(allowed)
         self._timeout = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
         self._networks = {

@@ -5,17 +5,37 @@ from base64 import b64encode
 from pathlib import Path
 
 from clicktrail.base.arn import Kind
+from clicktrail.errors import InvalidInput, SettingError
 from clicktrail.publish.destinations import BatchDestination, Destination
 from clicktrail.publish.destinations.aws import AwsClient, AwsSettings
 from clicktrail.publish.destinations.firehose import FirehoseDestination
 from clicktrail.publish.destinations.kafka import KafkaDestination, kafka_settings
 from clicktrail.publish.destinations.kinesis import KinesisDestination
 from clicktrail.publish.destinations.nats import NatsDestination, NatsSettings
-from clicktrail.publish.destinations.webhook import WebhookDestination
+from clicktrail.publish.destinations.webhook import WebhookDestination, signer_of
 from clicktrail.publish.trial import send_test_event
 from clicktrail.service.parts.folder import secret_of
 from clicktrail.settings.settings import Settings
 from clicktrail.store import Store
+
+
+def webhook_secret(settings: Settings, file: Path) -> str:
+    """Return what webhooks are signed with; where it is not set, a file has it, or gets a new one.
+
+    Raises `SettingError` where it is none.
+    """
+    secret = secret_of(
+        settings["webhook.secret"],
+        file,
+        lambda: "whsec_" + b64encode(secrets.token_bytes(32)).decode(),
+    )
+    try:
+        signer_of(secret)
+    except InvalidInput as error:
+        given = f"webhook.secret (from {settings.source('webhook.secret')})"
+        place = given if settings["webhook.secret"] else file
+        raise SettingError(f"{place} cannot be used: {error}") from None
+    return secret
 
 
 def build_destinations(
@@ -26,11 +46,7 @@ def build_destinations(
     None of them connects, or loads its library, before something is sent. Raises `ClicktrailError`.
     """
 
-    secret = secret_of(
-        settings["webhook.secret"],
-        folder / "webhook-secret",
-        lambda: "whsec_" + b64encode(secrets.token_bytes(32)).decode(),
-    )
+    secret = webhook_secret(settings, folder / "webhook-secret")
     timeout, allowed = settings["webhook.timeout"], settings["webhook.allow"]
     client = AwsClient(
         AwsSettings(

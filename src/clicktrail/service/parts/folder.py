@@ -8,7 +8,7 @@ from pathlib import Path
 from clicktrail.base.complaints import complaint, why_not_writable
 from clicktrail.base.files import is_orphaned, size_of, write_private
 from clicktrail.errors import SettingError
-from clicktrail.keys.vault import Vault
+from clicktrail.keys.vault import FollowedVault, Vault
 from clicktrail.settings.settings import Settings
 
 VAULT_KEY = "vault-key"
@@ -88,6 +88,11 @@ def lost_store(settings: Settings) -> str:
 def vault(folder: Path) -> Vault:
     """Return the vault of a data folder; its key is made where there is none."""
     return Vault.of_file(folder / VAULT_KEY)
+
+
+def followed_vault(folder: Path) -> Vault:
+    """Return the same for a service, which starts without a key that can be used."""
+    return FollowedVault(folder / VAULT_KEY)
 
 
 def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:

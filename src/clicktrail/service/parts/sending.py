@@ -8,7 +8,7 @@ from clicktrail.relay.maildir import MaildirSmarthost
 from clicktrail.relay.smarthost import SmtpSmarthost
 from clicktrail.service.checks.smarthost import SENDING, SmarthostCheck
 from clicktrail.service.house import House
-from clicktrail.service.parts.folder import vault
+from clicktrail.service.parts.folder import followed_vault
 from clicktrail.store import Store
 
 
@@ -23,7 +23,7 @@ def acceptor_of(house: House, store: Store) -> Acceptor:
         house.metrics,
         settings["machine.honeypot"],
         settings["identities.required"],
-        vault=vault(house.folder),
+        vault=followed_vault(house.folder),
         faults=house.faults,
     )
 

@@ -28,9 +28,9 @@ async def look_at_vault(folder: Path, store: Store, most: int | None = None) -> 
         *await store.access_keys.sealed(most),
         *((purpose(each.name), each.dkim.sealed) for each in identities if each.dkim),
     ]
-    if not sealed:
-        return
     path = folder / VAULT_KEY
+    if not sealed and not path.exists():
+        return
     safe = Vault.of_file(path, make=False)
     lost = []
     for what, secret in sealed:

@@ -17,7 +17,7 @@ from clicktrail.publish.rendering_failure import RenderingFailures
 from clicktrail.service.checks.opening import opening
 from clicktrail.service.checks.smarthost import check_smarthost
 from clicktrail.service.house import House
-from clicktrail.service.parts.folder import secret_of, vault
+from clicktrail.service.parts.folder import followed_vault, secret_of
 from clicktrail.service.parts.sending import acceptor_of, smarthost_of
 from clicktrail.service.parts.store import check_sealing, open_store
 from clicktrail.settings.settings import Settings
@@ -38,7 +38,7 @@ async def build(house: House) -> None:
     token = secret_of(
         settings["api.token"], house.folder / "api-token", lambda: secrets.token_urlsafe(32)
     )
-    keys = SealedKeys(store.access_keys, vault(house.folder))
+    keys = SealedKeys(store.access_keys, followed_vault(house.folder))
     visitors = Visitors(settings["api.trusted_proxies"])
     largest = body_limit(settings)
     memory = Budget(settings["api.memory"], largest)
@@ -79,7 +79,7 @@ def operations(house: House, store: Store) -> list[Operation]:
     house.ends.append(sender.stop)
     return [
         *SetOperations(store.configuration).rows(),
-        *IdentityOperations(store, vault(house.folder)).rows(),
+        *IdentityOperations(store, followed_vault(house.folder)).rows(),
         *TagOperations(store.configuration).rows(),
         *MetricData(store.statistics).rows(),
         *sender.rows(),

@@ -7,7 +7,7 @@ from clicktrail.service.checks import check_certificate
 from clicktrail.service.checks.opening import opening
 from clicktrail.service.checks.smarthost import check_own, check_smarthost
 from clicktrail.service.house import House
-from clicktrail.service.parts.folder import vault
+from clicktrail.service.parts.folder import followed_vault
 from clicktrail.service.parts.sending import acceptor_of, smarthost_of
 from clicktrail.service.parts.store import check_sealing, open_store
 from clicktrail.settings.settings import Settings
@@ -28,7 +28,9 @@ async def build(house: House) -> None:
     await check_sealing(house, store)
     smarthost = smarthost_of(house)
     assert smarthost is not None, "check_roles has looked"
-    passwords = UsersAndKeys(store.users, SealedKeys(store.access_keys, vault(house.folder)))
+    passwords = UsersAndKeys(
+        store.users, SealedKeys(store.access_keys, followed_vault(house.folder))
+    )
     server = SmtpServer(SmtpOptions.of(settings), acceptor_of(house, store), smarthost, passwords)
     house.ends.append(server.stop)
     with opening(settings, "smtp.listen"):
