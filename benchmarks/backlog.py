@@ -25,7 +25,6 @@ import os
 import platform
 import random
 import signal
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -43,6 +42,9 @@ from rich.table import Table
 from asker import Asker, length_of
 from backlog_house import STREAM, House, fill_journal, fill_store, note
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.ports import Ports
+
 CONNECTIONS = 16
 MOST_MEGABYTES, LEAST_RATE = 300, 5000
 MOST_RATIO, MOST_WAIT = 1.2, 100
@@ -59,7 +61,8 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.redirect, self.api, smtp, metrics = free_ports(4)
+        self._ports = Ports(4)
+        self.redirect, self.api, smtp, metrics = self._ports
         command = [
             *(sys.executable, "-m", "clicktrail", "serve", "--data", folder),
             *("--smtp-listen", f"127.0.0.1:{smtp}", "--smarthost", f"maildir:{folder / 'mail'}"),
@@ -101,22 +104,11 @@ class Service:
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Service]:
-    try:
-        service = Service(folder)
-    except ChildProcessError:
-        service = Service(folder)  # somebody else may have taken a port meanwhile
+    service = Service(folder)
     try:
         yield service
     finally:
         service.stop()
-
-
-def free_ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)
-        ]
-        return [each.getsockname()[1] for each in sockets]
 
 
 def children_of(pid: int) -> list[int]:

@@ -41,8 +41,8 @@ from clicktrail.errors import JournalUnavailable
 from clicktrail.journal.jetstream import JetStreamJournal, JetStreamOptions
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.store import Store
+from support.ports import Ports
 from support.postgres import Postgres
-from support.service import free_ports
 from support.stream_servers import Nats, NatsCluster
 
 SHARE = 0.2
@@ -66,7 +66,8 @@ class Node:
     """A process of ``clicktrail serve``, in a CPU group of its own."""
 
     def __init__(self, folder: Path, role: str, journal: Sequence[str], url: str) -> None:
-        self.port, self._metrics = free_ports(2)
+        self._ports = Ports(2)
+        self.port, self._metrics = self._ports
         self._group = QUOTAS / f"clicktrail-{folder.name}"
         command = [
             *(sys.executable, "-m", "clicktrail", "serve", "--role", role, "--data", str(folder)),

@@ -46,6 +46,9 @@ from clicktrail.errors import InvalidToken
 from clicktrail.journal.sqlite import SqliteJournal
 from clicktrail.keys.ringfile import KeyFile
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.ports import Ports
+
 CONNECTIONS = (1, 64, 512)
 MAIN = 64
 TOKENS = 5000
@@ -112,11 +115,6 @@ def pinned(core: int, command: Sequence[object]) -> list[str]:
     """Return a command line that stays on one core."""
     cores = sorted(os.sched_getaffinity(0))
     return ["taskset", "-c", str(cores[min(core, len(cores) - 1)]), *map(str, command)]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -381,7 +379,7 @@ def compare(args: argparse.Namespace) -> None:
         script = folder / "wrk.lua"
         headers = ", ".join(f'["{name}"] = "{value}"' for name, value in HEADERS.items())
         script.write_text(SCRIPT % (paths, headers))
-        nginx_port, our_port, commit_port = free_port(), free_port(), free_port()
+        nginx_port, our_port, commit_port = stack.enter_context(Ports(3))
         nginx_pid = stack.enter_context(running(nginx(folder, nginx_port), nginx_port))
         commit_pid = stack.enter_context(
             running(commit_per_click(folder, commit_port), commit_port)

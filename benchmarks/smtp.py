@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import socket
 import statistics
 import subprocess
@@ -277,10 +278,8 @@ def clicktrail(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
     data = ("--data", str(folder))
     program = [sys.executable, "-m", "clicktrail"]
     create = ("configuration-set", "create", "benchmark", "--engagement-statistics", *data)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     command = [*program, "serve", "--role", "smtp", *data]
-    command += ["--smtp-listen", f"127.0.0.1:{port}", "--smarthost", f"smtp://127.0.0.1:{sink}"]
+    command += ["--smtp-listen", "127.0.0.1:0", "--smarthost", f"smtp://127.0.0.1:{sink}"]
     command += ["--metrics-listen", ""]
     log = (folder / "log").open("w")  # as it is: one line for each email
     process = subprocess.Popen(
@@ -288,7 +287,12 @@ def clicktrail(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
     )
     assert process.stdout is not None
     try:
-        if not any(line.startswith("Ready") for line in process.stdout):
+        said = process.stdout.readline()
+        while said and not said.startswith("Ready"):
+            if found := re.match(r"\s+smtp\s+127\.0\.0\.1:(\d+)", said):
+                port = int(found[1])
+            said = process.stdout.readline()
+        if not said:
             raise SystemExit("clicktrail did not start")
         subprocess.run([*program, *create], check=True, stdout=subprocess.DEVNULL)
         yield port, process.pid

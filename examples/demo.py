@@ -85,7 +85,8 @@ def main() -> int:
     # For the service and for the commands alike: the receiver of this demo is on this machine.
     SETTINGS.write_text('webhook.allow = "127.0.0.0/8"\n')
     certificate, key = make_certificate()
-    smtp, http, https, api, pages = free_ports(5)
+    doors = [hold_port() for _ in range(5)]
+    smtp, http, https, api, pages = (door.getsockname()[1] for door in doors)
     secret = "whsec_" + "Y2xpY2t0cmFpbC1kZW1vLXNlY3JldC0wMDAx"
     receiver = Receiver(secret)
 
@@ -264,13 +265,15 @@ def wait_for(look: Callable[[], T | None], what: str) -> T:
     raise SystemExit(f"{what} did not arrive within {PATIENCE:.0f} seconds")
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback interface that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+def hold_port() -> socket.socket:
+    """Bind to a port that the system chooses: only who is told it may listen there.
+
+    Two sockets with ``SO_REUSEADDR`` may have one port, while at most one listens (socket(7)).
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 def make_certificate() -> tuple[Path, Path]:

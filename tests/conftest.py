@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from support.ports import Ports
 from support.postgres import NEEDS_POSTGRES, Postgres
 
 structlog.configure(
@@ -24,6 +25,13 @@ structlog.configure(
 for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that nobody listens on, unless the test does."""
+    with Ports(1) as [number]:
+        yield number
 
 
 @pytest.fixture(scope="session")

@@ -11,17 +11,16 @@ import pytest
 from support.certificates import make_certificate
 from support.clients import REGION, ROOT
 from support.nginx import NEEDS_NGINX, example_of, nginx
-from support.service import Service, free_ports, hrefs, html_of
+from support.service import Service, hrefs, html_of
 from support.ses import access_key
 
 pytestmark = NEEDS_NGINX
 
 
 @pytest.fixture
-def ses(service: Service, tmp_path: Path) -> Iterator[Any]:
+def ses(service: Service, port: int, tmp_path: Path) -> Iterator[Any]:
     """A client whose endpoint is nginx."""
     certificate, key = make_certificate(tmp_path)
-    [port] = free_ports(1)
     replaced = {
         "127.0.0.1:8482": f"127.0.0.1:{service.api}",
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",

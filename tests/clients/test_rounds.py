@@ -20,7 +20,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from support.clients import ROOT, Client, boto3_of_this_project, client, environment_for
-from support.service import BROWSER, Service, email_with, hrefs, html_of
+from support.service import BROWSER, PATIENCE, Service, email_with, hrefs, html_of
 from support.ses import access_key, ses_client
 
 TARGET = "https://shop.example/books?title=gr%C3%BC%C3%9Fe&page=2#start"
@@ -201,13 +201,13 @@ def test_a_webhook_reaches_django_anymail_by_the_view_of_the_examples(tmp_path: 
                 assert django.stdout is not None
                 port = int(django.stdout.readline())
                 view = f"http://127.0.0.1:{port}/clicktrail/"
-                assert httpx.post(view, content=b"{}", timeout=10).status_code == 400
+                assert httpx.post(view, content=b"{}", timeout=PATIENCE).status_code == 400
                 name = service.configuration_set()
                 service.cli("event-destination", "add", name, "hook", "--webhook", view)
                 [link] = hrefs(html_of(service.send(email_with(HTML, name))))
                 service.request(link)
                 [event] = service.wait_for_events(name, 1)
-                told = json.loads(django.communicate(timeout=20)[0])
+                told = json.loads(django.communicate(timeout=PATIENCE)[0])
             finally:
                 django.kill()
     assert told["event_type"] == "clicked"

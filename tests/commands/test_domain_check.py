@@ -19,8 +19,9 @@ from clicktrail.redirect.domains import DomainPages, OwnDomains
 from clicktrail.settings.kinds import Address, Network
 from support.certificates import Authority, make_certificate
 from support.nameserver import NameServer
+from support.ports import Ports
 from support.redirecting import RING, House, house_in
-from support.service import Service, free_ports, invoke
+from support.service import Service, invoke
 
 NAME = "click.example.test"
 FOREIGN = KeyRing([Key(1, bytes(64), 0)])
@@ -347,8 +348,7 @@ class TestOtherServers:
             found = await check(http=port)
         assert found[-1].text.endswith("no Clicktrail (HTTP 200)")
 
-    async def test_nothing_listens(self, check: Checker) -> None:
-        [port] = free_ports(1)
+    async def test_nothing_listens(self, check: Checker, port: int) -> None:
         found = await check(http=port, https=port)
         assert shown(found)[2:] == [("http", "failed"), ("https", "failed")]
         assert text_of(found, "https") == f"port {port} cannot be reached: nothing listens there"
@@ -375,11 +375,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     authority = Authority(folder / "authority")
     certificate, key = authority.issue(NAME)
-    [secure] = free_ports(1)
-    flags = ("--redirect-tls-listen", f"127.0.0.1:{secure}")
     files = ("--redirect-tls-certificate", str(certificate), "--redirect-tls-key", str(key))
-    with Service(folder, "--role", "redirect", *flags, *files) as running:
-        yield running
+    with Ports(1) as [secure]:
+        flags = ("--redirect-tls-listen", f"127.0.0.1:{secure}")
+        with Service(folder, "--role", "redirect", *flags, *files) as running:
+            yield running
 
 
 def run(service: Service, names: NameServer, *arguments: str) -> tuple[int, str]:
@@ -415,11 +415,10 @@ class TestTheCommand:
         assert "  ok      use: the domain of news" in output
         assert "certificate" not in output
 
-    def test_a_domain_that_is_not(self, service: Service, names: NameServer) -> None:
-        [nobody] = free_ports(1)
-        status, output = run(service, names, NAME, "--https-port", str(nobody))
+    def test_a_domain_that_is_not(self, service: Service, names: NameServer, port: int) -> None:
+        status, output = run(service, names, NAME, "--https-port", str(port))
         assert status == 1
-        assert f"  FAILED  https 127.0.0.1: port {nobody} cannot be reached" in output
+        assert f"  FAILED  https 127.0.0.1: port {port} cannot be reached" in output
         assert output.splitlines()[-1] == "Not ready: 1 problem."
         status, output = run(service, names, "missing.example.test")
         assert status == 1

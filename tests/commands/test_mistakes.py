@@ -18,7 +18,7 @@ from clicktrail.errors import SettingError
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.settings.settings import load_settings
 from support import forked
-from support.service import invoke, wait_for
+from support.service import AT_ANY_PORT, invoke, wait_for
 
 NOBODY = 65534
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
@@ -299,7 +299,7 @@ def test_whose_a_file_is_and_who_is_asking_is_said(shared: Path) -> None:
         (["keys", "list"], data / "keys.json"),
         (["configuration-set", "list"], data / "clicktrail.db"),
         (["access-key", "create"], data / "vault-key"),
-        (["serve", "--smarthost", "maildir:/tmp/m"], data / "keys.json"),
+        (["serve", "--smarthost", "maildir:/tmp/m", *AT_ANY_PORT], data / "keys.json"),
     ):
         done = as_nobody(shared, [*words, *at])
         assert done.returncode == 1
@@ -312,8 +312,8 @@ def test_whose_a_file_is_and_who_is_asking_is_said(shared: Path) -> None:
     assert f"Permission denied: {data} belongs to root, and this runs as nobody" in done.stderr
 
 
-PUBLISHER = "serve --role publisher"
-API = "serve --role api --api-listen 127.0.0.1:0 --tracking-host a.example"
+PUBLISHER = " ".join(("serve --role publisher", *AT_ANY_PORT))
+API = " ".join(("serve --role api", *AT_ANY_PORT))
 FORGET = "recipients forget anna@example.com --yes"
 
 
@@ -362,7 +362,7 @@ def test_a_file_without_a_secret_is_refused(
 def test_a_data_folder_that_cannot_be_written_is_refused(shared: Path) -> None:
     data = shared / "data"
     data.mkdir()
-    serve = ["serve", "--smarthost", "maildir:/tmp/m", "--data"]
+    serve = ["serve", "--smarthost", "maildir:/tmp/m", *AT_ANY_PORT, "--data"]
     for folder in (data, shared / "new"):
         done = as_nobody(shared, [*serve, str(folder)])
         assert done.returncode == 1

@@ -17,6 +17,7 @@ from clicktrail.settings.kinds import Address
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Dimensions
+from support.service import PATIENCE
 
 AT = 1_790_000_000_000_000  # 2026-09-21
 NEWEST = 500
@@ -42,7 +43,7 @@ async def viewer(store: Store, console: Console) -> AsyncIterator[httpx.AsyncCli
     server = AsgiServer(console.app, Address("127.0.0.1", 0))
     await server.start()
     async with httpx.AsyncClient(
-        base_url=f"http://{server.address}", cookies={COOKIE: session}, timeout=60
+        base_url=f"http://{server.address}", cookies={COOKIE: session}, timeout=PATIENCE
     ) as client:
         yield client
     console.stop()

@@ -16,6 +16,7 @@ from clicktrail.journal.memory import MemoryJournal, MemoryShelf
 from clicktrail.journal.spool import SpooledJournal
 from clicktrail.journal.sqlite import SqliteJournal
 from clicktrail.model import Click
+from support.service import PATIENCE
 from support.stream_servers import Nats
 
 Opener = Callable[[], Journal]
@@ -108,7 +109,7 @@ async def test_many_appends_at_once_are_each_read_once(reopen: Opener) -> None:
     clicks = [[click(number) for number in range(1500)] for _ in writers]
     await asyncio.gather(*map(append_all, writers, clicks))
     reader, found = reopen(), list[str]()
-    async with asyncio.timeout(30):  # where two begin at once, one may have to take the spool
+    async with asyncio.timeout(PATIENCE):  # where two begin at once, one may have to take the spool
         while len(found) < 3000:
             found += [entry.click.event_id for entry in await read_all(reader)]
     found += [entry.click.event_id for entry in await read_all(reader)]

@@ -17,17 +17,18 @@ from clicktrail.journal.spool import SpooledJournal
 from clicktrail.model import Click
 from clicktrail.service import checkup
 from clicktrail.service.checkup import Checkup
+from support.service import PATIENCE
 from support.stream_servers import Nats
 
-Opener = Callable[[Nats], JetStreamJournal]
+Opener = Callable[..., JetStreamJournal]
 
 
 @pytest.fixture
 async def opened() -> AsyncIterator[Opener]:
     async with AsyncExitStack() as stack:
 
-        def open_journal(server: Nats) -> JetStreamJournal:
-            options = JetStreamOptions(f"nats://{server.address}", "clicks", timeout=1)
+        def open_journal(server: Nats, timeout: float = 60) -> JetStreamJournal:
+            options = JetStreamOptions(f"nats://{server.address}", "clicks", timeout=timeout)
             journal = JetStreamJournal(options)
             stack.push_async_callback(journal.close)
             return journal
@@ -41,7 +42,7 @@ def click(number: int = 0) -> Click:
 
 
 async def until_taken(journal: Journal, one: Click) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 return await journal.append(one)
@@ -94,14 +95,14 @@ async def test_what_a_lost_reader_held_comes_to_another(
 
 async def test_clicks_outlive_the_broker(tmp_path: Path, opened: Opener) -> None:
     with Nats(tmp_path) as server:
-        writer, reader = opened(server), opened(server)
-        await writer.append(click(1))
+        writer, reader = opened(server, 1), opened(server, 1)
+        await until_taken(writer, click(1))
         server.kill()
         with pytest.raises(JournalUnavailable):
             await writer.append(click(2))
         server.start()
         await until_taken(writer, click(3))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             found: list[int] = []
             while 3 not in found:
                 try:
@@ -124,10 +125,10 @@ async def test_a_stream_that_was_lost_is_made_again(tmp_path: Path, opened: Open
 
 async def test_a_broker_that_hangs_fails_in_time(tmp_path: Path, opened: Opener) -> None:
     with Nats(tmp_path) as server:
-        journal = opened(server)
-        await journal.append(click())
+        journal = opened(server, 1)
+        await until_taken(journal, click())
         with server.hung():
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 with pytest.raises(JournalUnavailable):
                     await journal.append(click())
         await until_taken(journal, click())
@@ -137,15 +138,15 @@ async def test_the_spool_takes_clicks_until_the_broker_is_there(
     tmp_path: Path, opened: Opener
 ) -> None:
     server = Nats(tmp_path / "nats")
-    journal = SpooledJournal(opened(server), tmp_path / "spool", 0.2)
+    journal = SpooledJournal(opened(server, 1), tmp_path / "spool", 0.2)
     journal.start()
     for number in range(20):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await journal.append(click(number))
     with server:
         reader = opened(server)
         found: list[int] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(found) < 20:
                 found += await numbers(reader)
         assert sorted(found) == list(range(20))
@@ -188,5 +189,5 @@ async def test_a_check_that_asks_the_broker_ends_at_any_moment(
             await check.start()
             for _ in range(number % 20):
                 await asyncio.sleep(0)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await check.stop()

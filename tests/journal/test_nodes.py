@@ -8,14 +8,15 @@ import pytest
 from clicktrail.errors import JournalUnavailable
 from clicktrail.journal.jetstream import JetStreamOptions
 from clicktrail.journal.nodes import BrokerRegister
-from support.service import free_ports
+from support.service import PATIENCE
 from support.stream_servers import Nats
 
 
-async def test_a_node_that_leaves_does_not_wait_for_a_broker_for_ever(tmp_path: Path) -> None:
-    [port] = free_ports(1)
+async def test_a_node_that_leaves_does_not_wait_for_a_broker_for_ever(
+    tmp_path: Path, port: int
+) -> None:
     register = BrokerRegister(JetStreamOptions(f"nats://127.0.0.1:{port}", timeout=0.2))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         for _ in range(2):
             with pytest.raises(JournalUnavailable, match="the broker cannot be reached"):
                 await register.leave("me")
@@ -28,10 +29,9 @@ async def test_a_node_that_leaves_does_not_wait_for_a_broker_for_ever(tmp_path: 
         await register.close()
 
 
-async def test_closing_ends_the_attempts_to_connect() -> None:
-    [port] = free_ports(1)
+async def test_closing_ends_the_attempts_to_connect(port: int) -> None:
     register = BrokerRegister(JetStreamOptions(f"nats://127.0.0.1:{port}", timeout=0.2))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(JournalUnavailable):
             await register.leave("me")
         await register.close()

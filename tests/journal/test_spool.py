@@ -25,6 +25,7 @@ from clicktrail.journal.sqlite import SqliteJournal
 from clicktrail.model import Click
 from support.faults import filled, small_disk
 from support.journals import Writer, click, ids, kill_writers, read_all
+from support.service import PATIENCE
 
 
 class MoodyJournal(MemoryJournal):
@@ -50,7 +51,7 @@ class MoodyJournal(MemoryJournal):
 
 
 async def until_drained(journal: SpooledJournal, folder: Path) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             if not spool_files(folder) and not journal.spooling:
                 return
@@ -158,7 +159,7 @@ async def test_a_file_is_deleted_only_when_all_of_it_is_in_the_journal(tmp_path:
     async with spooled(tmp_path) as (inner, journal):
         inner.slow = True
         journal.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await inner.asked.wait()
         assert spool_files(tmp_path) == files
     assert spool_files(tmp_path) == files
@@ -349,7 +350,7 @@ async def test_what_cannot_be_read_holds_up_no_other_file(tmp_path: Path) -> Non
     journal.start()
 
     async def until(done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not done():  # noqa: ASYNC110 - what happens sets no event
                 await asyncio.sleep(0.01)
 
@@ -443,7 +444,7 @@ async def test_when_the_spool_fails_too_the_caller_is_told(tmp_path: Path) -> No
             assert (journal.spooled, journal.unlogged, journal.waiting) == (0, number, 0)
         inner.broken = False
         one = click()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     await journal.append(one)
@@ -499,7 +500,7 @@ async def test_on_a_full_disk_the_caller_is_told_and_later_all_is_well(tmp_path:
             assert refused == journal.unlogged > 0
         await until_drained(journal, disk / "spool")
         one = click()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     await journal.append(one)

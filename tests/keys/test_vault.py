@@ -8,6 +8,7 @@ import pytest
 
 from clicktrail.errors import InvalidInput
 from clicktrail.keys.vault import Vault
+from support.service import PATIENCE
 
 
 def test_a_secret_comes_back(tmp_path: Path) -> None:
@@ -51,6 +52,6 @@ def test_processes_that_start_together_have_one_key(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", script, str(tmp_path / "vault-key")]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    said = [process.communicate(timeout=30)[0].strip() for process in started]
+    said = [process.communicate(timeout=PATIENCE)[0].strip() for process in started]
     assert said[0]
     assert len(set(said)) == 1

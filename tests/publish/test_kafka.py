@@ -15,6 +15,7 @@ from clicktrail.errors import DeliveryFailed, SettingError
 from clicktrail.publish.destinations import Event
 from clicktrail.publish.destinations.kafka import KafkaDestination, KafkaSettings, kafka_settings
 from support.batches import event, failure
+from support.service import PATIENCE
 from support.stream_servers import Kafka, Moto, records
 
 
@@ -78,7 +79,7 @@ async def test_a_broker_that_hangs_fails_events_and_they_arrive_later(broker: Ka
             pass  # 2 seconds may be too little for a busy machine
         with broker.hung():
             assert await failure(destination.send_many(to, [event(2)]))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (await outcome(destination, to, event(2))) is not None:
                 pass
     ids = {h["event-id"] for _, _, h in await asyncio.to_thread(records, servers, "hung")}
@@ -107,7 +108,7 @@ async def test_wrong_credentials_are_told(tmp_path: Path) -> None:
         assert "the-secret" not in repr(made)
         destination = KafkaDestination(made)
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 said = ""
                 while "SASL authentication error" not in said:  # it may take longer than a batch
                     said = await failure(destination.send_many(arn(servers, "a"), [event(1)]))

@@ -165,15 +165,15 @@ async def interrupted(house: House, kind: str, folder: Path, clicks: int) -> Non
         made = [click(message, n % 5, ip=f"203.0.{n // 250}.{n % 250}") for n in range(clicks)]
         async with house.publishing(retry=RETRY, timeout=TIMEOUT):
             await house.journal.append(*made[: clicks // 2])
-            await until(has(stage.taken, clicks // 10), 60)
+            await until(has(stage.taken, clicks // 10))
             feeding = asyncio.create_task(feed(house, made[clicks // 2 :]))
             await stage.down()
-            await until(lambda: has_failed(house), 60)
+            await until(lambda: has_failed(house))
             await stage.up()
             await feeding
-            await until(lambda: delivered(house, clicks), 120)
+            await until(lambda: delivered(house, clicks))
         sent = {f"{each.event_id}:0" for each in made}
-        await until(lambda: has_all(stage, sent), 60)
+        await until(lambda: has_all(stage, sent))
         told = await stage.taken()
         by_id = {json.loads(data)["eventId"]: data for data in told}
         assert by_id.keys() == sent

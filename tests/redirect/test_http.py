@@ -13,6 +13,7 @@ from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.server import Listener, Patience, RedirectServer
 from clicktrail.settings.kinds import Address
 from support.redirecting import URL, House, house_in, path_of, request, statuses
+from support.service import PATIENCE
 
 PATH = path_of()
 GET = f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
@@ -252,7 +253,7 @@ async def test_a_click_counts_though_the_person_did_not_wait(house: House) -> No
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # RST
     writer.write(GET)
     await writer.drain()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not house.app.clicks:
             writer.close()
             await asyncio.sleep(0.005)
@@ -279,7 +280,7 @@ async def test_a_client_that_never_reads_is_given_no_more_to_read(house: House) 
 
 async def test_slow_and_silent_clients_are_hung_up_on(tmp_path: Path) -> None:
     patience = Patience(request=1, idle=1, ending=1, look=0.05)
-    async with house_in(tmp_path, patience=patience) as house, asyncio.timeout(20):
+    async with house_in(tmp_path, patience=patience) as house, asyncio.timeout(PATIENCE):
         silent = house.say(then_close=False)
         slow = house.say(*(GET[at : at + 1] for at in range(200)), then_close=False)
         idle = house.say(GET, then_close=False)

@@ -22,6 +22,7 @@ from clicktrail.redirect.app import RedirectApp
 from clicktrail.redirect.server import Listener, Patience, RedirectServer
 from clicktrail.settings.kinds import Address
 from support.redirecting import RING, URL, House, house_in, path_of, request, statuses, until
+from support.service import PATIENCE
 
 
 def make_certificate(folder: Path, serial: int) -> tuple[Path, Path]:
@@ -128,7 +129,7 @@ async def test_a_renewed_certificate_is_used_without_a_new_start(tmp_path: Path)
             await asyncio.sleep(0.05)
             assert await serial_of(address) == 7
         files[1].write_bytes(key.read_bytes())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if await serial_of(address) == 8:
                     break
@@ -228,13 +229,14 @@ async def test_people_who_click_all_the_while_notice_only_that_the_house_is_clos
         assert len(await house.clicks()) == sent_on == house.app.clicks
 
 
-async def test_the_end_does_not_wait_for_clients_that_say_nothing_more(house: House) -> None:
-    connections = [
-        await asyncio.open_connection(house.address.host, house.address.port) for _ in range(5)
-    ]
-    connections[0][1].write(b"GET /c/half")
-    connections[1][1].write(request()[:-40] + b"\r\n\r\n")
-    async with asyncio.timeout(4):  # less than the patience with a slow client
-        await house.server.stop()
-    for _, writer in connections:
-        writer.close()
+async def test_the_end_does_not_wait_for_clients_that_say_nothing_more(tmp_path: Path) -> None:
+    async with house_in(tmp_path, patience=Patience(request=3600, idle=3600, stop=3600)) as house:
+        connections = [
+            await asyncio.open_connection(house.address.host, house.address.port) for _ in range(5)
+        ]
+        connections[0][1].write(b"GET /c/half")
+        connections[1][1].write(request()[:-40] + b"\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            await house.server.stop()
+        for _, writer in connections:
+            writer.close()

@@ -21,16 +21,22 @@ from clicktrail.relay import open_smarthost
 from clicktrail.relay.smarthost import FAULT, SmtpSmarthost
 from clicktrail.settings.settings import Settings
 from support.certificates import Authority, make_certificate
-from support.hostile_smarthost import TIMES, HostileSmarthost, impatient
+from support.hostile_smarthost import HostileSmarthost, waited_for
+from support.service import PATIENCE
 
 MESSAGE = b"Subject: x\r\n\r\n.dot\r\n..two\r\ntrailing  \r\n\xff\xfe\r\n.\r\nlone\nand\rend\r\n"
 
 
 @asynccontextmanager
 async def relay(
-    hostile: HostileSmarthost, _faults: Faults | None = None, /, **settings: str
+    hostile: HostileSmarthost,
+    _faults: Faults | None = None,
+    patience: float = PATIENCE,
+    /,
+    **settings: str,
 ) -> AsyncIterator[SmtpSmarthost]:
-    given = impatient(hostile.address) | {f"smarthost.{k}": v for k, v in settings.items()}
+    given = waited_for(hostile.address, patience)
+    given |= {f"smarthost.{k}": v for k, v in settings.items()}
     smarthost = open_smarthost(Settings({k: (v, "test") for k, v in given.items()}), _faults)
     assert isinstance(smarthost, SmtpSmarthost)
     try:
@@ -120,7 +126,8 @@ async def test_all_lines_of_a_refusal_are_kept() -> None:
 async def test_a_smarthost_that_goes_away_or_stalls_is_unavailable(stage: str, fault: str) -> None:
     hostile = HostileSmarthost()
     getattr(hostile, fault).add(stage)
-    async with hostile, relay(hostile, **dict.fromkeys(TIMES, "0.2")) as smarthost:
+    patience = 0.2 if fault == "stalls" else PATIENCE
+    async with hostile, relay(hostile, None, patience) as smarthost:
         with pytest.raises(SmarthostUnavailable):
             await send(smarthost)
         assert not hostile.taken
@@ -188,7 +195,7 @@ LARGE = b"Subject: x\r\n\r\n" + b"x" * 999 + b"\r\n" * 3 + b".y\r\n" * 2_000_000
 
 async def test_a_large_email_may_take_longer_than_one_answer() -> None:
     hostile = HostileSmarthost(pause=0.02)
-    async with hostile, relay(hostile, block_timeout="60", final_timeout="60") as smarthost:
+    async with hostile, relay(hostile) as smarthost:
         assert await send(smarthost, LARGE) == (250, "2.0.0 queued")
         assert hostile.taken[0].message == LARGE
 
@@ -211,7 +218,8 @@ async def test_an_answer_in_the_middle_of_a_large_email_counts(answer: str) -> N
 async def test_a_large_email_that_is_cut_or_not_read_is_not_taken(fault: str) -> None:
     hostile = HostileSmarthost()
     getattr(hostile, fault).add("BODY")
-    async with hostile, relay(hostile, **dict.fromkeys(TIMES, "0.2")) as smarthost:
+    patience = 0.2 if fault == "stalls" else PATIENCE
+    async with hostile, relay(hostile, None, patience) as smarthost:
         with pytest.raises(SmarthostUnavailable) as caught:
             await send(smarthost, LARGE)
         assert not isinstance(caught.value, SmarthostSilent)  # it cannot have taken a part
@@ -220,7 +228,7 @@ async def test_a_large_email_that_is_cut_or_not_read_is_not_taken(fault: str) ->
 
 async def test_no_more_connections_than_allowed_are_open() -> None:
     hostile = HostileSmarthost()
-    async with hostile, relay(hostile, connections="2", timeout="0.2") as smarthost:
+    async with hostile, relay(hostile, connections="2", timeout="1") as smarthost:
         first, second = await begin(smarthost), await begin(smarthost)
         with pytest.raises(SmarthostUnavailable, match="in use"):
             await begin(smarthost)
@@ -235,14 +243,15 @@ async def test_no_more_connections_than_allowed_are_open() -> None:
 @pytest.mark.parametrize("fault", ["drops", "stalls", "answers"])
 async def test_a_fault_gives_its_place_among_the_connections_back(stage: str, fault: str) -> None:
     hostile = HostileSmarthost()
-    async with hostile, relay(hostile, connections="1", timeout="0.1") as smarthost:
-        for _ in range(3):
+    patience = 0.5 if fault == "stalls" else PATIENCE
+    async with hostile, relay(hostile, None, patience, connections="1") as smarthost:
+        for _ in range(2):
             if fault == "answers":
                 hostile.answers[stage] = "421 4.3.2 closing"
             else:
                 getattr(hostile, fault).add(stage)
             with pytest.raises((SmarthostUnavailable, SmarthostRefused)):
-                await asyncio.wait_for(whole(smarthost), 2)
+                await asyncio.wait_for(whole(smarthost), PATIENCE)
             hostile.answers.clear()
             hostile.drops.clear()
             hostile.stalls.clear()

@@ -11,7 +11,7 @@ from support.ses import access_key
 
 
 def login(service: Service, name: str, password: str) -> int:
-    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=PATIENCE) as client:
         client.ehlo()
         try:
             code, _ = client.login(name, password)

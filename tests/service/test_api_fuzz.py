@@ -17,7 +17,7 @@ from botocore.model import ListShape, MapShape, OperationModel, Shape, Structure
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.service import Service
+from support.service import PATIENCE, Service
 from support.ses import access_key, knows_more
 
 MODEL = botocore.session.get_session().get_service_model("sesv2")
@@ -90,7 +90,7 @@ def ask(
     signed = AWSRequest(method, f"http://127.0.0.1:{service.api}{target}", data=body)
     if key is not None:
         SigV4Auth(Credentials(*key), "ses", "eu-west-1").add_auth(signed)
-    connection = http.client.HTTPConnection("127.0.0.1", service.api, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", service.api, timeout=PATIENCE)
     try:
         connection.request(method, target, body, dict(signed.headers.items()))
         answer = connection.getresponse()

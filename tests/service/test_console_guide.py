@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.mail_server import MailServer
-from support.service import Service, free_ports, hrefs, html_of, wait_for
+from support.service import Service, hrefs, html_of, wait_for
 from support.visitor import Visitor, account
 
 
@@ -110,8 +110,7 @@ def test_what_is_wrong_is_said_at_its_step(
     assert admin.get("/guide/click?email=%00").status_code == 200
 
 
-def test_a_smarthost_that_is_not_there_is_named(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+def test_a_smarthost_that_is_not_there_is_named(tmp_path: Path, port: int) -> None:
     with (
         Service(tmp_path, smarthost=f"smtp://127.0.0.1:{port}") as service,
         Visitor(service) as admin,

@@ -13,7 +13,7 @@ import pytest
 
 from support.crowd import Crowd, check_books, marks_of, settle
 from support.faults import filled, no_file_grows_beyond, small_disk
-from support.service import Service, email_with, wait_for
+from support.service import AT_ANY_PORT, PATIENCE, Service, email_with, wait_for
 
 KIB = 1024
 
@@ -89,7 +89,7 @@ MAKE_ROOM = "make room on the disk, and try again"
 def problems_of(service: Service) -> dict[str, str]:
     """Return what ``/readyz`` finds."""
     try:
-        with urlopen(f"http://127.0.0.1:{service.monitor}/readyz", timeout=60) as answer:
+        with urlopen(f"http://127.0.0.1:{service.monitor}/readyz", timeout=PATIENCE) as answer:
             assert answer.status == 200
             return {}
     except HTTPError as refused:
@@ -122,7 +122,7 @@ def test_a_full_disk_is_named_with_what_to_do_about_it(tmp_path: Path) -> None:
             ]
         with filled(data):
             rotated = service.run("keys", "rotate")
-            started = service.run("serve", "--role", "publisher")
+            started = service.run("serve", "--role", "publisher", *AT_ANY_PORT)
         assert f"{data / 'keys.json'}: No space left on device: {MAKE_ROOM}" in rotated.stderr
         assert f"there is no room in {data}: {MAKE_ROOM}" in started.stderr
         assert rotated.returncode == started.returncode == 1

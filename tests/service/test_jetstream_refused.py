@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.service import Service, email_with, free_ports, hrefs, html_of, wait_for
+from support.service import Service, email_with, hrefs, html_of, wait_for
 from support.stream_servers import Nats
 
 
@@ -81,12 +81,11 @@ def test_clicks_come_back_to_the_journal_after_the_broker_refused_everybody(tmp_
 
 
 def test_nodes_without_a_store_come_back_to_the_register(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = tmp_path / "nats.conf"
     settings.write_text("")
-    [monitor] = free_ports(1)
-    with Nats(tmp_path / "nats", "-c", str(settings), "-m", str(monitor)) as broker:
+    with Nats(tmp_path / "nats", "-c", str(settings), "-m", str(port)) as broker:
         monkeypatch.setenv("CLICKTRAIL_JOURNAL_URL", f"nats://{broker.address}")
         first, second = Service(tmp_path / "one"), Service(tmp_path / "two", "--role", "redirect")
 
@@ -105,7 +104,7 @@ def test_nodes_without_a_store_come_back_to_the_register(
                 wait_for(keys, "the second node", 120)
                 refuse(broker, settings)
                 # Of the node that asks, and of the publisher that answers.
-                wait_for(lambda: refused(monitor, "clicktrail nodes") > 1 or None, "both", 120)
+                wait_for(lambda: refused(port, "clicktrail nodes") > 1 or None, "both", 120)
                 lost = "the register of nodes cannot be reached"
                 wait_for(lambda: lost in second.log.read_text() or None, "a warning", 120)
                 first.cli("keys", "add")

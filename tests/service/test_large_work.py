@@ -13,7 +13,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from support.service import Service, email_with, html_of
+from support.service import PATIENCE, Service, email_with, html_of
 from support.visitor import Visitor, account
 
 
@@ -67,7 +67,7 @@ def test_json_that_is_nested_deep_is_refused_for_good(
 def posted(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
     import httpx
 
-    answer = httpx.post(url, content=body, headers=headers, timeout=60)
+    answer = httpx.post(url, content=body, headers=headers, timeout=PATIENCE)
     return answer.status_code, json.loads(answer.content)
 
 

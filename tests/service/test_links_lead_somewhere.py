@@ -19,7 +19,6 @@ from support.service import (
     PATIENCE,
     Service,
     email_with,
-    free_ports,
     hrefs,
     html_of,
     invoke,
@@ -81,9 +80,8 @@ def test_https_links_are_https_where_something_serves_it(
         assert hosts(sent_links(service, name)) == ["https://own.example"] * 2
 
 
-def test_with_a_listener_of_its_own_https_links_lead_there(tmp_path: Path) -> None:
+def test_with_a_listener_of_its_own_https_links_lead_there(tmp_path: Path, port: int) -> None:
     certificate, key = make_certificate(tmp_path)
-    (port,) = free_ports(1)
     flags = ("--redirect-tls-listen", f"127.0.0.1:{port}", "--redirect-tls-certificate")
     with Service(
         tmp_path, *flags, str(certificate), "--redirect-tls-key", str(key),
@@ -128,8 +126,8 @@ def test_it_does_not_start_with_links_that_lead_nowhere(
     assert "Traceback" not in told
 
 
-def test_who_only_redirects_may_listen_everywhere(tmp_path: Path) -> None:
-    flags = ("--role", "redirect", "--redirect-listen", f"0.0.0.0:{free_ports(1)[0]}")
+def test_who_only_redirects_may_listen_everywhere(tmp_path: Path, port: int) -> None:
+    flags = ("--role", "redirect", "--redirect-listen", f"0.0.0.0:{port}")
     with Service(tmp_path, *flags, embedded=False) as service:
         assert "links " not in service.said
 

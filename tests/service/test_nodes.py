@@ -11,7 +11,7 @@ import pytest
 
 from clicktrail.keys.ringfile import KeyFile
 from support.postgres import NEEDS_POSTGRES, Postgres
-from support.service import Service, email_with, hrefs, html_of, invoke, wait_for
+from support.service import PATIENCE, Service, email_with, hrefs, html_of, invoke, wait_for
 from support.stream_servers import Nats
 
 pytestmark = NEEDS_POSTGRES
@@ -153,7 +153,9 @@ def test_keys_that_another_node_has_are_not_lost(two: Two) -> None:
 
 
 def monitored(node: Service, path: str) -> tuple[int, str]:
-    with closing(http.client.HTTPConnection("127.0.0.1", node.monitor, timeout=10)) as connection:
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", node.monitor, timeout=PATIENCE)
+    ) as connection:
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()

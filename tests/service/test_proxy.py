@@ -13,7 +13,8 @@ import pytest
 
 from support.certificates import make_certificate
 from support.nginx import NEEDS_NGINX, example_of, nginx
-from support.service import BROWSER, Answer, Service, email_with, free_ports, hrefs, html_of
+from support.ports import Ports
+from support.service import BROWSER, PATIENCE, Answer, Service, email_with, hrefs, html_of
 
 pytestmark = NEEDS_NGINX
 
@@ -36,11 +37,15 @@ class Proxy:
         if parts.scheme == "https":
             trusting = ssl._create_unverified_context()
             connection = http.client.HTTPSConnection(
-                "127.0.0.1", self.https, context=trusting, source_address=(CLIENT, 0), timeout=10
+                "127.0.0.1",
+                self.https,
+                context=trusting,
+                source_address=(CLIENT, 0),
+                timeout=PATIENCE,
             )
         else:
             connection = http.client.HTTPConnection(
-                "127.0.0.1", self.http, source_address=(CLIENT, 0), timeout=10
+                "127.0.0.1", self.http, source_address=(CLIENT, 0), timeout=PATIENCE
             )
         try:
             connection.request("GET", parts.path, headers={"User-Agent": BROWSER} | (headers or {}))
@@ -52,7 +57,7 @@ class Proxy:
 
 
 def example(service: Service, http_port: int, https_port: int, folder: Path) -> str:
-    """Return the document's example, on ports that are free here, with a certificate of ours."""
+    """Return the document's example, on ports of ours, with a certificate of ours."""
     certificate, key = make_certificate(folder)
     replaced = {
         "127.0.0.1:8480": f"127.0.0.1:{service.http}",
@@ -67,9 +72,9 @@ def example(service: Service, http_port: int, https_port: int, folder: Path) -> 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("behind-nginx")
-    http_port, https_port = free_ports(2)
     trusted = ("--redirect-trusted-proxies", "127.0.0.1/32")
     with (
+        Ports(2) as (http_port, https_port),
         Service(folder, *trusted) as service,
         nginx(folder, example(service, http_port, https_port, folder)),
     ):

@@ -15,7 +15,8 @@ import pytest
 from cryptography import x509
 
 from support.certificates import Authority, encrypt
-from support.service import PATIENCE, Service, email_with, free_ports, hrefs, html_of, wait_for
+from support.ports import Ports
+from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 from support.terminal import Terminal
 
 NOT_RELOADED = "not reloaded: what was there stays in use"
@@ -44,7 +45,8 @@ def installed(
     folder: Path, *, embedded: bool, terminal: Terminal | None = None
 ) -> Iterator[tuple[Service, Files, int]]:
     """Run a service with certificates and a networks file; give its port for https too."""
-    files, (secure,) = Files(folder), free_ports(1)
+    files, ports = Files(folder), Ports(1)
+    [secure] = ports
     pair = [f"--{{}}-tls-certificate={folder}/chain.pem", f"--{{}}-tls-key={folder}/key.pem"]
     service = Service(
         folder / "one",

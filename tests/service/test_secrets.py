@@ -19,7 +19,7 @@ import pytest
 from clicktrail.base.arn import WEBHOOK_PREFIX
 from support import forked
 from support.faults import filled, small_disk
-from support.service import Service, email_with, free_ports, hrefs, html_of, wait_for
+from support.service import AT_ANY_PORT, PATIENCE, Service, email_with, hrefs, html_of, wait_for
 from support.ses import access_key, ses_client
 from support.visitor import Visitor, account
 
@@ -123,9 +123,8 @@ class Parrot:
         stream.flush()
 
 
-def environment() -> dict[str, str]:
-    """Return the secrets as an operator sets them."""
-    [nowhere] = free_ports(1)
+def environment(nowhere: int) -> dict[str, str]:
+    """Return the secrets as an operator sets them; nobody listens on a port."""
     return {
         "CLICKTRAIL_SMARTHOST_USERNAME": "shop",
         "CLICKTRAIL_SMARTHOST_PASSWORD": PASSWORD,
@@ -147,7 +146,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(params=["json", "text"])
 def parrot_and_service(
-    request: pytest.FixtureRequest, tmp_path: Path
+    request: pytest.FixtureRequest, tmp_path: Path, port: int
 ) -> Iterator[tuple[Parrot, Service]]:
     """The service, with each style of log; all roles in one process, and a process each."""
     style = request.param
@@ -158,7 +157,7 @@ def parrot_and_service(
             *("--log-format", style, "--log-level", "debug", "--identities-required", "no"),
             smarthost=f"smtp://127.0.0.1:{parrot.port}",
             embedded=style == "json",
-            environment=environment(),
+            environment=environment(port),
         ) as service,
     ):
         yield parrot, service
@@ -168,7 +167,7 @@ def submit(
     service: Service, raw: bytes, sender: str = SENDER, recipients: tuple[str, ...] = (READER,)
 ) -> int:
     """Send an email; return the last SMTP reply code, 0 where the connection was cut."""
-    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=60) as client:
+    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=PATIENCE) as client:
         client.ehlo()
         for command in (f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{each}>" for each in recipients)):
             client.docmd(command)
@@ -180,7 +179,7 @@ def submit(
 
 
 def sign_in(service: Service, name: str, password: str) -> int:
-    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=60) as client:
+    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=PATIENCE) as client:
         client.ehlo()
         try:
             return client.login(name, password)[0]
@@ -270,7 +269,7 @@ def drive(parrot: Parrot, service: Service) -> None:
         request = urllib.request.Request(f"http://127.0.0.1:{service.api}/v2/email/account")
         request.add_header("Authorization", header)
         with pytest.raises(OSError, match="40"):
-            urllib.request.urlopen(request, timeout=60)
+            urllib.request.urlopen(request, timeout=PATIENCE)
     with Visitor(service) as stranger:
         assert stranger.sign_in("admin", WRONG_PASSWORD).status_code in (400, 401, 403)
         with broken(service, "console_accounts"):
@@ -340,7 +339,7 @@ def operators_port(service: Service) -> str:
     for path in ("metrics", "readyz", "healthz"):
         url = f"http://127.0.0.1:{service.monitor}/{path}"
         try:
-            with urllib.request.urlopen(url, timeout=60) as answer:
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
                 texts.append(answer.read().decode())
         except urllib.error.HTTPError as error:
             texts.append(error.read().decode())
@@ -400,7 +399,8 @@ def test_a_smarthost_url_with_a_password_is_shown_without_it(tmp_path: Path) -> 
         ["settings", "--smarthost", url, "--journal-url", f"nats://u:{JOURNAL_PASSWORD}@h:1"],
         ["settings", "--json", "--smarthost", url],
     ):
-        done = forked.run([*forked.COMMAND, *command, "--data", str(tmp_path / "data")])
+        more = AT_ANY_PORT if command[0] == "serve" else ()
+        done = forked.run([*forked.COMMAND, *command, *more, "--data", str(tmp_path / "data")])
         assert done.returncode == (1 if command[0] == "serve" else 0)
         said = (done.stdout + done.stderr).replace("\n", "")
         assert found_in(said, SECRETS) == []
@@ -432,10 +432,9 @@ def test_whatever_fails_nothing_tells_a_secret_or_an_address(
 
 @pytest.mark.parametrize("embedded", [True, False], ids=["embedded", "a process each"])
 def test_a_broker_that_cannot_be_reached_is_told_of_without_its_password(
-    tmp_path: Path, embedded: bool
+    tmp_path: Path, port: int, embedded: bool
 ) -> None:
-    [nowhere] = free_ports(1)
-    url = f"nats://shop:{quote(JOURNAL_PASSWORD)}@127.0.0.1:{nowhere}"
+    url = f"nats://shop:{quote(JOURNAL_PASSWORD)}@127.0.0.1:{port}"
     with Service(
         tmp_path,
         *("--journal-url", url, "--log-level", "debug", "--identities-required", "no"),
@@ -453,13 +452,13 @@ def test_a_broker_that_cannot_be_reached_is_told_of_without_its_password(
 
 
 def test_on_a_full_disk_and_with_a_store_that_is_held_nothing_is_told_either(
-    tmp_path: Path,
+    tmp_path: Path, port: int
 ) -> None:
     data, spool = tmp_path / "data", tmp_path / "data" / "spool"
     with (
         small_disk(data, "16m"),
         small_disk(spool, "1m"),
-        Service(tmp_path, "--identities-required", "no", environment=environment()) as service,
+        Service(tmp_path, "--identities-required", "no", environment=environment(port)) as service,
     ):
         name = service.configuration_set()
         key = access_key(service, "send")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from support.service import Service, hrefs, html_of
+from support.service import PATIENCE, Service, hrefs, html_of
 from support.ses import access_key, ses_client
 
 SENDER = "News <news@example.com>"
@@ -262,7 +262,7 @@ def test_eleven_megabytes_are_refused_at_both_doors(service: Service, ses: Any) 
     picture = b"\xff" * (8 * MEBIBYTE)
     with pytest.raises(ses.exceptions.BadRequestException, match="more than 10485760 bytes"):
         send(ses, simple(Attachments=[{"RawContent": picture, "FileName": "p.png"}]))
-    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=PATIENCE) as client:
         with pytest.raises(smtplib.SMTPSenderRefused) as caught:
             client.sendmail("news@example.com", ["a@example.org"], raw)
         assert caught.value.smtp_code == 552

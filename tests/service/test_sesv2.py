@@ -8,7 +8,7 @@ import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from support.service import Service
+from support.service import PATIENCE, Service
 from support.ses import access_key, ses_client
 
 STREAM = "arn:clicktrail:stream:::clicks"
@@ -272,7 +272,7 @@ def test_operations_that_are_not_here_say_so(ses: Any) -> None:
 def raw(
     service: Service, method: str, path: str, headers: dict[str, str], body: bytes = b""
 ) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", service.api, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", service.api, timeout=PATIENCE)
     try:
         connection.request(method, path, body, headers)
         answer = connection.getresponse()

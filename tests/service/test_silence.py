@@ -14,7 +14,7 @@ import pytest
 
 from support.certificates import make_certificate
 from support.holding import holding
-from support.service import PATIENCE, Service, email_with, free_ports, hrefs, html_of, wait_for
+from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 from support.ses import access_key, ses_client
 
 CROWD = 400
@@ -115,9 +115,8 @@ class Narrow(Service):
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
-def test_handshakes_that_never_come_keep_nobody_from_clicking(tmp_path: Path) -> None:
+def test_handshakes_that_never_come_keep_nobody_from_clicking(tmp_path: Path, port: int) -> None:
     certificate, key = make_certificate(tmp_path)
-    (port,) = free_ports(1)
     flags = ["--redirect-tls-certificate", str(certificate), "--redirect-tls-key", str(key)]
     with Narrow(tmp_path, *flags, "--redirect-tls-listen", f"127.0.0.1:{port}") as service:
         name = service.configuration_set()

@@ -15,7 +15,7 @@ import pytest
 
 from clicktrail.keys.token import PATH
 from support.hostile_smarthost import TIMES, HostileSmarthost
-from support.service import Service, email_with, free_ports, hrefs, html_of, wait_for
+from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 
 HTML = '<a href="http://a.example/x">x</a>'
 
@@ -32,7 +32,7 @@ class Post:
 
     def _send(self, recipients: tuple[str, ...]) -> tuple[int, str]:
         raw = email_with(HTML, self.name).as_bytes().replace(b"\n", b"\r\n")
-        with smtplib.SMTP("127.0.0.1", self.service.smtp, timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", self.service.smtp, timeout=PATIENCE) as client:
             client.ehlo()
             code, text = client.mail("news@example.com")
             for recipient in recipients:
@@ -52,7 +52,7 @@ def readiness(service: Service, status: int) -> str:
     """Wait until ``/readyz`` answers so; return what it says."""
 
     def answered() -> str | None:
-        with closing(HTTPConnection("127.0.0.1", service.monitor, timeout=60)) as connection:
+        with closing(HTTPConnection("127.0.0.1", service.monitor, timeout=PATIENCE)) as connection:
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
             return answer.read().decode() if answer.status == status else None
@@ -63,7 +63,7 @@ def readiness(service: Service, status: int) -> str:
 @pytest.fixture
 async def post(tmp_path: Path) -> AsyncIterator[Post]:
     async with HostileSmarthost() as smarthost:
-        times = [word for name in TIMES for word in (f"--smarthost-{name.replace('_', '-')}", "1")]
+        times = [word for name in TIMES for word in (f"--smarthost-{name.replace('_', '-')}", "3")]
         service = Service(tmp_path, *times, smarthost=f"smtp://{smarthost.address}")
         await asyncio.to_thread(service.start)
         try:
@@ -125,9 +125,10 @@ async def test_a_smarthost_that_goes_away_or_is_slow_leaves_the_email_with_the_s
     assert (len(post.smarthost.taken), await post.sent()) == (before + 1, 1)
 
 
-async def test_a_smarthost_that_is_down_leaves_the_email_with_the_sender(tmp_path: Path) -> None:
-    [closed] = free_ports(1)
-    service = Service(tmp_path, smarthost=f"smtp://127.0.0.1:{closed}")
+async def test_a_smarthost_that_is_down_leaves_the_email_with_the_sender(
+    tmp_path: Path, port: int
+) -> None:
+    service = Service(tmp_path, smarthost=f"smtp://127.0.0.1:{port}")
     await asyncio.to_thread(service.start)
     try:
         name = await asyncio.to_thread(service.configuration_set)

@@ -1,6 +1,5 @@
 """The user's specification, sentence by sentence (docs/specification.md has the table)."""
 
-import socket
 from email.message import EmailMessage
 
 import pytest
@@ -221,10 +220,9 @@ def test_the_default_protocol_http_is_prepended_to_links_without_one(
 
 
 def test_a_click_is_notified_even_when_the_original_link_cannot_be_reached(
-    service: Service,
+    service: Service, port: int
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+    address = f"http://127.0.0.1:{port}/"
     name = service.configuration_set()
     link = tracking_link(service, f'<a href="{address}">x</a>', name)
     # The browser is sent there, and shows the error itself.

@@ -16,7 +16,7 @@ import pytest
 from clicktrail.keys.ringfile import KeyFile
 from service.test_monitor import ask
 from support.certificates import Authority, encrypt, make_certificate
-from support.service import Service, email_with, free_ports, wait_for
+from support.service import PATIENCE, Service, email_with, wait_for
 
 DOORS = {
     "smtp.listen": "--smtp-listen",
@@ -102,8 +102,8 @@ except ClicktrailError as error:
     assert "CAP_NET_BIND_SERVICE" in done.stdout
 
 
-def test_a_cause_that_all_roles_have_is_told_once(tmp_path: Path) -> None:
-    url = f"postgresql://user:geheim@127.0.0.1:{free_ports(1)[0]}/none"
+def test_a_cause_that_all_roles_have_is_told_once(tmp_path: Path, port: int) -> None:
+    url = f"postgresql://user:geheim@127.0.0.1:{port}/none"
     service = Service(tmp_path, "--store-url", url, embedded=False)
     KeyFile(service.data / "keys.json").create_if_missing()
     said = refused(service)
@@ -111,8 +111,8 @@ def test_a_cause_that_all_roles_have_is_told_once(tmp_path: Path) -> None:
     assert said.count("\n") == 1, said
 
 
-def test_a_parameter_of_the_stores_url_that_is_misspelt_is_named(tmp_path: Path) -> None:
-    url = f"postgresql://127.0.0.1:{free_ports(1)[0]}/none?passwort=geheim"
+def test_a_parameter_of_the_stores_url_that_is_misspelt_is_named(tmp_path: Path, port: int) -> None:
+    url = f"postgresql://127.0.0.1:{port}/none?passwort=geheim"
     service = Service(tmp_path, "--store-url", url, embedded=False)
     KeyFile(service.data / "keys.json").create_if_missing()
     assert refused(service) == (
@@ -181,7 +181,7 @@ def lead(way: socket.socket, port: int) -> Callable[[], None]:
             except TimeoutError:
                 continue
             with client, socket.create_connection(("127.0.0.1", port)) as server:
-                client.settimeout(60)
+                client.settimeout(PATIENCE)
                 with suppress(OSError):
                     client.sendall(server.recv(4096))  # the greeting
                     while words := client.recv(4096):
@@ -301,12 +301,12 @@ def test_a_folder_of_app_links_that_is_none_is_told_with_its_setting(
     ],
 )
 def test_a_certificate_that_cannot_be_used_is_told_with_its_setting(
-    tmp_path: Path, role: str, how: str, setting: str, why: str
+    tmp_path: Path, port: int, role: str, how: str, setting: str, why: str
 ) -> None:
     chain, key = break_pair(tmp_path, how)
     flags = [f"--{role}-tls-certificate={chain}", f"--{role}-tls-key={key}"]
     if role == "redirect":
-        flags.append(f"--redirect-tls-listen=127.0.0.1:{free_ports(1)[0]}")
+        flags.append(f"--redirect-tls-listen=127.0.0.1:{port}")
     (line,) = refused(Service(tmp_path, *flags, embedded=False)).splitlines()
     named = chain if setting == "tls_certificate" else key
     assert line.startswith(f"clicktrail: {role}.{setting} = '{named}' (from --{role}-tls-")

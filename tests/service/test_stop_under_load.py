@@ -5,7 +5,6 @@ import signal
 import smtplib
 import socket
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Self
@@ -127,8 +126,12 @@ def test_stopping_again_and_again_under_load_keeps_every_promise(tmp_path: Path)
 @pytest.mark.parametrize("embedded", [True, False], ids=["one-process", "a-process-each"])
 def test_a_client_in_the_middle_of_its_data_is_answered(tmp_path: Path, embedded: bool) -> None:
     with Service(tmp_path, embedded=embedded) as service:
-        with socket.create_connection(("127.0.0.1", service.smtp), timeout=PATIENCE) as client:
-            lines = client.makefile("rb")
+        with (
+            socket.create_connection(("127.0.0.1", service.smtp), timeout=PATIENCE) as client,
+            socket.create_connection(("127.0.0.1", service.smtp), timeout=PATIENCE) as idle,
+        ):
+            lines, told = client.makefile("rb"), idle.makefile("rb")
+            assert told.readline().startswith(b"220 ")
             for command in ("", "EHLO me", "MAIL FROM:<a@b.org>", "RCPT TO:<c@d.org>", "DATA"):
                 if command:
                     client.sendall(command.encode() + b"\r\n")
@@ -137,7 +140,7 @@ def test_a_client_in_the_middle_of_its_data_is_answered(tmp_path: Path, embedded
             assert line.startswith(b"354")
             client.sendall(b"Subject: half\r\nX-Number: 1\r\n")
             service.signal(signal.SIGTERM)
-            time.sleep(0.3)  # so that it has begun to stop
+            assert told.readline().startswith(b"421 ")  # it has begun to stop
             client.sendall(b"\r\nthe rest\r\n.\r\n")
             assert lines.readline().startswith(b"250 ")
         assert service.wait() == 0

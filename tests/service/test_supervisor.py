@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -264,7 +263,7 @@ def test_what_cannot_start_stops_the_others_and_says_why(tmp_path: Path) -> None
             with pytest.raises(AssertionError, match="did not start"):
                 service.start()
             assert service.wait() == 1
-            other.communicate(b"\n", timeout=10)
+            other.communicate(b"\n", timeout=PATIENCE)
         said = service.log.read_text()
         assert f"127.0.0.1:{port}" in said or what in said
         assert "Traceback" not in said
@@ -277,7 +276,7 @@ def is_taken(port: int) -> bool:
 
 
 def test_a_role_that_does_not_stop_is_killed(tmp_path: Path) -> None:
-    script = """
+    script = f"""
 import signal, time
 from clicktrail.service import supervisor
 supervisor.STOP_SECONDS = 0.5
@@ -285,7 +284,7 @@ def work(role, ties):
     if role == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ties.tell_ready([role])
-    time.sleep(60)
+    time.sleep({3 * PATIENCE})
     return 0
 print(supervisor.Supervisor(["stubborn"], work).run(lambda lines: print(*lines, flush=True)))
 """
@@ -294,12 +293,10 @@ print(supervisor.Supervisor(["stubborn"], work).run(lambda lines: print(*lines, 
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "stubborn\n"
-        started = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=PATIENCE)
     assert rest.endswith("\n0\n")
     assert "role_killed" in rest  # the log
-    assert time.monotonic() - started < 30
 
 
 def test_the_monitor_hears_of_each_fault_until_it_is_mended_or_its_role_has_died(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from support.ports import Ports
 from support.service import wait_for
 
 FAULTS = ("down", "500", "hang", "close", "reset", "half", "garbage")
@@ -35,7 +36,9 @@ class Hook:
         self.let_go = threading.Event()
         """Ends the calls that hang."""
         self._server: ThreadingHTTPServer | None = None
-        self._up(0)
+        self._ports = Ports(1)
+        [self._port] = self._ports
+        self._up()
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +61,7 @@ class Hook:
                 self._server.server_close()
                 self._server = None
         elif self._server is None:
-            self._up(self._port)
+            self._up()
 
     def got(self, mood: str = "ok") -> list[dict[str, Any]]:
         """Return the events of the calls that were treated so."""
@@ -71,7 +74,7 @@ class Hook:
             f"{number} events at a webhook that is {mood}",
         )
 
-    def _up(self, port: int) -> None:
+    def _up(self) -> None:
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -104,6 +107,5 @@ class Hook:
             def handle_error(self, request: object, client_address: object) -> None:
                 pass  # the service was killed, or has hung up
 
-        self._server = Server(("127.0.0.1", port), Handler)
-        self._port = self._server.server_port
+        self._server = Server(("127.0.0.1", self._port), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass, field
 
 from clicktrail.settings.kinds import Address
+from support.ports import Ports
+from support.service import PATIENCE
 
 STAGES = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT", "TAKEN", "RSET")
 """Where it can misbehave; ``BODY`` is in the middle of the email, ``DOT`` after its end.
@@ -18,9 +20,10 @@ TIMES = ("connect_timeout", "timeout", "data_timeout", "block_timeout", "final_t
 """Settings of the smarthost: how long it may take."""
 
 
-def impatient(address: Address) -> dict[str, str]:
-    """Return the settings of who waits for it half a second and no longer."""
-    return {"smarthost.url": f"smtp://{address}"} | {f"smarthost.{name}": "0.5" for name in TIMES}
+def waited_for(address: Address, seconds: float) -> dict[str, str]:
+    """Return the settings of who waits for each of its answers that long."""
+    times = {f"smarthost.{name}": str(seconds) for name in TIMES}
+    return {"smarthost.url": f"smtp://{address}"} | times
 
 
 @dataclass
@@ -54,11 +57,12 @@ class HostileSmarthost:
     """Stages that are never answered, until `let_go` is set."""
     offers: tuple[str, ...] = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "PIPELINING")
     tls: ssl.SSLContext | None = None
-    port: int = 0
     pause: float = 0.0
     """Seconds to wait before each further 64 KB of an email are read."""
 
     def __post_init__(self) -> None:
+        self._ports = Ports(1)
+        [self.port] = self._ports
         self.taken: list[Taken] = []
         self.commands: list[str] = []
         self.connections = 0
@@ -78,7 +82,6 @@ class HostileSmarthost:
         listening = socket.create_server(("127.0.0.1", self.port))
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # hides nothing
         self._server = await asyncio.start_server(self._connected, sock=listening, limit=1 << 16)
-        self.port = listening.getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -91,7 +94,7 @@ class HostileSmarthost:
 
     async def heard(self, command: str) -> None:
         """Return when that was the last command."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while self.commands[-1:] != [command]:  # noqa: ASYNC110 - a test may look
                 await asyncio.sleep(0.005)
 

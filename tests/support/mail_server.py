@@ -4,16 +4,18 @@ from typing import Any, Self
 
 from aiosmtpd.controller import Controller
 
-from support.service import free_ports, wait_for
+from support.ports import Ports
+from support.service import wait_for
 
 
 class MailServer:
-    """Takes emails on a port of the loopback interface, but none for the address ``refuse``."""
+    """Takes emails on a loopback port of its own, but none for the address ``refuse``."""
 
     def __init__(self, refuse: str = "") -> None:
         self.emails: list[bytes] = []
         self.refuse = refuse
-        (self.port,) = free_ports(1)
+        self._ports = Ports(1)
+        [self.port] = self._ports
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
 
     @property

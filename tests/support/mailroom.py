@@ -19,7 +19,8 @@ from clicktrail.relay import open_smarthost
 from clicktrail.settings.kinds import Address
 from clicktrail.settings.settings import Settings
 from clicktrail.store import Store
-from support.hostile_smarthost import HostileSmarthost, impatient
+from support.hostile_smarthost import HostileSmarthost, waited_for
+from support.service import PATIENCE
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 TRACKED = ConfigurationSet(
@@ -49,7 +50,7 @@ class Client:
     async def reply(self) -> str:
         """Return one reply, its lines joined by newlines; empty at the end of the connection."""
         lines = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while line := (await self.reader.readline()).decode():
                 lines.append(line.rstrip("\r\n"))
                 if line[3:4] != "-":
@@ -131,9 +132,13 @@ async def mailroom(
     folder: Path,
     hostile: HostileSmarthost | None = None,
     identities: str = "no",
+    patience: float = PATIENCE,
     **options: object,
 ) -> AsyncIterator[Mailroom]:
-    """Open everything; ``identities`` is ``identities.required``, ``options`` `SmtpOptions`."""
+    """Open everything; ``identities`` is ``identities.required``, ``options`` `SmtpOptions`.
+
+    ``patience`` is how long the smarthost may take for an answer, in seconds.
+    """
     database = folder / "clicktrail.db"
     keys = KeyFile(folder / "keys.json")
     keys.create_if_missing()
@@ -146,7 +151,7 @@ async def mailroom(
         await store.configuration.create_set(ConfigurationSet("untracked"))
         await store.configuration.create_identity("example.com", "tracked")
         open_hostile = await stack.enter_async_context(hostile or HostileSmarthost())
-        given = impatient(open_hostile.address)
+        given = waited_for(open_hostile.address, patience)
         smarthost = open_smarthost(Settings({n: (text, "test") for n, text in given.items()}))
         stack.push_async_callback(smarthost.close)
         hosts = TrackingHosts("t.test", "s.test")

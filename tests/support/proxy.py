@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Self
 
+from support.service import PATIENCE
+
 
 class Proxy:
     """Passes connections on to servers. Use as a context manager."""
@@ -19,7 +21,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -37,7 +39,7 @@ class Proxy:
             self._servers.append(server)
             return int(server.sockets[0].getsockname()[1])
 
-        return asyncio.run_coroutine_threadsafe(start(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(start(), self._loop).result(PATIENCE)
 
     def is_lost(self, born: int, data: bytes) -> bool:
         """Whether data of a connection is lost; ``born`` is `generation` at its begin."""

@@ -25,6 +25,7 @@ from clicktrail.publish.deliver import Deliverer, Retry
 from clicktrail.publish.destinations import BatchDestination
 from clicktrail.publish.publisher import Publisher
 from clicktrail.store import Store
+from support.service import PATIENCE
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 HOUR = 3_600_000_000
@@ -126,9 +127,9 @@ class House:
         return new
 
 
-async def until(condition: Callable[[], object], seconds: float = 20) -> None:
+async def until(condition: Callable[[], object]) -> None:
     """Return when the condition holds; it may be a function or a coroutine function."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(PATIENCE):
         while True:
             holds = condition()
             if await holds if isawaitable(holds) else holds:

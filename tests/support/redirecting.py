@@ -17,6 +17,7 @@ from clicktrail.model import Click
 from clicktrail.redirect.app import Pages, RedirectApp
 from clicktrail.redirect.server import MAX_CONNECTIONS, Listener, Patience, RedirectServer
 from clicktrail.settings.kinds import Address, Network
+from support.service import PATIENCE
 
 RING = KeyRing([Key(1, bytes(range(64)), 0)])
 MESSAGE = "0123456789ABCDEFGHIJk"
@@ -61,7 +62,7 @@ class House:
                 await asyncio.sleep(0.01)
             if then_close and not writer.transport.is_closing():
                 writer.write_eof()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 return await reader.read(-1)
         except ConnectionResetError:
             return b"(reset)"
@@ -101,7 +102,7 @@ async def house_in(
 
 async def until(holds: Callable[[], bool]) -> None:
     """Return when it holds."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             if holds():
                 return

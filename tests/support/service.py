@@ -1,4 +1,4 @@
-"""Runs the real service in processes of its own, on free loopback ports, for tests."""
+"""Runs the real service in processes of its own, on loopback ports of their own, for tests."""
 
 import email.policy
 import http.client
@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
 from functools import cache
-from itertools import count, cycle
+from itertools import count
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -27,10 +26,20 @@ from typer.testing import CliRunner, Result
 
 from clicktrail.cli import build
 from support import forked
+from support.ports import Ports
 
 T = TypeVar("T")
 PATIENCE = 120.0
 """Seconds until something that is waited for will never come, on the busiest machine."""
+SCALES = 1, 5, 25
+"""How many times slower a test goes where its times were too short for a busy machine."""
+
+AT_ANY_PORT = (
+    *("--smtp-listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"),
+    *("--console-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
+    *("--redirect-listen", "127.0.0.1:0", "--tracking-host", "t.example"),
+)
+"""Flags of ``serve`` for a service that is not spoken to: the ports by default may be taken."""
 
 HREF = re.compile(r"""<[^<>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.I)
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -70,7 +79,8 @@ class Service:
         self.folder = folder
         self.data = folder / "data"
         self.mailbox = folder / "mailbox"
-        self.smtp, self.http, self.api, self.monitor, self.console = free_ports(5)
+        self._ports = Ports(5)
+        self.smtp, self.http, self.api, self.monitor, self.console = self._ports
         self._smarthost = smarthost or f"maildir:{self.mailbox}"
         self._flags = ("--embedded", *flags) if embedded else flags
         self._environment = {**os.environ, **(environment or {})}
@@ -345,21 +355,3 @@ def wait_for(look: Callable[[], T | None], what: str, patience: float = PATIENCE
         now = time.monotonic()
         assert now < until, f"no {what} within {patience:.0f} seconds"
         time.sleep(max(0.02, now - began))  # whom it waits for has half of the time at least
-
-
-# Not those that the system gives to connections (from 32768 on): one that was free a moment ago, or
-# whose server is down for a moment, would go to a stranger. Each of several runs has its own.
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports = cycle(
-    10_000 + _WORKER % 4 * 5_000 + (os.getpid() * 101 + each) % 5_000 for each in range(5_000)
-)
-
-
-def free_ports(number: int) -> list[int]:
-    """Return ports of the loopback interface that nobody listens on."""
-    found: list[int] = []
-    while len(found) < number:
-        port = next(_ports)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-    return found

@@ -17,7 +17,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
-from support.service import free_ports
+from support.ports import Ports
+from support.service import PATIENCE
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -32,7 +33,8 @@ class Server:
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
         self.folder.mkdir(exist_ok=True, parents=True)
-        self.port = port or free_ports(1)[0]
+        self._ports = Ports(0 if port else 1)
+        self.port = port or next(iter(self._ports))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -58,7 +60,7 @@ class Server:
                 cwd=self.folder,
                 env={**os.environ, **self.environment()},
             )
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
@@ -195,7 +197,7 @@ def records(servers: str, topic: str) -> list[tuple[str, bytes, dict[str, bytes]
     consumer = Consumer({**options, "enable.auto.commit": False, "auto.offset.reset": "earliest"})
     found: list[tuple[str, bytes, dict[str, bytes]]] = []
     try:
-        partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        partitions = consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
         messages = consumer.consume(1, timeout=2)
         while messages:
@@ -235,7 +237,7 @@ class Nats(Server):
 
         client = await self._client(**options)
         try:
-            await client.jetstream().add_stream(
+            await client.jetstream(timeout=PATIENCE).add_stream(
                 name=name, subjects=list(subjects), storage=StorageType.FILE
             )
         finally:
@@ -251,14 +253,14 @@ class Nats(Server):
         client = await self._client()
         taken: list[Taken] = []
         try:
-            stream = client.jetstream()
+            stream = client.jetstream(timeout=PATIENCE)
             number = (await stream.stream_info(name)).state.messages
             reader = await stream.pull_subscribe_bind(
                 stream=name,
                 consumer=(await stream.add_consumer(name, ack_policy="none")).name,
             )
             while len(taken) < number:
-                for message in await reader.fetch(500, timeout=10):
+                for message in await reader.fetch(500, timeout=PATIENCE):
                     taken.append(((message.headers or {})["Nats-Msg-Id"], message.data))
         finally:
             await client.close()
@@ -267,14 +269,16 @@ class Nats(Server):
     async def _client(self, **options: Any) -> Any:
         import nats
 
-        return await nats.connect(f"nats://{self.address}", allow_reconnect=False, **options)
+        return await nats.connect(
+            f"nats://{self.address}", allow_reconnect=False, connect_timeout=60, **options
+        )
 
 
 async def _stream_info(servers: Sequence[str], stream: str) -> Any:
     """Return what servers know of a stream, as soon as it has a leader."""
     import nats
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(nats.errors.Error, OSError):
                 urls = [f"nats://{server}" for server in servers]
@@ -292,8 +296,8 @@ class NatsCluster:
     """Three NATS servers whose JetStream is one cluster."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        routes = free_ports(3)
-        urls = ",".join(f"nats://127.0.0.1:{port}" for port in routes)
+        self._routes = Ports(3)
+        urls = ",".join(f"nats://127.0.0.1:{port}" for port in self._routes)
         self.servers = [
             Nats(
                 folder / f"n{number}",
@@ -301,7 +305,7 @@ class NatsCluster:
                 *("--cluster", f"nats://127.0.0.1:{port}", "--routes", urls),
                 *options,
             )
-            for number, port in enumerate(routes)
+            for number, port in enumerate(self._routes)
         ]
 
     def __enter__(self) -> Self:
@@ -325,7 +329,8 @@ class Relay:
     """Stands before a server, and can cut all connections: nothing more gets through."""
 
     def __init__(self, to: int) -> None:
-        self.port = free_ports(1)[0]
+        self._ports = Ports(1)
+        [self.port] = self._ports
         self._to = to
         self._server: asyncio.Server | None = None
         self._ways: set[asyncio.Task[None]] = set()

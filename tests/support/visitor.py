@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from support.service import Service
+from support.service import PATIENCE, Service
 
 PASSWORD = "correct horse battery"
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
@@ -15,7 +15,7 @@ class Visitor:
     """Visits the console of a running service."""
 
     def __init__(self, service: Service) -> None:
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{service.console}", timeout=30)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{service.console}", timeout=PATIENCE)
 
     def __enter__(self) -> "Visitor":
         return self

@@ -12,6 +12,7 @@ from clicktrail.ingress.sesv2.api import create_api
 from clicktrail.settings.kinds import Address
 from clicktrail.store import Store
 from clicktrail.store.clicks.streams import NewStreamEvent
+from support.service import PATIENCE
 
 TOKEN = "the-token"
 SIGNED_IN = {"Authorization": f"Bearer {TOKEN}"}
@@ -30,7 +31,7 @@ async def api(store: Store) -> AsyncIterator[httpx.AsyncClient]:
     await server.start()
     retrying = httpx.AsyncHTTPTransport(retries=5)
     async with httpx.AsyncClient(
-        base_url=f"http://{server.address}", transport=retrying, headers=SIGNED_IN, timeout=10
+        base_url=f"http://{server.address}", transport=retrying, headers=SIGNED_IN, timeout=PATIENCE
     ) as client:
         yield client
     await server.stop()

@@ -13,6 +13,7 @@ from clicktrail.model import MessageState
 from support.certificates import make_certificate
 from support.hostile_smarthost import HostileSmarthost
 from support.mailroom import Client, mailroom
+from support.service import SCALES
 
 Scenario = Callable[[Path], Awaitable[None]]
 
@@ -58,14 +59,23 @@ async def an_email_between_its_recipients_and_its_data_is_given_up(folder: Path)
 
 async def an_email_may_come_slowly_as_long_as_it_comes(folder: Path) -> None:
     line = b"x" * 998 + b"\r\n"
-    async with mailroom(folder, timeout=0.6) as room, room.client() as client:
-        await begin_data(client)
-        for _ in range(10):  # longer than the time-out, faster than `SLOWEST`
-            client.writer.write(line * 5)
-            await asyncio.sleep(0.08)
-        client.send(".")
-        assert (await client.reply()).startswith("250 2.0.0 Ok ")
-        assert room.hostile.taken[0].message.endswith(line * 50)
+    for scale in SCALES:
+        (folder / str(scale)).mkdir()
+        async with (
+            mailroom(folder / str(scale), timeout=0.6 * scale) as room,
+            room.client() as client,
+        ):
+            await begin_data(client)
+            for _ in range(10):  # longer than the time-out, faster than `SLOWEST`
+                client.writer.write(line * 5 * scale)
+                await asyncio.sleep(0.08 * scale)
+            client.send(".")
+            answer = await client.reply()
+            if answer.startswith("421 4.4.2 ") and scale != SCALES[-1]:
+                continue  # the machine is busy: it was a pause of more than the time-out
+            assert answer.startswith("250 2.0.0 Ok ")
+            assert room.hostile.taken[0].message.endswith(line * 50 * scale)
+            return
 
 
 async def a_client_that_falls_silent_in_its_email_is_sent_away(folder: Path) -> None:

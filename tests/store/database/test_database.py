@@ -24,6 +24,7 @@ from clicktrail.store.database.core import storable
 from clicktrail.store.schema import metadata
 from clicktrail.store.tables import configuration_sets
 from support.opening import OPEN
+from support.service import PATIENCE
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 def test_several_processes_may_make_it_at_once(path: Path) -> None:
     url = f"sqlite:///{path}"
     processes = [subprocess.Popen([sys.executable, "-c", OPEN, url]) for _ in range(4)]
-    assert [process.wait(60) for process in processes] == [0] * 4
+    assert [process.wait(PATIENCE) for process in processes] == [0] * 4
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -171,11 +172,11 @@ async def test_a_read_sees_one_state_while_others_write(path: Path) -> None:
     def count_twice(connection: Connection) -> tuple[int | None, int | None]:
         first = connection.scalar(query)
         began.set()
-        assert written.wait(20)
+        assert written.wait(PATIENCE)
         return first, connection.scalar(query)
 
     counting = asyncio.create_task(database.read(count_twice))
-    await asyncio.to_thread(began.wait, 20)
+    await asyncio.to_thread(began.wait, PATIENCE)
     await store.configuration.create_set(ConfigurationSet("news"))
     written.set()
     assert await counting == (0, 0)
@@ -193,10 +194,10 @@ async def test_who_gets_no_turn_to_write_is_told_and_can_try_again(
 
     def hold(_: Connection) -> bool:
         began.set()
-        return release.wait(20)
+        return release.wait(PATIENCE)
 
     holding = asyncio.create_task(other.write(hold))
-    await asyncio.to_thread(began.wait, 20)
+    await asyncio.to_thread(began.wait, PATIENCE)
     with monkeypatch.context() as patch:
         patch.setattr("clicktrail.store.database.core.WAIT_SECONDS", 0.05)
         with pytest.raises(StoreUnavailable, match="busy") as raised:

@@ -20,6 +20,7 @@ from clicktrail.store.database.core import Database
 from clicktrail.store.database.partitions import AHEAD, BY_DAY, DAY, make_days
 from clicktrail.store.database.turns import SHARDS, take_shard
 from support.postgres import NEEDS_POSTGRES, Postgres
+from support.service import PATIENCE
 
 pytestmark = NEEDS_POSTGRES
 TABLES = [column.table.name for columns in BY_DAY.values() for column in columns]
@@ -179,11 +180,11 @@ class Unfinished:
         shard = take_shard(connection)
         add_counts(connection, shard, {PLACE: Counts(clicks=1)})
         self._counted.set()
-        self._end.wait(30)
+        self._end.wait(PATIENCE)
         return shard
 
     async def counted(self) -> None:
-        assert await asyncio.to_thread(self._counted.wait, 10)
+        assert await asyncio.to_thread(self._counted.wait, PATIENCE)
 
     async def end(self) -> int:
         self._end.set()

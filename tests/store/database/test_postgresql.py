@@ -31,6 +31,7 @@ from clicktrail.store.schema import metadata
 from support.certificates import encrypt, make_certificate
 from support.opening import OPEN
 from support.postgres import NEEDS_POSTGRES, Postgres
+from support.service import PATIENCE
 
 pytestmark = NEEDS_POSTGRES
 DAY = 1_790_000_000_000_000  # 2026-09-21
@@ -79,7 +80,7 @@ def click(number: int, message: str = "m" * 21, **more: object) -> LoggedClick:
 def test_several_nodes_may_make_the_tables_at_once(postgres: Postgres) -> None:
     url = postgres.url(postgres.fresh())
     nodes = [subprocess.Popen([sys.executable, "-c", OPEN, url]) for _ in range(3)]
-    assert [node.wait(60) for node in nodes] == [0] * 3
+    assert [node.wait(PATIENCE) for node in nodes] == [0] * 3
 
 
 def is_no_part(name: str, *_: object) -> bool:
@@ -311,7 +312,7 @@ async def test_a_reader_of_a_stream_never_misses_what_commits_late(nodes: Nodes)
                 seen, after = seen + 1, event.position
         return seen
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         seen, *_ = await asyncio.gather(read(), *map(write, stores))
     assert seen == total * 3
 

@@ -1,0 +1,36 @@
+"""Ports that nobody else gets, for servers that are told where to listen."""
+
+import socket
+from collections.abc import Iterator
+from typing import Self
+
+
+class Ports:
+    """So many ports of the loopback interface, held as long as this object lives.
+
+    The system chooses them (port 0), and they stay bound here, so that it gives them to no other
+    server and to no connection. Who is told a number may listen there all the same, any number of
+    times: two sockets with ``SO_REUSEADDR`` may be bound to one port while at most one of them
+    listens (socket(7)), and all servers set it. While nobody listens, connections are refused.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._sockets: list[socket.socket] = []
+        for _ in range(number):
+            held = socket.socket()
+            self._sockets.append(held)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", 0))
+        self._numbers = [int(held.getsockname()[1]) for held in self._sockets]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for held in self._sockets:
+            held.close()
+
+    __del__ = __exit__
