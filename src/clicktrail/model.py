@@ -64,6 +64,26 @@ class Reason(StrEnum):
     UNPARSABLE = "unparsable"
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What MAIL announces of an email (RFC 5321 § 4.1.1.2)."""
+
+    sender: str
+    """``""`` for the null reverse-path."""
+    size: int = 0
+    """In bytes; 0 where it is not given."""
+    body_8bit: bool = False
+    smtputf8: bool = False
+    dsn: tuple[str, ...] = ()
+    """The parameters RET and ENVID, as they came (RFC 3461 § 4.3, 4.4)."""
+    priority: str = ""
+    """The value of MT-PRIORITY (RFC 6710 § 3)."""
+    requires_tls: bool = False
+    """REQUIRETLS (RFC 8689)."""
+    origin: tuple[str, ...] = ()
+    """The attributes of Postfix's XFORWARD, as they came: who sent it before it came here."""
+
+
 class MessageState(StrEnum):
     """How far an email came. Only `SENT` emails are counted as ``Sent``."""
 
@@ -149,6 +169,11 @@ class Identity:
     configuration_set: str | None = None
     tags: ResourceTags = ()
     dkim: Dkim | None = None
+
+    @property
+    def domain(self) -> str:
+        """The domain that it signs for."""
+        return self.name.rpartition("@")[2]
 
 
 @dataclass(slots=True)  # not frozen: that takes three times as long, and one is made for each link

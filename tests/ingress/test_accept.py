@@ -15,6 +15,7 @@ from clicktrail.ingress.rewriting import LARGE, UNTRACKED
 from clicktrail.ingress.submission import Submission
 from clicktrail.model import (
     ConfigurationSet,
+    Envelope,
     HttpsPolicy,
     Message,
     MessageState,
@@ -49,7 +50,7 @@ async def accept(
     click_tracking: bool | None = None,
 ) -> Message:
     named = recipients or ("b@example.org",)
-    transaction = await room.smarthost.begin(sender, body_8bit=False, smtputf8=False, size=0)
+    transaction = await room.smarthost.begin(Envelope(sender))
     for recipient in named:
         await transaction.rcpt(recipient)
     submission = Submission(
@@ -266,11 +267,16 @@ async def test_what_the_smarthost_refuses_is_kept_as_refused(room: Mailroom, sta
     assert kept.recipients == ()
 
 
-async def test_a_smarthost_that_goes_away_leaves_the_email_refused(room: Mailroom) -> None:
-    room.hostile.drops.add("DOT")
+@pytest.mark.parametrize(
+    ("stage", "state"), [("DATA", MessageState.REFUSED), ("DOT", MessageState.UNKNOWN)]
+)
+async def test_what_became_of_an_email_is_kept_where_the_smarthost_goes_away(
+    room: Mailroom, stage: str, state: MessageState
+) -> None:
+    room.hostile.drops.add(stage)
     with pytest.raises(SmarthostUnavailable):
         await accept(room, HEAD + HTML)
-    assert (await room.only_message()).state is MessageState.REFUSED
+    assert (await room.only_message()).state is state
 
 
 async def test_an_email_that_cannot_be_kept_is_not_sent(room: Mailroom) -> None:

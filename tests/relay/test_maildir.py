@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from clicktrail.errors import SmarthostUnavailable
+from clicktrail.model import Envelope
 from clicktrail.relay import open_smarthost
 from clicktrail.settings.settings import Settings
 
@@ -16,7 +17,7 @@ def files_below(path: Path) -> list[Path]:
 async def test_an_email_becomes_one_file_with_only_trace_headers_before_it(tmp_path: Path) -> None:
     path = tmp_path / "out" / "mail"
     smarthost = open_smarthost(Settings({"smarthost.url": (f"maildir:{path}", "test")}))
-    transaction = await smarthost.begin("a@example.com", body_8bit=True, smtputf8=False, size=0)
+    transaction = await smarthost.begin(Envelope("a@example.com", body_8bit=True))
     assert (await transaction.rcpt("b@example.com"))[0] == 250
     assert (await transaction.rcpt("c@example.com"))[0] == 250
     assert (await transaction.data(MESSAGE))[0] == 250
@@ -32,7 +33,7 @@ async def test_an_email_becomes_one_file_with_only_trace_headers_before_it(tmp_p
 
 async def test_an_aborted_email_leaves_nothing(tmp_path: Path) -> None:
     smarthost = open_smarthost(Settings({"smarthost.url": (f"maildir:{tmp_path}", "test")}))
-    transaction = await smarthost.begin("", body_8bit=False, smtputf8=False, size=0)
+    transaction = await smarthost.begin(Envelope(""))
     await transaction.rcpt("b@example.com")
     await transaction.abort()
     assert files_below(tmp_path) == []
@@ -42,7 +43,7 @@ async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     url = f"maildir:{tmp_path}/file/mail"
     smarthost = open_smarthost(Settings({"smarthost.url": (url, "test")}))
-    transaction = await smarthost.begin("", body_8bit=False, smtputf8=False, size=0)
+    transaction = await smarthost.begin(Envelope(""))
     await transaction.rcpt("b@example.com")
     with pytest.raises(SmarthostUnavailable, match="maildir"):
         await transaction.data(MESSAGE)

@@ -17,6 +17,7 @@ from clicktrail.errors import (
     SmarthostUnavailable,
 )
 from clicktrail.ingress.submission import Transaction
+from clicktrail.model import Envelope
 from clicktrail.relay import open_smarthost
 from clicktrail.relay.smarthost import FAULT, SmtpSmarthost
 from clicktrail.settings.settings import Settings
@@ -46,7 +47,7 @@ async def relay(
 
 
 async def begin(smarthost: SmtpSmarthost, sender: str = "a@example.com") -> Transaction:
-    return await smarthost.begin(sender, body_8bit=False, smtputf8=False, size=0)
+    return await smarthost.begin(Envelope(sender))
 
 
 async def send(smarthost: SmtpSmarthost, message: bytes = MESSAGE) -> tuple[int, str]:
@@ -284,7 +285,9 @@ async def test_a_transaction_that_is_interrupted_cannot_confuse_the_next() -> No
 
 async def test_mail_says_what_the_smarthost_understands() -> None:
     async with HostileSmarthost() as hostile, relay(hostile) as smarthost:
-        transaction = await smarthost.begin("ä@ö.example", body_8bit=True, smtputf8=True, size=77)
+        transaction = await smarthost.begin(
+            Envelope("ä@ö.example", body_8bit=True, smtputf8=True, size=77)
+        )
         await transaction.rcpt("ü@example.com")
         await transaction.abort()
         assert "MAIL FROM:<ä@ö.example> SMTPUTF8 BODY=8BITMIME SIZE=77" in hostile.commands
@@ -293,11 +296,11 @@ async def test_mail_says_what_the_smarthost_understands() -> None:
 
 async def test_mail_leaves_out_what_the_smarthost_does_not_offer() -> None:
     async with HostileSmarthost(offers=()) as hostile, relay(hostile) as smarthost:
-        transaction = await smarthost.begin("", body_8bit=True, smtputf8=False, size=77)
+        transaction = await smarthost.begin(Envelope("", body_8bit=True, size=77))
         await transaction.abort()
         assert "MAIL FROM:<>" in hostile.commands
         with pytest.raises(MessageRefused, match=r"550 5\.6\.7"):
-            await smarthost.begin("a@b", body_8bit=False, smtputf8=True, size=0)
+            await smarthost.begin(Envelope("a@b", smtputf8=True))
 
 
 @pytest.mark.parametrize("address", ["a@b\r\nRCPT TO:<c@d>", "a b@c", "a@b> X<c@d", "\0@b"])

@@ -2,6 +2,7 @@
 
 import email.policy
 import json
+import re
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,30 @@ def test_an_email_that_is_not_tracked_is_signed_too(
 ) -> None:
     name, record = signing
     assert is_good(sent(service, name, email_with(HTML)), record)
+
+
+def test_date_and_message_id_that_lack_are_there_before_it_is_signed(
+    service: Service, signing: tuple[str, dict[str, Any]]
+) -> None:
+    name, record = signing
+    lacking = email_with(HTML, service.configuration_set())
+    del lacking["Date"]
+    del lacking["Message-ID"]
+    arrived = sent(service, name, lacking)
+    assert len(re.findall(rb"(?m)^Date: \w{3}, \d", arrived)) == 1
+    assert len(re.findall(rb"(?m)^Message-ID: <[^@>]+@%b>" % name.encode(), arrived)) == 1
+    assert is_good(arrived, record)
+    given = email_with(HTML, service.configuration_set())
+    del given["Date"]
+    del given["Message-ID"]
+    given["Date"] = "Mon, 23 Nov 2026 18:00:00 +0000"
+    given["Message-ID"] = "<mine@shop.example>"
+    arrived = sent(service, name, given)
+    assert re.findall(rb"(?m)^(?:Date|Message-ID):.*\S", arrived) == [
+        b"Date: Mon, 23 Nov 2026 18:00:00 +0000",
+        b"Message-ID: <mine@shop.example>",
+    ]
+    assert is_good(arrived, record)
 
 
 def test_a_signature_that_rewriting_breaks_is_removed_and_said_so(

@@ -156,3 +156,36 @@ async def test_an_email_whose_answer_never_came_is_kept_as_that(post: Post) -> N
     assert (code, "may have sent it" in text) == (451, True)
     assert await post.sent() == 0
     assert len(post.service.logged("email may have been sent on")) == 1
+
+
+@pytest.mark.parametrize("addresses", ["no", "yes"])
+async def test_every_email_leaves_one_line_in_the_log(tmp_path: Path, addresses: str) -> None:
+    async with HostileSmarthost() as smarthost:
+        flags = ("--log-addresses", addresses, "--smtp-max-size", "100000")
+        service = Service(tmp_path, *flags, smarthost=f"smtp://{smarthost.address}")
+        await asyncio.to_thread(service.start)
+        try:
+            post = Post(service, smarthost, await asyncio.to_thread(service.configuration_set))
+            assert (await post.send())[0] == 250
+            smarthost.refused["nobody@example.org"] = "550 5.1.1 no such user"
+            assert (await post.send("nobody@example.org"))[0] == 550
+            smarthost.answers["DOT"] = "554 5.7.1 looks like spam"
+            assert (await post.send())[0] == 554
+            smarthost.answers.clear()
+            post.name = "nosuch"
+            assert (await post.send())[0] == 554
+            smarthost.drops.add("MAIL")
+            assert (await post.send())[0] == 451
+        finally:
+            await asyncio.to_thread(service.stop)
+    [sent] = service.logged("email sent on")
+    assert (sent["client"], sent["by"], bool(sent["id"])) == ("127.0.0.1", "ESMTP", True)
+    [refused] = service.logged("recipient refused")
+    assert (refused["code"], refused["reason"]) == (550, "5.1.1 no such user")
+    spam, unknown = service.logged("email refused")
+    assert (spam["code"], spam["reason"], bool(spam["id"])) == (554, "5.7.1 looks like spam", True)
+    assert (unknown["code"], "there is no configuration set" in unknown["reason"]) == (554, True)
+    assert service.logged("recipient put off")[0]["code"] == 451
+    lines = service.log.read_text()
+    for address in ("news@example.com", "reader@gmail.com", "nobody@example.org"):
+        assert (address in lines) == (addresses == "yes")

@@ -24,15 +24,18 @@ get_logger = structlog.get_logger
 log = get_logger(__name__)
 
 _MOST_ITEMS, _DEEPEST = 50, 4
+_ADDRESSES = ("sender", "recipients")
+"""Fields of the lines of emails that are told only where the operator wants it."""
 _WORDS = 200
 # Where in a library's text something of what it worked on may begin.
 _VALUE = re.compile(r"[\"'`<>(\[{=:\n]|\bb?'")
 
 
-def configure_logs(level: str, style: str) -> None:
+def configure_logs(level: str, style: str, *, addresses: bool = False) -> None:
     """Send all log lines, also those of libraries, to standard error.
 
-    ``style`` is ``json``, ``text``, or ``auto``: text on a terminal, else JSON.
+    ``style`` is ``json``, ``text``, or ``auto``: text on a terminal, else JSON. ``addresses`` lets
+    the lines of emails name their sender and recipients.
     """
     as_text = style == "text" or (style == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
@@ -52,7 +55,7 @@ def configure_logs(level: str, style: str) -> None:
         processors=[
             _exception_by(traceback_text if as_text else told_chain),
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _redacted,
+            _addresses_told if addresses else _addresses_dropped,
             last,
         ],
     )
@@ -161,7 +164,25 @@ def _exception_by(
     return told
 
 
-def _redacted(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _addresses_dropped(
+    _: Any, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    for name in _ADDRESSES:
+        event.pop(name, None)
+    return _redacted(event)
+
+
+def _addresses_told(
+    _: Any, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    given = [(name, event.pop(name)) for name in _ADDRESSES if name in event]
+    told = _redacted(event)
+    for name, value in given:
+        told[name] = redact(value if isinstance(value, str) else " ".join(value), addresses=True)
+    return told
+
+
+def _redacted(event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     told = event.pop("exception", None)
     for key, value in event.items():
         event[key] = _told(value)

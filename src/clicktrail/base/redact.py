@@ -95,8 +95,11 @@ def without_login(url: str) -> str:
     return f"{scheme}{separator}{HIDDEN}@{host}" if at else url
 
 
-def redact(text: str, longest: int = LONGEST) -> str:
-    """Return a text as it may be told: bounded, printable, without secrets and addresses."""
+def redact(text: str, longest: int = LONGEST, *, addresses: bool = False) -> str:
+    """Return a text as it may be told: bounded, printable, without secrets.
+
+    Email addresses are taken out too, unless ``addresses`` says that they may be told.
+    """
     if len(text) > _READ:
         text = text[:_READ].rpartition(" ")[0]  # no half of a secret
     if _pattern is not None:
@@ -104,7 +107,7 @@ def redact(text: str, longest: int = LONGEST) -> str:
     at = "@" in text
     if at and "://" in text:
         text = _LOGIN.sub(f"://{HIDDEN}@", text)
-    if at or "%40" in text:
+    if not addresses and (at or "%40" in text):
         text = _ADDRESS.sub(ADDRESS, text)
     if len(text) > longest:
         text = text[:longest] + "…"

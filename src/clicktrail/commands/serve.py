@@ -56,7 +56,9 @@ def serve(
     """Run the service until Ctrl-C or SIGTERM."""
     settings = settings_of(context)
     roles = check_roles(settings, role or list(ROLES))
-    configure_logs(settings["log.level"], settings["log.format"])
+    configure_logs(
+        settings["log.level"], settings["log.format"], addresses=settings["log.addresses"] == "yes"
+    )
     allow_many_files()
     folder = new_data_folder(settings)
     with at_work(folder) as possible:

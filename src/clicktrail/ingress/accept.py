@@ -14,9 +14,9 @@ from clicktrail.base.faults import Faults
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
-from clicktrail.errors import MessageRefused, SmarthostSilent, SmarthostUnavailable
 from clicktrail.headers.fields import without_fields
 from clicktrail.headers.words import decoded_words
+from clicktrail.ingress import lines
 from clicktrail.ingress.choice import choose
 from clicktrail.ingress.inspection import inspect
 from clicktrail.ingress.rewriting import Rewriter
@@ -92,15 +92,22 @@ class Acceptor:
         try:
             prepared = await self._prepare(submission)
             await self._store.messages.add(prepared.message)
-        except BaseException:
+        except BaseException as error:
             self._metrics.emails.labels("not-accepted").inc()
+            lines.not_sent(submission, None, error)
             await transaction.abort()
             raise
-        answer = await self._send(prepared, transaction)
-        await self._finish(prepared.message, MessageState.SENT, submission.recipients)
-        self._count(prepared.message)
-        log.info("email sent on", id=prepared.message.id, answer=answer)
-        return prepared.message.id
+        message = prepared.message
+        try:
+            answer = await transaction.data(prepared.outgoing)
+        except BaseException as error:
+            lines.not_sent(submission, message, error)
+            await self._end(message, lines.state_after(error))
+            raise
+        await self._finish(message, MessageState.SENT, submission.recipients)
+        self._count(message)
+        lines.sent(submission, message, answer)
+        return message.id
 
     async def _prepare(self, submission: Submission) -> Prepared:
         """Say who sends it and for which configuration set; rewrite and sign it."""
@@ -139,20 +146,6 @@ class Acceptor:
         )
         trace = received(submission, self._hostname, message_id, accepted_at)
         return Prepared(message, on_top(trace, signed))
-
-    async def _send(self, prepared: Prepared, transaction: Transaction) -> str:
-        """Return the smarthost's answer that takes the email over."""
-        try:
-            code, text = await transaction.data(prepared.outgoing)
-        except BaseException as error:
-            is_refusal = isinstance(error, MessageRefused | SmarthostUnavailable)
-            if is_refusal and not isinstance(error, SmarthostSilent):
-                await self._end(prepared.message, MessageState.REFUSED)
-            else:  # also where we were stopped while we waited
-                log.warning("email may have been sent on", id=prepared.message.id)
-                await self._end(prepared.message, MessageState.UNKNOWN)
-            raise
-        return f"{code} {text}"
 
     async def _end(self, message: Message, state: MessageState) -> None:
         self._metrics.emails.labels(state.value).inc()

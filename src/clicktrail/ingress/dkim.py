@@ -63,7 +63,7 @@ class Signer:
             (b"v", b"1"),
             (b"a", b"rsa-sha256"),
             (b"c", b"relaxed/relaxed"),
-            (b"d", domain_of_identity(identity).encode()),
+            (b"d", identity.domain.encode()),
             (b"s", key.selector.encode()),
             (b"t", str(now_us() // 1_000_000).encode()),
             (b"h", b":".join(names)),
@@ -83,11 +83,6 @@ class Signer:
         )
         signed = private.sign(hasher.digest(), padding.PKCS1v15(), Prehashed(hashes.SHA256()))
         return b"DKIM-Signature:" + _folded(value, b64encode(signed)) + b"\r\n"
-
-
-def domain_of_identity(identity: Identity) -> str:
-    """Return the domain that an identity signs for."""
-    return identity.name.rpartition("@")[2]
 
 
 def _parsed(message: bytes) -> tuple[list[tuple[bytes, bytes]], int]:

@@ -8,7 +8,7 @@ from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError, InvalidInput, MessageRefused
 from clicktrail.headers.fields import HeaderSection, without_fields
 from clicktrail.ingress.rewriting import LARGE
-from clicktrail.ingress.trace import on_top
+from clicktrail.ingress.trace import missing_fields, on_top
 from clicktrail.keys.vault import Vault
 from clicktrail.model import Dkim, Identity
 
@@ -40,12 +40,16 @@ class Signatures:
         """
         outgoing, warnings = _without_broken(before, after, header)
         if identity is not None and identity.dkim is not None and identity.dkim.enabled:
+            outgoing = on_top(missing_fields(header, identity.domain), outgoing)
             outgoing, more = await self._signed(outgoing, identity, identity.dkim)
             warnings += more
         return outgoing, warnings
 
     async def _signed(self, raw: bytes, identity: Identity, key: Dkim) -> tuple[bytes, list[str]]:
-        """Return the email with a signature, or why it has none."""
+        """Return the email with a signature, or why it has none.
+
+        ``raw`` has a Date and a Message-ID: whoever added one later would break the signature.
+        """
         from clicktrail.ingress.dkim import NotSignable, Signer  # noqa: PLC0415 - few sign
 
         try:

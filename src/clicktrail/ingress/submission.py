@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from clicktrail.model import Tags
+from clicktrail.model import Envelope, Tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Submission:
 class Transaction(Protocol):
     """An email that has been announced to the smarthost."""
 
-    async def rcpt(self, address: str) -> tuple[int, str]:
-        """Name a recipient."""
+    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
+        """Name a recipient, with NOTIFY and ORCPT as they came (RFC 3461 § 4.1, 4.2)."""
 
     async def data(self, message: bytes) -> tuple[int, str]:
         """Send the email; return the answer that takes it over."""
@@ -44,7 +44,8 @@ class Transaction(Protocol):
 class Smarthost(Protocol):
     """Where emails go out."""
 
-    async def begin(
-        self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
-    ) -> Transaction:
+    async def begin(self, envelope: Envelope) -> Transaction:
         """Announce an email."""
+
+    async def offered(self) -> frozenset[str]:
+        """Return the extensions that it offers (lower case), as far as they can be known soon."""

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
-from clicktrail.headers.fields import first_field
+from clicktrail.base.ids import new_id, now_us
+from clicktrail.headers.fields import HeaderSection, first_field
 from clicktrail.ingress.submission import Submission
 
 
@@ -18,6 +19,16 @@ def received(submission: Submission, hostname: str, message_id: str, accepted_at
         f"\tby {hostname} (Clicktrail) with {submission.protocol} id {message_id};\r\n"
         f"\t{_date(accepted_at // 1_000_000)}\r\n"
     ).encode()
+
+
+def missing_fields(header: HeaderSection, domain: str) -> bytes:
+    """Return the fields that a mail server would add (RFC 6409 § 8.2, 8.3); usually none."""
+    fields = []
+    if not header.values("date"):
+        fields.append(f"Date: {_date(now_us() // 1_000_000)}\r\n")
+    if not header.values("message-id"):
+        fields.append(f"Message-ID: <{new_id()}@{domain}>\r\n")
+    return "".join(fields).encode()
 
 
 def on_top(header: bytes, raw: bytes) -> bytes:

@@ -136,6 +136,17 @@ class Connection:
         """Whether the smarthost offers an extension (RFC 5321 § 2.2)."""
         return self._client.supports_extension(extension)
 
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions that the smarthost offers, in lower case."""
+        return frozenset(self._client.esmtp_extensions)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it is encrypted, with a certificate that was checked."""
+        context = self._client.get_transport_info("sslcontext")
+        return context is not None and context.verify_mode == ssl.CERT_REQUIRED
+
     async def command(self, *words: bytes, patience: float = 0.0) -> tuple[int, str]:
         """Send a command; return an answer below 400. Raises `SmarthostRefused` for the others.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from clicktrail.base.complaints import complaint
 from clicktrail.base.ids import new_id
 from clicktrail.errors import SmarthostUnavailable
+from clicktrail.model import Envelope
 
 
 class MaildirSmarthost:
@@ -15,11 +16,13 @@ class MaildirSmarthost:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    async def begin(
-        self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
-    ) -> "MaildirTransaction":
+    async def begin(self, envelope: Envelope) -> "MaildirTransaction":
         """Begin an email. Raises nothing: a folder that cannot be written shows in ``data``."""
-        return MaildirTransaction(self.path, sender)
+        return MaildirTransaction(self.path, envelope.sender)
+
+    async def offered(self) -> frozenset[str]:
+        """Return nothing: nobody is told of what is not delivered."""
+        return frozenset()
 
     async def close(self) -> None:
         """Do nothing: every file is closed already."""
@@ -33,7 +36,7 @@ class MaildirTransaction:
         self._sender = sender
         self._recipients: list[str] = []
 
-    async def rcpt(self, address: str) -> tuple[int, str]:
+    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
         """Name a recipient: all are taken."""
         self._recipients.append(address)
         return 250, "2.1.5 Ok"

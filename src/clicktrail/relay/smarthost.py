@@ -8,6 +8,7 @@ only the sender may try again.
 import asyncio
 import re
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 from aiosmtplib.errors import SMTPServerDisconnected
@@ -20,12 +21,16 @@ from clicktrail.errors import (
     SmarthostRefusesUs,
     SmarthostUnavailable,
 )
+from clicktrail.model import Envelope
 from clicktrail.relay.connection import Connection, Login, Tls
 
 log = get_logger(__name__)
 
 FAULT = "smarthost's refusal"
 """What it is called in ``/readyz`` that the smarthost takes no email from us."""
+
+ASK_SECONDS = 5.0
+"""How long a client waits at the most to hear what the smarthost offers."""
 
 IDLE_SECONDS = 30.0
 """How long a connection is kept for the next email; servers wait longer for a command."""
@@ -59,11 +64,11 @@ class SmtpSmarthost:
         self._free = asyncio.Semaphore(connections)
         self._idle: dict[Connection, asyncio.TimerHandle] = {}
         self._context: ssl.SSLContext | None = None
+        self._offered: frozenset[str] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def begin(
-        self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
-    ) -> "SmtpTransaction":
+    async def begin(self, envelope: Envelope) -> "SmtpTransaction":
         """Connect, or use a connection again, and say MAIL FROM. See `Smarthost.begin`."""
         try:
             async with asyncio.timeout(self._login.patience.connect):
@@ -73,11 +78,30 @@ class SmtpSmarthost:
                 f"all connections to the smarthost {self._login.address} are in use"
             ) from None
         try:
-            connection = await self._mail(sender, body_8bit=body_8bit, smtputf8=smtputf8, size=size)
+            connection = await self._mail(envelope)
         except BaseException:
             self._free.release()
             raise
-        return SmtpTransaction(self, connection, smtputf8=smtputf8)
+        return SmtpTransaction(self, connection, smtputf8=envelope.smtputf8)
+
+    async def offered(self) -> frozenset[str]:
+        """Return the extensions that it offered last, in lower case.
+
+        It is asked once, and kept waiting for by nobody: none where it does not answer soon.
+        """
+        if self._offered is None:
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask())
+            await asyncio.wait({self._asking}, timeout=ASK_SECONDS)
+        return self._offered or frozenset()
+
+    async def _ask(self) -> None:
+        try:
+            with suppress(SmarthostUnavailable):
+                connection, _ = await self._connection()
+                self._keep(connection)
+        finally:
+            self._asking = None
 
     async def greet(self) -> None:
         """Connect, with TLS and AUTH, and say goodbye. Raises `SmarthostUnavailable`."""
@@ -88,6 +112,8 @@ class SmtpSmarthost:
     async def close(self) -> None:
         """Say QUIT on all idle connections, and keep none from now on."""
         self._closed = True
+        if self._asking is not None:
+            self._asking.cancel()
         idle, self._idle = self._idle, {}
         for timer in idle.values():
             timer.cancel()
@@ -98,13 +124,13 @@ class SmtpSmarthost:
         self._free.release()
         self._keep(connection)
 
-    async def _mail(self, sender: str, *, body_8bit: bool, smtputf8: bool, size: int) -> Connection:
+    async def _mail(self, envelope: Envelope) -> Connection:
         while True:
             connection, reused = await self._connection()
             try:
-                words = _mail_from(
-                    connection, sender, body_8bit=body_8bit, smtputf8=smtputf8, size=size
-                )
+                words = _mail_from(connection, envelope)
+                if envelope.origin and connection.offers("xforward"):
+                    await connection.command(b"XFORWARD", *map(str.encode, envelope.origin))
                 await connection.command(*words)
             except SmarthostUnavailable as error:
                 # It died while it was idle, and nothing but MAIL was said: try another one.
@@ -128,11 +154,13 @@ class SmtpSmarthost:
                 return connection, True
             connection.close()
         try:
-            return await Connection.open(self._login, await self._tls_context()), False
+            connection = await Connection.open(self._login, await self._tls_context())
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=error)
             self.note(error)
             raise
+        self._offered = connection.extensions
+        return connection, False
 
     @property
     def refuses_us(self) -> bool:
@@ -181,16 +209,19 @@ class SmtpTransaction:
         self._smtputf8 = smtputf8
         self._over = False
 
-    async def rcpt(self, address: str) -> tuple[int, str]:
+    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
         """Name a recipient; return the smarthost's answer.
+
+        What is asked of delivery reports goes where the smarthost makes them (RFC 3461).
 
         Raises `SmarthostRefused` (other recipients may still be named), `MessageRefused` for an
         address that cannot be sent, `SmarthostUnavailable`.
         """
         path = _path(address, smtputf8=self._smtputf8)
         self._check()
+        wanted = dsn if dsn and self._connection.offers("dsn") else ()
         try:
-            return await self._connection.command(b"RCPT", b"TO:" + path)
+            return await self._connection.command(b"RCPT", b"TO:" + path, *map(str.encode, wanted))
         except SmarthostRefusesUs as error:
             self._smarthost.note(error)
             raise
@@ -235,20 +266,31 @@ class SmtpTransaction:
             self._smarthost.give_back(self._connection)
 
 
-def _mail_from(
-    connection: Connection, sender: str, *, body_8bit: bool, smtputf8: bool, size: int
-) -> list[bytes]:
-    """Return the MAIL command with the parameters that the smarthost understands."""
-    words = [b"MAIL", b"FROM:" + _path(sender, smtputf8=smtputf8)]
-    if smtputf8:
-        if not connection.offers("smtputf8"):
+def _mail_from(connection: Connection, envelope: Envelope) -> list[bytes]:
+    """Return the MAIL command with the parameters that the smarthost understands.
+
+    Raises `MessageRefused` where it must not be sent without one that it does not.
+    """
+    offers = connection.offers
+    words = [b"MAIL", b"FROM:" + _path(envelope.sender, smtputf8=envelope.smtputf8)]
+    if envelope.smtputf8:
+        if not offers("smtputf8"):
             # RFC 6531 § 3.5
             raise MessageRefused(550, "5.6.7 the smarthost does not offer SMTPUTF8")
         words.append(b"SMTPUTF8")
-    if body_8bit and connection.offers("8bitmime"):
+    if envelope.body_8bit and offers("8bitmime"):
         words.append(b"BODY=8BITMIME")  # RFC 6152 § 3; without it the bytes go as they are
-    if size > 0 and connection.offers("size"):
-        words.append(b"SIZE=%d" % size)  # RFC 1870 § 6
+    if envelope.size > 0 and offers("size"):
+        words.append(b"SIZE=%d" % envelope.size)  # RFC 1870 § 6
+    if envelope.dsn and offers("dsn"):
+        words += map(str.encode, envelope.dsn)
+    if envelope.priority and offers("mt-priority"):
+        words.append(b"MT-PRIORITY=" + envelope.priority.encode())
+    if envelope.requires_tls:
+        if not (offers("requiretls") and connection.is_trusted):
+            # RFC 8689 § 4.2.1, § 5
+            raise MessageRefused(550, "5.7.30 the smarthost cannot send it by TLS alone")
+        words.append(b"REQUIRETLS")
     return words
 
 

@@ -20,6 +20,13 @@ SMTP_LIMITS: tuple[Setting[Any], ...] = (
         "How many of them one address (of IPv6, one /64) outside of smtp.allow may have.",
     ),
     Setting(
+        "smtp.max_recipients",
+        whole(100, 1_000_000),  # RFC 5321 § 4.5.3.1.8
+        "1000",
+        "How many recipients one email may have; one more is answered 452, and the client sends it"
+        " to the others later.",
+    ),
+    Setting(
         "smtp.first_timeout",
         seconds(1, 3600),
         "30",

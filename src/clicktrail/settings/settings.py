@@ -98,6 +98,7 @@ class Settings:
         for first, second in (
             ("smtp.tls_certificate", "smtp.tls_key"),
             ("redirect.tls_certificate", "redirect.tls_key"),
+            ("smtp.tls_listen", "smtp.tls_certificate"),
             ("redirect.tls_listen", "redirect.tls_certificate"),
             ("redirect.tls_certificate", "redirect.tls_listen"),
             ("smarthost.username", "smarthost.password"),

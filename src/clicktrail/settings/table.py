@@ -50,6 +50,20 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "",
         "PEM file with the certificate chain: STARTTLS is offered.",
     ),
+    Setting(
+        "smtp.tls_listen",
+        LISTEN_OR_NONE,
+        "",
+        "Where emails come in by SMTP with TLS from the start (smtps, port 465: RFC 8314); it needs"
+        " smtp.tls_certificate.",
+    ),
+    Setting(
+        "smtp.trusted_proxies",
+        NETWORKS,
+        "127.0.0.0/8,::1/128",
+        "Networks of your own mail servers in front: their XFORWARD is believed, which tells who"
+        " gave them the email.",
+    ),
     Setting("smtp.tls_key", FILE, "", "PEM file with the certificate's private key."),
     Setting(
         "smtp.allow",
@@ -273,5 +287,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
         choice("auto", "json", "text"),
         "auto",
         "Log lines as JSON or as text; auto: text on a terminal, JSON elsewhere.",
+    ),
+    Setting(
+        "log.addresses",
+        choice("yes", "no"),
+        "no",
+        "Whether the lines of emails name sender and recipients; no other line ever holds an"
+        " address.",
     ),
 )

@@ -9,6 +9,7 @@ from clicktrail.errors import InvalidInput
 from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.mailbox import read_mailbox
 from clicktrail.ingress.submission import Smarthost, Submission
+from clicktrail.model import Envelope
 
 SUBJECT = "A link to click"
 _TEXT = """Hello,
@@ -41,7 +42,7 @@ class SampleSender:
         Raises `SmarthostUnavailable` and `MessageRefused`, which say what is wrong.
         """
         # RFC 5321 § 4.5.5: the null reverse-path, which every server takes.
-        transaction = await self._smarthost.begin("", body_8bit=False, smtputf8=False, size=1000)
+        transaction = await self._smarthost.begin(Envelope("", size=1000))
         await transaction.abort()
 
     async def send(self, sender: str, recipient: str, set_name: str, target: str) -> str:
@@ -53,9 +54,7 @@ class SampleSender:
             if not address.isascii() or read_mailbox(address, "address").address != address:
                 raise InvalidInput(f"{address!r} is not an email address such as me@example.com")
         raw = self._email(sender, recipient, target)
-        transaction = await self._smarthost.begin(
-            sender, body_8bit=False, smtputf8=False, size=len(raw)
-        )
+        transaction = await self._smarthost.begin(Envelope(sender, size=len(raw)))
         try:
             await transaction.rcpt(recipient)
         except BaseException:

@@ -24,10 +24,9 @@ from clicktrail.ingress.senders import UnknownSender
 from clicktrail.ingress.sesv2.operations import ApiError, Call, Operation, bad_request
 from clicktrail.ingress.sesv2.send_shapes import SendEmailRequest, Tag
 from clicktrail.ingress.smtp.mail import Mail
-from clicktrail.ingress.smtp.syntax import Announced
 from clicktrail.ingress.submission import Smarthost, Submission
 from clicktrail.ingress.tags import TAG_LIMIT, is_tag_text
-from clicktrail.model import Message, MessageState, Tags, domain_of
+from clicktrail.model import Envelope, Message, MessageState, Tags, domain_of
 from clicktrail.store.configuration_store import ConfigurationStore
 
 log = get_logger(__name__)
@@ -156,8 +155,8 @@ class EmailSender:
         message = composed.message
         if domain_of(composed.sender).rpartition(".")[2] == _NOWHERE:
             raise ApiError(400, "MessageRejected", f"{composed.sender!a} can be nobody's address")
-        announced = Announced(composed.sender, len(message), body_8bit=not message.isascii())
-        mail = Mail(announced, smarthost)
+        envelope = Envelope(composed.sender, len(message), body_8bit=not message.isascii())
+        mail = Mail(envelope, smarthost, call.source_ip or "")
         for recipient in composed.recipients:
             code, text = await mail.rcpt(recipient)
             if code >= 400:

@@ -57,7 +57,7 @@ class Connection(SMTP):
     command_size_limit = COMMAND_LIMIT
     line_length_limit = BUFFER  # of aiosmtpd's reader: the parts that an email is read in
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, tls_from_the_start: bool = False) -> None:
         options = server.options
         super().__init__(
             None,
@@ -69,7 +69,9 @@ class Connection(SMTP):
             loop=asyncio.get_running_loop(),
         )
         self.server = server
+        self._tls_from_the_start = tls_from_the_start
         self.ip: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
+        self.encrypted = False
         self.signed_in = False
         self.mail: Mail | None = None
         self.has_sent = False
@@ -141,6 +143,8 @@ class Connection(SMTP):
 
     async def _handle_client(self) -> None:
         try:
+            if self._tls_from_the_start and self.server.certificate is not None:
+                await self.encrypt(self.server.certificate)
             if self.server.stopping:
                 await self.say(421, _CLOSING)
             elif not self._welcome:
@@ -154,6 +158,20 @@ class Connection(SMTP):
             mail, self.mail = self.mail, None
             if mail is not None:
                 self.server.spawn(mail.abort())
+
+    async def encrypt(self, certificate: Certificate) -> None:
+        """Speak TLS from here on. Raises `ConnectionAbortedError` where the client does not."""
+        certificate.renew()
+        seconds = min(self._timeout_duration, 60.0)
+        try:
+            await self._writer.start_tls(certificate.context, ssl_handshake_timeout=seconds)
+        except OSError as error:
+            log.info("TLS handshake failed", client=str(self.ip), error=error)
+            self.close()
+            raise ConnectionAbortedError from None
+        self.transport = self._writer.transport
+        self._reader._transport = self.transport  # type: ignore[attr-defined]
+        self.encrypted = True
 
     async def handle_exception(self, error: Exception) -> str:
         """Answer what went wrong here; the details are for the log."""

@@ -10,9 +10,11 @@ from clicktrail.errors import (
     SmarthostUnavailable,
     StoreUnavailable,
 )
+from clicktrail.ingress import lines
 from clicktrail.ingress.accept import Acceptor
-from clicktrail.ingress.smtp.syntax import Announced, too_large
+from clicktrail.ingress.smtp.syntax import too_large
 from clicktrail.ingress.submission import Smarthost, Submission, Transaction
+from clicktrail.model import Envelope
 
 log = get_logger(__name__)
 
@@ -33,33 +35,31 @@ WRONG = 451, "4.3.0 something went wrong here: try again later"
 class Mail:
     """An email that was announced. Its methods return the replies to give over SMTP."""
 
-    def __init__(self, announced: Announced, smarthost: Smarthost) -> None:
-        self.announced = announced
+    def __init__(self, envelope: Envelope, smarthost: Smarthost, client: str = "") -> None:
+        self.envelope = envelope
+        self._client = client
         self.recipients: list[str] = []
         self._smarthost = smarthost
         self._transaction: Transaction | None = None
         self._lost = False  # the smarthost went away after it had taken recipients
 
-    async def rcpt(self, address: str) -> tuple[int, str]:
+    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
         """Name a recipient to the smarthost; the first one announces the email there."""
         if self._lost:
             return _UNAVAILABLE
-        announced = self.announced
         try:
             if self._transaction is None:
-                self._transaction = await self._smarthost.begin(
-                    announced.sender,
-                    body_8bit=announced.body_8bit,
-                    smtputf8=announced.smtputf8,
-                    size=announced.size,
-                )
-            answer = await self._transaction.rcpt(address)
+                self._transaction = await self._smarthost.begin(self.envelope)
+            answer = await self._transaction.rcpt(address, dsn)
         except MessageRefused as refused:
+            lines.refused(self._client, refused, self.envelope.sender, (address,))
             return _reply(refused)
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=error)
             self._transaction = None
             self._lost = bool(self.recipients)
+            refusal = MessageRefused(*_UNAVAILABLE)
+            lines.refused(self._client, refusal, self.envelope.sender, (address,))
             return _UNAVAILABLE
         self.recipients.append(address)
         return answer
@@ -78,7 +78,7 @@ class Mail:
         """Have the email accepted and sent on. Never raises but for a cancellation."""
         submission = Submission(
             message=message,
-            sender=self.announced.sender,
+            sender=self.envelope.sender,
             recipients=tuple(self.recipients),
             source_ip=source_ip,
             client=client,

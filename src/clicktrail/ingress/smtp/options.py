@@ -20,6 +20,9 @@ class SmtpOptions:
     timeout: float = 300.0
     first_timeout: float = 30.0
     memory: int = 256 * 1024 * 1024
+    max_recipients: int = 1000
+    trusted_proxies: tuple[Network, ...] = ()
+    tls_listen: Address | None = None
     certificate: Path | None = None
     key: Path | None = None
 
@@ -36,6 +39,9 @@ class SmtpOptions:
             timeout=settings["smtp.timeout"],
             first_timeout=settings["smtp.first_timeout"],
             memory=settings["smtp.memory"],
+            max_recipients=settings["smtp.max_recipients"],
+            trusted_proxies=settings["smtp.trusted_proxies"],
+            tls_listen=settings["smtp.tls_listen"] or None,
             certificate=settings["smtp.tls_certificate"],
             key=settings["smtp.tls_key"],
         )

@@ -30,6 +30,7 @@ class SmtpServer:
         self.acceptor = acceptor
         self.smarthost = smarthost
         self.address = options.listen
+        self.tls_address = options.tls_listen
         self.certificate: Certificate | None = None
         self.stopping = False
         self.sessions: Connections[Connection] = Connections(
@@ -39,20 +40,28 @@ class SmtpServer:
         )
         self.memory = Budget(options.memory, options.max_size * 2)
         self.sign_in = SignIn(users)
-        self._listening: asyncio.Server | None = None
+        self._listening: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Listen. Raises `OSError`, also for a certificate that cannot be used."""
         if self.options.certificate is not None:
             self.certificate = Certificate(self.options.certificate, self.options.key)
-        listen = self.options.listen
         self.stopping = False
-        self._listening = await asyncio.get_running_loop().create_server(
-            lambda: Session(self), listen.host, listen.port, backlog=1024
+        self.address = await self._listen(self.options.listen, tls_from_the_start=False)
+        if self.options.tls_listen is not None:
+            self.tls_address = await self._listen(self.options.tls_listen, tls_from_the_start=True)
+
+    async def _listen(self, place: Address, *, tls_from_the_start: bool) -> Address:
+        made = await asyncio.get_running_loop().create_server(
+            lambda: Session(self, tls_from_the_start=tls_from_the_start),
+            place.host,
+            place.port,
+            backlog=1024,
         )
-        host, port = self._listening.sockets[0].getsockname()[:2]
-        self.address = Address(host, port)
+        self._listening.append(made)
+        host, port = made.sockets[0].getsockname()[:2]
+        return Address(host, port)
 
     def reload(self) -> None:
         """Load the certificate again. Raises `OSError`; then the old one stays in use."""
@@ -62,9 +71,8 @@ class SmtpServer:
     async def stop(self) -> None:
         """Take no more emails, answer those whose DATA has begun, and close all connections."""
         self.stopping = True
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
+        while self._listening:
+            self._listening.pop().close()
         clock = asyncio.get_running_loop().time
         until = clock() + self.STOP_SECONDS
         handlers = [task for session in list(self.sessions) if (task := session.leave())]

@@ -7,13 +7,17 @@ one; an email is answered when the smarthost has answered.
 import asyncio
 import contextlib
 from base64 import b64encode
+from dataclasses import replace
 
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import MessageRefused
+from clicktrail.ingress import lines
 from clicktrail.ingress.smtp.auth import read_credentials, read_line
 from clicktrail.ingress.smtp.connection import Connection, Server
 from clicktrail.ingress.smtp.mail import Mail, read_message
-from clicktrail.ingress.smtp.syntax import Announced, read_mail, read_rcpt
+from clicktrail.ingress.smtp.syntax import read_mail, read_rcpt
+from clicktrail.ingress.smtp.xforward import OFFER, Origin
+from clicktrail.model import Envelope
 
 log = get_logger(__name__)
 
@@ -23,13 +27,14 @@ MOST_FAILURES = 3
 class Session(Connection):
     """What is said on one connection."""
 
-    def __init__(self, server: Server) -> None:
-        super().__init__(server)
+    def __init__(self, server: Server, *, tls_from_the_start: bool = False) -> None:
+        super().__init__(server, tls_from_the_start=tls_from_the_start)
         self._client_name = ""  # what it called itself; empty before EHLO
         self._extended = False
-        self._encrypted = False
         self._failures = 0
         self._user = ("", b"")  # who has signed in: the name, and its mark at that time
+        self._origin = Origin()  # who gave the email to the mail server that is the client
+        self._offered: frozenset[str] = frozenset()  # by the smarthost
 
     # Who is there
 
@@ -46,47 +51,67 @@ class Session(Connection):
             await self.say(501, "5.5.4 expected the name of your host")
             return
         await self._forget()
+        self._origin = Origin()
         self._client_name = hostname
         self._extended = extended
-        lines = [self.hostname]
-        if extended:
-            lines.append(f"SIZE {self.server.options.max_size}")
-            lines += ["8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES"]
-            if self.server.certificate is not None and not self._encrypted:
-                lines.append("STARTTLS")
-            if self._may_sign_in():
-                lines.append("AUTH PLAIN LOGIN")
-        await self.say(250, "\n".join(lines))
+        await self.say(250, "\n".join([self.hostname, *(await self._offers() if extended else ())]))
+
+    async def _offers(self) -> list[str]:
+        """Return what EHLO offers: what is done here, and what the smarthost does."""
+        offers = [f"SIZE {self.server.options.max_size}"]
+        offers += ["8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES"]
+        if self.server.certificate is not None and not self.encrypted:
+            offers.append("STARTTLS")
+        if self._may_sign_in():
+            offers.append("AUTH PLAIN LOGIN")
+        if self.may_send() or self._may_sign_in():  # others cannot send
+            with self.patience():
+                self._offered = await self.server.smarthost.offered()
+        if "dsn" in self._offered:
+            offers.append("DSN")
+        if "mt-priority" in self._offered:
+            offers.append("MT-PRIORITY")
+        if "requiretls" in self._offered and self.encrypted:
+            offers.append("REQUIRETLS")
+        if self._is_trusted_proxy():
+            offers.append(OFFER)
+        return offers
+
+    async def smtp_XFORWARD(self, arg: str | None) -> None:
+        """Hear who gave the email to a mail server of ours."""
+        if not self._is_trusted_proxy():
+            await self.say(550, "5.7.1 XFORWARD is not taken from here (smtp.trusted_proxies)")
+        elif self.mail is not None:
+            await self.say(503, "5.5.1 an email has begun already")
+        else:
+            try:
+                self._origin = self._origin.and_more(arg)
+            except MessageRefused as refused:
+                await self.say(refused.code, refused.text)
+                return
+            await self.say(250, "2.0.0 Ok")
+
+    def _is_trusted_proxy(self) -> bool:
+        ip = self.ip
+        return ip is not None and any(ip in each for each in self.server.options.trusted_proxies)
 
     async def smtp_STARTTLS(self, arg: str) -> None:
         """Encrypt the connection (RFC 3207)."""
         if arg:
             await self.say(501, "5.5.4 STARTTLS takes no argument")
-        elif self._encrypted:
+        elif self.encrypted:
             await self.say(503, "5.5.1 the connection is encrypted already")
         elif self.server.certificate is None:
             await self.say(454, "4.7.0 TLS is not available here")
         else:
-            certificate = self.server.certificate
-            certificate.renew()
             await self._forget()
             await self.say(220, "2.0.0 ready for TLS")
             # RFC 3207 § 6: what came in the clear behind the command may be somebody else's. Only
             # now: until the answer can be written, more may come.
             self._reader._buffer.clear()  # type: ignore[attr-defined]
-            try:
-                await self._writer.start_tls(
-                    certificate.context,
-                    ssl_handshake_timeout=min(self._timeout_duration, 60.0),
-                )
-            except OSError as error:
-                log.info("TLS handshake failed", client=str(self.ip), error=error)
-                self.close()
-                return
-            self.transport = self._writer.transport
-            self._reader._transport = self.transport  # type: ignore[attr-defined]
+            await self.encrypt(self.server.certificate)
             self._client_name = ""  # RFC 3207 § 4.2: begin anew
-            self._encrypted = True
+            self._origin = Origin()
             self.signed_in = False
 
     async def smtp_AUTH(self, arg: str) -> None:
@@ -142,7 +167,7 @@ class Session(Connection):
                 self.signed_in = await self.server.sign_in.is_still(*self._user)
 
     def _may_sign_in(self) -> bool:
-        return self._encrypted or (self.ip is not None and self.ip.is_loopback)
+        return self.encrypted or (self.ip is not None and self.ip.is_loopback)
 
     async def smtp_HELP(self, arg: str) -> None:
         """Help (RFC 5321 § 4.1.1.8)."""
@@ -166,15 +191,19 @@ class Session(Connection):
             await self.say(503, "5.5.1 an email has begun already")
         else:
             try:
-                announced = read_mail(
+                envelope = read_mail(
                     arg,
                     extended=self._extended,
                     max_size=self.server.options.max_size,
+                    offered=self._offered,
+                    encrypted=self.encrypted,
                 )
             except MessageRefused as refused:
-                await self.say(refused.code, refused.text)
+                await self._refuse(refused)
                 return
-            self.mail = Mail(announced, self.server.smarthost)
+            client = self._origin.address or self.peer
+            envelope = replace(envelope, origin=self._origin.words)
+            self.mail = Mail(envelope, self.server.smarthost, client)
             self.has_sent = True
             await self.say(250, "2.1.0 Ok")
 
@@ -184,12 +213,14 @@ class Session(Connection):
             await self.say(503, "5.5.1 say MAIL first")
             return
         try:
-            address = read_rcpt(arg, smtputf8=self.mail.announced.smtputf8)
+            address, dsn = read_rcpt(arg, smtputf8=self.mail.envelope.smtputf8)
+            if len(self.mail.recipients) >= self.server.options.max_recipients:
+                raise MessageRefused(452, "4.5.3 too many recipients")  # RFC 5321 § 4.5.3.1.10
         except MessageRefused as refused:
-            await self.say(refused.code, refused.text)
+            await self._refuse(refused)
             return
         with self.patience():
-            code, text = await self.mail.rcpt(address)
+            code, text = await self.mail.rcpt(address, dsn)
         await self.say(code, text)
 
     async def smtp_DATA(self, arg: str) -> None:
@@ -211,16 +242,17 @@ class Session(Connection):
         try:
             message = await read_message(self._reader, self.server.options.max_size, share)
         except MessageRefused as refused:
+            await self._refuse(refused)
             await self._forget()
-            await self.say(refused.code, refused.text)
             return
         self.mail = None  # from here on it ends by itself
+        origin, self._origin = self._origin, Origin()  # as Postfix does: told anew for each email
         work = mail.deliver(
             self.server.acceptor,
             message,
-            source_ip=self.peer or None,
-            client=self._client_name,
-            how=self._protocol_name(mail.announced),
+            source_ip=origin.address or self.peer or None,
+            client=origin.hello or self._client_name,
+            how=self._protocol_name(mail.envelope),
         )
         delivering = self.server.spawn(work)
         kept = held.pop_all()
@@ -230,12 +262,17 @@ class Session(Connection):
             code, text = await asyncio.shield(delivering)
         await self.say(code, text)
 
-    def _protocol_name(self, announced: Announced) -> str:
+    def _protocol_name(self, envelope: Envelope) -> str:
         """Return how the email came in (RFC 3848, RFC 6531 § 4.3)."""
         if not self._extended:
             return "SMTP"
-        marks = ("S" if self._encrypted else "") + ("A" if self.signed_in else "")
-        return ("UTF8SMTP" if announced.smtputf8 else "ESMTP") + marks
+        marks = ("S" if self.encrypted else "") + ("A" if self.signed_in else "")
+        return ("UTF8SMTP" if envelope.smtputf8 else "ESMTP") + marks
+
+    async def _refuse(self, refused: MessageRefused) -> None:
+        sender = self.mail.envelope.sender if self.mail else ""
+        lines.refused(self._origin.address or self.peer, refused, sender)
+        await self.say(refused.code, refused.text)
 
     async def smtp_RSET(self, arg: str) -> None:
         """Forget the email that has begun (RFC 5321 § 4.1.1.5)."""
@@ -248,4 +285,5 @@ class Session(Connection):
     async def _forget(self) -> None:
         mail, self.mail = self.mail, None
         if mail is not None:
+            self._origin = Origin()
             await asyncio.shield(self.server.spawn(mail.abort()))

@@ -1,9 +1,9 @@
 """The texts of SMTP: addresses and parameters of commands, replies. No I/O."""
 
 import re
-from dataclasses import dataclass
 
 from clicktrail.errors import MessageRefused
+from clicktrail.model import Envelope
 
 # RFC 5321 § 4.1.2, more lenient: what the smarthost takes is the smarthost's business. A source
 # route (§ 4.1.1.3, appendix C) is dropped.
@@ -32,24 +32,31 @@ _CODES = {
 """Enhanced status codes of replies that have none of their own (RFC 3463)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """What MAIL has announced of an email."""
-
-    sender: str
-    size: int = 0
-    """In bytes; 0 where it is not given."""
-    body_8bit: bool = False
-    smtputf8: bool = False
+# RFC 3461 § 4: xtext, and what may stand in each of its parameters.
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
+_REPORTS = frozenset({"SUCCESS", "FAILURE", "DELAY"})
+_PRIORITY = re.compile(r"-?[0-9]")  # RFC 6710 § 3
 
 
-def read_mail(argument: str | None, *, extended: bool, max_size: int) -> Announced:
-    """Return what MAIL announces. Raises `MessageRefused` with the reply to give."""
+def read_mail(
+    argument: str | None,
+    *,
+    extended: bool,
+    max_size: int,
+    offered: frozenset[str] = frozenset(),
+    encrypted: bool = False,
+) -> Envelope:
+    """Return what MAIL announces. Raises `MessageRefused` with the reply to give.
+
+    ``offered`` are the extensions of the smarthost: what it must do itself is taken where it can.
+    """
     sender, parameters = _path("MAIL FROM:<address>", "FROM:", argument)
     if parameters and not extended:
         raise MessageRefused(501, "5.5.4 parameters need EHLO")
     size = 0
-    body_8bit = smtputf8 = False
+    body_8bit = smtputf8 = requires_tls = False
+    dsn = []
+    priority = ""
     for name, value in parameters.items():
         if name == "SIZE" and value.isascii() and value.isdigit() and len(value) <= 20:
             size = int(value)
@@ -57,26 +64,60 @@ def read_mail(argument: str | None, *, extended: bool, max_size: int) -> Announc
             body_8bit = value.upper() == "8BITMIME"
         elif name == "SMTPUTF8" and not value:
             smtputf8 = True
-        elif name in ("SIZE", "BODY", "SMTPUTF8"):
+        elif name == "RET" and value.upper() in ("FULL", "HDRS"):
+            dsn.append(f"RET={value.upper()}")
+        elif name == "ENVID" and len(value) <= 100 and _XTEXT.fullmatch(value):  # § 4.4
+            dsn.append(f"ENVID={value}")
+        elif name == "MT-PRIORITY" and name.lower() in offered and _PRIORITY.fullmatch(value):
+            priority = value
+        elif name == "REQUIRETLS" and name.lower() in offered and encrypted and not value:
+            requires_tls = True
+        elif name in ("SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"):
             raise MessageRefused(501, f"5.5.4 {name} has a value that cannot be used")
         elif name != "AUTH":  # RFC 4954 § 5: taken, and not needed here
             raise MessageRefused(555, f"5.5.4 the parameter {name} is not known here")
     if size > max_size:
         raise MessageRefused(552, too_large(max_size))  # RFC 1870 § 6.1
     _check(sender, smtputf8=smtputf8)
-    return Announced(sender, size, body_8bit, smtputf8)
+    return Envelope(sender, size, body_8bit, smtputf8, tuple(dsn), priority, requires_tls)
 
 
-def read_rcpt(argument: str | None, *, smtputf8: bool) -> str:
-    """Return the address of RCPT. Raises `MessageRefused` with the reply to give."""
+def read_rcpt(argument: str | None, *, smtputf8: bool) -> tuple[str, tuple[str, ...]]:
+    """Return the address of RCPT, and what it asks of delivery reports (RFC 3461).
+
+    Raises `MessageRefused` with the reply to give.
+    """
     address, parameters = _path("RCPT TO:<address>", "TO:", argument)
     if not address:
         raise MessageRefused(501, "5.1.3 a recipient needs an address")
-    if parameters:
-        name = next(iter(parameters))
-        raise MessageRefused(555, f"5.5.4 the parameter {name} is not known here")
+    dsn = []
+    for name, value in parameters.items():
+        if name == "NOTIFY" and _is_notify(value.upper()):
+            dsn.append(f"NOTIFY={value.upper()}")
+        elif name == "ORCPT" and _is_original(value, smtputf8=smtputf8):
+            dsn.append(f"ORCPT={value}")
+        elif name in ("NOTIFY", "ORCPT"):
+            raise MessageRefused(501, f"5.5.4 {name} has a value that cannot be used")
+        else:
+            raise MessageRefused(555, f"5.5.4 the parameter {name} is not known here")
     _check(address, smtputf8=smtputf8)
-    return address
+    return address, tuple(dsn)
+
+
+def _is_notify(value: str) -> bool:
+    """Whether it is a value of NOTIFY (RFC 3461 § 4.1)."""
+    wanted = value.split(",")
+    return value == "NEVER" or (_REPORTS.issuperset(wanted) and len(set(wanted)) == len(wanted))
+
+
+def _is_original(value: str, *, smtputf8: bool) -> bool:
+    """Whether it is a value of ORCPT (RFC 3461 § 4.2; RFC 6533 § 3 for addresses in UTF-8)."""
+    kind, semicolon, address = value.partition(";")
+    if smtputf8 and kind.lower() == "utf-8":
+        is_text = bool(address) and not _CONTROL.search(address)
+    else:
+        is_text = _XTEXT.fullmatch(address) is not None
+    return bool(semicolon) and len(value) <= 500 and kind.replace("-", "").isalnum() and is_text
 
 
 def too_large(max_size: int) -> str:

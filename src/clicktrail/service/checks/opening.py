@@ -12,7 +12,7 @@ from clicktrail.settings.kinds import Address
 from clicktrail.settings.settings import Settings
 
 _DOORS = {
-    "smtp": ("smtp.listen",),
+    "smtp": ("smtp.listen", "smtp.tls_listen"),
     "redirect": ("redirect.listen", "redirect.tls_listen"),
     "api": ("api.listen",),
     "console": ("console.listen",),

@@ -33,8 +33,11 @@ async def build(house: House) -> None:
     )
     server = SmtpServer(SmtpOptions.of(settings), acceptor_of(house, store), smarthost, passwords)
     house.ends.append(server.stop)
-    with opening(settings, "smtp.listen"):
+    with opening(settings, "smtp.listen", "smtp.tls_listen"):
         await server.start()
     if settings["smtp.tls_certificate"]:
         house.reloads.append(("smtp.tls_certificate", server.reload))
-    house.lines.append(f"smtp       {server.address} → {settings.shown('smarthost.url')}")
+    listens = f"{server.address}"
+    if server.tls_address is not None:
+        listens += f" and {server.tls_address} (TLS)"
+    house.lines.append(f"smtp       {listens} → {settings.shown('smarthost.url')}")

@@ -1,0 +1,195 @@
+"""What mail servers say to one another: delivery reports, origins, priorities, TLS."""
+
+import asyncio
+import ipaddress
+import ssl
+from pathlib import Path
+
+import pytest
+
+from clicktrail.ingress.smtp.xforward import OFFER
+from clicktrail.settings.kinds import Address
+from support.certificates import make_certificate
+from support.hostile_smarthost import HostileSmarthost
+from support.mailroom import Client, mailroom
+
+MESSAGE = b"From: a@example.com\r\nSubject: x\r\n\r\nx\r\n"
+OFFERS = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "DSN", "MT-PRIORITY", "XFORWARD NAME ADDR HELO")
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+
+
+async def submit(client: Client, mail: str, rcpt: str = "RCPT TO:<b@example.org>") -> str:
+    await client.say("EHLO me", mail, rcpt, "DATA")
+    return await client.say(MESSAGE + b".")
+
+
+@pytest.mark.parametrize("offers", [OFFERS, ("SIZE 1000",)])
+async def test_delivery_reports_are_offered_where_the_smarthost_makes_them(
+    tmp_path: Path, offers: tuple[str, ...]
+) -> None:
+    async with (
+        mailroom(tmp_path, HostileSmarthost(offers=offers)) as room,
+        room.client() as client,
+    ):
+        offered = (await client.say("EHLO me")).split("\n")
+        assert ("250-DSN" in offered or "250 DSN" in offered) == ("DSN" in offers)
+        mail = "MAIL FROM:<a@example.com> RET=hdrs ENVID=QQ+2B314159"
+        rcpt = "RCPT TO:<b@example.org> NOTIFY=success,delay ORCPT=rfc822;b+2Bc@example.org"
+        # Who asks where it is not offered is not refused: the reports are just not made.
+        assert (await submit(client, mail, rcpt)).startswith("250")
+    [taken] = room.hostile.taken
+    asked = "DSN" in offers
+    assert taken.mail == "MAIL FROM:<a@example.com>" + " RET=HDRS ENVID=QQ+2B314159" * asked
+    wanted = " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b+2Bc@example.org"
+    assert taken.rcpts == ["RCPT TO:<b@example.org>" + wanted * asked]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "MAIL FROM:<a@example.com> RET=SOME",
+        "MAIL FROM:<a@example.com> ENVID=a+b",
+        "MAIL FROM:<a@example.com> ENVID=" + "x" * 101,
+        "RCPT TO:<b@example.org> NOTIFY=NEVER,DELAY",
+        "RCPT TO:<b@example.org> NOTIFY=DELAY,DELAY",
+        "RCPT TO:<b@example.org> NOTIFY=",
+        "RCPT TO:<b@example.org> ORCPT=b@example.org",
+        "RCPT TO:<b@example.org> ORCPT=rfc822;",
+    ],
+)
+async def test_malformed_parameters_of_delivery_reports_are_refused(
+    tmp_path: Path, line: str
+) -> None:
+    async with mailroom(tmp_path, HostileSmarthost(offers=OFFERS)) as room, room.client() as client:
+        lines = ["EHLO me", line] if line[0] == "M" else ["EHLO me", "MAIL FROM:<>", line]
+        assert (await client.say(*lines)).startswith("501 5.5.4 ")
+
+
+async def test_a_priority_is_passed_on_where_the_smarthost_knows_priorities(tmp_path: Path) -> None:
+    mail = "MAIL FROM:<a@example.com> MT-PRIORITY=-3"
+    async with mailroom(tmp_path, HostileSmarthost(offers=OFFERS)) as room, room.client() as client:
+        assert (await submit(client, mail)).startswith("250")
+        assert room.hostile.taken[0].mail == mail
+        assert (await client.say("RSET", mail.replace("-3", "10"))).startswith("555 5.5.4 ")
+    other = tmp_path / "other"
+    other.mkdir()
+    async with mailroom(other, HostileSmarthost()) as room, room.client() as client:
+        assert (await client.say("EHLO me", mail)).startswith("555 5.5.4 ")
+
+
+async def test_who_gave_the_email_to_a_trusted_server_is_kept_and_passed_on(tmp_path: Path) -> None:
+    hostile = HostileSmarthost(offers=OFFERS)
+    async with (
+        mailroom(tmp_path, hostile, trusted_proxies=LOOPBACK) as room,
+        room.client() as client,
+    ):
+        assert OFFER in await client.say("EHLO me")
+        words = "XFORWARD NAME=shop.example ADDR=IPV6:2001:db8::7 PROTO=ESMTP"
+        assert await client.say(words) == "250 2.0.0 Ok"
+        assert await client.say("XFORWARD HELO=the+2Bshop SOURCE=REMOTE") == "250 2.0.0 Ok"
+        await client.say("MAIL FROM:<a@example.com>", "RCPT TO:<b@example.org>", "DATA")
+        kept = await room.message(await client.say(MESSAGE + b"."))
+        assert kept.source_ip == "2001:db8::7"
+        assert words + " HELO=the+2Bshop SOURCE=REMOTE" in hostile.commands
+        assert b"Received: from the+shop ([IPv6:2001:db8::7])" in hostile.taken[0].message
+        # It is told anew for each email.
+        await client.say("MAIL FROM:<a@example.com>", "RCPT TO:<b@example.org>", "DATA")
+        kept = await room.message(await client.say(MESSAGE + b"."))
+        assert kept.source_ip == "127.0.0.1"
+        assert len([each for each in hostile.commands if each.startswith("XFORWARD")]) == 1
+
+
+async def test_an_unknown_origin_is_that_of_the_connection(tmp_path: Path) -> None:
+    async with mailroom(tmp_path, trusted_proxies=LOOPBACK) as room, room.client() as client:
+        await client.say("EHLO me", "XFORWARD ADDR=[UNAVAILABLE] HELO=[TEMPUNAVAIL]")
+        await client.say("MAIL FROM:<a@example.com>", "RCPT TO:<b@example.org>", "DATA")
+        kept = await room.message(await client.say(MESSAGE + b"."))
+        assert kept.source_ip == "127.0.0.1"
+        assert b"Received: from me ([127.0.0.1])" in room.hostile.taken[0].message
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("XFORWARD", "501"),
+        ("XFORWARD NAME", "501"),
+        ("XFORWARD NAME=", "501"),
+        ("XFORWARD COLOR=red", "501"),
+        ("XFORWARD NAME=a\x7f", "501"),
+        ("XFORWARD NAME=" + "x" * 256, "501"),
+    ],
+)
+async def test_a_malformed_origin_is_refused(tmp_path: Path, line: str, code: str) -> None:
+    async with mailroom(tmp_path, trusted_proxies=LOOPBACK) as room, room.client() as client:
+        assert (await client.say("EHLO me", line)).startswith(code)
+        assert (await client.say("MAIL FROM:<>", "XFORWARD NAME=a")).startswith("503")
+
+
+async def test_strangers_are_not_believed_where_they_have_an_email_from(tmp_path: Path) -> None:
+    async with mailroom(tmp_path, trusted_proxies=()) as room, room.client() as client:
+        assert "XFORWARD" not in await client.say("EHLO me")
+        assert (await client.say("XFORWARD ADDR=192.0.2.1")).startswith("550 5.7.1 ")
+
+
+async def test_tls_alone_is_promised_only_where_the_smarthost_promises_it(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    hostile = HostileSmarthost(offers=(*OFFERS, "REQUIRETLS"))
+    listen = Address("127.0.0.1", 0)
+    async with mailroom(
+        tmp_path, hostile, certificate=certificate, key=key, tls_listen=listen
+    ) as room:
+        async with room.client() as plain:
+            assert "REQUIRETLS" not in await plain.say("EHLO me")
+            assert (await plain.say("MAIL FROM:<> REQUIRETLS")).startswith("555")
+        assert room.server.tls_address is not None
+        context = ssl.create_default_context(cafile=certificate)
+        place = room.server.tls_address
+        client = Client(
+            *await asyncio.open_connection(
+                place.host, place.port, ssl=context, server_hostname="localhost"
+            )
+        )
+        assert (await client.reply()).startswith("220 ")
+        offered = await client.say("EHLO me")
+        assert "REQUIRETLS" in offered
+        assert "STARTTLS" not in offered
+        # Its own connection to us is in the clear: the promise cannot be kept.
+        answer = await client.say("MAIL FROM:<a@example.com> REQUIRETLS", "RCPT TO:<b@example.org>")
+        assert answer.startswith("550 5.7.30 ")
+        await client.say("RSET")
+        assert (await submit(client, "MAIL FROM:<a@example.com>")).startswith("250 2.0.0 ")
+        assert b" with ESMTPS id " in room.hostile.taken[0].message
+        await client.close()
+
+
+async def test_who_speaks_no_tls_where_it_is_expected_is_sent_away(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    listen = Address("127.0.0.1", 0)
+    async with mailroom(tmp_path, certificate=certificate, key=key, tls_listen=listen) as room:
+        assert room.server.tls_address is not None
+        place = room.server.tls_address
+        client = Client(*await asyncio.open_connection(place.host, place.port))
+        client.send("EHLO me")
+        async with asyncio.timeout(60):
+            assert not (await client.reader.read()).startswith(b"220")
+        await client.close()
+        async with room.client() as other:
+            assert (await other.submit(MESSAGE)).startswith("250")
+
+
+async def test_an_email_has_no_more_recipients_than_allowed(tmp_path: Path) -> None:
+    async with mailroom(tmp_path, max_recipients=2) as room, room.client() as client:
+        await client.say("EHLO me", "MAIL FROM:<a@example.com>")
+        answers = [await client.say(f"RCPT TO:<{name}@example.org>") for name in "abc"]
+        assert [each[:9] for each in answers] == ["250 2.1.5", "250 2.1.5", "452 4.5.3"]
+        await client.say("DATA")
+        assert (await client.say(MESSAGE + b".")).startswith("250")
+        assert len(room.hostile.taken[0].rcpts) == 2
+
+
+async def test_a_smarthost_that_is_away_offers_nothing_and_is_asked_again(tmp_path: Path) -> None:
+    hostile = HostileSmarthost({"CONNECT": "421 later"}, offers=OFFERS)
+    async with mailroom(tmp_path, hostile) as room, room.client() as client:
+        assert "DSN" not in await client.say("EHLO me")
+        hostile.answers.clear()
+        assert "DSN" in await client.say("EHLO me")
