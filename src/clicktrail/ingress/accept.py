@@ -113,7 +113,8 @@ class Acceptor:
         """Say who sends it and for which configuration set; rewrite and sign it."""
         header = inspect(submission.message)
         configuration = await self._store.configuration.current()
-        identity = identity_of(configuration, header, submission.sender, self._identities)
+        required = "no" if submission.exempt else self._identities
+        identity = identity_of(configuration, header, submission.sender, required)
         named = submission.configuration_set or decoded_words(header.value(SET_HEADER)).strip()
         chosen = choose(configuration, named, identity)
         tags, wrong = read_tags(submission.tags, map(decoded_words, header.values(TAGS_HEADER)))

@@ -60,12 +60,15 @@ def identity_of(
 def check_senders(configuration: Configuration, header: HeaderSection, sender: str) -> None:
     """Check that all addresses that a receiver may take for the sender's have an identity.
 
-    Raises `UnknownSender`, and `UnreadableSender` where they cannot all be read. The null
-    reverse-path, with which bounces are sent (RFC 5321 § 4.5.5), is nobody's.
+    Raises `UnknownSender`, and `UnreadableSender` where they cannot all be read. Emails with the
+    null reverse-path pass: they are the reports and answers of mail servers (RFC 5321 § 4.5.5),
+    from MAILER-DAEMON or whomever, and lost where they are refused.
     """
+    if not sender:
+        return
     if header.doubt:
         raise UnreadableSender(header.doubt)
-    found = [sender] if sender else []
+    found = [sender]
     for name, value in header.fields:
         if name.lower() not in _CHECKED:
             continue
@@ -75,7 +78,7 @@ def check_senders(configuration: Configuration, header: HeaderSection, sender: s
             found += _senders(value) if len(value) <= _CACHED else senders_in(value)
         except UnreadableAddress as error:
             raise UnreadableSender(f"{name}: {error}") from None
-    if sender and not header.values("from"):  # RFC 5322 § 3.6: exactly one
+    if not header.values("from"):  # RFC 5322 § 3.6: exactly one
         raise UnreadableSender("it has no From field")
     for address in found:
         if configuration.identity_for(address) is None:

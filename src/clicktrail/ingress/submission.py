@@ -24,6 +24,8 @@ class Submission:
     """Named outside of the email (``ConfigurationSetName``); it wins over the header."""
     tags: Tags = field(default_factory=dict)
     """Given outside of the email (``EmailTags``)."""
+    exempt: bool = False
+    """Whether its client may send in anybody's name (``identities.exempt``)."""
     click_tracking: bool | None = None
     """Says for this email alone whether clicks are tracked; ``None``: its configuration set."""
 

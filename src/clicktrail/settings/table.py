@@ -84,6 +84,13 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "Whether the From address and the envelope sender must belong to an identity. auto: as"
         " soon as there is one identity, others can no longer send.",
     ),
+    Setting(
+        "identities.exempt",
+        NETWORKS,
+        "",
+        "Networks of SMTP clients that send in anybody's name all the same: relays for other"
+        " domains, machines whose cron mail comes from root@localhost.",
+    ),
     *SMTP_LIMITS,
     *TRACKING_SETTINGS,
     Setting("redirect.listen", LISTEN, "127.0.0.1:8480", "Where clicks come in by http."),

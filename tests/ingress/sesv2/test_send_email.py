@@ -208,7 +208,7 @@ async def test_a_set_with_sending_off_takes_no_emails_at_both_doors(tmp_path: Pa
         ("auto", "news@example.com", "Subject: no From", False),
         ("auto", "news@example.com", "From: a@other.org", False),
         ("auto", "a@other.org", "From: news@example.com", False),
-        ("auto", "", "From: a@other.org", False),
+        ("auto", "", "From: a@other.org", True),
         ("auto", "news@example.com", "From: news@example.com, a@other.org", False),
         ("auto", "news@example.com", "From: news@example.com\r\nFrom: a@other.org", False),
         ("auto", "news@example.com", 'From: "news@example.com" <a@other.org>', False),

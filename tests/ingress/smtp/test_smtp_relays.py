@@ -193,3 +193,39 @@ async def test_a_smarthost_that_is_away_offers_nothing_and_is_asked_again(tmp_pa
         assert "DSN" not in await client.say("EHLO me")
         hostile.answers.clear()
         assert "DSN" in await client.say("EHLO me")
+
+
+REPORT = b"""\
+From: MAILER-DAEMON@mx.example.net (Mail Delivery System)\r
+To: news@example.com\r
+Subject: Undelivered Mail Returned to Sender\r
+Content-Type: multipart/report; report-type=delivery-status; boundary=b\r
+\r
+--b\r
+\r
+It was not delivered.\r
+--b\r
+Content-Type: message/delivery-status\r
+\r
+Reporting-MTA: dns; mx.example.net\r
+--b--\r
+"""
+
+
+async def test_reports_of_mail_servers_pass_whatever_identities_there_are(tmp_path: Path) -> None:
+    async with mailroom(tmp_path, identities="yes") as room, room.client() as client:
+        assert (await client.submit(REPORT, sender="")).startswith("250 2.0.0 ")
+        assert room.hostile.taken[0].message.endswith(REPORT)
+
+
+@pytest.mark.parametrize("exempt", [LOOPBACK, (ipaddress.ip_network("192.0.2.0/24"),)])
+async def test_exempt_networks_send_in_anybodys_name(
+    tmp_path: Path, exempt: tuple[ipaddress.IPv4Network, ...]
+) -> None:
+    cron = b"From: root (Cron Daemon)\r\nTo: root\r\nSubject: Cron\r\n\r\nx\r\n"
+    async with (
+        mailroom(tmp_path, identities="yes", identities_exempt=exempt) as room,
+        room.client() as client,
+    ):
+        answer = await client.submit(cron, sender="root@machine.internal")
+        assert answer.startswith("250 2.0.0 " if exempt == LOOPBACK else "553 5.7.1 ")

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import ipaddress
 import math
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
 from aiosmtpd.smtp import SMTP
@@ -22,7 +22,7 @@ from clicktrail.ingress.smtp.mail import WRONG, Mail
 from clicktrail.ingress.smtp.options import SmtpOptions
 from clicktrail.ingress.smtp.syntax import reply, with_status
 from clicktrail.ingress.submission import Smarthost
-from clicktrail.settings.kinds import IDENT
+from clicktrail.settings.kinds import IDENT, Network
 
 log = get_logger(__name__)
 
@@ -231,10 +231,11 @@ class Connection(SMTP):
 
     def may_send(self) -> bool:
         """Whether emails are taken from this client."""
-        ip = self.ip
-        return self.signed_in or (
-            ip is not None and any(ip in network for network in self.server.options.allow)
-        )
+        return self.signed_in or self.is_in(self.server.options.allow)
+
+    def is_in(self, networks: Sequence[Network]) -> bool:
+        """Whether the client is in one of some networks."""
+        return self.ip is not None and any(self.ip in network for network in networks)
 
     def extend_timeout(self) -> None:
         """Let the client be as silent as one that may send: it has signed in."""

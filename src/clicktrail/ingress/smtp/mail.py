@@ -73,7 +73,14 @@ class Mail:
         return None
 
     async def deliver(
-        self, acceptor: Acceptor, message: bytes, *, source_ip: str | None, client: str, how: str
+        self,
+        acceptor: Acceptor,
+        message: bytes,
+        *,
+        source_ip: str | None,
+        client: str,
+        how: str,
+        exempt: bool = False,
     ) -> tuple[int, str]:
         """Have the email accepted and sent on. Never raises but for a cancellation."""
         submission = Submission(
@@ -83,6 +90,7 @@ class Mail:
             source_ip=source_ip,
             client=client,
             protocol=how,
+            exempt=exempt,
         )
         try:
             message_id = await self.submit(acceptor, submission)

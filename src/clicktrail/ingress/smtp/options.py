@@ -23,6 +23,7 @@ class SmtpOptions:
     max_recipients: int = 1000
     trusted_proxies: tuple[Network, ...] = ()
     tls_listen: Address | None = None
+    identities_exempt: tuple[Network, ...] = ()
     certificate: Path | None = None
     key: Path | None = None
 
@@ -42,6 +43,7 @@ class SmtpOptions:
             max_recipients=settings["smtp.max_recipients"],
             trusted_proxies=settings["smtp.trusted_proxies"],
             tls_listen=settings["smtp.tls_listen"] or None,
+            identities_exempt=settings["identities.exempt"],
             certificate=settings["smtp.tls_certificate"],
             key=settings["smtp.tls_key"],
         )

@@ -92,8 +92,7 @@ class Session(Connection):
             await self.say(250, "2.0.0 Ok")
 
     def _is_trusted_proxy(self) -> bool:
-        ip = self.ip
-        return ip is not None and any(ip in each for each in self.server.options.trusted_proxies)
+        return self.is_in(self.server.options.trusted_proxies)
 
     async def smtp_STARTTLS(self, arg: str) -> None:
         """Encrypt the connection (RFC 3207)."""
@@ -253,6 +252,7 @@ class Session(Connection):
             source_ip=origin.address or self.peer or None,
             client=origin.hello or self._client_name,
             how=self._protocol_name(mail.envelope),
+            exempt=self.is_in(self.server.options.identities_exempt),
         )
         delivering = self.server.spawn(work)
         kept = held.pop_all()
