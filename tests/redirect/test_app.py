@@ -8,12 +8,14 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from clicktrail.base.ids import ID_LENGTH, now_us
 from clicktrail.errors import JournalUnavailable
 from clicktrail.journal.memory import MemoryJournal
 from clicktrail.keys.token import Key, KeyRing, Opened
 from clicktrail.model import Click
+from clicktrail.redirect import app
 from support.redirecting import MESSAGE, RING, URL, House, house_in, path_of, request, statuses
 
 HEADERS_OF_A_REDIRECT = {
@@ -263,6 +265,20 @@ async def test_people_are_sent_on_even_when_a_click_cannot_be_logged(
         for number in range(1, 4):
             assert (await house.http.get(path_of())).headers["location"] == URL
             assert (house.app.clicks, house.app.unlogged) == (0, number)
+
+
+async def test_clicks_that_cannot_be_logged_are_told_by_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "TELL_SECONDS", 3600.0)
+    journal = BrokenJournal(JournalUnavailable("the disk is full"))
+    async with house_in(tmp_path, journal=journal) as house:
+        with capture_logs() as lines:
+            for _ in range(20):
+                assert (await house.http.get(path_of())).headers["location"] == URL
+            assert [line["count"] for line in lines] == [1]
+            await house.app.drain()
+        assert [line["count"] for line in lines] == [1, 19]
 
 
 async def test_a_bug_costs_one_request_and_not_the_house(tmp_path: Path) -> None:

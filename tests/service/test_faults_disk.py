@@ -77,9 +77,10 @@ def test_on_full_disks_people_are_sent_on_and_the_log_tells_how_many_clicks_it_c
         told = marks_of(service.events(name)).keys()
         assert before.redirected | after.redirected <= told
         lost = meanwhile.redirected - told
+        counted = service.statistics("--configuration-set", name)["clicks"]
+        assert service.stop() == 0  # then the log has told of all
         unlogged = sum(line["count"] for line in service.logged("clicks not logged"))
         assert 0 < len(lost) <= unlogged <= len(meanwhile.redirected)
-        counted = service.statistics("--configuration-set", name)["clicks"]
         assert counted == len(told)
 
 

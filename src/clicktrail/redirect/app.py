@@ -25,6 +25,9 @@ log = get_logger(__name__)
 USER_AGENT_LIMIT = 1024
 """A longer User-Agent is logged cut off."""
 
+TELL_SECONDS = 1.0
+"""How often the log tells of clicks that cannot be logged."""
+
 _PATH = PATH.encode()
 
 
@@ -62,6 +65,10 @@ class RedirectApp:
         self.clicks = 0
         self.unlogged = 0
         self.not_found = 0
+        self._untold = 0
+        """Clicks that could not be logged, and of which the log does not tell yet."""
+        self._why: Exception | None = None
+        self._telling: asyncio.TimerHandle | None = None
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request; a click is answered when it is durable."""
@@ -80,11 +87,12 @@ class RedirectApp:
             exchange.answer(head, body if method == b"GET" else b"")
 
     async def drain(self) -> None:
-        """Return when the clicks of all requests so far are logged (or have failed to be)."""
+        """Return when the clicks of all requests so far are logged, or it is told that not."""
         while self._waiting or self._logging:
             await asyncio.sleep(0)
             if self._logging:
                 await asyncio.wait(self._logging)
+        self._tell()
 
     def _click(self, token: bytes, exchange: Exchange) -> None:
         get = exchange.method == b"GET"
@@ -134,11 +142,9 @@ class RedirectApp:
             await self._journal.append(*[click for click, _, _, _ in batch])
         except JournalUnavailable as error:
             # People are sent on all the same: a click is worth less than a link that works.
-            self._unlogged(len(batch))
-            log.error("clicks not logged", count=len(batch), reason=error)
-        except Exception:
-            self._unlogged(len(batch))
-            log.exception("clicks not logged", count=len(batch))
+            self._unlogged(len(batch), error)
+        except Exception as error:
+            self._unlogged(len(batch), error)
         else:
             self.clicks += len(batch)
             self._metrics.clicks.inc(len(batch))
@@ -147,9 +153,28 @@ class RedirectApp:
         for _, exchange, head, body in batch:
             exchange.answer(head, body)
 
-    def _unlogged(self, count: int) -> None:
+    def _unlogged(self, count: int, error: Exception) -> None:
         self.unlogged += count
         self._metrics.clicks_unlogged.inc(count)
+        self._untold, self._why = self._untold + count, error
+        # Not a line for each: people click on, and the log may be on the same full disk.
+        if self._telling is None:
+            self._tell()
+            self._telling = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_more)
+
+    def _tell(self) -> None:
+        error, self._why = self._why, None
+        count, self._untold = self._untold, 0
+        if isinstance(error, JournalUnavailable):
+            log.error("clicks not logged", count=count, reason=error)
+        elif error is not None:
+            log.error("clicks not logged", count=count, exc_info=error)
+
+    def _tell_more(self) -> None:
+        self._telling = None
+        if self._untold:
+            self._tell()
+            self._telling = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_more)
 
 
 def _path_of(target: bytes) -> bytes:
