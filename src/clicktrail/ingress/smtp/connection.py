@@ -17,8 +17,9 @@ from clicktrail.doors.budget import Budget
 from clicktrail.doors.connections import Connections, Stage
 from clicktrail.doors.tls import Certificate
 from clicktrail.ingress.accept import Acceptor
+from clicktrail.ingress.replies import WRONG
 from clicktrail.ingress.smtp.auth import SignIn
-from clicktrail.ingress.smtp.mail import WRONG, Mail
+from clicktrail.ingress.smtp.mail import Mail
 from clicktrail.ingress.smtp.options import SmtpOptions
 from clicktrail.ingress.smtp.syntax import reply, with_status
 from clicktrail.ingress.submission import Smarthost

@@ -12,7 +12,7 @@ from clicktrail.errors import (
 )
 from clicktrail.ingress import lines
 from clicktrail.ingress.accept import Acceptor
-from clicktrail.ingress.smtp.syntax import too_large
+from clicktrail.ingress.replies import NO_MEMORY, NOT_KEPT, WRONG, code_for_sender, too_large
 from clicktrail.ingress.submission import Smarthost, Submission, Transaction
 from clicktrail.model import Envelope
 
@@ -24,12 +24,8 @@ _SILENT = (
     "4.4.2 the mail server behind this one has the email and did not answer: it may have sent it;"
     " trying again may send it twice",
 )
-_NOT_KEPT = 451, "4.3.0 the email cannot be kept now: try again later"
-# RFC 5321 § 4.3.2: insufficient system storage; RFC 3463 § 3.4 has no closer code.
-_NO_MEMORY = 452, "4.3.1 too many emails are coming in at once: try again later"
 _END = b"\r\n.\r\n"  # RFC 5321 § 4.1.1.4: the first CRLF is that of the last line
 _EMPTY = _END[2:]  # … or of the command
-WRONG = 451, "4.3.0 something went wrong here: try again later"
 
 
 class Mail:
@@ -101,7 +97,7 @@ class Mail:
             return _SILENT if isinstance(error, SmarthostSilent) else _UNAVAILABLE
         except StoreUnavailable:
             log.exception("email could not be kept")
-            return _NOT_KEPT
+            return NOT_KEPT
         except Exception:
             log.exception("email could not be taken")
             return WRONG
@@ -122,8 +118,7 @@ class Mail:
 
 
 def _reply(refused: MessageRefused) -> tuple[int, str]:
-    # RFC 5321 § 3.8: 421 would say that this connection ends; it is the smarthost's that does.
-    return 451 if refused.code == 421 else refused.code, refused.text
+    return code_for_sender(refused.code), refused.text
 
 
 async def read_message(reader: asyncio.StreamReader, most: int, share: Share) -> bytes:
@@ -161,7 +156,7 @@ async def read_message(reader: asyncio.StreamReader, most: int, share: Share) ->
             wire.clear()
             share.close()
     if total <= most + most // 2 + 5 and not room:
-        raise MessageRefused(*_NO_MEMORY)
+        raise MessageRefused(*NO_MEMORY)
     if total != len(wire):
         raise MessageRefused(552, too_large(most))
     message = bytes(wire[:-3]).replace(b"\r\n.", b"\r\n")  # RFC 5321 § 4.5.2

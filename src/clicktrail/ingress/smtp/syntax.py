@@ -3,6 +3,7 @@
 import re
 
 from clicktrail.errors import MessageRefused
+from clicktrail.ingress.replies import too_large
 from clicktrail.model import Envelope
 
 # RFC 5321 § 4.1.2, more lenient: what the smarthost takes is the smarthost's business. A source
@@ -118,11 +119,6 @@ def _is_original(value: str, *, smtputf8: bool) -> bool:
     else:
         is_text = _XTEXT.fullmatch(address) is not None
     return bool(semicolon) and len(value) <= 500 and kind.replace("-", "").isalnum() and is_text
-
-
-def too_large(max_size: int) -> str:
-    """Return the text of the reply to an email of too many bytes."""
-    return f"5.3.4 the email is too large: at most {max_size} bytes are taken"
 
 
 def reply(code: int, text: str) -> bytes:
