@@ -22,6 +22,7 @@ DOORS = {
     "smtp.listen": "--smtp-listen",
     "redirect.listen": "--redirect-listen",
     "redirect.tls_listen": "--redirect-tls-listen",
+    "milter.listen": "--milter-listen",
     "api.listen": "--api-listen",
     "console.listen": "--console-listen",
     "metrics.listen": "--metrics-listen",

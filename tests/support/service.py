@@ -79,8 +79,8 @@ class Service:
         self.folder = folder
         self.data = folder / "data"
         self.mailbox = folder / "mailbox"
-        self._ports = Ports(5)
-        self.smtp, self.http, self.api, self.monitor, self.console = self._ports
+        self._ports = Ports(6)
+        self.smtp, self.http, self.api, self.monitor, self.console, self.milter = self._ports
         self._smarthost = smarthost or f"maildir:{self.mailbox}"
         self._flags = ("--embedded", *flags) if embedded else flags
         self._environment = {**os.environ, **(environment or {})}
@@ -121,6 +121,7 @@ class Service:
             *("--smtp-listen", f"127.0.0.1:{self.smtp}"),
             *("--redirect-listen", f"127.0.0.1:{self.http}"),
             *("--api-listen", f"127.0.0.1:{self.api}"),
+            *("--milter-listen", f"127.0.0.1:{self.milter}"),
             *("--console-listen", f"127.0.0.1:{self.console}"),
             *("--metrics-listen", f"127.0.0.1:{self.monitor}"),
             # As if something served https there: links keep their scheme.

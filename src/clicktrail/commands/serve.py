@@ -30,6 +30,7 @@ from clicktrail.service.service import (
     Service,
     check_roles,
     load,
+    usual_roles,
 )
 from clicktrail.service.signals import ignore_all, on_signals
 from clicktrail.service.supervisor import Supervisor
@@ -55,7 +56,7 @@ def serve(
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
     settings = settings_of(context)
-    roles = check_roles(settings, role or list(ROLES))
+    roles = check_roles(settings, role or usual_roles(settings))
     configure_logs(
         settings["log.level"], settings["log.format"], addresses=settings["log.addresses"] == "yes"
     )

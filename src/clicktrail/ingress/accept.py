@@ -1,4 +1,4 @@
-"""The way of an email between its last byte and the answer to it; both doors meet here.
+"""The way of an email between its last byte and the answer to it; all doors meet here.
 
 It is looked at, rewritten where it is tracked, kept in the store, handed to the smarthost, and
 only then is the sender told that it was taken.
@@ -145,8 +145,9 @@ class Acceptor:
             warnings=(*wrong, *about_fields(header.fields), *rewritten.warnings, *unsigned),
             html=rewritten.html,
         )
-        trace = received(submission, self._hostname, message_id, accepted_at)
-        return Prepared(message, on_top(trace, signed))
+        if submission.traced:
+            signed = on_top(received(submission, self._hostname, message_id, accepted_at), signed)
+        return Prepared(message, signed)
 
     async def _end(self, message: Message, state: MessageState) -> None:
         self._metrics.emails.labels(state.value).inc()

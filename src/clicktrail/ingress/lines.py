@@ -64,9 +64,10 @@ def _event(what: str, refusal: MessageRefused) -> str:
 
 
 def _about(submission: Submission) -> dict[str, object]:
-    return {
+    about: dict[str, object] = {
         "client": submission.source_ip,
         "by": submission.protocol,
         "sender": submission.sender,
         "recipients": submission.recipients,
     }
+    return about | ({"queue_id": submission.queue_id} if submission.queue_id else {})

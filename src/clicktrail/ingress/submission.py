@@ -20,6 +20,10 @@ class Submission:
     """What the sender's machine called itself (EHLO)."""
     protocol: str = "ESMTP"
     """How it came in, as in RFC 3848."""
+    traced: bool = True
+    """Whether it gets a ``Received`` header here; a mail server around us writes its own."""
+    queue_id: str = ""
+    """What it is called in the logs of such a mail server."""
     configuration_set: str | None = None
     """Named outside of the email (``ConfigurationSetName``); it wins over the header."""
     tags: Tags = field(default_factory=dict)

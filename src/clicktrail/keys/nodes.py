@@ -15,7 +15,7 @@ from clicktrail.keys.token import KeyRing
 EVERY_SECONDS = 10.0
 """How often a node says that it is there."""
 
-SEALING = frozenset({"smtp", "api"})
+SEALING = frozenset({"smtp", "milter", "api"})
 """Roles that seal links."""
 
 LIVE_MICROSECONDS = 60_000_000

@@ -14,7 +14,7 @@ from clicktrail.settings.tracking import SEALING, check_links
 
 log = get_logger(__name__)
 
-ROLES = ("publisher", "redirect", "api", "console", "smtp")
+ROLES = ("publisher", "redirect", "api", "console", "smtp", "milter")
 """In the order in which they start; they stop in the opposite one."""
 
 _SIGN_INS = (
@@ -39,6 +39,17 @@ class RoleModule(Protocol):
 def load(role: str) -> RoleModule:
     """Load a role, and with it all that it needs: processes that are forked later share it."""
     return cast(RoleModule, import_module(f"clicktrail.service.roles.{role}"))
+
+
+def usual_roles(settings: Settings) -> list[str]:
+    """Return the roles of a service that was not told any.
+
+    The milter where it has an address; then emails need not come in by SMTP too.
+    """
+    without = set() if settings["milter.listen"] is not None else {"milter"}
+    if not without and not settings.text("smarthost.url"):
+        without.add("smtp")
+    return [role for role in ROLES if role not in without]
 
 
 def check_roles(settings: Settings, roles: Sequence[str]) -> list[str]:

@@ -49,6 +49,30 @@ SMTP_LIMITS: tuple[Setting[Any], ...] = (
     ),
 )
 
+MILTER_LIMITS: tuple[Setting[Any], ...] = (
+    Setting(
+        "milter.max_connections",
+        whole(1, 100_000),
+        "1000",
+        "How many connections of mail servers may be open at once; Postfix has one for each SMTP"
+        " session. One more takes the place of the oldest without an email.",
+    ),
+    Setting(
+        "milter.memory",
+        whole(1 << 20, 1 << 40),
+        "268435456",
+        "How many bytes of emails are held in memory at once by the milter; what finds no room is"
+        " answered 452. Emails below 64 KB are not counted.",
+    ),
+    Setting(
+        "milter.timeout",
+        seconds(1, 86_400),
+        "7200",
+        "How long the mail server may be silent on a connection; longer than its SMTP sessions may"
+        " be, of which each has one.",
+    ),
+)
+
 API_LIMITS: tuple[Setting[Any], ...] = (
     Setting(
         "api.trusted_proxies",

@@ -9,6 +9,7 @@ from clicktrail.settings.kinds import (
     JOURNAL,
     LISTEN,
     LISTEN_OR_NONE,
+    LISTEN_OR_SOCKET,
     NAME_OR_NONE,
     NETWORKS,
     PATH,
@@ -21,7 +22,7 @@ from clicktrail.settings.kinds import (
     seconds,
     whole,
 )
-from clicktrail.settings.limits import API_LIMITS, CONSOLE_LIMITS, SMTP_LIMITS
+from clicktrail.settings.limits import API_LIMITS, CONSOLE_LIMITS, MILTER_LIMITS, SMTP_LIMITS
 from clicktrail.settings.smarthost import SMARTHOST_SETTINGS
 from clicktrail.settings.streams import STREAM_SETTINGS
 from clicktrail.settings.tracking import TRACKING_SETTINGS
@@ -75,7 +76,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "smtp.max_size",
         whole(1024, 1 << 30),
         "10485760",
-        "The largest email taken, in bytes, by SMTP and by the API.",
+        "The largest email taken, in bytes, at every door.",
     ),
     Setting(
         "identities.required",
@@ -92,6 +93,35 @@ SETTINGS: tuple[Setting[Any], ...] = (
         " domains, machines whose cron mail comes from root@localhost.",
     ),
     *SMTP_LIMITS,
+    Setting(
+        "milter.listen",
+        LISTEN_OR_SOCKET,
+        "",
+        "Where a mail server asks the milter about each email, which it sends itself: unix:/path,"
+        " or host:port. The role runs where this is set.",
+    ),
+    Setting(
+        "milter.allow",
+        NETWORKS,
+        "127.0.0.0/8,::1/128",
+        "Networks of mail servers that may connect to the milter. Who may use a socket of the file"
+        " system, its group and its folder say.",
+    ),
+    Setting(
+        "milter.senders",
+        NETWORKS,
+        "127.0.0.0/8,::1/128",
+        "Networks whose emails are tracked by the milter, as are those of users who have signed in"
+        " at the mail server. All others, such as emails from the internet, pass untouched.",
+    ),
+    Setting(
+        "milter.store_away",
+        choice("tempfail", "accept"),
+        "tempfail",
+        "What becomes of an email where the store is away: the sender is told 451, or it passes"
+        " untouched.",
+    ),
+    *MILTER_LIMITS,
     *TRACKING_SETTINGS,
     Setting("redirect.listen", LISTEN, "127.0.0.1:8480", "Where clicks come in by http."),
     Setting(

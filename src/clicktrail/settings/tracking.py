@@ -7,7 +7,7 @@ from clicktrail.errors import SettingError
 from clicktrail.keys.token import TrackingHosts
 from clicktrail.settings.kinds import HOST, Address, Setting, choice
 
-SEALING = frozenset({"smtp", "api", "console"})
+SEALING = frozenset({"smtp", "milter", "api", "console"})
 """Roles that make tracking links."""
 
 TRACKING_SETTINGS: tuple[Setting[Any], ...] = (

@@ -16,6 +16,7 @@ _FIRST = (
 _TOPICS = {
     "smarthost": "Your mail server",
     "smtp": "Emails coming in",
+    "milter": "Emails coming in",
     "identities": "Emails coming in",
     "tracking": "Tracking links and clicks",
     "redirect": "Tracking links and clicks",

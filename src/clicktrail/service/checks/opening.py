@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from clicktrail.doors.sockets import check_free
 from clicktrail.errors import SettingError
-from clicktrail.settings.kinds import Address
+from clicktrail.settings.kinds import Address, SocketPath
 from clicktrail.settings.settings import Settings
 
 _DOORS = {
     "smtp": ("smtp.listen", "smtp.tls_listen"),
+    "milter": ("milter.listen",),
     "redirect": ("redirect.listen", "redirect.tls_listen"),
     "api": ("api.listen",),
     "console": ("console.listen",),
@@ -22,6 +24,8 @@ _DOORS = {
 _WHY = {
     errno.EADDRINUSE: "another program listens there (`ss -ltnp` names it): stop that, or choose"
     " another port",
+    errno.ENOENT: "make its folder first",
+    errno.EEXIST: "there is a file of that name that is no socket",
     errno.EADDRNOTAVAIL: "that address is none of this machine's (`ip address` names them; 0.0.0.0"
     " stands for all)",
     errno.EAFNOSUPPORT: "this machine has no addresses of that kind",
@@ -41,7 +45,10 @@ def check_doors(settings: Settings, roles: Sequence[str]) -> None:
     for name in (*names, "metrics.listen"):
         if (address := settings[name]) is not None:
             with opening(settings, name):
-                _try(address)
+                if isinstance(address, SocketPath):
+                    check_free(address.path)
+                else:
+                    _try(address)
 
 
 @contextmanager

@@ -1,0 +1,89 @@
+"""An email between its end and the answer to the mail server."""
+
+from collections.abc import Callable
+
+from clicktrail.base.logs import get_logger
+from clicktrail.errors import MessageRefused, SmarthostUnavailable, StoreUnavailable
+from clicktrail.ingress import lines
+from clicktrail.ingress.accept import Acceptor
+from clicktrail.ingress.milter.dialogue import Email
+from clicktrail.ingress.milter.edits import edits, joined
+from clicktrail.ingress.milter.protocol import CONTINUE, refusal
+from clicktrail.ingress.replies import NOT_KEPT, WRONG, code_for_sender
+from clicktrail.ingress.submission import Submission
+
+log = get_logger(__name__)
+
+Write = Callable[[bytes], bool]
+"""Writes to the mail server; ``False`` where it has gone."""
+
+
+class Answer:
+    """The `Transaction` of an email that a mail server sends on: it is told what to change."""
+
+    def __init__(self, email: Email, body: bytes, write: Write, *, spaced: bool) -> None:
+        self._email = email
+        self._body = body
+        self._write = write
+        self._spaced = spaced
+
+    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
+        """See `Transaction.rcpt`: recipients are the mail server's."""
+        return 250, "2.1.5 Ok"
+
+    async def data(self, message: bytes) -> tuple[int, str]:
+        """Have the mail server send the email on as it is in ``message``.
+
+        Raises `SmarthostUnavailable` where the mail server has gone.
+        """
+        changes = edits(self._email.fields, self._body, message, spaced=self._spaced)
+        if not self._write(b"".join((*changes, CONTINUE))):
+            raise SmarthostUnavailable("the mail server has gone before the answer")
+        return 250, "2.0.0 Ok, the mail server goes on"
+
+    async def abort(self) -> None:
+        """See `Transaction.abort`: nothing was begun."""
+
+
+async def answer(
+    acceptor: Acceptor, email: Email, write: Write, *, spaced: bool, pass_without_store: bool
+) -> None:
+    """Have an email accepted, and tell the mail server. Never raises but for a cancellation."""
+    if email.refusal is not None:
+        refused = MessageRefused(*email.refusal)
+        lines.refused(email.client_address, refused, email.sender)
+        write(refusal(*email.refusal))
+        return
+    if not email.kept:
+        write(CONTINUE)
+        return
+    try:
+        await _accept(acceptor, email, write, spaced=spaced)
+    except MessageRefused as refused:
+        write(refusal(code_for_sender(refused.code), refused.text))
+    except SmarthostUnavailable:
+        pass  # it has gone: nobody listens any more
+    except StoreUnavailable as error:
+        if pass_without_store:
+            log.warning("email passes untouched", queue_id=email.queue_id, reason=error)
+            write(CONTINUE)
+        else:
+            log.exception("email could not be kept")
+            write(refusal(*NOT_KEPT))
+    except Exception:
+        log.exception("email could not be taken")
+        write(refusal(*WRONG))
+
+
+async def _accept(acceptor: Acceptor, email: Email, write: Write, *, spaced: bool) -> None:
+    body = bytes(email.body)
+    submission = Submission(
+        message=joined(email.fields) + body,
+        sender=email.sender,
+        recipients=tuple(email.recipients),
+        source_ip=email.client_address or None,
+        protocol="milter",
+        traced=False,
+        queue_id=email.queue_id,
+    )
+    await acceptor.accept(submission, Answer(email, body, write, spaced=spaced))

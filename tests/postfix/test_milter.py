@@ -1,0 +1,320 @@
+"""The milter in real Postfix, with the lines of docs/postfix.md."""
+
+import email
+import html
+import re
+import shutil
+import smtplib
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from email.message import Message
+from pathlib import Path
+
+import dkim
+import pytest
+
+from clicktrail.keys import dkim as dkimkey
+from clicktrail.keys.ringfile import KeyFile
+from postfix.kinds_of_email import KINDS, Kind, encoded
+from postfix.kinds_of_email import html as html_email
+from support.opendkim import NEEDS_OPENDKIM, opendkim
+from support.postfix import NEEDS_POSTFIX, Arrived, Postfix, Sink, example_of, postfix
+from support.service import Service, wait_for
+
+pytestmark = [NEEDS_POSTFIX, pytest.mark.long]
+
+LINK = re.compile(r"https?://[^/\"]+/c/([A-Za-z0-9_-]+)")
+CONTROL = ("x-ses-configuration-set", "x-ses-message-tags", "x-mark")
+Part = tuple[str, list[tuple[str, str]], str | None, str | None, str | None]
+
+
+@dataclass(frozen=True)
+class House:
+    """A Postfix around a milter, and what is behind it."""
+
+    service: Service
+    postfix: Postfix
+    sink: Sink
+    tracking: str
+    """A configuration set that tracks."""
+
+    def hand_in(self, kind: Kind, mark: str, port: int) -> None:
+        """Send an email to Postfix by SMTP."""
+        raw = f"X-Mark: {mark}\r\n".encode() + kind.raw.replace(b"{set}", self.tracking.encode())
+        with self.postfix.client(port) as client:
+            client.command_encoding = "utf-8"
+            said = client.mail(kind.sender, [*kind.options])
+            assert said[0] == 250, said
+            for recipient in kind.recipients:
+                said = client.docmd("RCPT", " ".join([f"TO:<{recipient}>", *kind.rcpt]))
+                assert said[0] == 250, said
+            code, text = client.data(raw)
+            if code != 250:
+                raise smtplib.SMTPDataError(code, text)
+
+    def passed(self, kind: Kind, mark: str, port: int) -> Arrived:
+        """Send an email; return it as it arrived."""
+        self.hand_in(kind, mark, port)
+        return self.sink.arrived(f"X-Mark: {mark}\r\n".encode())
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("milter")
+    with Sink() as sink, Service(folder) as service:
+        tracking = service.configuration_set()
+        service.cli("configuration-set", "create", "plain")
+        service.cli("identity", "create", "example.com")
+        lines = example_of("As a milter", port=str(service.milter))
+        with postfix(sink, lines) as running:
+            yield House(service, running, sink, tracking)
+
+
+def header_of(raw: bytes) -> list[bytes]:
+    """Return the headers, without Postfix's own and those that are for us."""
+    header = raw.partition(b"\r\n\r\n")[0] if b"\r\n\r\n" in raw else raw
+    fields = re.findall(rb"[^\r\n]*(?:\r\n[ \t][^\r\n]*)*(?:\r\n|\Z)", header + b"\r\n")
+    found = [each for each in fields if each.strip()]
+    assert found[0].startswith(b"Received: from app.test")
+    return [f for f in found[1:] if f.partition(b":")[0].strip().decode().lower() not in CONTROL]
+
+
+def parts_of(raw: bytes, keys: KeyFile) -> tuple[list[Part], int]:
+    """Return the parts of an email, with the links as they were, and how many were replaced."""
+    found: list[Part] = []
+    number = 0
+
+    def original(link: re.Match[str]) -> str:
+        nonlocal number
+        number += 1
+        return keys.open(link[1]).url
+
+    for each in email.message_from_bytes(raw).walk():
+        headers = [(name, str(value)) for name, value in each.items()]
+        payload = None if each.is_multipart() else str(each.get_payload())
+        if each.get_content_type() == "text/html":
+            payload = LINK.sub(original, html.unescape(text_of(each)))
+            headers = [h for h in headers if h[0].lower() != "content-transfer-encoding"]
+        found.append((each.get_content_type(), headers, payload, each.preamble, each.epilogue))
+    top = found[0]
+    found[0] = (top[0], [], *top[2:])  # they are looked at byte by byte
+    return found, number
+
+
+def text_of(each: Message) -> str:
+    payload = each.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    text = payload.decode(each.get_content_charset("utf-8"))
+    # What is sent in 8bit with long lines may come with others in quoted-printable.
+    return text.replace("\r\n", "\n").rstrip("\n")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_it_arrives_whole_and_once_and_with_other_links_alone(house: House, kind: Kind) -> None:
+    mark = f"{KINDS.index(kind)}-"
+    alone = house.passed(kind, mark + "alone", house.postfix.alone)
+    got = house.passed(kind, mark + "milter", house.postfix.port)
+    assert (got.sender, got.recipients) == (alone.sender, alone.recipients)
+    assert [o for o in got.options if not o.startswith("SIZE")] == [
+        o for o in alone.options if not o.startswith("SIZE")
+    ]
+    keys = KeyFile(house.service.data / "keys.json")
+    before, _ = parts_of(kind.raw if kind.broken else alone.content, keys)
+    after, links = parts_of(got.content, keys)
+    assert after == before
+    assert bool(links) == kind.tracked
+    headers, given = header_of(got.content), header_of(alone.content)
+    if kind.made:
+        assert names(headers) == names(given)
+        headers, given = without(headers, kind.made), without(given, kind.made)
+    if kind.tracked:
+        changes = {"content-transfer-encoding", "dkim-signature"}
+        headers, given = without(headers, changes), without(given, changes)
+        assert b"dkim-signature" not in got.content.lower()
+    else:
+        assert got.content.partition(b"\r\n\r\n")[2] == alone.content.partition(b"\r\n\r\n")[2]
+    assert headers == given
+    assert len(house.sink.marked(f"X-Mark: {mark}milter\r\n".encode())) == 1
+
+
+def names(headers: list[bytes]) -> list[str]:
+    return [each.partition(b":")[0].strip().decode().lower() for each in headers]
+
+
+def without(headers: list[bytes], some: set[str] | frozenset[str]) -> list[bytes]:
+    return [each for each, name in zip(headers, names(headers), strict=True) if name not in some]
+
+
+def test_a_report_of_delivery_is_postfixs(house: House) -> None:
+    kind = next(each for each in KINDS if each.name == "DSN asked for")
+    kind = replace(kind, options=("RET=HDRS", "ENVID=QQ271828"))
+    house.passed(kind, "report", house.postfix.port)
+    wanted = b"Original-Envelope-Id: QQ271828"
+    report = wait_for(
+        lambda: next((each for each in house.sink.emails if wanted in each.content), None),
+        "a report of delivery",
+    )
+    assert (report.sender, report.recipients) == ("", ("news@example.com",))
+    assert b"Action: relayed" in report.content
+    assert b"Original-Recipient: rfc822;" in report.content
+
+
+def test_what_comes_by_sendmail_is_tracked_too(house: House) -> None:
+    raw = b"X-Mark: sendmail\r\n" + html_email(cte="base64")
+    raw = raw.replace(b"{set}", house.tracking.encode()).replace(b"\r\n", b"\n")
+    house.postfix.sendmail(raw, "reader@gmail.com", sender="news@example.com")
+    content = house.sink.arrived(b"X-Mark: sendmail\r\n").content
+    (part,) = email.message_from_bytes(content).walk()
+    assert LINK.search(text_of(part))
+    assert b"X-SES" not in content
+
+
+@pytest.mark.parametrize(
+    ("change", "sender", "code", "text"),
+    [
+        ((b"{set}", b"nobody's"), "", 554, "5.6.0 there is no configuration set"),
+        ((b"{set}", b"100%"), "", 554, "5.6.0 there is no configuration set '100%'"),
+        ((b"@example.com>", b"@example.net>"), "", 553, "5.7.1 'news@example.net' belongs to"),
+        ((b"x", b"x"), "news@example.net", 553, "5.7.1 'news@example.net' belongs to no identity"),
+    ],
+)
+def test_what_is_refused_is_refused_to_the_sender(
+    house: House, change: tuple[bytes, bytes], sender: str, code: int, text: str
+) -> None:
+    raw = html_email(cte="base64").replace(*change, 1)
+    kind = Kind("refused", raw, sender=sender or "news@example.com")
+    mark = f"refused {change[1][:20]!r} {sender} {code}"
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        house.hand_in(kind, mark, house.postfix.port)
+    said = refused.value.smtp_error
+    assert isinstance(said, bytes)
+    assert (refused.value.smtp_code, said.decode()[: len(text)]) == (code, text)
+    assert not any(mark.encode() in each.content for each in house.sink.emails)
+
+
+def test_both_logs_have_the_id_of_the_queue(house: House) -> None:
+    kind = replace(KINDS[1], sender="who@example.com")
+    with house.postfix.client() as client:
+        raw = b"X-Mark: who\r\n" + kind.raw.replace(b"{set}", house.tracking.encode())
+        client.sendmail(kind.sender, ["reader@gmail.com"], raw)
+    line = re.compile(r"(\w+): from=<who@example.com>")
+    queue_id = wait_for(lambda: line.search(house.postfix.log), "a line of Postfix")[1]
+
+    def logged() -> bool | None:
+        lines = house.service.logged("email sent on")
+        return any(each["queue_id"] == queue_id for each in lines) or None
+
+    wait_for(logged, "a line of ours with the id in Postfix's queue")
+
+
+def test_emails_of_strangers_pass_untouched(tmp_path: Path) -> None:
+    with (
+        Sink() as sink,
+        Service(tmp_path, "--milter-senders", "192.0.2.0/24") as service,
+        postfix(sink, example_of("As a milter", port=str(service.milter))) as running,
+    ):
+        here = House(service, running, sink, service.configuration_set())
+        content = here.passed(KINDS[1], "stranger", running.port).content
+        assert b"X-SES-CONFIGURATION-SET: set-" in content
+        assert b"shop.example/offer" in content
+        assert service.logged("email sent on") == []
+
+
+def test_on_a_socket_that_the_group_of_postfix_may_use(tmp_path: Path) -> None:
+    with Sink() as sink, postfix(sink, example_of("A socket instead of a port")) as running:
+        folder = running.folder / "queue" / "clicktrail"
+        folder.mkdir()
+        shutil.chown(folder, group="postfix")
+        folder.chmod(0o2750)
+        with Service(tmp_path, f"--milter-listen=unix:{folder}/milter.sock") as service:
+            here = House(service, running, sink, service.configuration_set())
+            content = here.passed(KINDS[2], "socket", running.port).content
+            (part,) = email.message_from_bytes(content).walk()
+            assert LINK.search(text_of(part))
+
+
+def test_signed_by_clicktrail_the_signature_is_valid_at_the_end(tmp_path: Path) -> None:
+    with (
+        Sink() as sink,
+        Service(tmp_path) as service,
+        postfix(sink, example_of("As a milter", port=str(service.milter))) as running,
+    ):
+        here = House(service, running, sink, service.configuration_set())
+        service.cli("identity", "create", "example.com")
+        service.cli("configuration-set", "create", "plain")
+        private = dkimkey.generate()
+        key = tmp_path / "key"
+        key.write_bytes(encoded(private, "base64").replace(b"\r\n", b""))
+        service.cli(
+            "identity", "dkim", "set", "example.com", "--selector", "sel", "--key", str(key)
+        )
+        record = dkimkey.dns_record(private).encode()
+        for number, kind in enumerate(KINDS):
+            if kind.sender and "SMTPUTF8" not in kind.options and "no blank" not in kind.name:
+                content = here.passed(kind, f"signed {number}", running.port).content
+                assert content.lower().count(b"dkim-signature:") == 1 + (not kind.tracked) * (
+                    kind.raw.lower().count(b"dkim-signature:")
+                ), kind.name
+                assert dkim.verify(content, dnsfunc=lambda *_, **__: record), kind.name
+
+
+@NEEDS_OPENDKIM
+def test_signed_by_opendkim_behind_it_the_signature_is_valid_at_the_end(tmp_path: Path) -> None:
+    private = dkimkey.generate()
+    with (
+        Sink() as sink,
+        Service(tmp_path) as service,
+        opendkim(tmp_path, "example.com", private) as other,
+    ):
+        heading = "With OpenDKIM and other milters"
+        lines = example_of(heading, port=str(service.milter), other=str(other))
+        with postfix(sink, lines) as running:
+            here = House(service, running, sink, service.configuration_set())
+            record = dkimkey.dns_record(private).encode()
+            for number in (1, 2, 12, 13):
+                content = here.passed(KINDS[number], f"other {number}", running.port).content
+                assert b"s=other;" in content
+                assert dkim.verify(content, dnsfunc=lambda *_, **__: record), content
+                links = parts_of(content, KeyFile(service.data / "keys.json"))[1]
+                assert links
+
+
+def test_killed_while_emails_flow_none_is_lost_and_none_comes_twice(tmp_path: Path) -> None:
+    number, threads = 200, 4
+    with Sink() as sink, Service(tmp_path) as service:
+        lines = example_of("As a milter", port=str(service.milter))
+        with postfix(sink, lines) as running:
+            here = House(service, running, sink, service.configuration_set())
+            retried = [0] * threads
+
+            def send(which: int) -> None:
+                for each in range(which, number, threads):
+                    while True:
+                        # A sender keeps an email until it was taken, as RFC 5321 has it.
+                        with suppress(smtplib.SMTPResponseException, AssertionError):
+                            here.hand_in(KINDS[1], f"flow {each}.", running.port)
+                            break
+                        retried[which] += 1
+
+            senders = [threading.Thread(target=send, args=(n,)) for n in range(threads)]
+            for sender in senders:
+                sender.start()
+            for sent in (20, 60, 100, 140, 180):
+                wait_for(lambda: len(sink.emails) >= sent or None, f"{sent} emails")  # noqa: B023
+                service.kill()
+                before = sum(retried)
+                wait_for(lambda: sum(retried) > before or None, "an email refused for now")  # noqa: B023
+                service.start()
+            for sender in senders:
+                sender.join()
+            wait_for(lambda: len(sink.emails) >= number or None, f"{number} emails")
+            keys = KeyFile(service.data / "keys.json")
+            marks = sorted(
+                int(found[1])
+                for each in sink.emails
+                if (found := re.search(rb"X-Mark: flow (\d+)\.", each.content))
+            )
+            assert marks == list(range(number))
+            assert all(parts_of(each.content, keys)[1] for each in sink.emails)
