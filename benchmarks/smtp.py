@@ -272,15 +272,19 @@ def helper(core: int, *arguments: object) -> Iterator[tuple[int, int]]:
         process.wait()
 
 
-@contextlib.contextmanager
-def clicktrail(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
+def clicktrail(folder: Path, sink: int) -> contextlib.AbstractContextManager[tuple[int, int]]:
     """Run the role smtp of Clicktrail; yield its port and process id."""
+    return role(folder, "smtp", "--smarthost", f"smtp://127.0.0.1:{sink}")
+
+
+@contextlib.contextmanager
+def role(folder: Path, name: str, *flags: str) -> Iterator[tuple[int, int]]:
+    """Run a role of Clicktrail that takes emails; yield its port and process id."""
     data = ("--data", str(folder))
     program = [sys.executable, "-m", "clicktrail"]
     create = ("configuration-set", "create", "benchmark", "--engagement-statistics", *data)
-    command = [*program, "serve", "--role", "smtp", *data]
-    command += ["--smtp-listen", "127.0.0.1:0", "--smarthost", f"smtp://127.0.0.1:{sink}"]
-    command += ["--metrics-listen", ""]
+    command = [*program, "serve", "--role", name, *data, *flags]
+    command += [f"--{name}-listen", "127.0.0.1:0", "--metrics-listen", ""]
     log = (folder / "log").open("w")  # as it is: one line for each email
     process = subprocess.Popen(
         pinned(SERVER_CORE, command), stdout=subprocess.PIPE, stderr=log, text=True
@@ -289,7 +293,7 @@ def clicktrail(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
     try:
         said = process.stdout.readline()
         while said and not said.startswith("Ready"):
-            if found := re.match(r"\s+smtp\s+127\.0\.0\.1:(\d+)", said):
+            if found := re.match(rf"\s+{name}\s+127\.0\.0\.1:(\d+)", said):
                 port = int(found[1])
             said = process.stdout.readline()
         if not said:
