@@ -33,7 +33,7 @@ from clicktrail.service.service import (
     usual_roles,
 )
 from clicktrail.service.signals import ignore_all, on_signals
-from clicktrail.service.supervisor import Supervisor
+from clicktrail.service.supervisor import Supervisor, role_of, workers_of
 from clicktrail.settings.settings import Settings
 from clicktrail.settings.table import SETTINGS
 from clicktrail.settings.tracking import SEALING, describe_links
@@ -83,10 +83,13 @@ def serve(
                     data=str(folder.absolute()),
                     roles=others,
                 )
-            if len(roles) == 1 or embedded:
+            processes = workers(settings, roles)
+            if embedded and len(processes) > len(roles):
+                log.warning("one process for all roles: *.workers are passed over")
+            if len(processes) == 1 or embedded:
                 status = uvloop.run(_serve_here(settings, roles))
             else:
-                status = _serve_apart(settings, roles)
+                status = _serve_apart(settings, roles, processes)
     raise typer.Exit(status)
 
 
@@ -187,24 +190,29 @@ async def _unless(stopping: asyncio.Event, starting: Coroutine[None, None, None]
         await asyncio.gather(start, stop, return_exceptions=True)
 
 
-def _serve_apart(settings: Settings, roles: list[str]) -> int:
-    """Run each role in a process of its own."""
+def workers(settings: Settings, roles: Sequence[str]) -> list[str]:
+    """Return the names of the processes of these roles."""
+    return [each for role in roles for each in workers_of(role, settings.workers(role))]
+
+
+def _serve_apart(settings: Settings, roles: list[str], processes: Sequence[str]) -> int:
+    """Run each role in a process of its own, or in several."""
     with TemporaryDirectory(prefix="clicktrail-") as counts:
         count_into(counts)
         gc.collect()  # what the roles need is loaded, and shared
 
-        def work(role: str, ties: Ties) -> int:
+        def work(name: str, ties: Ties) -> int:
             try:
-                if role == Supervisor.MONITOR:
+                if name == Supervisor.MONITOR:
                     return uvloop.run(_serve_monitor(settings, roles, counts, ties))
-                return uvloop.run(_serve_here(settings, [role], ties))
+                return uvloop.run(_serve_here(settings, [role_of(name)], ties))
             except ClicktrailError as error:
                 ties.tell_failure(reason_of(error))
                 return 1
 
         # The monitor is ready before it says of the others that they are.
         monitor = [Supervisor.MONITOR] if Watch.is_wanted(settings) else []
-        supervisor = Supervisor([*roles, *monitor], work)
+        supervisor = Supervisor([*processes, *monitor], work)
         return supervisor.run(
             lambda lines: _announce(settings, roles, lines),
             lambda why: typer.echo(f"clicktrail: {why}", err=True),

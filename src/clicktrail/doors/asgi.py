@@ -54,7 +54,8 @@ class Limits:
 class AsgiServer:
     """Serves ``app`` in this event loop; ``address`` has the real port after `start`.
 
-    ``trusts`` tells which addresses are proxies', which stand for many clients.
+    ``trusts`` tells which addresses are proxies', which stand for many clients. With ``shared``,
+    other processes on this machine may listen there too (``SO_REUSEPORT``).
     """
 
     def __init__(
@@ -63,8 +64,11 @@ class AsgiServer:
         address: Address,
         limits: Limits = Limits(),
         trusts: Callable[[str], bool] = lambda _: False,
+        *,
+        shared: bool = False,
     ) -> None:
         self.address = address
+        self._shared = shared
         self.limits = limits
         self.state = ServerState()
         self.connections: Connections[_Connection] = Connections(
@@ -94,7 +98,11 @@ class AsgiServer:
         self.config.load()
         self._tick()
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: _Connection(self), self.address.host, self.address.port, backlog=1024
+            lambda: _Connection(self),
+            self.address.host,
+            self.address.port,
+            backlog=1024,
+            reuse_port=self._shared or None,
         )
         self.address = Address(*self._listening.sockets[0].getsockname()[:2])
         self._housekeeper = asyncio.create_task(self._keep_house())

@@ -32,11 +32,21 @@ _HANGS = f"it hangs: nothing was heard of it for {SILENT_SECONDS:g} seconds and 
 _SIGNALS = (*STOP, RELOAD, signal.SIGCHLD)
 
 
-class Supervisor:
-    """Forks a process for each role and keeps it running.
+def workers_of(role: str, number: int) -> list[str]:
+    """Return the names of so many processes of a role: ``smtp``, ``smtp:2``, ``smtp:3`` …"""
+    return [role, *(f"{role}:{each}" for each in range(2, number + 1))]
 
-    ``work`` is what the process of a role does: it gets the role and its `Ties`, and returns the
-    exit status. The role `MONITOR` gets the problems of the others.
+
+def role_of(worker: str) -> str:
+    """Return the role of a process by its name."""
+    return worker.partition(":")[0]
+
+
+class Supervisor:
+    """Forks the processes of roles and keeps them running.
+
+    ``roles`` are their names: see `workers_of`. ``work`` is what one does: it gets its name and its
+    `Ties`, and returns the exit status. The role `MONITOR` gets the problems of the others.
     """
 
     MONITOR = "monitor"
@@ -78,7 +88,8 @@ class Supervisor:
             if not self._wait_until_ready():
                 return 0 if self._stopping else 1
             self._begun = True
-            ready([line for role in self._roles for line in self._children[role].lines])
+            lines = [line for role in self._roles for line in self._children[role].lines]
+            ready(list(dict.fromkeys(lines)))  # those of a role's workers are the same
             while not self._stopping:
                 self._wait(self._pause())
                 self._restart()

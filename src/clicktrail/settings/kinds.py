@@ -1,6 +1,7 @@
 """The types of settings: how a text becomes a value, and how to say what is expected."""
 
 import ipaddress
+import os
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Kind(Generic[T]):
     parse: Callable[[str], T]
 
 
+MOST_WORKERS = 128
 ENVIRONMENT_PREFIX = "CLICKTRAIL_"
 
 
@@ -130,6 +132,19 @@ def whole(low: int, high: int) -> Kind[int]:
         return number
 
     return Kind(f"a whole number from {low} to {high}", parse)
+
+
+def workers() -> Kind[int]:
+    """Numbers of processes; ``auto`` is one for each core that this process may use."""
+
+    def parse(text: str) -> int:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        number = cores or 1 if text == "auto" else int(text)
+        if not 1 <= number <= MOST_WORKERS:
+            raise ValueError
+        return number
+
+    return Kind(f"a whole number from 1 to {MOST_WORKERS}, or auto", parse)
 
 
 def seconds(low: float, high: float) -> Kind[float]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clicktrail.settings.kinds import NETWORKS, Setting, seconds, whole
+from clicktrail.settings.kinds import NETWORKS, Setting, seconds, whole, workers
 
 SMTP_LIMITS: tuple[Setting[Any], ...] = (
     Setting(
@@ -18,6 +18,12 @@ SMTP_LIMITS: tuple[Setting[Any], ...] = (
         whole(1, 100_000),
         "50",
         "How many of them one address (of IPv6, one /64) outside of smtp.allow may have.",
+    ),
+    Setting(
+        "smtp.workers",
+        workers(),
+        "1",
+        "How many processes take emails by SMTP at once, on one port; auto: one for each core.",
     ),
     Setting(
         "smtp.max_recipients",
@@ -87,6 +93,12 @@ API_LIMITS: tuple[Setting[Any], ...] = (
         "1000",
         "How many connections to the API may be open at once. Where there are more, the oldest"
         " without a request gives way.",
+    ),
+    Setting(
+        "api.workers",
+        workers(),
+        "1",
+        "How many processes answer the API at once, on the same port; auto: one for each core.",
     ),
     Setting(
         "api.max_per_address",

@@ -114,6 +114,7 @@ class Settings:
                 given = f"{first} is set (from {self.source(first)})"
                 raise SettingError(f"{given}, so {second} is needed too: it is empty")
         self._check_ports()
+        self._check_workers()
         for name in (s.name for s in SETTINGS if s.kind is FILE and s.name.endswith(_READ)):
             if (path := self[name]) is None:
                 continue
@@ -125,6 +126,23 @@ class Settings:
                     f"{name} = {str(path)!r} (from {self.source(name)}) cannot be used: expected a"
                     f" file that can be read ({complaint(error, path)})"
                 ) from None
+
+    def workers(self, role: str) -> int:
+        """Return how many processes a role has."""
+        name = f"{role}.workers"
+        return cast(int, self[name]) if name in _BY_NAME else 1
+
+    def _check_workers(self) -> None:
+        """Raise `SettingError` where several processes would each choose a port of their own."""
+        for setting in SETTINGS:
+            role = setting.name.partition(".")[0]
+            if setting.name.endswith("listen") and self.workers(role) > 1:
+                address = self[setting.name]
+                if isinstance(address, Address) and not address.port:
+                    raise SettingError(
+                        f"{role}.workers is {self.workers(role)}, so {setting.name} needs a port:"
+                        f" it is {address}"
+                    )
 
     def _check_ports(self) -> None:
         """Raise `SettingError` where two of our own doors are at the same place."""

@@ -21,6 +21,7 @@ from clicktrail.settings.kinds import (
     choice,
     seconds,
     whole,
+    workers,
 )
 from clicktrail.settings.limits import API_LIMITS, CONSOLE_LIMITS, MILTER_LIMITS, SMTP_LIMITS
 from clicktrail.settings.smarthost import SMARTHOST_SETTINGS
@@ -124,6 +125,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *MILTER_LIMITS,
     *TRACKING_SETTINGS,
     Setting("redirect.listen", LISTEN, "127.0.0.1:8480", "Where clicks come in by http."),
+    Setting(
+        "redirect.workers",
+        workers(),
+        "1",
+        "How many processes answer clicks at once, on the same ports; auto: one for each core.",
+    ),
     Setting(
         "redirect.tls_listen",
         LISTEN_OR_NONE,

@@ -23,6 +23,8 @@ class SmtpOptions:
     max_recipients: int = 1000
     trusted_proxies: tuple[Network, ...] = ()
     tls_listen: Address | None = None
+    shared: bool = False
+    """Whether other processes listen at the same place (``SO_REUSEPORT``)."""
     identities_exempt: tuple[Network, ...] = ()
     certificate: Path | None = None
     key: Path | None = None
@@ -30,16 +32,18 @@ class SmtpOptions:
     @classmethod
     def of(cls, settings: Settings) -> "SmtpOptions":
         """Return the options that the settings give."""
+        workers = settings.workers("smtp")  # what all may take, they share
         return cls(
             listen=settings["smtp.listen"],
             hostname=settings.hostname,
             allow=settings["smtp.allow"],
             max_size=settings["smtp.max_size"],
-            max_connections=settings["smtp.max_connections"],
+            max_connections=-(-settings["smtp.max_connections"] // workers),
             max_per_address=settings["smtp.max_per_address"],
             timeout=settings["smtp.timeout"],
             first_timeout=settings["smtp.first_timeout"],
-            memory=settings["smtp.memory"],
+            memory=settings["smtp.memory"] // workers,
+            shared=workers > 1,
             max_recipients=settings["smtp.max_recipients"],
             trusted_proxies=settings["smtp.trusted_proxies"],
             tls_listen=settings["smtp.tls_listen"] or None,

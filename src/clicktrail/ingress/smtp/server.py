@@ -58,6 +58,7 @@ class SmtpServer:
             place.host,
             place.port,
             backlog=1024,
+            reuse_port=self.options.shared or None,
         )
         self._listening.append(made)
         host, port = made.sockets[0].getsockname()[:2]

@@ -41,15 +41,16 @@ async def build(house: House) -> None:
     keys = SealedKeys(store.access_keys, followed_vault(house.folder))
     visitors = Visitors(settings["api.trusted_proxies"])
     largest = body_limit(settings)
-    memory = Budget(settings["api.memory"], largest)
+    workers = settings.workers("api")  # what all may take, they share
+    memory = Budget(settings["api.memory"] // workers, largest)
     ses = SesV2(SigV4Authenticator(keys), operations(house, store), largest, memory, visitors)
     limits = Limits(
-        connections=settings["api.max_connections"],
+        connections=-(-settings["api.max_connections"] // workers),
         for_one=settings["api.max_per_address"],
-        waiting=settings["api.max_waiting"],
+        waiting=-(-settings["api.max_waiting"] // workers),
     )
     api = create_api(store.streams, token, ses)
-    server = AsgiServer(api, settings["api.listen"], limits, visitors.trusts)
+    server = AsgiServer(api, settings["api.listen"], limits, visitors.trusts, shared=workers > 1)
     house.ends.append(server.stop)
     with opening(settings, "api.listen"):
         await server.start()

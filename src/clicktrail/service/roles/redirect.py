@@ -39,10 +39,11 @@ async def build(house: House) -> None:
     house.ends.append(journal.close)
     house.tries["journal"] = journal.try_journal
     house.tries["spool"] = journal.try_spool
-    listeners = [Listener(settings["redirect.listen"])]
+    shared = settings.workers("redirect") > 1
+    listeners = [Listener(settings["redirect.listen"], shared=shared)]
     if settings["redirect.tls_listen"]:
-        certificate, key = settings["redirect.tls_certificate"], settings["redirect.tls_key"]
-        listeners.append(Listener(settings["redirect.tls_listen"], certificate, key))
+        pair = settings["redirect.tls_certificate"], settings["redirect.tls_key"]
+        listeners.append(Listener(settings["redirect.tls_listen"], *pair, shared=shared))
     trusted = settings["redirect.trusted_proxies"]
     visitors = Visitors(trusted)
     pages = _domain_pages(house, visitors)
