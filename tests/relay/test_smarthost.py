@@ -229,7 +229,7 @@ async def test_a_large_email_that_is_cut_or_not_read_is_not_taken(fault: str) ->
 
 async def test_no_more_connections_than_allowed_are_open() -> None:
     hostile = HostileSmarthost()
-    async with hostile, relay(hostile, connections="2", timeout="1") as smarthost:
+    async with hostile, relay(hostile, None, 1, connections="2") as smarthost:
         first, second = await begin(smarthost), await begin(smarthost)
         with pytest.raises(SmarthostUnavailable, match="in use"):
             await begin(smarthost)
@@ -428,7 +428,7 @@ async def test_an_email_that_was_sent_whole_without_an_answer_may_have_been_take
 ) -> None:
     hostile = HostileSmarthost()
     getattr(hostile, fault).add("DOT")
-    async with hostile, relay(hostile) as smarthost:
+    async with hostile, relay(hostile, None, 0.5 if fault == "stalls" else PATIENCE) as smarthost:
         with pytest.raises(SmarthostSilent):
             await send(smarthost, message)
 
