@@ -20,7 +20,7 @@ run: ## the same, and keep serving until Ctrl-C
 
 test: ## set up, then run all tests but the long rounds
 	@$(PYTHON) tools/setup_venv.py dev
-	$(BIN)/pytest -n 4 --dist worksteal -m "not long"
+	$(BIN)/pytest -n 6 --dist worksteal -m "not long"
 
 test-long: ## the long rounds: kills, many generated documents, browsers, SES clients
 	@$(PYTHON) tools/setup_venv.py dev browser

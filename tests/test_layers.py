@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -43,10 +44,19 @@ CONFINED = {
 }
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = path.relative_to(SOURCE).with_suffix("").as_posix()
-        yield name, ast.parse(path.read_text(encoding="utf-8"), str(path))
+MODULES = {
+    path.relative_to(SOURCE).with_suffix("").as_posix(): path
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+
+
+@cache
+def parsed(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"), name)
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    return ((name, parsed(name)) for name in MODULES)
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -85,7 +95,6 @@ def table() -> dict[str, set[str]]:
     return {room: set(re.findall(r"\w+", others)) for room, others in rows}
 
 
-MODULES = dict(modules())
 ROOMS = table()
 ANYWHERE = {"__init__", "errors"}
 """The version, and the one family of errors."""
@@ -98,7 +107,7 @@ def test_the_table_names_every_room_and_no_other() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_imports_only_rooms_that_the_table_has_for_its_own(name: str) -> None:
     room = name.partition("/")[0]
-    for imported in (*imports(MODULES[name]), *loaded_by_name(MODULES[name])):
+    for imported in (*imports(parsed(name)), *loaded_by_name(parsed(name))):
         if imported.partition(".")[0] == "clicktrail":
             other = room_of(imported)
             assert other in {room, *ANYWHERE, *ROOMS.get(room, ())}, (
@@ -113,7 +122,7 @@ def test_every_arrow_of_the_table_is_used() -> None:
     for room, others in ROOMS.items():
         used = {
             room_of(imported)
-            for name, tree in MODULES.items()
+            for name, tree in trees()
             if name.partition("/")[0] == room
             for imported in (*imports(tree), *loaded_by_name(tree))
             if imported.partition(".")[0] == "clicktrail"
@@ -134,7 +143,7 @@ def test_modules_do_not_import_in_a_circle() -> None:
             for imported in imports(tree)
             if (each := imported.removeprefix("clicktrail.").replace(".", "/")) in names
         }
-        for name, tree in MODULES.items()
+        for name, tree in trees()
     }
     order(edges)
 
@@ -154,7 +163,7 @@ def test_every_library_that_is_imported_is_a_dependency() -> None:
     texts = [*project["dependencies"], *(text for extra in extras for text in extra)]
     declared = {re.split(r"[<>=\[]", text)[0] for text in texts}
     of = packages_distributions()
-    used = {name.partition(".")[0] for tree in MODULES.values() for name in imports(tree)}
+    used = {name.partition(".")[0] for _, tree in trees() for name in imports(tree)}
     used -= {"clicktrail", *sys.stdlib_module_names}
     missing = {
         name for name in used if declared.isdisjoint(x.lower().replace("_", "-") for x in of[name])

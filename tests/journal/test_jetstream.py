@@ -184,7 +184,7 @@ async def test_a_check_that_asks_the_broker_ends_at_any_moment(
     with Nats(tmp_path) as server:
         journal = opened(server)
         await until_taken(journal, click())
-        for number in range(100):
+        for number in range(40):
             check = Checkup(Faults(), {"journal": journal.append})
             await check.start()
             for _ in range(number % 20):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clicktrail.ingress.compose.template_process import TemplateProcesses
 from support.service import Service, html_of
 from support.ses import access_key, ses_client
 
@@ -67,8 +68,9 @@ def test_a_template_that_asks_for_too_much_is_refused_and_nobody_waits(
         finally:
             client.close()
 
-    with ThreadPoolExecutor(4) as threads:
-        asked = [threads.submit(ask_for_much) for _ in range(4)]
+    at_once = TemplateProcesses.MOST
+    with ThreadPoolExecutor(at_once) as threads:
+        asked = [threads.submit(ask_for_much) for _ in range(at_once)]
         answered = 0
         while not any(each.done() for each in asked):
             ses.list_configuration_sets()

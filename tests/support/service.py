@@ -355,4 +355,4 @@ def wait_for(look: Callable[[], T | None], what: str, patience: float = PATIENCE
             return found
         now = time.monotonic()
         assert now < until, f"no {what} within {patience:.0f} seconds"
-        time.sleep(max(0.02, now - began))  # whom it waits for has half of the time at least
+        time.sleep(max(0.02, 3 * (now - began)))  # whom it waits for has most of the time

@@ -144,7 +144,8 @@ class _TooLong(BaseException):
     """The time is over. Not an `Exception`: no library's ``except`` holds it up."""
 
 
-def _over(_number: int, _frame: FrameType | None) -> None:
+def over(_number: int, _frame: FrameType | None) -> None:
+    """Handle ``SIGPROF``: `answer_to` ends what it is at."""
     raise _TooLong
 
 
@@ -168,7 +169,7 @@ def answer_to(work: Work, seconds: float = CPU_SECONDS) -> Answer:
 
 def main() -> None:
     """Answer work until the input ends."""
-    signal.signal(signal.SIGPROF, _over)
+    signal.signal(signal.SIGPROF, over)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sink.write(b"\n")
