@@ -90,8 +90,8 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "identities.exempt",
         NETWORKS,
         "",
-        "Networks of SMTP clients that send in anybody's name all the same: relays for other"
-        " domains, machines whose cron mail comes from root@localhost.",
+        "Networks of clients that send in anybody's name all the same, by SMTP or by the milter:"
+        " relays for other domains, machines whose cron mail comes from root@localhost.",
     ),
     *SMTP_LIMITS,
     Setting(

@@ -200,6 +200,16 @@ async def test_senders_without_an_identity_are_refused(tmp_path: Path) -> None:
         )
 
 
+async def test_some_networks_need_no_identity(tmp_path: Path) -> None:
+    exempt = (ip_network("192.0.2.9/32"),)
+    async with milter_door(tmp_path, identities="auto", identities_exempt=exempt) as door:
+        raw = RAW.replace(b"news@example.com", b"root@localhost")
+        async with door.client("192.0.2.9") as cron, door.client("192.0.2.8") as other:
+            assert (await cron.submit(raw, Envelope("root@localhost"))).last == CONTINUE
+            reply = await other.submit(raw, Envelope("root@localhost"))
+            assert reply.last.startswith(b"y553 5.7.1 'root@localhost'")
+
+
 async def test_too_large_an_email_is_refused(tmp_path: Path) -> None:
     async with milter_door(tmp_path, max_size=100_000) as door, door.client() as client:
         reply = await client.submit(RAW + b"x" * 100_000)

@@ -27,6 +27,7 @@ class Server(Protocol):
     memory: Budget
     allowed: Visitors
     senders: Visitors
+    exempt: Visitors
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Run something that outlives the connection."""
@@ -126,6 +127,7 @@ class Connection(asyncio.Protocol):
                 email,
                 self._write,
                 spaced=self._dialogue.spaced,
+                exempt=self._server.exempt.trusts(email.client_address),
                 pass_without_store=options.pass_without_store,
             )
         finally:

@@ -46,9 +46,19 @@ class Answer:
 
 
 async def answer(
-    acceptor: Acceptor, email: Email, write: Write, *, spaced: bool, pass_without_store: bool
+    acceptor: Acceptor,
+    email: Email,
+    write: Write,
+    *,
+    spaced: bool,
+    exempt: bool,
+    pass_without_store: bool,
 ) -> None:
-    """Have an email accepted, and tell the mail server. Never raises but for a cancellation."""
+    """Have an email accepted, and tell the mail server. Never raises but for a cancellation.
+
+    ``spaced`` is of `edits`, ``exempt`` of `Submission`; ``pass_without_store`` tells what becomes
+    of emails where the store is away.
+    """
     if email.refusal is not None:
         refused = MessageRefused(*email.refusal)
         lines.refused(email.client_address, refused, email.sender)
@@ -58,7 +68,7 @@ async def answer(
         write(CONTINUE)
         return
     try:
-        await _accept(acceptor, email, write, spaced=spaced)
+        await _accept(acceptor, email, write, spaced=spaced, exempt=exempt)
     except MessageRefused as refused:
         write(refusal(code_for_sender(refused.code), refused.text))
     except SmarthostUnavailable:
@@ -75,7 +85,9 @@ async def answer(
         write(refusal(*WRONG))
 
 
-async def _accept(acceptor: Acceptor, email: Email, write: Write, *, spaced: bool) -> None:
+async def _accept(
+    acceptor: Acceptor, email: Email, write: Write, *, spaced: bool, exempt: bool
+) -> None:
     body = bytes(email.body)
     submission = Submission(
         message=joined(email.fields) + body,
@@ -84,6 +96,7 @@ async def _accept(acceptor: Acceptor, email: Email, write: Write, *, spaced: boo
         source_ip=email.client_address or None,
         protocol="milter",
         traced=False,
+        exempt=exempt,
         queue_id=email.queue_id,
     )
     await acceptor.accept(submission, Answer(email, body, write, spaced=spaced))

@@ -13,6 +13,7 @@ class MilterOptions:
     listen: Address | SocketPath
     allow: tuple[Network, ...] = ()
     senders: tuple[Network, ...] = ()
+    identities_exempt: tuple[Network, ...] = ()
     pass_without_store: bool = False
     max_size: int = 10 * 1024 * 1024
     max_connections: int = 1000
@@ -26,6 +27,7 @@ class MilterOptions:
             listen=settings["milter.listen"],
             allow=settings["milter.allow"],
             senders=settings["milter.senders"],
+            identities_exempt=settings["identities.exempt"],
             pass_without_store=settings["milter.store_away"] == "accept",
             max_size=settings["smtp.max_size"],
             max_connections=settings["milter.max_connections"],

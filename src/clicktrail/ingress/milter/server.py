@@ -31,6 +31,7 @@ class MilterServer:
         self.memory = Budget(options.memory, options.max_size * 2)
         self.allowed = Visitors(options.allow)
         self.senders = Visitors(options.senders)
+        self.exempt = Visitors(options.identities_exempt)
         self._socket: ListeningSocket | None = None
         self._listening: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
