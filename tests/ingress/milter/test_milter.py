@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -13,6 +14,7 @@ import dkim
 import pytest
 
 from clicktrail.doors.budget import FREE
+from clicktrail.doors.connections import Stage
 from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.milter.options import MilterOptions
 from clicktrail.ingress.milter.server import MilterServer
@@ -267,6 +269,19 @@ async def test_without_a_store_an_email_waits_or_passes(tmp_path: Path, passes: 
         else:
             assert reply.last.startswith(b"y451 4.3.0 the email cannot be kept now")
         assert LINK.search(outgoing(RAW, await client.submit(RAW)))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="NOT TESTED: it is Linux's")
+async def test_what_comes_in_pieces_is_acknowledged_at_once(door: Door) -> None:
+    async with door.client() as client:
+        for _ in range(5):  # to who answers, the system sees, it waits to put both in one
+            await client.submit(RAW)
+        client.send(*Envelope().packets())
+        (connection,) = door.server.connections
+        await until(lambda: connection.stage is Stage.RECEIVING)
+        assert connection._transport is not None
+        served = connection._transport.get_extra_info("socket")
+        assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
 
 
 async def test_nonsense_ends_the_connection_and_no_other(door: Door) -> None:

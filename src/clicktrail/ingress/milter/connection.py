@@ -1,6 +1,7 @@
 """A milter connection: bytes to and from a `Dialogue`, how long it may be silent, how it ends."""
 
 import asyncio
+import socket
 from collections.abc import Coroutine, Iterable
 from typing import Any, Protocol, cast
 
@@ -15,6 +16,14 @@ from clicktrail.ingress.milter.options import MilterOptions
 from clicktrail.ingress.replies import NO_MEMORY, too_large
 
 log = get_logger(__name__)
+
+_QUICK: int = getattr(socket, "TCP_QUICKACK", 0)
+"""Linux's: tell the other side at once that its bytes have come, and not only after 40 ms.
+
+Postfix writes an email in two pieces, and its system sends the second when the first has arrived
+(RFC 9293 § 3.7.4). It holds for what has come so far (tcp(7)). See
+findings/postfix-waits-40-ms-for-a-milter-on-tcp.sh.
+"""
 
 
 class Server(Protocol):
@@ -46,13 +55,16 @@ class Connection(asyncio.Protocol):
         self._answering = False
         self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
+        self._socket: socket.socket | None = None
         self.peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)
         peername = transport.get_extra_info("peername")
-        if isinstance(peername, tuple):  # who may use a socket of the file system, its mode says
+        if isinstance(peername, tuple):
+            self._socket = transport.get_extra_info("socket") if _QUICK else None
+            # Who may use a socket of the file system, its mode says.
             self.peer = peer_address(str(peername[0]).partition("%")[0])
             if not self._server.allowed.trusts(self.peer):
                 log.warning("milter connection refused: see milter.allow", client=self.peer)
@@ -75,6 +87,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Go on with what has come."""
         self._heard_at = self._loop.time()
+        if self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
         try:
             said = self._dialogue.receive(data)
         except Closed:
