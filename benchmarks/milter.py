@@ -1,10 +1,13 @@
-"""Tracked emails through the milter: CPU of ours for each, against the SMTP door.
+"""Tracked emails through the milter: CPU of ours for each, against the SMTP door; with Postfix.
 
-    python benchmarks/milter.py [--rounds 5] [--seconds 4] [--write]
+    PYTHONPATH=tests python benchmarks/milter.py [--rounds 5] [--seconds 4] [--write]
 
 Both are a process of Clicktrail of their own, and get the email of `smtp.py`, 20 KB with 34 links,
 over 16 connections at once. The client speaks as Postfix does: one email after the other on each
 connection, all of one without waiting, and then the answer to its end.
+
+Where Postfix is (as root), the same emails go through it by SMTP, with the milter and without. It
+shares the cores with all others.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,8 +29,8 @@ from typing import Any
 import uvloop
 
 import smtp
+from support.postfix import MISSING, example_of, postfix
 
-MUST, AIM = 0.3, 0.2
 RESULT = Path(__file__).parent / "results" / "milter.md"
 
 
@@ -119,8 +123,46 @@ def measure(one: smtp.Contender, seconds: float) -> None:
     one.runs.append(json.loads(done.stdout))
 
 
-def report(ours: smtp.Contender, door: smtp.Contender, arguments: argparse.Namespace) -> str:
+@contextlib.contextmanager
+def postfix_around(milter: smtp.Contender, sink: int) -> Iterator[list[smtp.Contender]]:
+    """Run Postfix; yield it with the milter and without, where it can be run."""
+    if MISSING:
+        print(f"NOT MEASURED: {MISSING}", file=sys.stderr)
+        yield []
+        return
+    lines = example_of("As a milter", port=str(milter.port))
+    lines += "in_flow_delay = 0\nsmtpd_client_connection_count_limit = 0\n"
+    with postfix(sink, lines) as running:
+        yield [
+            smtp.Contender("Postfix with the milter", running.port, milter.pid),
+            smtp.Contender("Postfix alone", running.alone),
+        ]
+
+
+def wait_until_quiet(sink: int) -> None:
+    """Return when Postfix has sent on what it has."""
+    taken = -1
+    while taken != (taken := smtp.ask_sink(sink)[0]):
+        time.sleep(1)
+
+
+def measure_postfix(one: smtp.Contender, seconds: float) -> None:
+    """Add a run by SMTP. What has come in goes on while the next run begins."""
+    command = smtp.own("client", "--port", one.port, "--pid", one.pid, "--seconds", seconds)
+    done = subprocess.run(
+        smtp.pinned(smtp.CLIENT_CORE, command), check=True, stdout=subprocess.PIPE, text=True
+    )
+    one.runs.append(json.loads(done.stdout))
+
+
+def row(one: smtp.Contender) -> str:
+    cpu = f"{one.median('cpu') * 1000:.2f}" if one.pid else ""
+    return f"| {one.name} | {one.median('rate'):.0f} | {cpu} |"
+
+
+def report(contenders: Sequence[smtp.Contender], arguments: argparse.Namespace) -> str:
     """Return the table, as Markdown."""
+    ours, door, *others = contenders
     ratio = statistics.median(
         a["cpu"] / b["cpu"] for a, b in zip(ours.runs, door.runs, strict=True)
     )
@@ -130,17 +172,19 @@ def report(ours: smtp.Contender, door: smtp.Contender, arguments: argparse.Names
         f"{len(smtp.email()) / 1000:.1f} KB, {smtp.CONNECTIONS} connections, one core; medians of"
         f" {arguments.rounds} rounds of {arguments.seconds:g} s, taken in turn. Python"
         f" {platform.python_version()}, uvloop {version('uvloop')}."
-        " `python benchmarks/milter.py --write`",
+        " `PYTHONPATH=tests python benchmarks/milter.py --write`",
         "",
         "| | emails/s | CPU ms/email |",
         "| --- | ---: | ---: |",
-        *(
-            f"| {e.name} | {e.median('rate'):.0f} | {e.median('cpu') * 1000:.2f} |"
-            for e in (ours, door)
-        ),
+        *map(row, contenders),
         "",
         f"CPU of the milter ÷ that of the SMTP door of the same build: {ratio:.2f}.",
     ]
+    if others:
+        rate = statistics.median(
+            a["rate"] / b["rate"] for a, b in zip(others[0].runs, others[1].runs, strict=True)
+        )
+        lines += ["", f"Postfix with the milter ÷ Postfix alone, emails/s: {rate:.2f}."]
     return "\n".join(lines) + "\n"
 
 
@@ -151,12 +195,16 @@ def compare(arguments: argparse.Namespace) -> None:
         sink, _ = stack.enter_context(smtp.helper(smtp.CLIENT_CORE, "sink"))
         ours = smtp.Contender("milter", *stack.enter_context(smtp.role(one, "milter")))
         door = smtp.Contender("clicktrail", *stack.enter_context(smtp.clicktrail(two, sink)))
+        others = stack.enter_context(postfix_around(ours, sink))
         for number in range(arguments.rounds):
-            print(f"round {number + 1} …", file=sys.stderr, end="\r")
-            measure(ours, arguments.seconds)
+            print(f"round {number + 1} …", file=sys.stderr)
             smtp.measure(door, arguments.seconds, sink)
+            measure(ours, arguments.seconds)
+            for each in others:
+                measure_postfix(each, arguments.seconds)
+                wait_until_quiet(sink)
     door.name = "SMTP in → SMTP out"
-    text = report(ours, door, arguments)
+    text = report([ours, door, *others], arguments)
     print(text)
     if arguments.write:
         RESULT.parent.mkdir(exist_ok=True)

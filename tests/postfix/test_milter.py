@@ -68,7 +68,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         service.cli("configuration-set", "create", "plain")
         service.cli("identity", "create", "example.com")
         lines = example_of("As a milter", port=str(service.milter))
-        with postfix(sink, lines) as running:
+        with postfix(sink.port, lines) as running:
             yield House(service, running, sink, tracking)
 
 
@@ -213,7 +213,7 @@ def test_emails_of_strangers_pass_untouched(tmp_path: Path) -> None:
     with (
         Sink() as sink,
         Service(tmp_path, "--milter-senders", "192.0.2.0/24") as service,
-        postfix(sink, example_of("As a milter", port=str(service.milter))) as running,
+        postfix(sink.port, example_of("As a milter", port=str(service.milter))) as running,
     ):
         here = House(service, running, sink, service.configuration_set())
         content = here.passed(KINDS[1], "stranger", running.port).content
@@ -223,7 +223,7 @@ def test_emails_of_strangers_pass_untouched(tmp_path: Path) -> None:
 
 
 def test_on_a_socket_that_the_group_of_postfix_may_use(tmp_path: Path) -> None:
-    with Sink() as sink, postfix(sink, example_of("A socket instead of a port")) as running:
+    with Sink() as sink, postfix(sink.port, example_of("A socket instead of a port")) as running:
         folder = running.folder / "queue" / "clicktrail"
         folder.mkdir()
         shutil.chown(folder, group="postfix")
@@ -239,7 +239,7 @@ def test_signed_by_clicktrail_the_signature_is_valid_at_the_end(tmp_path: Path) 
     with (
         Sink() as sink,
         Service(tmp_path) as service,
-        postfix(sink, example_of("As a milter", port=str(service.milter))) as running,
+        postfix(sink.port, example_of("As a milter", port=str(service.milter))) as running,
     ):
         here = House(service, running, sink, service.configuration_set())
         service.cli("identity", "create", "example.com")
@@ -270,7 +270,7 @@ def test_signed_by_opendkim_behind_it_the_signature_is_valid_at_the_end(tmp_path
     ):
         heading = "With OpenDKIM and other milters"
         lines = example_of(heading, port=str(service.milter), other=str(other))
-        with postfix(sink, lines) as running:
+        with postfix(sink.port, lines) as running:
             here = House(service, running, sink, service.configuration_set())
             record = dkimkey.dns_record(private).encode()
             for number in (1, 2, 12, 13):
@@ -285,7 +285,7 @@ def test_killed_while_emails_flow_none_is_lost_and_none_comes_twice(tmp_path: Pa
     number, threads = 200, 4
     with Sink() as sink, Service(tmp_path) as service:
         lines = example_of("As a milter", port=str(service.milter))
-        with postfix(sink, lines) as running:
+        with postfix(sink.port, lines) as running:
             here = House(service, running, sink, service.configuration_set())
             retried = [0] * threads
 

@@ -24,14 +24,15 @@ from support.ports import Ports
 from support.service import PATIENCE, wait_for
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "postfix.md"
-_MISSING = (
+MISSING = (
     "no Postfix here (apt-get install postfix)"
     if shutil.which("postfix") is None
     else "Postfix needs root"
     if os.geteuid() != 0
     else ""
 )
-NEEDS_POSTFIX = pytest.mark.skipif(bool(_MISSING), reason=f"NOT TESTED: {_MISSING}")
+"""Why Postfix cannot run here; empty where it can."""
+NEEDS_POSTFIX = pytest.mark.skipif(bool(MISSING), reason=f"NOT TESTED: {MISSING}")
 
 _MAIN = """\
 compatibility_level = 3.6
@@ -149,7 +150,7 @@ class Sink:
 class Postfix:
     """A running Postfix; ``port`` is that with the lines of an example, ``alone`` one without."""
 
-    def __init__(self, folder: Path, sink: Sink, lines: str) -> None:
+    def __init__(self, folder: Path, sink: int, lines: str) -> None:
         self.folder = folder
         self._ports = Ports(2)
         self.port, self.alone = self._ports
@@ -161,7 +162,7 @@ class Postfix:
         daemons = subprocess.run(
             ["postconf", "-d", "-h", "daemon_directory"], capture_output=True, text=True, check=True
         ).stdout.strip()
-        main = _MAIN.format(folder=folder, sink=sink.port, daemons=daemons) + lines
+        main = _MAIN.format(folder=folder, sink=sink, daemons=daemons) + lines
         (self._conf / "main.cf").write_text(main)
         alone = f"127.0.0.1:{self.alone} inet n - n - - smtpd -o smtpd_milters="
         (self._conf / "master.cf").write_text(_MASTER.format(port=self.port, alone=alone))
@@ -195,8 +196,8 @@ class Postfix:
 
 
 @contextmanager
-def postfix(sink: Sink, lines: str) -> Iterator[Postfix]:
-    """Run Postfix with some lines in its ``main.cf``."""
+def postfix(sink: int, lines: str) -> Iterator[Postfix]:
+    """Run Postfix with some lines in its ``main.cf``; it sends to the port ``sink``."""
     # Not in pytest's folder, which other users, such as postfix, may not enter.
     folder = Path(tempfile.mkdtemp(prefix="clicktrail-postfix-"))
     folder.chmod(0o755)
