@@ -281,6 +281,32 @@ def test_signed_by_opendkim_behind_it_the_signature_is_valid_at_the_end(tmp_path
                 assert links
 
 
+def test_a_session_that_outlives_a_restart_is_put_off_until_it_begins_anew(tmp_path: Path) -> None:
+    with Sink() as sink, Service(tmp_path) as service:
+        lines = example_of("As a milter", port=str(service.milter))
+        with postfix(sink.port, lines) as running:
+            raw = KINDS[1].raw.replace(b"{set}", service.configuration_set().encode())
+            with running.client() as client:
+                client.sendmail("news@example.com", ["reader@gmail.com"], raw)
+                service.stop()
+                service.start()
+                with pytest.raises(smtplib.SMTPResponseException) as put_off:
+                    client.sendmail("news@example.com", ["reader@gmail.com"], raw)
+                assert put_off.value.smtp_code == 451
+            with running.client() as client:
+                client.sendmail("news@example.com", ["reader@gmail.com"], raw)
+
+
+def test_without_a_milter_emails_are_put_off(tmp_path: Path) -> None:
+    with Sink() as sink, Service(tmp_path) as service:
+        lines = example_of("As a milter", port=str(service.milter))
+        with postfix(sink.port, lines) as running:
+            service.stop()
+            with running.client() as client, pytest.raises(smtplib.SMTPResponseException) as off:
+                client.sendmail("news@example.com", ["reader@gmail.com"], KINDS[1].raw)
+            assert (off.value.smtp_code, off.value.smtp_error[:5]) == (451, b"4.7.1")
+
+
 def test_killed_while_emails_flow_none_is_lost_and_none_comes_twice(tmp_path: Path) -> None:
     number, threads = 200, 4
     with Sink() as sink, Service(tmp_path) as service:
