@@ -251,11 +251,29 @@ async def test_a_connection_that_is_cut_leaves_nothing(door: Door) -> None:
 async def test_a_mail_server_that_goes_before_the_answer_has_no_email(door: Door) -> None:
     with door.nothing_is_kept():
         async with door.client() as client:
-            client.send(*Envelope().packets(), *content(*split(RAW)))
+            one = [*Envelope().packets(), *content(*split(RAW))]
+            client.send(*one, *one)  # the second waits for the answer to the first
             await until(lambda: bool(door.server._tasks))
         await until(lambda: not len(door.server.connections))
-    await door.server.stop()
+    await until(lambda: not door.server._tasks)
     assert (await door.room.only_message()).state is MessageState.REFUSED
+
+
+async def test_who_does_not_read_answers_is_not_heard(door: Door) -> None:
+    text = RAW.replace(b"</p>", b"<b>x</b>\r\n" * 6000 + b"</p>")
+    async with door.client() as client:
+        (connection,) = door.server.connections
+        transport = connection._transport
+        assert transport is not None
+        count = 0
+        while transport.is_reading():  # until no answer more can be written
+            assert count < 1000
+            client.send(*Envelope().packets(), *content(*split(text)))
+            count += 1
+            await until(lambda: len(door.states()) == count)  # noqa: B023
+            await until(lambda: not door.server._tasks)
+        client.writer.transport.abort()
+        await until(lambda: not len(door.server.connections))
 
 
 @pytest.mark.parametrize("passes", [False, True])

@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Hear the mail server again."""
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     @property
@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
             self._answering = False
             self._free()
             self._heard_at = self._loop.time()
-        if self._server.stopping:
+        if self._transport is None or self._server.stopping:
             self.abort()
             return
         try:
