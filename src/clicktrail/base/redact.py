@@ -28,10 +28,17 @@ ADDRESS = "(address)"
 _READ = 4 * LONGEST
 # Up to the last @: a password may hold one that should have been percent-encoded.
 _LOGIN = re.compile(r"://[^\s\"'<>]{1,1000}@")
+# Also with another one before the @, as bounces have it (bounces+anna=example.org@example.com), and
+# in xtext (RFC 3461 § 4), where the @ may be +40.
 _ADDRESS = re.compile(
-    r"(?:\"[^\"\n]{1,64}\"|[^\s<>\"'(),;:=\[\]{}|/?&@]{1,200})(?:@|%40)"
-    r"[^\s<>\"'(),;:=\[\]{}|/?&@%]{1,255}",
-    re.IGNORECASE,
+    r"""
+    (?: "[^"\n]{1,64}"@
+      | [^\s<>"'(),;:=\[\]{}|/?&@] [^\s<>"(),;:\[\]{}|/?&@]{0,199} @
+      | (?: "[^"\n]{1,64}" | [^\s<>"'(),;:=\[\]{}|/?&@]{1,200} ) (?: %40 | \+40(?=[\w-]{1,63}\.) )
+    )
+    [^\s<>"'(),;:=\[\]{}|/?&@%]{1,255}
+    """,
+    re.VERBOSE,
 )
 
 _TOLD = frozenset(
@@ -107,7 +114,7 @@ def redact(text: str, longest: int = LONGEST, *, addresses: bool = False) -> str
     at = "@" in text
     if at and "://" in text:
         text = _LOGIN.sub(f"://{HIDDEN}@", text)
-    if not addresses and (at or "%40" in text):
+    if not addresses and (at or "%40" in text or "+40" in text):
         text = _ADDRESS.sub(ADDRESS, text)
     if len(text) > longest:
         text = text[:longest] + "…"

@@ -70,7 +70,8 @@ class Visitors:
             address = _parse(entry)
             if address is None:  # "unknown", obfuscated (RFC 7239 § 6.3), or garbage
                 break
-            nearest = str(address)
+            # A zone (RFC 4007 § 11) may hold anything, and says nothing elsewhere.
+            nearest = str(address).partition("%")[0]
             if not self.trusts(nearest):
                 break
         return nearest

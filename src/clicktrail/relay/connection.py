@@ -136,6 +136,10 @@ class Connection:
         """Whether the smarthost offers an extension (RFC 5321 § 2.2)."""
         return self._client.supports_extension(extension)
 
+    def parameters(self, extension: str) -> frozenset[str]:
+        """Return the words behind an extension that the smarthost offers, in upper case."""
+        return frozenset(self._client.esmtp_extensions.get(extension, "").upper().split())
+
     @property
     def extensions(self) -> frozenset[str]:
         """The extensions that the smarthost offers, in lower case."""

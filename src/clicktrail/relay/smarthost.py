@@ -127,10 +127,11 @@ class SmtpSmarthost:
     async def _mail(self, envelope: Envelope) -> Connection:
         while True:
             connection, reused = await self._connection()
+            origin = _origin(connection, envelope)
             try:
                 words = _mail_from(connection, envelope)
-                if envelope.origin and connection.offers("xforward"):
-                    await connection.command(b"XFORWARD", *map(str.encode, envelope.origin))
+                if origin:
+                    await _tell_origin(connection, origin)
                 await connection.command(*words)
             except SmarthostUnavailable as error:
                 # It died while it was idle, and nothing but MAIL was said: try another one.
@@ -142,6 +143,8 @@ class SmtpSmarthost:
                 # RFC 5321 § 3.8: with 421 a server ends a connection that it has had enough of.
                 if reused and isinstance(refused, SmarthostRefused) and refused.code == 421:
                     continue
+                if origin and connection.is_open:
+                    await connection.reset()  # the next email is not from there
                 self._keep(connection)
                 raise
             return connection
@@ -264,6 +267,25 @@ class SmtpTransaction:
         if not self._over:
             self._over = True
             self._smarthost.give_back(self._connection)
+
+
+def _origin(connection: Connection, envelope: Envelope) -> list[bytes]:
+    """Return what XFORWARD is to tell: of what is known, the attributes that are asked for."""
+    wanted = connection.parameters("xforward")
+    return [word.encode() for word in envelope.origin if word.partition("=")[0] in wanted]
+
+
+async def _tell_origin(connection: Connection, origin: list[bytes]) -> None:
+    """Say where the email is from. It goes on where that is not taken, as Postfix has it.
+
+    Raises `SmarthostUnavailable`, and `SmarthostRefused` where the smarthost ends the connection.
+    """
+    try:
+        await connection.command(b"XFORWARD", *origin)
+    except SmarthostRefused as refused:
+        if not connection.is_open:
+            raise
+        log.warning("smarthost does not take where an email is from (XFORWARD)", error=refused)
 
 
 def _mail_from(connection: Connection, envelope: Envelope) -> list[bytes]:

@@ -14,7 +14,7 @@ from support.hostile_smarthost import HostileSmarthost
 from support.mailroom import Client, mailroom
 
 MESSAGE = b"From: a@example.com\r\nSubject: x\r\n\r\nx\r\n"
-OFFERS = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "DSN", "MT-PRIORITY", "XFORWARD NAME ADDR HELO")
+OFFERS = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "DSN", "MT-PRIORITY", "XFORWARD NAME ADDR PROTO")
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 
 
@@ -55,13 +55,16 @@ async def test_delivery_reports_are_offered_where_the_smarthost_makes_them(
         "RCPT TO:<b@example.org> NOTIFY=",
         "RCPT TO:<b@example.org> ORCPT=b@example.org",
         "RCPT TO:<b@example.org> ORCPT=rfc822;",
+        "RCPT TO:<b@example.org> ORCPT=é;b@example.org",
+        b"RCPT TO:<b@example.org> ORCPT=utf-8;\xff@example.org",
     ],
 )
 async def test_malformed_parameters_of_delivery_reports_are_refused(
-    tmp_path: Path, line: str
+    tmp_path: Path, line: str | bytes
 ) -> None:
     async with mailroom(tmp_path, HostileSmarthost(offers=OFFERS)) as room, room.client() as client:
-        lines = ["EHLO me", line] if line[0] == "M" else ["EHLO me", "MAIL FROM:<>", line]
+        begun = () if line[:1] == "M" else ("MAIL FROM:<> SMTPUTF8",)
+        lines = ["EHLO me", *begun, line]
         assert (await client.say(*lines)).startswith("501 5.5.4 ")
 
 
@@ -90,13 +93,45 @@ async def test_who_gave_the_email_to_a_trusted_server_is_kept_and_passed_on(tmp_
         await client.say("MAIL FROM:<a@example.com>", "RCPT TO:<b@example.org>", "DATA")
         kept = await room.message(await client.say(MESSAGE + b"."))
         assert kept.source_ip == "2001:db8::7"
-        assert words + " HELO=the+2Bshop SOURCE=REMOTE" in hostile.commands
+        assert words in hostile.commands  # what the smarthost asks for, and no more
         assert b"Received: from the+shop ([IPv6:2001:db8::7])" in hostile.taken[0].message
         # It is told anew for each email.
         await client.say("MAIL FROM:<a@example.com>", "RCPT TO:<b@example.org>", "DATA")
         kept = await room.message(await client.say(MESSAGE + b"."))
         assert kept.source_ip == "127.0.0.1"
         assert len([each for each in hostile.commands if each.startswith("XFORWARD")]) == 1
+
+
+async def test_an_email_goes_on_where_the_smarthost_does_not_take_its_origin(
+    tmp_path: Path,
+) -> None:
+    hostile = HostileSmarthost({"XFORWARD": "550 5.7.0 not from you"}, offers=OFFERS)
+    async with (
+        mailroom(tmp_path, hostile, trusted_proxies=LOOPBACK) as room,
+        room.client() as client,
+    ):
+        await client.say("EHLO me", "XFORWARD ADDR=192.0.2.1")
+        assert (await submit(client, "MAIL FROM:<a@example.com>")).startswith("250 2.0.0 ")
+
+
+async def test_the_origin_of_a_refused_email_is_not_that_of_the_next(tmp_path: Path) -> None:
+    hostile = HostileSmarthost({"MAIL": "550 5.7.1 not this one"}, offers=OFFERS)
+    async with (
+        mailroom(tmp_path, hostile, trusted_proxies=LOOPBACK) as room,
+        room.client() as client,
+    ):
+        await client.say("EHLO me", "XFORWARD ADDR=192.0.2.1", "MAIL FROM:<a@example.com>")
+        assert (await client.say("RCPT TO:<b@example.org>")).startswith("550 5.7.1 ")
+        assert hostile.commands[-1] == "RSET"
+
+
+async def test_an_origin_cannot_add_lines_to_an_email(tmp_path: Path) -> None:
+    async with mailroom(tmp_path, trusted_proxies=LOOPBACK) as room, room.client() as client:
+        await client.say("EHLO me", "XFORWARD ADDR=IPV6:fe80::1%+0D+0ABcc:+20b@example.com")
+        await client.say("MAIL FROM:<a@example.com>", "RCPT TO:<b@example.org>", "DATA")
+        kept = await room.message(await client.say(MESSAGE + b"."))
+        assert kept.source_ip == "fe80::1"
+        assert b"Bcc" not in room.hostile.taken[0].message
 
 
 async def test_an_unknown_origin_is_that_of_the_connection(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
             self._share = None
 
     def _give_up(self, fault: Fault) -> None:
-        log.warning("milter connection given up", client=self.peer or "local", reason=str(fault))
+        log.warning("milter connection given up", client=self.peer or "local", reason=fault)
         self.abort()
 
     def _look(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from clicktrail.errors import ClicktrailError
 from clicktrail.headers.fields import HEADER_LIMIT
 from clicktrail.ingress.milter import protocol as p
 from clicktrail.ingress.milter.edits import Field
@@ -32,7 +33,7 @@ _OF_CONNECTION = (p.CONNECT, p.HELO)
 _OF_EMAIL = (p.MAIL, p.RCPT, p.DATA, p.HEADER, p.END_OF_HEADER, p.BODY, p.END_OF_BODY)
 
 
-class Fault(ValueError):
+class Fault(ClicktrailError):
     """The mail server said what makes no sense; the text says what, without quoting it."""
 
 

@@ -115,10 +115,11 @@ def _is_original(value: str, *, smtputf8: bool) -> bool:
     """Whether it is a value of ORCPT (RFC 3461 § 4.2; RFC 6533 § 3 for addresses in UTF-8)."""
     kind, semicolon, address = value.partition(";")
     if smtputf8 and kind.lower() == "utf-8":
-        is_text = bool(address) and not _CONTROL.search(address)
+        is_text = bool(address) and not _is_garbled(address)
     else:
         is_text = _XTEXT.fullmatch(address) is not None
-    return bool(semicolon) and len(value) <= 500 and kind.replace("-", "").isalnum() and is_text
+    is_kind = kind.isascii() and kind.replace("-", "").isalnum()
+    return bool(semicolon) and len(value) <= 500 and is_kind and is_text
 
 
 def reply(code: int, text: str) -> bytes:
@@ -155,7 +156,12 @@ def _path(syntax: str, keyword: str, argument: str | None) -> tuple[str, dict[st
 
 
 def _check(address: str, *, smtputf8: bool) -> None:
-    if _CONTROL.search(address) or any("\ud800" <= c <= "\udfff" for c in address):
+    if _is_garbled(address):
         raise MessageRefused(553, "5.1.3 the address holds characters that no address may hold")
     if not smtputf8 and not address.isascii():
         raise MessageRefused(553, "5.6.7 a non-ASCII address needs SMTPUTF8")  # RFC 6531 § 3.5
+
+
+def _is_garbled(text: str) -> bool:
+    """Whether it holds control characters, or bytes that are no UTF-8."""
+    return bool(_CONTROL.search(text)) or any("\ud800" <= c <= "\udfff" for c in text)

@@ -53,7 +53,8 @@ class Origin:
         if text[:5].upper() == "IPV6:":
             text = text[5:]
         try:
-            return str(ipaddress.ip_address(text))
+            # A zone (RFC 4007 § 11) may hold anything, line ends too, and says nothing elsewhere.
+            return str(ipaddress.ip_address(text.partition("%")[0]))
         except ValueError:
             return ""
 
