@@ -59,6 +59,7 @@ maximal_backoff_time = 2s
 queue_run_delay = 1s
 """
 _MASTER = """\
+{own}
 127.0.0.1:{port} inet n - n - - smtpd
 {alone}
 pickup    unix  n - n 60 1 pickup
@@ -88,19 +89,23 @@ postlog   unix-dgram n - n - 1 postlogd
 """
 
 
-def example_of(heading: str, **replaced: str) -> str:
-    """Return the first ``main.cf`` below a heading of docs/postfix.md, with what is here in it.
+_GIVEN = {"port": ":8485", "other": ":8891", "smtp": ":2525", "back": ":10026"}
 
-    ``port`` takes the place of Clicktrail's, ``other`` that of another milter's.
+
+def example_of(heading: str, file: str = "main.cf", **replaced: str) -> str:
+    """Return the first example of a file below a heading of docs/postfix.md, with what is here.
+
+    ``port`` takes the place of the milter's, ``smtp`` of the SMTP door's, ``other`` of another
+    milter's, ``back`` of that where Postfix gets emails back; ``submission`` is where it listens.
     """
     section = DOCUMENT.read_text(encoding="utf-8").partition(f"# {heading}\n")[2]
-    found = re.search(r"```ini main\.cf\n(.*?)```", section, re.DOTALL)
+    found = re.search(rf"```ini {re.escape(file)}\n(.*?)```", section, re.DOTALL)
     assert found, heading
     lines = found[1]
     for name, here in replaced.items():
-        given = {"port": ":8485", "other": ":8891"}[name]
+        given = _GIVEN.get(name, name)
         assert given in lines
-        lines = lines.replace(given, f":{here}")
+        lines = lines.replace(given, f":{here}" if name in _GIVEN else f"127.0.0.1:{here}", 1)
     return lines
 
 
@@ -148,9 +153,12 @@ class Sink:
 
 
 class Postfix:
-    """A running Postfix; ``port`` is that with the lines of an example, ``alone`` one without."""
+    """A running Postfix; ``port`` is that with the lines of an example, ``alone`` one without.
 
-    def __init__(self, folder: Path, sink: int, lines: str) -> None:
+    ``lines`` are added to its ``main.cf``, ``services`` to its ``master.cf``.
+    """
+
+    def __init__(self, folder: Path, sink: int, lines: str, services: str = "") -> None:
         self.folder = folder
         self._ports = Ports(2)
         self.port, self.alone = self._ports
@@ -164,8 +172,12 @@ class Postfix:
         ).stdout.strip()
         main = _MAIN.format(folder=folder, sink=sink, daemons=daemons) + lines
         (self._conf / "main.cf").write_text(main)
-        alone = f"127.0.0.1:{self.alone} inet n - n - - smtpd -o smtpd_milters="
-        (self._conf / "master.cf").write_text(_MASTER.format(port=self.port, alone=alone))
+        alone = (
+            f"127.0.0.1:{self.alone} inet n - n - - smtpd -o smtpd_milters= -o content_filter="
+            " -o cleanup_service_name=cleanup"
+        )
+        master = _MASTER.format(own=services, port=self.port, alone=alone)
+        (self._conf / "master.cf").write_text(master)
 
     def command(self, *words: str) -> None:
         """Run ``postfix`` with these words."""
@@ -196,12 +208,15 @@ class Postfix:
 
 
 @contextmanager
-def postfix(sink: int, lines: str) -> Iterator[Postfix]:
-    """Run Postfix with some lines in its ``main.cf``; it sends to the port ``sink``."""
+def postfix(sink: int, lines: str, services: str = "") -> Iterator[Postfix]:
+    """Run Postfix with some lines in its ``main.cf``, and some in its ``master.cf``.
+
+    It sends to the port ``sink``.
+    """
     # Not in pytest's folder, which other users, such as postfix, may not enter.
     folder = Path(tempfile.mkdtemp(prefix="clicktrail-postfix-"))
     folder.chmod(0o755)
-    running = Postfix(folder, sink, lines)
+    running = Postfix(folder, sink, lines, services)
     try:
         running.command("start")
         wait_for(lambda: _listens(running.port), "a Postfix that listens")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import re
 import socket
 import ssl
@@ -279,7 +280,9 @@ async def _reach(login: Login) -> socket.socket:
                 await loop.sock_connect(reached, address)
             except OSError as error:
                 reached.close()
-                fault = error
+                # The loop's own words name the address in place of the reason.
+                number = error.errno or errno.EIO
+                fault = OSError(number, os.strerror(number))
             except BaseException:
                 reached.close()
                 raise
