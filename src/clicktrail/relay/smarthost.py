@@ -31,6 +31,8 @@ FAULT = "smarthost's refusal"
 
 ASK_SECONDS = 5.0
 """How long a client waits at the most to hear what the smarthost offers."""
+ASK_AGAIN_SECONDS = 5.0
+"""How long a smarthost that did not tell is not asked again."""
 
 IDLE_SECONDS = 30.0
 """How long a connection is kept for the next email; servers wait longer for a command."""
@@ -66,6 +68,7 @@ class SmtpSmarthost:
         self._context: ssl.SSLContext | None = None
         self._offered: frozenset[str] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._ask_at = 0.0
         self._closed = False
 
     async def begin(self, envelope: Envelope) -> "SmtpTransaction":
@@ -87,12 +90,17 @@ class SmtpSmarthost:
     async def offered(self) -> frozenset[str]:
         """Return the extensions that it offered last, in lower case.
 
-        It is asked once, and kept waiting for by nobody: none where it does not answer soon.
+        It is asked until it has answered once, and kept waiting for by nobody: none where it does
+        not answer soon.
         """
         if self._offered is None:
-            if self._asking is None:
+            now = asyncio.get_running_loop().time()
+            if self._asking is None and now >= self._ask_at:
+                # Clients that may not send yet have it asked too, as often as they like.
+                self._ask_at = now + ASK_AGAIN_SECONDS
                 self._asking = asyncio.create_task(self._ask())
-            await asyncio.wait({self._asking}, timeout=ASK_SECONDS)
+            if self._asking is not None:
+                await asyncio.wait({self._asking}, timeout=ASK_SECONDS)
         return self._offered or frozenset()
 
     async def _ask(self) -> None:

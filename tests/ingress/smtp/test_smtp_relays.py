@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clicktrail.ingress.smtp.xforward import OFFER
+from clicktrail.relay import smarthost
 from clicktrail.settings.kinds import Address
 from support.certificates import make_certificate
 from support.hostile_smarthost import HostileSmarthost
@@ -222,12 +223,25 @@ async def test_an_email_has_no_more_recipients_than_allowed(tmp_path: Path) -> N
         assert len(room.hostile.taken[0].rcpts) == 2
 
 
-async def test_a_smarthost_that_is_away_offers_nothing_and_is_asked_again(tmp_path: Path) -> None:
+async def test_a_smarthost_that_is_away_offers_nothing_and_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smarthost, "ASK_AGAIN_SECONDS", 0.0)
     hostile = HostileSmarthost({"CONNECT": "421 later"}, offers=OFFERS)
     async with mailroom(tmp_path, hostile) as room, room.client() as client:
         assert "DSN" not in await client.say("EHLO me")
         hostile.answers.clear()
         assert "DSN" in await client.say("EHLO me")
+
+
+async def test_strangers_cannot_have_a_smarthost_that_is_away_asked_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smarthost, "ASK_AGAIN_SECONDS", 3600.0)
+    hostile = HostileSmarthost({"CONNECT": "421 later"}, offers=OFFERS)
+    async with mailroom(tmp_path, hostile, allow=()) as room, room.client() as client:
+        await client.say(*["EHLO me"] * 20)
+        assert hostile.connections == 1
 
 
 REPORT = b"""\
