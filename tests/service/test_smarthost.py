@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 
 from clicktrail.keys.token import PATH
+from clicktrail.relay import open_smarthost
+from clicktrail.relay.smarthost import SmtpSmarthost
+from clicktrail.service.checks import smarthost as checks
+from clicktrail.settings.settings import Settings
 from support.hostile_smarthost import TIMES, HostileSmarthost
 from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 
@@ -189,3 +193,17 @@ async def test_every_email_leaves_one_line_in_the_log(tmp_path: Path, addresses:
     lines = service.log.read_text()
     for address in ("news@example.com", "reader@gmail.com", "nobody@example.org"):
         assert (address in lines) == (addresses == "yes")
+
+
+async def test_a_smarthost_that_lets_wait_for_its_greeting_is_a_warning_and_no_problem(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(checks, "GREETING_SECONDS", 0.1)
+    async with HostileSmarthost(stalls={"CONNECT"}) as hostile:
+        settings = Settings({"smarthost.url": (f"smtp://{hostile.address}", "test")})
+        smarthost = open_smarthost(settings)
+        assert isinstance(smarthost, SmtpSmarthost)
+        async with asyncio.timeout(PATIENCE):
+            await checks.SmarthostCheck(settings, smarthost).look()
+        await smarthost.close()
+    assert "it has not greeted within 0.1 seconds" in caplog.text

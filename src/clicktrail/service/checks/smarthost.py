@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from clicktrail.base.complaints import complaint
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError, SettingError, SmarthostIsOurselves
 from clicktrail.relay import smarthost_place
 from clicktrail.relay.maildir import MaildirSmarthost, try_maildir
@@ -15,8 +16,12 @@ from clicktrail.relay.smarthost import SmtpSmarthost
 from clicktrail.settings.kinds import Address
 from clicktrail.settings.settings import Settings
 
+log = get_logger(__name__)
+
 SENDING = frozenset({"smtp", "api"})
 """Roles that hand emails on."""
+GREETING_SECONDS = 8.0
+"""How long it may take to be greeted; less than a try may take (`Checkup`)."""
 GREET_AGAIN = 12
 """Looks (of 5 seconds each) until a smarthost that was ourselves is asked again."""
 
@@ -86,11 +91,15 @@ class SmarthostCheck:
         self._wait = GREET_AGAIN
         self._ourselves = None
         try:
-            await self._smarthost.greet()
+            async with asyncio.timeout(GREETING_SECONDS):
+                await self._smarthost.greet()
         except SmarthostIsOurselves as error:
             self._ourselves = error
         except ClicktrailError:
             pass  # it is in the log
+        except TimeoutError:  # not a problem yet: some let strangers wait on purpose
+            why = f"it has not greeted within {GREETING_SECONDS:g} seconds; emails wait for longer"
+            log.warning("smarthost is not available", error=why)
 
 
 def _check_maildir(settings: Settings, path: Path) -> None:
