@@ -11,8 +11,7 @@ import ada_url
 STRIPPED = "".join(map(chr, range(0x21)))
 """URL § 4.4: C0 controls and spaces, which do not count at either end."""
 
-WITHOUT_NEWLINES = str.maketrans("", "", "\t\n\r")
-"""URL § 4.4: tabs and newlines, which do not count anywhere."""
+_WITHOUT_NEWLINES = str.maketrans("", "", "\t\n\r")
 
 # Hosts that no rule of the standard refuses, as nearly all are: not to be parsed. What follows a
 # host never makes a URL invalid (§ 4.4: path, query and fragment states know no failure).
@@ -25,6 +24,18 @@ USUAL_ORIGIN = (
 
 _USUAL = re.compile(USUAL_ORIGIN)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def stripped(text: str) -> str:
+    """Return a text without what does not count in a URL (§ 4.4).
+
+    These are `STRIPPED` at either end, and tabs and newlines anywhere.
+    """
+    text = text.strip(STRIPPED)
+    # To translate takes ten times as long as to look for them, and hardly any text has them.
+    if "\n" in text or "\r" in text or "\t" in text:
+        return text.translate(_WITHOUT_NEWLINES)
+    return text
 
 
 def is_url(text: str) -> bool:

@@ -21,7 +21,7 @@ def location(url: str) -> bytes:
     if written is not None and written.startswith(("https:", "http:")):
         return _encoded(written)
     # A link sealed before such values were left alone: no browser follows it, but it says so.
-    return _encoded(url.strip(weburl.STRIPPED).translate(weburl.WITHOUT_NEWLINES))
+    return _encoded(weburl.stripped(url))
 
 
 def _encoded(text: str) -> bytes:

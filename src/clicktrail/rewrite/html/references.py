@@ -23,8 +23,9 @@ def decode_attribute(raw: str) -> str:
         raw = raw.replace("\0", "\ufffd")  # HTML § 13.2.5.36
     if "\r" in raw:
         raw = raw.replace("\r\n", "\n").replace("\r", "\n")  # HTML § 13.2.3.5
-    if "&" not in raw:
-        return raw
+    signs = raw.count("&")
+    if signs == raw.count("&amp;"):  # as in nearly all URLs
+        return raw.replace("&amp;", "&") if signs else raw
     return _REFERENCE.sub(_decode_reference, raw)
 
 

@@ -42,7 +42,7 @@ def classify(raw: str, base: str | None) -> tuple[str | None, str]:
     value = decode_attribute(raw)
     if _USUAL.match(value):
         return value, "http"
-    value = value.strip(weburl.STRIPPED).translate(weburl.WITHOUT_NEWLINES)
+    value = weburl.stripped(value)
     scheme = _HTTP.match(value)
     if scheme is not None:
         return _with_scheme(value, scheme[0], base)
