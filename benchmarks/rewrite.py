@@ -38,7 +38,7 @@ RING = KeyRing([Key(1, bytes(range(64)), 0)])
 BASE = "pytracking adapt_html"
 ENCODINGS = ("8bit", "quoted-printable", "base64")
 FIRST_SIGHT = "HTML pass, no link ever seen before"
-REMEMBERING = [f"clicktrail.{name}" for name in ("token", "rewrite.html", "rewrite.markup")]
+REMEMBERING = [f"clicktrail.{name}" for name in ("keys.token", "rewrite.html.document")]
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 Job = Callable[[str], object]
 

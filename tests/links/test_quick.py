@@ -8,7 +8,7 @@ import pytest
 
 from clicktrail.rewrite.html import quick, scanner
 from clicktrail.rewrite.html.manners import landmarks
-from clicktrail.rewrite.html.markup import Tag, tag_at
+from clicktrail.rewrite.html.markup import PLAIN_HREF, Tag, tag_at
 from links.documents import document
 
 EXAMPLES = [
@@ -47,7 +47,7 @@ def as_told(html: bytes, found: Tag | re.Match[bytes]) -> tuple[object, ...]:
         tag = tag_at(html, found.start(), found.end())
         assert tag is not None
         href = tag.attributes[b"href"]
-        assert (href.value, tag.start + href.value_start) == (found[1], found.start(1))
+        assert (href.value, href.value_start) == (found[PLAIN_HREF], found.start(PLAIN_HREF))
         found = tag
     place = found.name, found.start, found.end, found.in_outlook, found.in_svg
     return *place, found.attributes, found.ours

@@ -8,10 +8,19 @@ from functools import lru_cache
 
 from clicktrail.keys.token import MAX_URL
 from clicktrail.model import Link, LinkTags
-from clicktrail.rewrite import memory
 from clicktrail.rewrite.html import quick, scanner, visible
 from clicktrail.rewrite.html.doubts import DOUBTFUL, Doubts
-from clicktrail.rewrite.html.markup import REMEMBERED, Attribute, Tag, tag_at, templates
+from clicktrail.rewrite.html.markup import (
+    NO_TRACK,
+    NO_TRACK_VALUES,
+    PLAIN_HREF,
+    PLAIN_TAGS,
+    Attribute,
+    Tag,
+    is_in_value,
+    tag_at,
+    templates,
+)
 from clicktrail.rewrite.html.references import decode_attribute
 from clicktrail.rewrite.html.tags import parse_tags
 from clicktrail.rewrite.html.url import CERTAIN, base_url, classify
@@ -125,12 +134,6 @@ def rewrite_text(
 _WHITE = "\t\n\f\r "
 _WHITE_BYTES = b"\t\n\f\r "
 _LINK_ELEMENTS = frozenset((b"a", b"area"))
-_NO_TRACK = frozenset((b"ses:no-track", b"postbox:no-track", b"data-pm-no-track"))
-_NO_TRACK_VALUES = (
-    (b"clicktracking", "off"),
-    (b"data-msys-clicktrack", "0"),
-    (b"disable-tracking", "true"),
-)
 _NOT_THE_TEXT = re.compile(r"<!--.*?-->|<[^>]*>", re.S)
 _SIGN = re.compile(rb"[\t\n\f\r /]*=")
 _LINK_END = re.compile(rb"</a[\t\n\f\r />]", re.I)
@@ -155,53 +158,67 @@ class _Rewriter:
         self._line, self._line_at = 1, 0
 
     def usual(self, found: re.Match[bytes]) -> bool:
-        """Take a link in its usual form; ``False`` where it needs a closer look."""
-        tag = found.group()
-        usual = _usual_urls.get(tag)
-        if usual is None:
-            usual = _usual_url(tag, found[1])
-            if len(tag) <= REMEMBERED:
-                _usual_urls.remember(tag, usual)
-        url, why = usual
-        if url is None:
-            return True
-        policy = self._policy
-        if not url or len(url) > policy.max_url or policy.is_own(url):
+        """Take a link in its usual form (`PLAIN_LINK`); ``False`` for one to be looked at closer.
+
+        That is one that depends on anything else: the base, the charset, another attribute.
+        """
+        before, _, value, behind, _, shown = found.groups()
+        if not value.isascii() or (before and behind) or b"track" in found.group().lower():
             return False
-        if policy.unserved is not None and policy.unserved(url):
+        url, why = classify(value.decode("ascii"), None)
+        if why not in CERTAIN:
             return False
-        if found.lastindex == 2 and self._is_left_alone(found.end(), url):
-            return False
-        if why == "unfilled":
-            self.doubts.note(why, url)
-        index = self._index
-        self._index = index + 1
-        outcome = self.outcome
-        outcome.edits.append((*found.span(1), policy.link(index, url).encode("ascii")))
-        place = self._characters(found.start())
-        outcome.links.append(Link(index, url, (), self._part, place))
+        if url is not None:
+            if len(url) > self._policy.max_url or self._policy.is_own(url):
+                return False
+            if self._policy.unserved is not None and self._policy.unserved(url):
+                return False
+            if shown is not None and self._is_left_alone(found.end(), url):
+                return False
+            if why == "unfilled":
+                if before or behind:
+                    return False
+                self.doubts.note(why, url)
+        edits = self.outcome.edits
+        link_tags: LinkTags = ()
+        if before:
+            link_tags = self._parsed(*found.span(PLAIN_TAGS[0] + 1))
+            edits.append((*found.span(PLAIN_TAGS[0]), b""))
+        elif behind:
+            link_tags = self._parsed(*found.span(PLAIN_TAGS[1] + 1))
+        if url is not None:
+            index = self._index
+            self._index = index + 1
+            new = self._policy.link(index, url).encode("ascii")
+            edits.append((*found.span(PLAIN_HREF), new))
+            place = self._characters(found.start())
+            self.outcome.links.append(Link(index, url, link_tags, self._part, place))
+        if behind:
+            edits.append((*found.span(PLAIN_TAGS[1]), b""))
         return True
 
     def tag(self, tag: Tag) -> None:
         """Take any other tag that may hold a link or attributes of ours."""
-        edits = [self._removal(tag, each) for each in tag.ours]
+        edits = [self._removal(tag, each) for each in tag.ours] if tag.ours else []
         if tag.name in _LINK_ELEMENTS or (tag.in_outlook and tag.name.startswith(b"v:")):
             href = tag.attributes.get(b"href")
             if href is None and tag.in_svg and tag.name == b"a":
                 href = tag.attributes.get(b"xlink:href")  # SVG 2 § 16.1.3
-            link_tags = self._tags_of(tag) if tag.ours else ()
+            link_tags = self._tags_of(tag) if edits else ()
             if href is not None and href.value is not None:
                 edits += self._link(tag, href, link_tags)
-        edits.sort()
-        self.outcome.edits += [edit for edit in edits if edit[0] < edit[1] or edit[2]]
+        if tag.ours:
+            edits.sort()
+            edits = [edit for edit in edits if edit[0] < edit[1] or edit[2]]
+        self.outcome.edits += edits
 
     def _link(self, tag: Tag, href: Attribute, link_tags: LinkTags) -> list[Edit]:
-        raw = _raw(self._text, tag, href)
-        url, why = (_known_url if len(raw) <= REMEMBERED else classify)(raw, self._base)
+        raw = self._text.read(*_value_at(href))
+        url, why = classify(raw, self._base)
         kept = url is None
         if url is not None:
             why, kept = self._decide(url, why, tag)
-            if not kept and LOST in raw and not _is_exact(self._text, tag, href, raw):
+            if not kept and LOST in raw and not self._text.is_exact(*_value_at(href), raw):
                 why, kept = "undecodable", True
         if why in DOUBTFUL:
             self.doubts.note(why, raw)
@@ -214,8 +231,7 @@ class _Rewriter:
         self._index += 1
         self.outcome.links.append(Link(index, url, link_tags, self._part, place))
         new = self._policy.link(index, url).encode("ascii")
-        start = tag.start + href.value_start
-        end = start + len(href.value or b"")
+        start, end = _value_at(href)
         if self._text.escapes:
             new += self._text.shift(start, end)
         if tag.in_outlook and new.endswith((b"-", b"!")):
@@ -258,13 +274,14 @@ class _Rewriter:
         return True
 
     def _is_not_to_be_tracked(self, tag: Tag) -> bool:
-        if not _NO_TRACK.isdisjoint(tag.attributes):
+        if not NO_TRACK.isdisjoint(tag.attributes):
             return True
-        for name, wanted in _NO_TRACK_VALUES:
+        for name, wanted in NO_TRACK_VALUES:
             found = tag.attributes.get(name)
             if (
                 found is not None
-                and decode_attribute(_raw(self._text, tag, found)).strip(_WHITE).lower() == wanted
+                and decode_attribute(self._text.read(*_value_at(found))).strip(_WHITE).lower()
+                == wanted
             ):
                 return True
         return False
@@ -274,29 +291,38 @@ class _Rewriter:
         for name in (b"postbox:tags", b"ses:tags"):
             found = tag.attributes.get(name)
             if found is not None:
-                parsed, dropped = _parse_tags(_raw(self._text, tag, found))
-                tags += parsed
-                self.outcome.warnings.extend(
-                    f"tags: {piece!r} is dropped: a link tag is key:value" for piece in dropped
-                )
+                tags += self._parsed(*_value_at(found))
+        return tags
+
+    def _parsed(self, start: int, end: int) -> LinkTags:
+        """Return the link tags of a value there."""
+        tags, dropped = _parse_tags(self._text.read(start, end))
+        if dropped:
+            self.outcome.warnings.extend(
+                f"tags: {piece!r} is dropped: a link tag is key:value" for piece in dropped
+            )
         return tags
 
     def _removal(self, tag: Tag, attribute: Attribute) -> Edit:
         """Return the edit that takes an attribute and the white space before it away."""
         html = self._html
-        start, end = tag.start + attribute.start, tag.start + attribute.end
+        start, end = attribute.start, attribute.end
         if _SIGN.match(html, end, tag.end):
             return start, start, b""  # it would become that of the attribute before: ours stays
         if html[end] not in _WHITE_BYTES + b">":
             return start, end, b""  # without the white space, its neighbours would become one
         while html[start - 1] in _WHITE_BYTES:
             start -= 1
-        if html[start - 1] == b"/"[0] and html[end] == b">"[0] and not _is_in_value(tag, start):
+        if (
+            html[start - 1] == b"/"[0]
+            and html[end] == b">"[0]
+            and not is_in_value(html, tag, start)
+        ):
             # Together they would close an element of SVG (§ 13.2.5.40).
-            at = tag.start + attribute.start
+            at = attribute.start
             return at if start < at else at - 1, end, b""
         if tag.in_outlook and html.endswith((b"--", b"--!"), tag.start, start):
-            return tag.start + attribute.start, end, b""  # else it and ">" could end the comment
+            return attribute.start, end, b""  # else it and ">" could end the comment
         return start, end, b""
 
     def _row(
@@ -330,43 +356,20 @@ class _Rewriter:
         return self._text.source[at : end.start() if end else at]
 
 
-def _is_in_value(tag: Tag, at: int) -> bool:
-    """Whether the character before an offset is the last one of a value without quotes."""
-    return any(tag.start + each.end == at and each.value for each in tag.attributes.values())
-
-
 def _seen(inner: str) -> str:
     text = _NOT_THE_TEXT.sub(" ", inner) if "<" in inner else inner
     return " ".join(decode_attribute(text).split())
 
 
-@lru_cache(512)
 def _shown_url(inner: str, url: str) -> str | None:
     """Return what a reader sees of a link, where it is a URL of the host that it leads to."""
     seen = _seen(inner)
     return seen if visible.is_shown(seen, url) else None
 
 
-def _usual_url(tag: bytes, value: bytes) -> tuple[str | None, str]:
-    """Return the URL of a link in its usual form (`PLAIN_LINK`), and why; ``None`` if it has none.
-
-    Empty where that depends on anything else: the base, the charset, another attribute.
-    """
-    if not value.isascii() or b"track" in tag.lower():
-        return "", ""
-    url, why = classify(value.decode("ascii"), None)
-    return (url, why) if why in CERTAIN else ("", why)
-
-
-_usual_urls = memory.Memory[bytes, tuple[str | None, str]](4096)
-
-
 @lru_cache(512)
 def _parse_tags(raw: str) -> tuple[LinkTags, tuple[str, ...]]:
     return parse_tags(decode_attribute(raw))
-
-
-_known_url = lru_cache(4096)(classify)
 
 
 def _base_of(text: Text, found: Iterable[Tag | re.Match[bytes]]) -> str | None:
@@ -381,16 +384,12 @@ def _base_of(text: Text, found: Iterable[Tag | re.Match[bytes]]) -> str | None:
             around = bisect_left(hidden, (tag.start,)) - 1
             if around >= 0 and tag.start < hidden[around][1]:
                 continue
-            raw = _raw(text, tag, href)
-            return base_url(raw) if _is_exact(text, tag, href, raw) else None
+            raw = text.read(*_value_at(href))
+            return base_url(raw) if text.is_exact(*_value_at(href), raw) else None
     return None
 
 
-def _raw(text: Text, tag: Tag, attribute: Attribute) -> str:
-    start = tag.start + attribute.value_start
-    return text.read(start, start + len(attribute.value or b""))
-
-
-def _is_exact(text: Text, tag: Tag, attribute: Attribute, raw: str) -> bool:
-    start = tag.start + attribute.value_start
-    return text.is_exact(start, start + len(attribute.value or b""), raw)
+def _value_at(attribute: Attribute) -> tuple[int, int]:
+    """Return where the value of an attribute begins and ends."""
+    start = attribute.value_start
+    return start, start + len(attribute.value or b"")

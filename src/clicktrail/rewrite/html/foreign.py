@@ -3,6 +3,8 @@
 from collections.abc import Container
 from dataclasses import dataclass, field
 
+from clicktrail.rewrite.html.markup import FONT
+
 # Start tags that end foreign content.
 _BREAKOUT = frozenset(
     (
@@ -11,7 +13,6 @@ _BREAKOUT = frozenset(
         b"u ul var"
     ).split()
 )
-_FONT = (b"color", b"face", b"size")
 _ROOTS = frozenset((b"svg", b"math"))
 _UNSEEN = frozenset((b"style", b"script"))
 """Elements like any other there, but nobody sees what is in them."""
@@ -51,7 +52,7 @@ class Foreign:
         """Follow a start tag; return whether its element is foreign."""
         inside = self.inside
         if inside and (
-            name in _BREAKOUT or (name == b"font" and any(each in attributes for each in _FONT))
+            name in _BREAKOUT or (name == b"font" and any(each in attributes for each in FONT))
         ):
             self._leave()
             return False

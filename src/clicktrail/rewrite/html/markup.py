@@ -9,7 +9,6 @@ Python 3.11.5. Clauses are those of the HTML standard (WHATWG).
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 WS = r"\t\n\f\r "
@@ -48,14 +47,23 @@ _LIKE_A_URL = r"[\x80-\xff\w\-]++(?:\.[\x80-\xff\w\-]|(?<=[hH][tT][tT][pP]|[tT][
 URL_SHOWN = rf"[{WS}]*+(?:{_LIKE_A_URL}|{_OTHER_TAGS}{_LIKE_A_URL})"
 """What follows the tag of a link whose text begins like a URL."""
 
+_OTHERS = rf"(?>(?:{_QUOTED.format(f'(?!{_HREF}=)')})*)"
+# Ours, where nothing keeps it from going together with the white space before it.
+_TAGS = rf"([{WS}]++(?:{fold('postbox|ses')}):{fold('tags')}=\"([^\"]*+)\")(?=[{WS}>])"
 PLAIN_LINK = compile_ascii(
-    rf"<[aA](?>(?:{_QUOTED.format(f'(?!{_HREF}=)')})*)"
-    rf'[{WS}]++{_HREF}="([^"]*+)"{QUOTED_ATTRIBUTES}[{WS}]*+/?+>(?:(?={URL_SHOWN})()|)'
+    rf"<[aA]{_OTHERS}(?>(?:{_TAGS}{_OTHERS})?)"
+    rf'[{WS}]++{_HREF}="([^"]*+)"{QUOTED_ATTRIBUTES}(?>(?:{_TAGS}{QUOTED_ATTRIBUTES})?)'
+    rf"[{WS}]*+/?+>(?:(?={URL_SHOWN})()|)"
 )
 """A link as nearly every email has it: each attribute with a value in double quotes.
 
-Its groups are the value of the first ``href`` and, where `URL_SHOWN` follows, an empty one.
+Its groups: link tags before the first ``href`` with the white space before them, and their value;
+the value of ``href``; link tags behind it, and their value; where `URL_SHOWN` follows, an empty
+one.
 """
+PLAIN_HREF = 3
+PLAIN_TAGS = (1, 4)
+"""The groups of link tags; that of their value is the next one."""
 
 MATTER = frozenset((b"a", b"area", b"base"))
 """Elements that may hold a link or a base."""
@@ -63,16 +71,31 @@ MATTER = frozenset((b"a", b"area", b"base"))
 OURS = frozenset((b"postbox:tags", b"ses:tags", b"postbox:no-track", b"ses:no-track"))
 """Attributes that leave the email."""
 
-REMEMBERED = 1024
-"""Bytes of a tag. The emails of a mailing have most of their tags in common: not to be read twice.
-"""
+NO_TRACK = frozenset((b"ses:no-track", b"postbox:no-track", b"data-pm-no-track"))
+"""Attributes of links that are not to be tracked, whatever their values are."""
 
-TAG = compile_ascii(rf"<(/?+)([A-Za-z][^{WS}/>]*+)({ATTRIBUTES})[{WS}/]*+>")
-"""A tag: the slash of an end tag, the name, the attributes."""
+NO_TRACK_VALUES = (
+    (b"clicktracking", "off"),
+    (b"data-msys-clicktrack", "0"),
+    (b"disable-tracking", "true"),
+)
+"""The same, with the value that says so."""
 
-_ATTRIBUTE = compile_ascii(
-    rf"""[{WS}/]*+({NAME})(?>(?:[{WS}]*+=[{WS}]*+"""
-    rf"""(?:"([^"]*+)"|'([^']*+)'|([^{WS}"'>][^{WS}>]*+)|(?=>|\Z)))?)"""
+FONT = (b"color", b"face", b"size")
+"""Attributes of ``font`` that make it one of HTML (§ 13.2.6.5)."""
+
+TAG = compile_ascii(rf"<(/?+)([A-Za-z][^{WS}/>]*+){ATTRIBUTES}[{WS}/]*+>")
+"""A tag: the slash of an end tag, the name."""
+
+_READ = (b"href", b"xlink:href", *OURS, *NO_TRACK, *(name for name, _ in NO_TRACK_VALUES), *FONT)
+_ATTRIBUTE = (
+    rf"""[{WS}/]*+({NAME})(?:[{WS}]*+=[{WS}]*+"""
+    rf"""(?:"([^"]*+)"|'([^']*+)'|([^{WS}"'>][^{WS}>]*+)|(?=>))|(?![{WS}]*+=))"""
+)
+_ANY_ATTRIBUTE = compile_ascii(_ATTRIBUTE)
+_NEXT_ATTRIBUTE = compile_ascii(
+    rf"(?>(?:[{WS}/]*+(?!(?:{fold('|'.join(sorted(name.decode() for name in _READ)))})"
+    rf"[{WS}/>=]){NAME}{GIVEN})*){_ATTRIBUTE}"
 )
 _NOT_HTML = fold("|".join((*RAW_TEXT_NAMES, "svg", "math")))
 # What is not closed runs to the end, so that nothing is looked through twice.
@@ -82,6 +105,7 @@ _TEMPLATE = compile_ascii(
     rf"|<(?P<end>/?){fold('template')}(?=[{WS}/>]){ATTRIBUTES}[{WS}/]*+>"
     rf"|</?[A-Za-z][^{WS}/>]*+{ATTRIBUTES}[{WS}/]*+>|</?[A-Za-z].*|<[!?/][^>]*+)"
 )
+_TEMPLATE_NAME = compile_ascii(f"<{fold('template')}")
 _COMMENT_END = re.compile(rb"--!?>")  # § 13.2.5.51-52
 _CONDITIONAL = re.compile(rb"<!--\[if\b[^\]>]*+\]>", re.I)
 _ENDIF = re.compile(rb"<!\[endif\b", re.I)
@@ -95,10 +119,7 @@ _ESCAPED_STEP = compile_ascii(rf"-->|<(/?){fold('script')}(?=[{WS}/>])")
 
 
 class Attribute(NamedTuple):
-    """An attribute: ``start`` to ``end`` all of it, ``value_start`` its value alone.
-
-    Offsets are from the start of the tag.
-    """
+    """An attribute: ``start`` to ``end`` all of it, ``value_start`` its value alone."""
 
     start: int
     end: int
@@ -109,7 +130,10 @@ class Attribute(NamedTuple):
 
 @dataclass(slots=True)
 class Tag:
-    """A start tag. ``attributes`` are by lower-case name; the first one wins."""
+    """A start tag. ``attributes`` are by lower-case name; the first one wins.
+
+    They are those that matter to anybody here, as few of an email's do.
+    """
 
     name: bytes
     start: int
@@ -126,11 +150,19 @@ class Tag:
 
 def tag_of(found: re.Match[bytes]) -> Tag:
     """Return the start tag that `TAG` has found."""
-    at = found.start()
-    whole = found.group()
-    read = _known_attributes if len(whole) <= REMEMBERED else _attributes
-    attributes, ours = read(whole, found.start(3) - at, found.end(3) - at)
-    return Tag(found[2].lower(), at, found.end(), attributes, ours)
+    attributes: dict[bytes, Attribute] = {}
+    ours: list[Attribute] = []
+    html, at, end = found.string, found.end(2), found.end()
+    while match := _NEXT_ATTRIBUTE.match(html, at, end):
+        at = match.end()
+        name = match[1].lower()
+        group = match.lastindex or 1
+        value = match[group] if group > 1 else None
+        attribute = Attribute(match.start(1), at, value, match.start(group))
+        attributes.setdefault(name, attribute)  # § 13.2.5.33: a duplicate attribute is dropped
+        if name in OURS:
+            ours.append(attribute)
+    return Tag(found[2].lower(), found.start(), end, attributes, ours)
 
 
 def tag_at(html: bytes, at: int, stop: int) -> Tag | None:
@@ -139,24 +171,15 @@ def tag_at(html: bytes, at: int, stop: int) -> Tag | None:
     return None if found is None else tag_of(found)
 
 
-def _attributes(
-    tag: bytes, at: int, end: int
-) -> tuple[Mapping[bytes, Attribute], Sequence[Attribute]]:
-    """Return a tag's attributes by name, and all that are ours."""
-    found: dict[bytes, Attribute] = {}
-    ours: list[Attribute] = []
-    for match in _ATTRIBUTE.finditer(tag, at, end):
-        name = match[1].lower()
-        group = match.lastindex or 1
-        value = match[group] if group > 1 else None
-        attribute = Attribute(match.start(1), match.end(), value, match.start(group))
-        found.setdefault(name, attribute)  # § 13.2.5.33: a duplicate attribute is dropped
-        if name in OURS:
-            ours.append(attribute)
-    return found, ours
+def is_in_value(html: bytes, tag: Tag, at: int) -> bool:
+    """Whether the character before an offset is the last one of a value without quotes.
 
-
-_known_attributes = lru_cache(4096)(_attributes)
+    That of an attribute which is given a second time is none.
+    """
+    first: dict[bytes, re.Match[bytes]] = {}
+    for found in _ANY_ATTRIBUTE.finditer(html, tag.start + 1 + len(tag.name), tag.end):
+        first.setdefault(found[1].lower(), found)
+    return any(found.end() == at and found[4] for found in first.values())
 
 
 def templates(html: bytes) -> list[tuple[int, int]]:
@@ -164,6 +187,8 @@ def templates(html: bytes) -> list[tuple[int, int]]:
 
     (HTML § 4.12.3.) Exact where comments, raw text, svg and math are closed.
     """
+    if _TEMPLATE_NAME.search(html) is None:
+        return []
     result: list[tuple[int, int]] = []
     depth = begin = 0
     for found in _TEMPLATE.finditer(html):
