@@ -28,6 +28,7 @@ _SIGN = r"=(?:[1-9A-Fa-f][0-9A-Fa-f]|0[0-9A-CE-Fa-ce-f]|\r?\n)"
 _CLEAR = rf"(?:[^= \t\r]|\r\n|{_SIGN}|[ \t]+(?:[^= \t\r\n]|{_SIGN}))*"
 _CLEAR_QUICKLY = automaton(rf"\A{_CLEAR}\z")
 _NOT_LITERAL = re.compile(rb"[^!-<>-~]")
+_LITERALS = bytes(each for each in range(0x21, 0x7F) if each != 0x3D)
 _ESCAPES = {bytes((each,)): b"=%02X" % each for each in range(256)}
 # What is not itself: an escape, nothing (a soft line break; white space at a line end, which was
 # added on the way, § 6.7 (3)), or a "=" and the character after it.
@@ -181,7 +182,9 @@ def _places(body: bytes, data: bytes, edits: Sequence[Edit]) -> list[Edit] | Non
         done = body.find(behind, begin)  # mostly the quote behind a value
         # Not the end of a line that belongs to a soft line break.
         is_soft = behind in b"\r\n" and body.endswith((b"=", b"=\r"), begin, max(begin, done))
-        if done < 0 or is_soft or binascii.a2b_qp(body[begin:done]) != old:
+        # In the body it is no nearer than in the data: one that is, is in the value.
+        is_inside = done < begin + end - start
+        if is_inside or is_soft or binascii.a2b_qp(body[begin:done]) != old:
             done = _place(body, begin, end - start, old.count(b"\r"))
             if binascii.a2b_qp(body[begin:done]) != old:
                 return None
@@ -297,7 +300,8 @@ def _escaped(found: re.Match[bytes]) -> bytes:
 def _write(out: bytearray, new: bytes, column: int, soft: bytes) -> int:
     """Append new bytes with soft line breaks; return the column after them."""
     literal = len(new)
-    new = _NOT_LITERAL.sub(_escaped, new)
+    if new.translate(None, _LITERALS):  # a tracking link has nothing to escape
+        new = _NOT_LITERAL.sub(_escaped, new)
     at, size = 0, len(new)
     while column + size - at >= LINE:
         room = LINE - 1 - column if column < LINE else 0
