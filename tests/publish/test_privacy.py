@@ -7,6 +7,7 @@ import pytest
 
 from clicktrail.publish.privacy import Privacy, family, truncated
 from clicktrail.publish.publisher import Publisher
+from support.counting import counted
 from support.publishing import BROWSER, House, click, to_stream
 
 
@@ -76,7 +77,7 @@ async def test_a_burst_is_seen_although_no_address_is_kept(house: House) -> None
     for each in made:  # in batches of their own, so that verdicts are corrected later
         await house.journal.append(each)
         await publisher.publish(await house.journal.read(10, 0))
-    [day] = await house.store.statistics.daily()
+    day = await counted(house.store)
     assert (day.clicks, day.human_clicks) == (3, 0)
     assert {event["click"]["userAgent"] for event in await house.events()} == {"Firefox"}
     assert {event["click"]["ipAddress"] for event in await house.events()} == {""}

@@ -13,6 +13,7 @@ from clicktrail.journal.memory import MemoryJournal
 from clicktrail.model import HONEYPOT_LINK, EventType, MessageState, Where
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import ClickStore
+from support.counting import counted
 from support.publishing import HOUR, House, Receiver, click, to_stream, to_webhook, until
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -47,7 +48,7 @@ async def test_every_click_counts_and_is_told_but_only_the_first_of_a_link_is_un
     await house.publish()
     await house.journal.append(click(message, 1))
     await house.publish()
-    [day] = await house.store.statistics.daily()
+    day = await counted(house.store)
     assert (day.clicks, day.unique_clicks) == (5, 2)
     assert len(await house.events()) == 5
 
@@ -65,7 +66,7 @@ async def test_a_click_that_comes_twice_counts_once(house: House) -> None:
     assert len(await house.events()) == 2
     [waiting] = await house.store.outbox.waiting()
     assert waiting.count == 2
-    [day] = await house.store.statistics.daily()
+    day = await counted(house.store)
     assert (day.clicks, day.unique_clicks, day.human_clicks) == (2, 2, 2)
 
 
@@ -78,7 +79,7 @@ async def test_clicks_of_a_crashed_publisher_are_read_again_and_count_once(house
     await house.publisher(first).publish(await first.read(6, 0.1))  # and no commit: it crashed
     assert await house.publish() == 4
     assert len(await house.events()) == 10
-    [day] = await house.store.statistics.daily()
+    day = await counted(house.store)
     assert day.clicks == 10
 
 
@@ -99,7 +100,7 @@ async def test_engagement_statistics_count_and_tell_nobody(house: House) -> None
     await house.configuration_set("news", engagement=True)
     await house.journal.append(click(await house.message()))
     await house.publish()
-    [day] = await house.store.statistics.daily(Where("news"))
+    day = await counted(house.store, Where("news"))
     assert day.clicks == 1
     assert await house.store.streams.names() == []
     assert await house.store.outbox.waiting() == []
@@ -117,7 +118,7 @@ async def test_destinations_are_those_at_the_time_of_the_click(house: House) -> 
     await house.journal.append(click(message))
     assert await house.publish() == 1
     assert len(await house.events("after")) == 1
-    [day] = await house.store.statistics.daily(Where("news"))
+    day = await counted(house.store, Where("news"))
     assert day.clicks == 2
 
 
@@ -157,7 +158,7 @@ class TestMachines:
         await house.publish()
         [event] = await house.events()
         assert event["click"]["bot"] == {"verdict": "machine", "reasons": ["user-agent"]}
-        [day] = await house.store.statistics.daily()
+        day = await counted(house.store)
         assert (day.clicks, day.unique_clicks, day.human_clicks) == (1, 1, 0)
 
     async def test_a_burst_takes_back_what_was_counted_as_human(self, house: House) -> None:
@@ -172,13 +173,13 @@ class TestMachines:
             for each in batch:
                 await house.journal.append(each)
             await publisher.publish(await house.journal.read(100, 0.1))
-            [day] = await house.store.statistics.daily()
+            day = await counted(house.store)
             human_clicks.append((day.clicks, day.human_clicks))
         assert human_clicks == [(1, 1), (2, 0), (4, 0)]
         verdicts = [e["click"]["bot"]["verdict"] for e in await house.events()]
         assert verdicts == ["human", "suspect", "machine", "machine"]
-        for counted in (await house.store.statistics.links(), await house.store.statistics.tags()):
-            assert sum(each.human_clicks for each in counted) == 0
+        for rows in (await house.store.statistics.links(), await house.store.statistics.tags()):
+            assert sum(each.human_clicks for each in rows) == 0
 
     async def test_a_burst_within_one_batch_is_told_with_its_final_verdict(
         self, house: House
@@ -201,7 +202,7 @@ class TestMachines:
             for made in (first, second):
                 await house.journal.append(made)
                 await publisher.publish(await house.journal.read(100, 0.1))
-        [day] = await house.store.statistics.daily()
+        day = await counted(house.store)
         assert (day.clicks, day.human_clicks) == (2, 0)
 
 
@@ -220,7 +221,7 @@ class TestTheHiddenLink:
         for batch in ([before, somebody], [trap], [after]):
             await house.journal.append(*batch)
             await publisher.publish(await house.journal.read(100, 0.1))
-        [day] = await house.store.statistics.daily()
+        day = await counted(house.store)
         assert (day.clicks, day.unique_clicks, day.human_clicks) == (3, 2, 1)
         assert [e["click"]["bot"] for e in await house.events()] == [
             {"verdict": "human", "reasons": []},
@@ -255,7 +256,7 @@ class TestTheHiddenLink:
             await publisher.publish(await house.journal.read(100, 0.1))
         [row] = with_sql(house, "SELECT verdict, reasons FROM clicks")
         assert row == ("machine", "no-user-agent honeypot")
-        [day] = await house.store.statistics.daily()
+        day = await counted(house.store)
         assert (day.clicks, day.human_clicks) == (1, 0)
 
 
@@ -279,7 +280,7 @@ class TestForgottenEmails:
         assert event["click"]["linkTags"] == {}
         assert event["click"]["url"] == message.links[0].url
         assert await house.events("theirs") == []
-        [day] = await house.store.statistics.daily(Where("news", provider="Google"))
+        day = await counted(house.store, Where("news", provider="Google"))
         assert day.clicks == 1
 
     async def test_after_the_loss_of_the_database_the_only_set_is_told(self, house: House) -> None:
@@ -291,7 +292,7 @@ class TestForgottenEmails:
         [event] = await house.events()
         assert event["mail"] == {"messageId": message.id}
         assert [w.count for w in await house.store.outbox.waiting()] == [1]
-        [day] = await house.store.statistics.daily(Where(""))
+        day = await counted(house.store, Where(""))
         assert day.clicks == 1
 
     async def test_with_several_sets_only_streams_are_told_each_once(self, house: House) -> None:
@@ -381,7 +382,7 @@ class TestRunning:
             await until(lambda: not house.journal._shelf.entries)
         assert failures == 0
         assert len(await house.events()) == 3
-        [day] = await house.store.statistics.daily()
+        day = await counted(house.store)
         assert (day.clicks, day.human_clicks) == (3, 3)
 
     async def test_a_publisher_that_stops_while_the_store_fails_keeps_the_clicks(
@@ -417,7 +418,7 @@ class TestRunning:
         await other_store.close()
         assert len(await house.events()) == 40
         assert len(house.receiver.calls) + len(other.receiver.calls) == 40
-        [day] = await house.store.statistics.daily()
+        day = await counted(house.store)
         assert day.clicks == 40
 
 

@@ -29,6 +29,7 @@ from clicktrail.store.database.connect import open_database
 from clicktrail.store.database.move import Move
 from clicktrail.store.schema import metadata
 from support.certificates import encrypt, make_certificate
+from support.counting import counted
 from support.opening import OPEN
 from support.postgres import NEEDS_POSTGRES, Postgres
 from support.service import PATIENCE
@@ -247,7 +248,7 @@ async def test_publishers_side_by_side_lose_and_double_nothing(nodes: Nodes) -> 
     new = await asyncio.gather(*(record(s, n) for n, s in enumerate(stores)))
     store = stores[0]
     assert sum(new) == 300
-    [day] = await store.statistics.daily()
+    day = await counted(store)
     assert (day.clicks, day.unique_clicks) == (300, 7)
     assert sum(link.clicks for link in await store.statistics.links()) == 300
     assert sum(tag.clicks for tag in await store.statistics.tags()) == 300
@@ -261,7 +262,7 @@ async def test_a_correction_by_two_publishers_counts_once(nodes: Nodes) -> None:
     await stores[0].clicks.record(logged)
     now = [replace(each, verdict=Verdict.MACHINE) for each in logged]
     await asyncio.gather(*(store.clicks.record([], now) for store in stores))
-    [day] = await stores[0].statistics.daily()
+    day = await counted(stores[0])
     assert (day.clicks, day.human_clicks) == (100, 0)
 
 
@@ -274,7 +275,7 @@ async def test_an_answer_that_two_nodes_write_is_counted_once(nodes: Nodes) -> N
         return store.messages.finish(message.id, MessageState.SENT, ("r@gmail.com",), DAY)
 
     await asyncio.gather(*(finish(s, m) for m in sent for s in stores))
-    [day] = await stores[0].statistics.daily()
+    day = await counted(stores[0])
     assert day.sent == 50
 
 
