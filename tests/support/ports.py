@@ -1,6 +1,7 @@
 """Ports that nobody else gets, for servers that are told where to listen."""
 
 import socket
+import weakref
 from collections.abc import Iterator
 from typing import Self
 
@@ -15,13 +16,13 @@ class Ports:
     """
 
     def __init__(self, number: int) -> None:
-        self._sockets: list[socket.socket] = []
-        for _ in range(number):
-            held = socket.socket()
-            self._sockets.append(held)
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind(("127.0.0.1", 0))
-        self._numbers = [int(held.getsockname()[1]) for held in self._sockets]
+        held = [socket.socket() for _ in range(number)]
+        # Not by ``__del__``: in a circle the sockets may be ended first, and complain of that.
+        self._release = weakref.finalize(self, _close, held)
+        for each in held:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            each.bind(("127.0.0.1", 0))
+        self._numbers = [int(each.getsockname()[1]) for each in held]
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers)
@@ -30,7 +31,9 @@ class Ports:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for held in self._sockets:
-            held.close()
+        self._release()
 
-    __del__ = __exit__
+
+def _close(held: list[socket.socket]) -> None:
+    for each in held:
+        each.close()
