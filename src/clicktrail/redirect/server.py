@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from clicktrail.doors.connections import Connections, Stage, most_connections
+from clicktrail.doors.handshake import BACKLOG, TlsListener
 from clicktrail.doors.tls import Certificate
-from clicktrail.redirect.handshake import BACKLOG, TlsListener
 from clicktrail.redirect.http import Connection, Exchange, Office
 from clicktrail.settings.kinds import Address
 
@@ -135,7 +135,13 @@ class RedirectServer:
             certificate = Certificate(listener.certificate, listener.key)
             self._certificates.append(certificate)
             certificate.context.set_alpn_protocols(["http/1.1"])
-            secure = TlsListener(self._office, certificate.context, self._patience.request)
+            secure = TlsListener(
+                self._connection,
+                self._office.connections,
+                certificate.context,
+                self._patience.request,
+                lambda: self._office.now,
+            )
             address = await secure.start(listener.address, shared=listener.shared)
             self._servers.append(secure)
             return address

@@ -1,11 +1,14 @@
 """What mail servers say to one another: delivery reports, origins, priorities, TLS."""
 
 import asyncio
+import contextlib
 import ipaddress
+import socket
 import ssl
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from clicktrail.ingress.smtp.xforward import OFFER
 from clicktrail.relay import smarthost
@@ -13,6 +16,7 @@ from clicktrail.settings.kinds import Address
 from support.certificates import make_certificate
 from support.hostile_smarthost import HostileSmarthost
 from support.mailroom import Client, mailroom
+from support.service import PATIENCE
 
 MESSAGE = b"From: a@example.com\r\nSubject: x\r\n\r\nx\r\n"
 OFFERS = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "DSN", "MT-PRIORITY", "XFORWARD NAME ADDR PROTO")
@@ -196,6 +200,30 @@ async def test_tls_alone_is_promised_only_where_the_smarthost_promises_it(tmp_pa
         assert (await submit(client, "MAIL FROM:<a@example.com>")).startswith("250 2.0.0 ")
         assert b" with ESMTPS id " in room.hostile.taken[0].message
         await client.close()
+
+
+def test_tls_from_the_start_begins_with_what_came_before_the_connection_was_seen(
+    tmp_path: Path,
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    listen = Address("127.0.0.1", 0)
+
+    async def hello() -> None:
+        async with mailroom(tmp_path, certificate=certificate, key=key, tls_listen=listen) as room:
+            place = room.server.tls_address
+            assert place is not None
+            context = ssl.create_default_context(cafile=certificate)
+            said = ssl.MemoryBIO()
+            with contextlib.suppress(ssl.SSLWantReadError):
+                context.wrap_bio(ssl.MemoryBIO(), said, server_hostname="localhost").do_handshake()
+            with socket.create_connection((place.host, place.port)) as early:
+                early.sendall(said.read())  # the server is this process: it has not looked yet
+                early.setblocking(False)
+                async with asyncio.timeout(PATIENCE):
+                    answer = await asyncio.get_running_loop().sock_recv(early, 5)
+            assert answer[:2] == b"\x16\x03"  # RFC 8446 § 5.1: a handshake
+
+    uvloop.run(hello())  # as the service does; asyncio's own loop reads later
 
 
 async def test_who_speaks_no_tls_where_it_is_expected_is_sent_away(tmp_path: Path) -> None:

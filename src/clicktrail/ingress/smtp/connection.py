@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP
 from clicktrail.base.logs import get_logger
 from clicktrail.doors.budget import Budget
 from clicktrail.doors.connections import Connections, Stage
+from clicktrail.doors.handshake import Handshake
 from clicktrail.doors.tls import Certificate
 from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.replies import WRONG
@@ -43,7 +44,7 @@ class Server(Protocol):
     smarthost: Smarthost
     certificate: Certificate | None
     stopping: bool
-    sessions: "Connections[Connection]"
+    sessions: "Connections[Connection | Handshake]"
     memory: Budget
     sign_in: SignIn
 
@@ -58,7 +59,7 @@ class Connection(SMTP):
     command_size_limit = COMMAND_LIMIT
     line_length_limit = BUFFER  # of aiosmtpd's reader: the parts that an email is read in
 
-    def __init__(self, server: Server, *, tls_from_the_start: bool = False) -> None:
+    def __init__(self, server: Server, *, encrypted: bool = False) -> None:
         options = server.options
         super().__init__(
             None,
@@ -70,9 +71,8 @@ class Connection(SMTP):
             loop=asyncio.get_running_loop(),
         )
         self.server = server
-        self._tls_from_the_start = tls_from_the_start
         self.ip: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
-        self.encrypted = False
+        self.encrypted = encrypted
         self.signed_in = False
         self.mail: Mail | None = None
         self.has_sent = False
@@ -144,8 +144,6 @@ class Connection(SMTP):
 
     async def _handle_client(self) -> None:
         try:
-            if self._tls_from_the_start and self.server.certificate is not None:
-                await self.encrypt(self.server.certificate)
             if self.server.stopping:
                 await self.say(421, _CLOSING)
             elif not self._welcome:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from clicktrail.doors.budget import Budget
 from clicktrail.doors.connections import Connections, most_connections
 from clicktrail.doors.forwarded import Visitors
+from clicktrail.doors.handshake import Handshake, TlsListener
 from clicktrail.doors.tls import Certificate
 from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.smtp.auth import Passwords, SignIn
@@ -33,14 +35,15 @@ class SmtpServer:
         self.tls_address = options.tls_listen
         self.certificate: Certificate | None = None
         self.stopping = False
-        self.sessions: Connections[Connection] = Connections(
+        self.sessions: Connections[Connection | Handshake] = Connections(
             most_connections(options.max_connections),
             options.max_per_address,
             Visitors(options.allow).trusts,
         )
         self.memory = Budget(options.memory, options.max_size * 2)
         self.sign_in = SignIn(users)
-        self._listening: list[asyncio.Server] = []
+        self._listening: asyncio.Server | None = None
+        self._secure: TlsListener | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -48,21 +51,30 @@ class SmtpServer:
         if self.options.certificate is not None:
             self.certificate = Certificate(self.options.certificate, self.options.key)
         self.stopping = False
-        self.address = await self._listen(self.options.listen, tls_from_the_start=False)
-        if self.options.tls_listen is not None:
-            self.tls_address = await self._listen(self.options.tls_listen, tls_from_the_start=True)
-
-    async def _listen(self, place: Address, *, tls_from_the_start: bool) -> Address:
-        made = await asyncio.get_running_loop().create_server(
-            lambda: Session(self, tls_from_the_start=tls_from_the_start),
-            place.host,
-            place.port,
+        listen = self.options.listen
+        self._listening = await asyncio.get_running_loop().create_server(
+            lambda: Session(self),
+            listen.host,
+            listen.port,
             backlog=1024,
             reuse_port=self.options.shared or None,
         )
-        self._listening.append(made)
-        host, port = made.sockets[0].getsockname()[:2]
-        return Address(host, port)
+        host, port = self._listening.sockets[0].getsockname()[:2]
+        self.address = Address(host, port)
+        if self.options.tls_listen is not None and self.certificate is not None:
+            self._secure = TlsListener(
+                partial(self._encrypted_session, self.certificate),
+                self.sessions,
+                self.certificate.context,
+                min(self.options.first_timeout, 60.0),
+                asyncio.get_running_loop().time,
+            )
+            place = self.options.tls_listen
+            self.tls_address = await self._secure.start(place, shared=self.options.shared)
+
+    def _encrypted_session(self, certificate: Certificate) -> Session:
+        certificate.renew()  # before the handshake
+        return Session(self, encrypted=True)
 
     def reload(self) -> None:
         """Load the certificate again. Raises `OSError`; then the old one stays in use."""
@@ -72,8 +84,12 @@ class SmtpServer:
     async def stop(self) -> None:
         """Take no more emails, answer those whose DATA has begun, and close all connections."""
         self.stopping = True
-        while self._listening:
-            self._listening.pop().close()
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        if self._secure is not None:
+            self._secure.close()
+            self._secure = None
         clock = asyncio.get_running_loop().time
         until = clock() + self.STOP_SECONDS
         handlers = [task for session in list(self.sessions) if (task := session.leave())]

@@ -27,8 +27,8 @@ MOST_FAILURES = 3
 class Session(Connection):
     """What is said on one connection."""
 
-    def __init__(self, server: Server, *, tls_from_the_start: bool = False) -> None:
-        super().__init__(server, tls_from_the_start=tls_from_the_start)
+    def __init__(self, server: Server, *, encrypted: bool = False) -> None:
+        super().__init__(server, encrypted=encrypted)
         self._client_name = ""  # what it called itself; empty before EHLO
         self._extended = False
         self._failures = 0

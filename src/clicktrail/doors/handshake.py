@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
-from clicktrail.doors.connections import Stage
+from clicktrail.doors.connections import Connections, Stage
 from clicktrail.doors.forwarded import peer_address
-from clicktrail.redirect.http import Connection, Office
 from clicktrail.settings.kinds import Address
 
 BACKLOG = 4096
@@ -18,16 +18,26 @@ _PAUSE = 0.1
 
 
 class TlsListener:
-    """Takes clients in, and makes each a `Connection` once it has shaken hands.
+    """Takes clients in; each gets a protocol of ``make`` once it has shaken hands.
 
     asyncio's own listeners show a connection only after that: those that say nothing would be
-    counted by nobody, and take the files that all others need.
+    counted by nobody, and take the files that all others need. Here they are among ``guests``, by
+    the clock ``now``. (TLS begun by the protocol itself is none: uvloop has read by then.)
     """
 
-    def __init__(self, office: Office, context: ssl.SSLContext, patience: float) -> None:
-        self._office = office
+    def __init__(
+        self,
+        make: Callable[[], asyncio.Protocol],
+        guests: Connections[Any],
+        context: ssl.SSLContext,
+        patience: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._make = make
+        self._guests = guests
         self._context = context
         self._patience = patience
+        self._now = now
         self._sockets: list[socket.socket] = []
         self._shaking: set[asyncio.Task[None]] = set()
 
@@ -75,8 +85,8 @@ class TlsListener:
                     loop.call_later(_PAUSE, self._go_on, listening)
                 return
             client.setblocking(False)
-            handshake = _Handshake(peer_address(place[0]), self._office.now)
-            if not self._office.connections.enter(handshake):
+            handshake = Handshake(peer_address(place[0]), self._now())
+            if not self._guests.enter(handshake):
                 client.close()
                 continue
             handshake.task = asyncio.create_task(self._shake(handshake, client))
@@ -87,7 +97,7 @@ class TlsListener:
         if listening in self._sockets:
             asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
-    async def _shake(self, handshake: "_Handshake", client: socket.socket) -> None:
+    async def _shake(self, handshake: "Handshake", client: socket.socket) -> None:
         handshake.has_begun = True
         try:
             if handshake.sent_away:
@@ -95,7 +105,7 @@ class TlsListener:
                 return
             with contextlib.suppress(OSError):  # its own fault: ssl.SSLError is one too
                 await asyncio.get_running_loop().connect_accepted_socket(
-                    partial(Connection, self._office),
+                    self._make,
                     client,
                     ssl=self._context,
                     ssl_handshake_timeout=self._patience,
@@ -104,11 +114,11 @@ class TlsListener:
             if not handshake.sent_away:
                 raise
         finally:
-            self._office.leave(handshake)
+            self._guests.leave(handshake)
 
 
-class _Handshake:
-    """A client that is to shake hands: a `Guest`."""
+class Handshake:
+    """A client that is to shake hands."""
 
     stage = Stage.SILENT
     busy = True
@@ -127,4 +137,9 @@ class _Handshake:
         if self.task is not None and self.has_begun:  # else the task closes the socket
             self.task.cancel()
 
-    abort = close
+    abort = cut = close
+
+    def leave(self) -> "asyncio.Task[None] | None":
+        """Hang up; return what ends then."""
+        self.close()
+        return self.task
