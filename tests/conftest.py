@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from support.ports import Ports
 from support.postgres import NEEDS_POSTGRES, Postgres
@@ -20,6 +21,10 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=structlog.make_filtering_bound_logger(20),
 )
+
+# A test that Hypothesis drives may take its time, on a busy machine.
+settings.register_profile("clicktrail", deadline=None)
+settings.load_profile("clicktrail")
 
 # Whoever starts the tests in the background (`nohup`, `&`) ignores these, and so would every
 # process that a test starts. A handler, other than ignoring, ends with the new program: signal(7).

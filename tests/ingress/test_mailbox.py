@@ -92,7 +92,7 @@ SOUP = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(SOUP | st.text())
 def test_whatever_is_written_is_one_address_or_refused(text: str) -> None:
     try:

@@ -30,7 +30,6 @@ _PLAIN = re.compile(r"(https?://[\w./]+)")
 
 rounds = settings(
     max_examples=60,
-    deadline=None,
     database=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],

@@ -24,7 +24,6 @@ MANY = int(os.environ.get("JUDGE_EXAMPLES", "20000"))
 HTML = [case for case in load_all() if not case.is_mime]
 
 quiet = settings(
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

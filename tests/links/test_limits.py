@@ -21,7 +21,6 @@ TRACKED = f'<a href="{tracking_link(0, "http://example.com/")}">x</a>'.encode()
 
 rounds = settings(
     max_examples=150,
-    deadline=None,
     database=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],

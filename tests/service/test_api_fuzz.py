@@ -116,7 +116,6 @@ def check(service: Service, key: tuple[str, str], request: tuple[str, str, str, 
 
 
 COMMON = settings(
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -101,7 +101,7 @@ def test_an_attached_email_stays_one_where_it_may() -> None:
         assert [p.get_content_type() for p in message.iter_attachments()] == [expected]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(subject=LINE, text=LINES, html=LINES, file_name=LINE, header=LINE)
 def test_texts_arrive_as_they_were_given(
     subject: str, text: str, html: str, file_name: str, header: str
@@ -126,7 +126,7 @@ def test_texts_arrive_as_they_were_given(
     assert "".join((found_part.get_filename() or "").split()) == "".join(file_name.split())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(["from", "to", "subject", "header", "file", "cid", "type"]), st.text())
 def test_no_text_begins_a_header_of_its_own(where: str, text: str) -> None:
     evil = f"{text}\r\nX-Evil: yes"

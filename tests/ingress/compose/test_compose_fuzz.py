@@ -81,7 +81,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(BODIES)
 def test_whatever_is_asked_for_is_composed_or_refused(body: dict[str, Any]) -> None:
     try:
