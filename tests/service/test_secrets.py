@@ -378,7 +378,7 @@ def test_a_password_on_the_command_line_does_not_stay_in_the_list_of_processes(
     with Service(tmp_path, *flags, *more, embedded=embedded, anew=True) as service:
         seen = processes(service)
         assert found_in("\n".join(seen.values()), SECRETS) == []
-        assert len(seen) == (1 if embedded else 7)
+        assert len(seen) == (1 if embedded else 8)
         assert "--smarthost-password (hidden)" in seen[service.pid]
         assert found_in(journal(service), SECRETS) == []
 

@@ -97,7 +97,8 @@ def arrived(service: Service) -> Counter[str]:
 def stop_rounds(folder: Path, rounds: int, *, embedded: bool, rate: float) -> None:
     with Service(folder, embedded=embedded) as service:
         name = service.configuration_set()
-        with Senders(service, name) as senders, Crowd(service, name, rate=rate) as crowd:
+        # The crowd first: it waits for an email of its own, and there is no other yet.
+        with Crowd(service, name, rate=rate) as crowd, Senders(service, name) as senders:
             for _ in range(rounds):
                 crowd.wait_for(100)
                 senders.wait_for(5)

@@ -4,12 +4,14 @@
 `clicktrail.base.logs`.
 """
 
+import re
 from collections.abc import Sequence
 
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import (
     ClicktrailError,
     MessageRefused,
+    SmarthostRefused,
     SmarthostSilent,
     SmarthostUnavailable,
 )
@@ -17,6 +19,9 @@ from clicktrail.ingress.submission import Submission
 from clicktrail.model import Message, MessageState
 
 log = get_logger(__name__)
+
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+"""Texts as ``ascii`` writes them."""
 
 
 def state_after(error: BaseException) -> MessageState:
@@ -36,7 +41,7 @@ def not_sent(submission: Submission, message: Message | None, error: BaseExcepti
     """Tell of an email that was not accepted, or, with a ``message``, was not sent on."""
     about = _about(submission) | ({"id": message.id} if message else {})
     if isinstance(error, MessageRefused):
-        log.info(_event("email", error), **about, code=error.code, reason=error.text)
+        log.info(_event("email", error), **about, code=error.code, reason=_reason(error))
     elif message is not None and state_after(error) is MessageState.UNKNOWN:
         log.warning("email may have been sent on", **about)
     elif isinstance(error, ClicktrailError):
@@ -53,10 +58,17 @@ def refused(
         _event("recipient" if recipients else "email", refusal),
         client=client,
         code=refusal.code,
-        reason=refusal.text,
+        reason=_reason(refusal),
         sender=sender,
         recipients=recipients,
     )
+
+
+def _reason(refusal: MessageRefused) -> str:
+    """Return why, without what the email itself holds: our own replies quote that."""
+    if isinstance(refusal, SmarthostRefused):
+        return refusal.text
+    return _QUOTED.sub("…", refusal.text)
 
 
 def _event(what: str, refusal: MessageRefused) -> str:
