@@ -104,7 +104,8 @@ def test_one_signs_out_and_in_again_by_keyboard_alone(page: Any, running: Servic
     page.focus("text=Sign out")
     page.keyboard.press("Enter")
     page.wait_for_url("**/sign-in")
-    page.keyboard.type("admin")  # the name has the focus
+    page.wait_for_selector("input[name=name]:focus")  # it has it, soon after it is shown
+    page.keyboard.type("admin")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
