@@ -101,6 +101,15 @@ def test_a_command_on_the_store_loads_the_subject_that_it_asks_for(tmp_path: Pat
     assert not [name for name in loaded if name.startswith(others)]
 
 
+def test_a_redirect_alone_loads_no_store() -> None:
+    code = (
+        "import sys, clicktrail.commands.serve, clicktrail.service.roles.redirect;"
+        " print('sqlalchemy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(
     ("line", "offered"),

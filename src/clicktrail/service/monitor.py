@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -17,7 +17,9 @@ from clicktrail.errors import ClicktrailError
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.server import Listener, RedirectServer
 from clicktrail.settings.kinds import Address
-from clicktrail.store import Store
+
+if TYPE_CHECKING:  # a node that only redirects has none
+    from clicktrail.store import Store
 
 log = get_logger(__name__)
 
@@ -74,7 +76,7 @@ class Monitor:
         self,
         address: Address,
         registry: CollectorRegistry,
-        store: Store | None,
+        store: "Store | None",
         folder: Path,
         problems: Callable[[], Problems],
     ) -> None:
