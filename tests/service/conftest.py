@@ -8,6 +8,7 @@ import pytest
 
 from support.service import Service
 from support.ses import access_key, ses_client
+from support.visitor import Visitor, account
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,23 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     with Service(folder, "--identities-required", "no") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def admin(service: Service) -> Iterator[Visitor]:
+    """An administrator of the shared service, who has signed in to its console."""
+    with Visitor(service) as visitor:
+        token = account(service, "test administrator", "administrator")
+        assert visitor.welcome(token).status_code == 303
+        yield visitor
+
+
+@pytest.fixture(scope="session")
+def viewer(service: Service) -> Iterator[Visitor]:
+    """Somebody who has signed in and may look only."""
+    with Visitor(service) as visitor:
+        assert visitor.welcome(account(service, "test viewer")).status_code == 303
+        yield visitor
 
 
 @pytest.fixture

@@ -18,21 +18,6 @@ EVIL = '"><script>alert(1)</script>'
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
 
 
-@pytest.fixture(scope="module")
-def admin(service: Service) -> Iterator[Visitor]:
-    with Visitor(service) as visitor:
-        token = account(service, "test administrator", "administrator")
-        assert visitor.welcome(token).status_code == 303
-        yield visitor
-
-
-@pytest.fixture(scope="module")
-def viewer(service: Service) -> Iterator[Visitor]:
-    with Visitor(service) as visitor:
-        assert visitor.welcome(account(service, "test viewer")).status_code == 303
-        yield visitor
-
-
 @pytest.fixture
 def stranger(service: Service) -> Iterator[Visitor]:
     with Visitor(service) as visitor:

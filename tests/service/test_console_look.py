@@ -1,7 +1,6 @@
 """The console of the real service: search, click maps, time lines, mailings, hours, tests."""
 
 import re
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,14 +16,6 @@ LETTER = """<!DOCTYPE html><html><head><style>p { color: green }</style></head><
 <script>alert(2)</script><img src="http://pictures.example/pixel.png">
 <p>Hello! <a href="http://a.example/first" postbox:tags="place:top">First</a>
 <a href="http://a.example/second">Second</a> <a href="mailto:a@b.example">Write</a></p></body>"""
-
-
-@pytest.fixture(scope="module")
-def admin(service: Service) -> Iterator[Visitor]:
-    with Visitor(service) as visitor:
-        token = account(service, "looking administrator", "administrator")
-        assert visitor.welcome(token).status_code == 303
-        yield visitor
 
 
 def sent(service: Service, set_name: str, subject: str, html: str = LETTER, **more: Any) -> str:

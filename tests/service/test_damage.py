@@ -4,7 +4,7 @@ import json
 import sqlite3
 import struct
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -226,6 +226,15 @@ def test_a_row_that_is_no_click_is_kept_and_costs_no_other(tmp_path: Path) -> No
         assert all(path.exists() for path in kept)
 
 
+def folder_instead_of(journal: Path) -> None:
+    """Put a folder where the journal is, which the running service may be making anew."""
+    while True:
+        for end in ("", "-wal", "-shm"):
+            journal.with_name(journal.name + end).unlink(missing_ok=True)
+        with suppress(FileExistsError):
+            return journal.mkdir()
+
+
 @pytest.mark.parametrize("embedded", [pytest.param(True, marks=pytest.mark.long), False])
 def test_what_cannot_be_used_is_a_problem_until_it_can(tmp_path: Path, embedded: bool) -> None:
     with Service(tmp_path, embedded=embedded) as service:
@@ -238,10 +247,7 @@ def test_what_cannot_be_used_is_a_problem_until_it_can(tmp_path: Path, embedded:
             return dict(json.loads(body)["why"]) if status == 503 else {}
 
         assert not why()
-        journal.rename(tmp_path / "away")
-        for end in ("-wal", "-shm"):
-            journal.with_name(journal.name + end).unlink()
-        journal.mkdir()
+        folder_instead_of(journal)
         wait_for(lambda: "journal" in why() or None, "a problem of the journal", PATIENCE)
         for link in links:
             assert service.request(link).status == 302

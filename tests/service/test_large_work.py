@@ -4,7 +4,6 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,15 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from support.service import PATIENCE, Service, email_with, html_of
-from support.visitor import Visitor, account
-
-
-@pytest.fixture(scope="module")
-def admin(service: Service) -> Iterator[Visitor]:
-    with Visitor(service) as visitor:
-        token = account(service, "large administrator", "administrator")
-        assert visitor.welcome(token).status_code == 303
-        yield visitor
+from support.visitor import Visitor
 
 
 def test_kept_html_with_very_many_links_holds_up_nobody(service: Service, ses: Any) -> None:
@@ -79,7 +70,8 @@ def test_a_search_for_very_many_words_is_refused(admin: Visitor) -> None:
 
 def test_cookies_of_escapes_are_passed_over(admin: Visitor) -> None:
     mine = "; ".join(f"{name}={value}" for name, value in admin.client.cookies.items())
-    answer = admin.client.get("/", headers={"Cookie": 'other="' + "\\" * 7000 + f'"; {mine}'})
+    cookies = 'other="' + "\\" * 7000 + f'"; {mine}'
+    answer = admin.client.get("/configurations", headers={"Cookie": cookies})
     assert answer.status_code == 200
     assert "Sign out" in answer.text
 
