@@ -171,7 +171,7 @@ def pages(visitor: Visitor) -> dict[str, str]:
         "Statistics as CSV": "/statistics.csv",
         "Configurations": "/configurations",
         "Configuration set": "/configurations/news",
-        "Event destination": "/configurations/news/to-stream",
+        "Event destination": "/configurations/news/destinations/to-stream",
         "Emails": "/messages",
         "Emails of one set": "/messages?configuration_set=receipts",
         "Emails: one recipient": "/messages?q=reader77%40mail.ru",

@@ -166,7 +166,7 @@ def visit(browser: Browser, base: str, welcome: str | None, scheme: str, width: 
         "overview": "/",
         "configurations": "/configurations",
         "configuration": "/configurations/news",
-        "destination": "/configurations/news/warehouse",
+        "destination": "/configurations/news/destinations/warehouse",
         "emails": "/messages",
         "email": message[0],
         "mailings": "/mailings",

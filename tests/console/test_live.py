@@ -3,51 +3,20 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from clicktrail.base.ids import hour_of, new_id
 from clicktrail.console.app import Console
-from clicktrail.console.doorman import COOKIE
-from clicktrail.doors.asgi import AsgiServer
-from clicktrail.model import Click, Role
-from clicktrail.settings.kinds import Address
+from clicktrail.model import Click
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Dimensions
-from support.service import PATIENCE
 
 AT = 1_790_000_000_000_000  # 2026-09-21
 NEWEST = 500
 """How many clicks a stream begins with at the most."""
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(f"sqlite:///{tmp_path / 'store.db'}")
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def console(store: Store) -> Console:
-    return Console(store)
-
-
-@pytest.fixture
-async def viewer(store: Store, console: Console) -> AsyncIterator[httpx.AsyncClient]:
-    token = await store.accounts.create("maria", Role.VIEWER)
-    session = await store.accounts.set_password(token, "correct horse battery")
-    server = AsgiServer(console.app, Address("127.0.0.1", 0))
-    await server.start()
-    async with httpx.AsyncClient(
-        base_url=f"http://{server.address}", cookies={COOKIE: session}, timeout=PATIENCE
-    ) as client:
-        yield client
-    console.stop()
-    await server.stop()
 
 
 async def clicked(store: Store, number: int, first: int = 0) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from starlette.requests import Request
 
-from clicktrail.console.cookies import cookie
+from clicktrail.console.entry.cookies import cookie
 from clicktrail.console.live import Filter
 from clicktrail.console.overview import Selection
 from clicktrail.doors.budget import Budget

@@ -205,11 +205,13 @@ def test_a_configuration_set_is_made_explained_changed_and_deleted(
     assert added.status_code == 303
     assert "Clicks are counted, and each is sent to d." in admin.get(page).text
     arn = "arn:clicktrail:stream:::s"
-    changed = admin.post(f"{page}/d", {"kind": "arn", "target": arn, "types": ["CLICK"]})
+    changed = admin.post(
+        f"{page}/destinations/d", {"kind": "arn", "target": arn, "types": ["CLICK"]}
+    )
     assert changed.status_code == 303
     assert "Switched off" in admin.get(page).text
-    assert admin.post(f"{page}/d/delete").status_code == 303
-    assert admin.get(f"{page}/d").status_code == 404
+    assert admin.post(f"{page}/destinations/d/delete").status_code == 303
+    assert admin.get(f"{page}/destinations/d").status_code == 404
     assert admin.post(f"{page}/delete").status_code == 303
     assert admin.get(page).status_code == 404
 
@@ -232,9 +234,7 @@ def test_what_cannot_be_is_said_on_the_page(
     service: Service, admin: Visitor, form: dict[str, str], said: str
 ) -> None:
     name = service.configuration_set(stream=False)
-    answer = admin.post(f"/configurations/{name}/destinations", form)
-    assert answer.status_code == 400
-    assert said in answer.text
+    assert said in admin.sent(f"/configurations/{name}/destinations", form).text
 
 
 def test_who_hangs_up_within_a_form_is_no_error(service: Service) -> None:
@@ -252,7 +252,7 @@ def test_who_hangs_up_within_a_form_is_no_error(service: Service) -> None:
 
 @pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "\u0663", "-1", ""])
 def test_a_dead_letter_that_cannot_be_is_passed_over(admin: Visitor, number: str) -> None:
-    assert admin.post("/dead-letters", {"id": number, "which": "chosen"}).status_code == 303
+    assert admin.post("/dead-letters/replay", {"id": number, "which": "chosen"}).status_code == 303
 
 
 def test_a_form_that_is_too_large_is_refused(admin: Visitor) -> None:
@@ -347,7 +347,10 @@ def test_dead_letters_are_shown_and_tried_again(tmp_path: Any) -> None:
         chosen = re.search(r'name="id" value="(\d+)"', page)
         assert chosen
         assert "1 dead" in admin.get(f"/configurations/{name}").text
-        assert admin.post("/dead-letters", {"id": chosen[1], "which": "chosen"}).status_code == 303
+        assert (
+            admin.post("/dead-letters/replay", {"id": chosen[1], "which": "chosen"}).status_code
+            == 303
+        )
         wait_for(
             lambda: len(own.logged("notification not delivered")) >= 2 or None, "another attempt"
         )

@@ -43,8 +43,7 @@ def test_it_leads_from_nothing_to_a_click(
 ) -> None:
     assert admin.get("/").headers["location"] == "/guide"
     assert steps(admin.get("/guide").text) == [False] * 5
-    tried = admin.post("/guide/smarthost")
-    assert "It can be reached" in tried.text
+    assert "It can be reached" in admin.sent("/guide/smarthost").text
     assert admin.post("/guide/identity", {"name": "shop.example"}).status_code == 303
     assert admin.post("/guide/identity", {"name": "shop.example"}).status_code == 303
     assert admin.post("/guide/set", {"name": "news"}).status_code == 303
@@ -88,8 +87,10 @@ def test_a_viewer_is_not_led_there_and_can_do_nothing_there(fresh: Service) -> N
 def test_what_is_wrong_is_said_at_its_step(
     fresh: Service, admin: Visitor, server: MailServer
 ) -> None:
-    assert "is not an identity" in admin.post("/guide/identity", {"name": "a b"}).text
-    assert "not a valid name" in admin.post("/guide/set", {"name": "a b"}).text
+    for step, said in (("identity", "is not an identity"), ("set", "not a valid name")):
+        page = admin.sent(f"/guide/{step}", {"name": "a b"}).text
+        assert said in page
+        assert 'value="a b"' in page, "what was typed is still there"
     admin.post("/guide/identity", {"name": "shop.example"})
     admin.post("/guide/set", {"name": "news"})
     form = {"sender": "a@shop.example", "recipient": "me@reader.example", "set": "news"}
@@ -101,10 +102,9 @@ def test_what_is_wrong_is_said_at_its_step(
         ({"recipient": "nobody@reader.example"}, "nobody here has that name"),
         ({"set": "none"}, "there is no configuration set"),
     ):
-        answer = admin.post("/guide/email", form | change)
-        assert (answer.status_code, said in answer.text) == (400, True), (change, answer.text)
+        page = admin.sent("/guide/email", form | change).text
+        assert said in page, (change, page)
     assert server.emails == []
-    assert admin.get("/guide/email").headers["location"] == "/guide"  # the page is loaded again
     assert admin.post("/guide/nothing").status_code == 404
     assert admin.get("/guide?email=x").status_code == 200
     assert admin.get("/guide/click?email=%00").status_code == 200
@@ -116,9 +116,8 @@ def test_a_smarthost_that_is_not_there_is_named(tmp_path: Path, port: int) -> No
         Visitor(service) as admin,
     ):
         admin.welcome(account(service, "a", "administrator"))
-        answer = admin.post("/guide/smarthost")
-        assert answer.status_code == 400
-        assert f"127.0.0.1:{port}" in answer.text
-        assert "refused" in answer.text
+        page = admin.sent("/guide/smarthost").text
+        assert f"127.0.0.1:{port}" in page
+        assert "refused" in page
         with smtplib.SMTP("127.0.0.1", service.smtp) as client:
             assert client.noop()[0] == 250

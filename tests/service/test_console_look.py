@@ -216,18 +216,17 @@ def test_numbers_by_the_hour_and_by_link_tag(service: Service, admin: Visitor) -
 
 def test_a_test_event_is_sent_from_the_page(service: Service, admin: Visitor) -> None:
     name = service.configuration_set()
-    page = f"/configurations/{name}/to-stream"
+    page = f"/configurations/{name}/destinations/to-stream"
     assert "Send a test event" in admin.get(page).text
-    assert "It has taken the test event" in admin.post(f"{page}/test").text
+    assert "It has taken the test event" in admin.sent(f"{page}/test").text
     assert [event["eventType"] for event in service.wait_for_events(name, 1)] == ["Click"]
     service.cli(
         "event-destination", "add", name, "hook",
         "--webhook", "http://127.0.0.1:1/nobody", "--type", "CLICK",
     )  # fmt: skip
-    answer = admin.post(f"/configurations/{name}/hook/test")
-    assert answer.status_code == 200
-    assert "did not take the test event" in answer.text
-    assert admin.post(f"/configurations/{name}/none/test").status_code == 404
+    others = f"/configurations/{name}/destinations"
+    assert "did not take the test event" in admin.sent(f"{others}/hook/test").text
+    assert admin.sent(f"{others}/none/test").status_code == 404
 
 
 def rows_of(text: str) -> list[str]:

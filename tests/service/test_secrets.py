@@ -329,7 +329,9 @@ def viewers_pages(service: Service, *names: str) -> str:
         assert viewer.welcome(account(service, "a viewer")).status_code == 303
         pages = ["/", "/configurations", "/dead-letters", "/guide", "/live"]
         pages += [f"/configurations/{name}" for name in names]
-        pages += [f"/configurations/{name}/{label}" for name in names for label in LABELS]
+        pages += [
+            f"/configurations/{name}/destinations/{label}" for name in names for label in LABELS
+        ]
         return "\n".join(viewer.get(page).text for page in pages)
 
 

@@ -32,6 +32,12 @@ class Visitor:
         fields = {"csrf": found[1] if found else ""} | (form or {})
         return self.client.post(path, data=fields, headers=headers)
 
+    def sent(self, path: str, form: dict[str, Any] | None = None) -> httpx.Response:
+        """Send a form as `post` does; return the page that it leads to."""
+        answer = self.post(path, form)
+        assert answer.status_code == 303, (path, answer.status_code)
+        return self.get(answer.headers["location"])
+
     def sign_in(self, name: str, password: str = PASSWORD) -> httpx.Response:
         return self.client.post("/sign-in", data={"name": name, "password": password})
 

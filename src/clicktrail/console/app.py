@@ -12,10 +12,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clicktrail.console.configurations import Configurations, SendTest
+from clicktrail.console.configurations import Configurations
 from clicktrail.console.deadletters import DeadLetters
-from clicktrail.console.doorman import SIGN_OUT, Doorman
-from clicktrail.console.entrance import Entrance
+from clicktrail.console.destinations import Destinations, SendTest
+from clicktrail.console.entry.doorman import SIGN_OUT, Doorman
+from clicktrail.console.entry.entrance import Entrance
 from clicktrail.console.guide import Guide, Sampler
 from clicktrail.console.live import Live
 from clicktrail.console.mailings import MailingPages
@@ -55,7 +56,8 @@ class Console:
         entrance = Entrance(store.accounts, views, visitors or Visitors(()))
         guide = Guide(store, views, sampler)
         overview = Overview(store, views, guide)
-        configurations = Configurations(store, views, send_test)
+        sets = Configurations(store, views)
+        destinations = Destinations(store, views, send_test)
         messages = Messages(store, views)
         mailings = MailingPages(store, views)
         dead = DeadLetters(store, views)
@@ -67,24 +69,36 @@ class Console:
         def public(path: str, handler: Handler, *methods: str) -> Route:
             return Route(path, doorman.open_to_all(handler), methods=list(methods))
 
-        both = ("GET", "POST")
-        one_set, one_destination = "/configurations/{name}", "/configurations/{name}/{destination}"
+        def form(path: str, handler: Handler) -> Route:
+            return page(path, handler, "POST")
+
+        # Names that people give have no words of ours beside them: one segment is the other's
+        # name, or a word, never either.
+        one_set = "/configurations/{name}"
+        one_destination = one_set + "/destinations/{destination}"
         routes = [
-            public("/sign-in", entrance.sign_in, *both),
-            public("/welcome/{token}", entrance.welcome, *both),
-            page(SIGN_OUT, entrance.sign_out, "POST"),
+            public("/sign-in", entrance.sign_in, "GET", "POST"),
+            public("/welcome/{token}", entrance.welcome, "GET", "POST"),
+            form(SIGN_OUT, entrance.sign_out),
             page("/", overview.show),
             page("/guide", guide.show),
             page("/guide/click", guide.click),
-            page("/guide/{step}", guide.step, *both),
+            form("/guide/skip", guide.skip),
+            form("/guide/smarthost", guide.smarthost),
+            form("/guide/identity", guide.identity),
+            form("/guide/set", guide.configuration_set),
+            form("/guide/email", guide.email),
             page("/statistics.csv", overview.download),
-            page("/configurations", configurations.list, *both),
-            page(one_set, configurations.show, *both),
-            page(one_set + "/delete", configurations.delete, "POST"),
-            page(one_set + "/destinations", configurations.add_destination, "POST"),
-            page(one_destination, configurations.destination, *both),
-            page(one_destination + "/test", configurations.test, "POST"),
-            page(one_destination + "/delete", configurations.remove_destination, "POST"),
+            page("/configurations", sets.list),
+            form("/configurations", sets.create),
+            page(one_set, sets.show),
+            form(one_set, sets.change),
+            form(one_set + "/delete", sets.delete),
+            form(one_set + "/destinations", destinations.add),
+            page(one_destination, destinations.show),
+            form(one_destination, destinations.change),
+            form(one_destination + "/test", destinations.test),
+            form(one_destination + "/delete", destinations.remove),
             page("/messages", messages.list),
             page("/messages/{id}", messages.show),
             page("/messages/{id}/map", messages.map),
@@ -93,7 +107,8 @@ class Console:
             page("/mailings/{digest}/map", mailings.map),
             page("/live", self._live.show),
             page("/live/events", self._live.events),
-            page("/dead-letters", dead.list, *both),
+            page("/dead-letters", dead.list),
+            form("/dead-letters/replay", dead.replay),
             Route("/healthz", _health),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ]

@@ -5,7 +5,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from clicktrail.console.doorman import field, fields
+from clicktrail.console.forms import field, fields
 from clicktrail.console.views import Views
 from clicktrail.store import Store
 
@@ -21,12 +21,14 @@ class DeadLetters:
         self._views = views
 
     async def list(self, request: Request) -> Response:
-        """Show the newest; replay those that are chosen, or all."""
-        if request.method == "POST":
-            ids = [int(text) for text in fields(request, "id") if _ID.fullmatch(text)]
-            everything = field(request, "which") == "all"
-            if everything or ids:
-                await self._outbox.replay(None if everything else ids)
-            return RedirectResponse("/dead-letters", 303)
+        """Show the newest."""
         letters = await self._outbox.dead(SHOWN)
         return self._views.page(request, "dead_letters.html", letters=letters, shown=SHOWN)
+
+    async def replay(self, request: Request) -> Response:
+        """Try those again that are chosen, or all."""
+        ids = [int(text) for text in fields(request, "id") if _ID.fullmatch(text)]
+        everything = field(request, "which") == "all"
+        if everything or ids:
+            await self._outbox.replay(None if everything else ids)
+        return RedirectResponse("/dead-letters", 303)

@@ -1,15 +1,17 @@
 """The set-up guide: from an empty installation to the first real click, on one page."""
 
+from contextlib import suppress
 from typing import Protocol
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clicktrail.base.arn import stream_arn
-from clicktrail.console.cookies import cookie
-from clicktrail.console.doorman import field
+from clicktrail.console.entry.cookies import cookie, keep
+from clicktrail.console.forms import answer, field, refuse
 from clicktrail.console.views import Views
-from clicktrail.errors import AlreadyExists, ClicktrailError, InvalidInput, NotFound
+from clicktrail.errors import AlreadyExists, ClicktrailError, InvalidInput
 from clicktrail.model import ConfigurationSet, EventDestination, EventType, Role, check_name
 from clicktrail.store import Store
 from clicktrail.store.mail.browse import ClickRow
@@ -49,62 +51,61 @@ class Guide:
 
     async def show(self, request: Request) -> Response:
         """Show all steps."""
-        return await self._page(request)
+        configuration = await self._store.configuration.current()
+        identities = list(configuration.identities)
+        message_id = request.query_params.get("email", "")
+        known = await self._store.browse.message(message_id) if message_id else None
+        return self._views.page(
+            request,
+            "guide.html",
+            smarthost=self._sampler.smarthost if self._sampler else "",
+            identities=identities,
+            senders=[name if "@" in name else f"hello@{name}" for name in identities],
+            sets=[name for name, each in configuration.sets.items() if each.click_tracking],
+            email=message_id if known else "",
+            tracked=known is not None and known.reason is None,
+            seen=await self._seen(message_id) if known else None,
+        )
 
-    async def step(self, request: Request) -> Response:
-        """Do one step."""
-        steps = {
-            "skip": self._skip,
-            "smarthost": self._smarthost,
-            "identity": self._identity,
-            "set": self._configuration_set,
-            "email": self._email,
-        }
-        step = steps.get(request.path_params["step"])
-        if step is None:
-            raise NotFound(f"the guide has no step {request.path_params['step']!r}")
-        if request.method != "POST":  # the page that said what was wrong is loaded again
-            return RedirectResponse("/guide", 303)
-        return await step(request)
-
-    async def _skip(self, request: Request) -> Response:
+    async def skip(self, request: Request) -> Response:
         """Lead to the overview, from now on."""
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(SKIPPED, "skipped", max_age=_YEAR, httponly=True, samesite="lax")
+        keep(request, answer, SKIPPED, "skipped", _YEAR)
         return answer
 
-    async def _smarthost(self, request: Request) -> Response:
+    async def smarthost(self, request: Request) -> Response:
         """Try the smarthost, and say what came of it."""
-        try:
+
+        async def work() -> str:
             await self._need().try_smarthost()
-        except ClicktrailError as error:
-            return await self._page(request, {"smarthost": str(error)})
-        return await self._page(request, reached=True)
+            return "It can be reached, and takes emails from here."
 
-    async def _identity(self, request: Request) -> Response:
+        return await answer(request, work, f"{_at(request)}#smarthost")
+
+    async def identity(self, request: Request) -> Response:
         """Make an identity."""
-        name = field(request, "name")
-        try:
-            await self._store.configuration.create_identity(name)
-        except AlreadyExists:
-            pass  # as it should be
-        except InvalidInput as error:
-            return await self._page(request, {"identity": str(error)})
-        return RedirectResponse("/guide#set", 303)
 
-    async def _configuration_set(self, request: Request) -> Response:
+        async def work() -> str:
+            with suppress(AlreadyExists):  # as it should be
+                await self._store.configuration.create_identity(field(request, "name"))
+            return ""
+
+        return await answer(request, work, "/guide#identity", "/guide#set")
+
+    async def configuration_set(self, request: Request) -> Response:
         """Make a configuration set that tracks clicks, with a built-in stream."""
         name = field(request, "name")
-        try:
+
+        async def work() -> str:
             check_name(name, "configuration set name")
             stream = EventDestination(name, stream_arn(name), frozenset({EventType.CLICK}))
             made = ConfigurationSet(name, engagement=True, destinations=(stream,), keep_html=True)
             await self._store.configuration.create_set(made)
-        except ClicktrailError as error:
-            return await self._page(request, {"set": str(error)})
-        return RedirectResponse("/guide#email", 303)
+            return ""
 
-    async def _email(self, request: Request) -> Response:
+        return await answer(request, work, "/guide#set", "/guide#email")
+
+    async def email(self, request: Request) -> Response:
         """Send the test email."""
         sender, recipient = field(request, "sender"), field(request, "recipient")
         set_name = field(request, "set")
@@ -112,7 +113,7 @@ class Guide:
         try:
             message_id = await self._need().send(sender, recipient, set_name, target)
         except ClicktrailError as error:
-            return await self._page(request, {"email": str(error)})
+            return refuse(request, error, f"{_at(request)}#email")
         return RedirectResponse(f"/guide?email={message_id}#click", 303)
 
     async def click(self, request: Request) -> Response:
@@ -128,30 +129,13 @@ class Guide:
         _, clicks = await self._store.trail.links(message_id)
         return clicks[0] if clicks else None
 
-    async def _page(
-        self, request: Request, wrong: dict[str, str] | None = None, *, reached: bool = False
-    ) -> Response:
-        configuration = await self._store.configuration.current()
-        identities = list(configuration.identities)
-        sets = [name for name, each in configuration.sets.items() if each.click_tracking]
-        message_id = request.query_params.get("email", "")
-        known = await self._store.browse.message(message_id) if message_id else None
-        return self._views.page(
-            request,
-            "guide.html",
-            400 if wrong else 200,
-            smarthost=self._sampler.smarthost if self._sampler else "",
-            reached=reached,
-            identities=identities,
-            senders=[name if "@" in name else f"hello@{name}" for name in identities],
-            sets=sets,
-            email=message_id if known else "",
-            tracked=known is not None and known.reason is None,
-            seen=await self._seen(message_id) if known else None,
-            wrong={"smarthost": "", "identity": "", "set": "", "email": ""} | (wrong or {}),
-        )
-
     def _need(self) -> Sampler:
         if self._sampler is None:
             raise InvalidInput("nothing can be sent from here")
         return self._sampler
+
+
+def _at(request: Request) -> str:
+    """Return the guide's address, with the email that the form's page knew of."""
+    sent = field(request, "email")
+    return f"/guide?email={quote(sent, safe='')}" if sent else "/guide"

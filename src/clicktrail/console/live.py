@@ -11,8 +11,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from clicktrail.console.cookies import cookie
-from clicktrail.console.doorman import COOKIE
+from clicktrail.console.entry.cookies import SESSION, cookie
 from clicktrail.console.views import Views
 from clicktrail.doors.connections import waiting_apart
 from clicktrail.errors import StoreUnavailable, TooManyWaiting
@@ -150,7 +149,7 @@ class Live:
                 yield text
 
     async def _texts(self, request: Request, after: str) -> AsyncIterator[bytes]:
-        wanted, session = Filter.of(request), cookie(request, COOKIE)
+        wanted, session = Filter.of(request), cookie(request, SESSION)
         now = asyncio.get_running_loop().time
         yield b": here are clicks as they come\n\n"
         in_vain = 0

@@ -1,5 +1,6 @@
 """Pages: the templates, what all of them know, and the headers that all of them have."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from clicktrail import __version__
+from clicktrail.console.forms import path_of, said
 from clicktrail.model import Role
 
 SECURITY = {
@@ -35,8 +37,8 @@ class Views:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(number=number, share=share, time=time_text)
-        self._environment.globals.update(version=__version__)
+        self._environment.filters.update(number=number, share=share, time=time_text, listed=listed)
+        self._environment.globals.update(version=__version__, path_of=path_of)
 
     def page(
         self, request: Request, template: str, status: int = 200, **values: Any
@@ -48,6 +50,7 @@ class Views:
             administrator=account is not None and account.role is Role.ADMINISTRATOR,
             csrf=getattr(request.state, "csrf", ""),
             path=request.url.path,
+            said=said(request),
             **values,
         )
         return HTMLResponse(text, status, SECURITY | NOT_STORED)
@@ -76,3 +79,8 @@ def time_text(at_us: int | None) -> str:
     if at_us is None:
         return "–"
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence has them: ``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -8,14 +8,14 @@ from urllib.parse import parse_qs, quote, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from clicktrail.console.cookies import cookie
+from clicktrail.console.entry.cookies import SESSION, cookie, is_https, keep
+from clicktrail.console.forms import field
 from clicktrail.console.views import Views
 from clicktrail.model import Role
 from clicktrail.store.people.accounts import SESSION_LIFE, Account, AccountStore
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-COOKIE = "clicktrail_session"
 FORM_LIMIT = 64 * 1024
 """Bytes of a form; a longer one is refused."""
 FIELDS_LIMIT = 200
@@ -38,7 +38,7 @@ class Doorman:
         """
 
         async def endpoint(request: Request) -> Response:
-            token = cookie(request, COOKIE)
+            token = cookie(request, SESSION)
             account = await self._accounts.session(token) if token else None
             if account is None:
                 return _to_sign_in(request)
@@ -97,34 +97,15 @@ def csrf_of(token: str) -> str:
 
 
 def set_session(request: Request, response: Response, token: str) -> Response:
-    """Give the browser a session. The cookie is not for scripts, nor for other sites."""
-    response.set_cookie(
-        COOKIE,
-        token,
-        max_age=SESSION_LIFE // 1_000_000,
-        httponly=True,
-        samesite="lax",
-        secure=_is_https(request),
-    )
+    """Give the browser a session."""
+    keep(request, response, SESSION, token, SESSION_LIFE // 1_000_000)
     return response
 
 
 def end_session(request: Request, response: Response) -> Response:
     """Take the session from the browser."""
-    response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=_is_https(request))
+    response.delete_cookie(SESSION, httponly=True, samesite="lax", secure=is_https(request))
     return response
-
-
-def field(request: Request, name: str) -> str:
-    """Return a field of the form, without white space around it; empty where it has none."""
-    found: list[str] = request.state.form.get(name, [""])
-    return found[0].strip()
-
-
-def fields(request: Request, name: str) -> list[str]:
-    """Return all values of a field of the form."""
-    found: list[str] = request.state.form.get(name, [])
-    return found
 
 
 def local_target(text: str) -> str:
@@ -139,10 +120,6 @@ def _to_sign_in(request: Request) -> Response:
         return Response("sign in first\n", 401, media_type="text/plain")
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(f"/sign-in?next={quote(target, safe='')}", 303)
-
-
-def _is_https(request: Request) -> bool:
-    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", ""))
 
 
 def _is_cross_site(request: Request) -> bool:

@@ -1,18 +1,14 @@
 """Signing in and out, and the link by which somebody sets a password."""
 
 import asyncio
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from clicktrail.console.cookies import cookie
-from clicktrail.console.doorman import (
-    COOKIE,
-    end_session,
-    field,
-    local_target,
-    set_session,
-)
+from clicktrail.console.entry.cookies import SESSION, cookie
+from clicktrail.console.entry.doorman import end_session, local_target, set_session
+from clicktrail.console.forms import field
 from clicktrail.console.views import Views
 from clicktrail.doors.forwarded import ScopeHeaders, Visitors
 from clicktrail.doors.throttle import Throttle
@@ -59,7 +55,7 @@ class Entrance:
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
-        await self._accounts.sign_out(cookie(request, COOKIE))
+        await self._accounts.sign_out(cookie(request, SESSION))
         return end_session(request, RedirectResponse("/sign-in", 303))
 
     async def welcome(self, request: Request) -> Response:
@@ -91,4 +87,8 @@ class Entrance:
         )
 
     def _form(self, request: Request, status: int, name: str, message: str) -> Response:
-        return self._views.page(request, "sign_in.html", status, name=name, message=message)
+        target = local_target(request.query_params.get("next", "/"))
+        action = "/sign-in" if target == "/" else f"/sign-in?next={quote(target, safe='')}"
+        return self._views.page(
+            request, "sign_in.html", status, action=action, name=name, message=message
+        )

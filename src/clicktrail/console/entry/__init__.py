@@ -1,0 +1,1 @@
+"""Who comes in: sessions, roles, signing in and out."""

@@ -1,0 +1,143 @@
+"""Forms: what they hold, and how they are answered.
+
+Each is answered with a redirect (303, RFC 9110 § 15.4.4) to a page, which can be loaded again and
+gone back to. What that page says of it (done, or refused and why, with what was typed) goes in a
+cookie that is authenticated with the session; the page's address has its mark (``?said=…``), so
+that no other page says it.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as default
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from clicktrail.console.entry.cookies import SESSION, cookie, keep
+from clicktrail.errors import ClicktrailError
+
+COOKIE = "clicktrail_said"
+_LIFE = 15 * 60
+"""Seconds for which a page can say it."""
+_COOKIE_LIMIT = 2400
+"""Characters: proxies take heads of 4 KB as they come."""
+_SAID_LIMIT = 512 * 1024
+"""Bytes, unpacked."""
+_TEXT_LIMIT, _SHORT_TEXT = 1000, 300
+_MARK = 16
+_NOT_TYPED = ("csrf",)
+_TOO_LONG = " What was typed is too long to be shown again."
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a page says of a form that was sent."""
+
+    text: str = ""
+    place: str = ""
+    """The form, as its page names it."""
+    good: bool = False
+    typed: Mapping[str, list[str]] = default(default_factory=dict)
+    """What a refused form held."""
+
+    def at(self, place: str) -> "Said":
+        """Return what is said of one form."""
+        return self if self.place == place else _NOTHING
+
+    def value(self, name: str, known: str = "") -> str:
+        """Return what a field holds: what was typed, else what is known."""
+        return self.typed.get(name, [""])[0] if self.typed else known
+
+    def chosen(self, name: str, value: str, known: bool = False) -> bool:
+        """Whether a box is ticked, or an option chosen."""
+        return value in self.typed.get(name, ()) if self.typed else known
+
+
+_NOTHING = Said()
+_decode = msgspec.json.Decoder(Said).decode
+
+
+def field(request: Request, name: str) -> str:
+    """Return a field of the form, without white space around it; empty where it has none."""
+    found = fields(request, name)
+    return found[0].strip() if found else ""
+
+
+def fields(request: Request, name: str) -> list[str]:
+    """Return all values of a field of the form."""
+    found: list[str] = request.state.form.get(name, [])
+    return found
+
+
+def path_of(*segments: str) -> str:
+    """Return the path of a page; names may hold anything."""
+    return "/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+async def answer(
+    request: Request, work: Callable[[], Awaitable[str]], form: str, then: str = ""
+) -> Response:
+    """Do what a form asks for, and lead to a page that says what came of it.
+
+    ``work`` returns what is to be said (nothing: ``""``). ``form`` is the address of the form, as
+    ``/page#place``: where ``work`` raises a `ClicktrailError`, it holds what was typed. Else the
+    answer leads to ``then``, or there as well.
+    """
+    try:
+        text = await work()
+    except ClicktrailError as error:
+        return refuse(request, error, form)
+    return _lead(request, then or form, Said(text, good=True))
+
+
+def refuse(request: Request, error: ClicktrailError, form: str) -> Response:
+    """Lead back to the form at ``/page#place``, which says why, and holds what was typed."""
+    typed = {n: v for n, v in request.state.form.items() if n not in _NOT_TYPED}
+    return _lead(request, form, Said(str(error)[:_TEXT_LIMIT], typed=typed))
+
+
+def _lead(request: Request, address: str, said: Said) -> Response:
+    if not said.text:
+        return RedirectResponse(address, 303)
+    page, _, place = address.partition("#")
+    said = replace(said, place=place)
+    kept = _kept(request, said)
+    if len(kept) > _COOKIE_LIMIT:
+        kept = _kept(request, replace(said, text=said.text[:_SHORT_TEXT] + _TOO_LONG, typed={}))
+    sign = "&" if "?" in page else "?"
+    response = RedirectResponse(f"{page}{sign}said={kept[:_MARK]}#{place}", 303)
+    keep(request, response, COOKIE, kept, _LIFE)
+    return response
+
+
+def said(request: Request) -> Said:
+    """Return what the page that is asked for says of a form; nothing for most pages."""
+    mark, kept = request.query_params.get("said", ""), cookie(request, COOKIE)
+    if len(mark) != _MARK or not kept.startswith(mark) or not cookie(request, SESSION):
+        return _NOTHING
+    given, _, text = kept.partition(".")
+    if not hmac.compare_digest(given.encode(), _authenticator(request, text).encode()):
+        return _NOTHING
+    try:
+        packed = base64.urlsafe_b64decode(text + "==")
+        return _decode(zlib.decompressobj().decompress(packed, _SAID_LIMIT))
+    except (binascii.Error, zlib.error, msgspec.DecodeError):
+        return _NOTHING
+
+
+def _kept(request: Request, said: Said) -> str:
+    packed = zlib.compress(msgspec.json.encode(said), 9)
+    text = base64.urlsafe_b64encode(packed).decode().rstrip("=")  # which no cookie may hold
+    return f"{_authenticator(request, text)}.{text}"
+
+
+def _authenticator(request: Request, text: str) -> str:
+    key = cookie(request, SESSION).encode()
+    return hmac.new(key, b"clicktrail console said " + text.encode(), hashlib.sha256).hexdigest()
