@@ -167,6 +167,7 @@ def visit(browser: Browser, base: str, welcome: str | None, scheme: str, width: 
         "configurations": "/configurations",
         "configuration": "/configurations/news",
         "destination": "/configurations/news/destinations/warehouse",
+        "identities": "/identities",
         "emails": "/messages",
         "email": message[0],
         "mailings": "/mailings",

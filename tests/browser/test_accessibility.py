@@ -46,6 +46,7 @@ def fill(service: Service) -> None:
     service.request(link)
     service.request(link, headers={"User-Agent": "curl/8.5.0"})
     service.wait_for_events("clicks", 2)
+    service.cli("identity", "create", "shop.example", "--configuration-set", "news")
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +61,8 @@ def paths(running: Service, tmp_path_factory: pytest.TempPathFactory) -> list[st
             found = wait_for(lambda: at.search(visitor.get(f"/{name}").text), name)
             return str(found[1])
 
-        message, mailing = first("messages"), first("mailings")
-    known = {"id": message, "digest": mailing, "name": "news", "destination": "hook"}
+        known = {"id": first("messages"), "digest": first("mailings")}
+        known |= {"identity": first("identities"), "name": "news", "destination": "hook"}
     return [
         route.path_format.format(**known)
         for route in apart(lambda: asyncio.run(routes(tmp_path_factory.mktemp("routes"))))

@@ -151,6 +151,10 @@ def test_identities_and_smtp_users(run: Run) -> None:
         ("a@example.com", None),
         ("example.com", "news"),
     ]
+    run("event-destination", "add", "news", "log", "--stream", "clicks", "--type", "click")
+    asked = run("configuration-set", "delete", "news", status=1, given=b"n\n")
+    assert "Its event destinations go with it: log." in asked
+    assert "Bound to none from then on: example.com." in asked
     run("identity", "delete", "example.com", "--yes")
     assert "example.com" in run("identity", "list")
     password = run("smtp-user", "create", "app").splitlines()[-1]

@@ -15,9 +15,9 @@ from clicktrail.base.arn import stream_arn
 from clicktrail.console.app import Console
 from clicktrail.model import ConfigurationSet, EventDestination, EventType
 from clicktrail.store import Store
+from support.forms import send
 
 TEMPLATES = sorted((Path(package.__file__).parent / "templates").glob("*.html"))
-CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 SIGNING_IN = ("/sign-in", "/welcome/{token}")
 """Their forms answer for themselves: their status tells what watches sign-ins, and no password is
 kept to be shown again."""
@@ -32,17 +32,6 @@ def forms(console: Console) -> list[str]:
     """Return the path of every route that takes a form."""
     paths = [each.path for each in routes(console) if "POST" in (each.methods or ())]
     return [path for path in paths if path not in SIGNING_IN]
-
-
-async def send(
-    client: httpx.AsyncClient, path: str, form: dict[str, str | list[str]] | None = None
-) -> httpx.Response:
-    """Send a form; return the page that it leads to."""
-    found = CSRF.search((await client.get("/configurations")).text)
-    assert found
-    answer = await client.post(path, data={"csrf": found[1]} | (form or {}))
-    assert answer.status_code == 303, (path, answer.text)
-    return await client.get(answer.headers["location"])
 
 
 async def make(store: Store, name: str, *destinations: str) -> None:
@@ -67,13 +56,13 @@ async def test_every_form_is_answered_with_a_page_that_can_be_loaded_again(
         if path == "/sign-out":
             continue
         for filled in ({}, {"name": "a b", "target": "no", "which": "chosen", "id": "1"}):
-            if not await _exists(store, "news"):
-                await make(store, "news", "hook")
-            elif not (await store.configuration.get_set("news")).destinations:
-                await store.configuration.add_destination(
-                    "news", EventDestination("hook", stream_arn("s"), frozenset({EventType.CLICK}))
-                )
-            there = path.format(name="news", destination="hook")
+            if await _exists(store, "news"):
+                await store.configuration.delete_set("news")
+            await make(store, "news", "hook")
+            for each in await store.configuration.list_identities():
+                await store.configuration.delete_identity(each.name)
+            who = await store.configuration.create_identity("shop.example")
+            there = path.format(name="news", destination="hook", identity=who.id)
             page = await send(admin, there, dict(filled))
             assert page.status_code in (200, 303), (path, page.text)  # at first, the guide
             again = await admin.get(str(page.url))

@@ -22,6 +22,7 @@ from clicktrail.model import (
     EventDestination,
     EventType,
     HttpsPolicy,
+    Identity,
     check_name,
 )
 from clicktrail.service.parts.objection import objection
@@ -179,8 +180,17 @@ def show_set(context: typer.Context, name: SetName, as_json: Json = False) -> No
 @sets.command("delete")
 def delete_set(context: typer.Context, name: SetName, yes: Yes = False) -> None:
     """Delete a configuration set and its destinations. Links that were sent keep working."""
-    with_store(context, lambda store: store.configuration.get_set(name))
-    confirm(f"Delete configuration set {name}?", yes)
+
+    async def look(store: "Store") -> tuple[ConfigurationSet, list[Identity]]:
+        found = await store.configuration.get_set(name)
+        return found, await store.configuration.list_identities()
+
+    found, identities = with_store(context, look)
+    goes = [each.name for each in found.destinations]
+    bound = [each.name for each in identities if each.configuration_set == name]
+    what = f" Its event destinations go with it: {', '.join(goes)}." if goes else ""
+    what += f" Bound to none from then on: {', '.join(bound)}." if bound else ""
+    confirm(f"Delete configuration set {name}?{what}", yes)
     with_store(context, lambda store: store.configuration.delete_set(name))
     typer.echo(f"Deleted configuration set {name}.")
 

@@ -18,6 +18,7 @@ from clicktrail.console.destinations import Destinations, SendTest
 from clicktrail.console.entry.doorman import SIGN_OUT, Doorman
 from clicktrail.console.entry.entrance import Entrance
 from clicktrail.console.guide import Guide, Sampler
+from clicktrail.console.identities import Identities
 from clicktrail.console.live import Live
 from clicktrail.console.mailings import MailingPages
 from clicktrail.console.messages import Messages
@@ -58,6 +59,7 @@ class Console:
         overview = Overview(store, views, guide)
         sets = Configurations(store, views)
         destinations = Destinations(store, views, send_test)
+        identities = Identities(store, views)
         messages = Messages(store, views)
         mailings = MailingPages(store, views)
         dead = DeadLetters(store, views)
@@ -99,6 +101,11 @@ class Console:
             form(one_destination, destinations.change),
             form(one_destination + "/test", destinations.test),
             form(one_destination + "/delete", destinations.remove),
+            page("/identities", identities.list),
+            form("/identities", identities.create),
+            page("/identities/{identity}", identities.show),
+            form("/identities/{identity}", identities.bind),
+            form("/identities/{identity}/delete", identities.delete),
             page("/messages", messages.list),
             page("/messages/{id}", messages.show),
             page("/messages/{id}/map", messages.map),

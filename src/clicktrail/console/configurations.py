@@ -8,7 +8,7 @@ from clicktrail.console.destinations import states_of
 from clicktrail.console.forms import answer, field, path_of
 from clicktrail.console.views import Views, listed
 from clicktrail.errors import InvalidInput
-from clicktrail.model import ConfigurationSet, EventType, HttpsPolicy
+from clicktrail.model import PRODUCED, ConfigurationSet, EventType, HttpsPolicy
 from clicktrail.store import Store
 
 ALL = "/configurations"
@@ -72,7 +72,8 @@ class Configurations:
             found=found,
             outcome=outcome(found),
             destinations=[(d, parse_arn(d.arn), states.get(d.name)) for d in found.destinations],
-            bound=[i.name for i in identities if i.configuration_set == found.name],
+            bound=[i for i in identities if i.configuration_set == found.name],
+            types=[each.value for each in sorted(PRODUCED)],
             policies=[each.value for each in HttpsPolicy],
         )
 

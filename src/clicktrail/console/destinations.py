@@ -9,11 +9,8 @@ from clicktrail.base.arn import Kind, parse_arn, stream_arn, webhook_arn
 from clicktrail.console.forms import answer, field, fields, path_of
 from clicktrail.console.views import Views
 from clicktrail.errors import NotFound
-from clicktrail.model import ConfigurationSet, EventDestination, EventType, Waiting
+from clicktrail.model import PRODUCED, ConfigurationSet, EventDestination, Waiting
 from clicktrail.store import Store
-
-PRODUCED = (EventType.CLICK, EventType.SEND)
-"""Event types that are produced; others are kept as API clients gave them."""
 
 SendTest = Callable[[str, str], Awaitable[str]]
 """Sends a test event to a configuration set's destination; returns its id, or raises
@@ -38,7 +35,7 @@ class Destinations:
             owner=owner,
             found=found,
             kind=parse_arn(found.arn),
-            types=[(each.value, each in found.types) for each in PRODUCED],
+            types=[(each.value, each in found.types) for each in sorted(PRODUCED)],
             state=(await states_of(self._store, owner.name)).get(found.name),
         )
 
@@ -117,6 +114,7 @@ def _destination(request: Request, known: EventDestination | None) -> EventDesti
         arn = webhook_arn(target)
     else:
         arn = parse_arn(target).text
+    # Types that never come are kept as API clients gave them.
     kept = {t for t in known.types if t not in PRODUCED} if known else set()
     types = {t for t in PRODUCED if t.value in fields(request, "types")}
     return EventDestination(name, arn, frozenset(types | kept), field(request, "enabled") == "on")
