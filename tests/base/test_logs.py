@@ -136,6 +136,38 @@ def test_lines_are_json_one_each_with_the_frames_of_a_fault() -> None:
     assert answer == "550 <(address)>: (hidden)\\nsecond line"
 
 
+LOST = """
+import sys
+from clicktrail.base.logs import configure_logs, get_logger
+
+configure_logs("info", sys.argv[1])
+log = get_logger("clicktrail.test")
+
+
+class Odd(str):
+    def isprintable(self):
+        raise ValueError("Mark3dValue")
+
+
+log.info("of odd", value=Odd("x"))
+log.info("afterwards")
+sys.stderr.close()
+log.info("to nobody")
+print("went on")
+"""
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_who_tells_what_cannot_be_told_goes_on(style: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOST, style], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (0, "went on\n")
+    first, second = done.stderr.splitlines()
+    assert first == "clicktrail: the log line 'of odd' is lost"
+    assert "afterwards" in second
+
+
 LATER = """
 import logging, sys, threading, warnings
 from clicktrail.base.logs_later import configure_logs_later

@@ -10,7 +10,8 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
@@ -38,52 +39,87 @@ def configure_logs(level: str, style: str, *, addresses: bool = False) -> None:
     the lines of emails name their sender and recipients.
     """
     as_text = style == "text" or (style == "auto" and sys.stderr.isatty())
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+    output = _Output(sys.stderr)
+    begin: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: structlog.typing.Processor = (
+    end: list[structlog.typing.Processor] = [
+        _exception_by(traceback_text if as_text else told_chain),
+        _addresses_told if addresses else _addresses_dropped,
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         if as_text
-        else structlog.processors.JSONRenderer()
-    )
+        else structlog.processors.JSONRenderer(),
+    ]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[_words_alone, *shared],
+        foreign_pre_chain=[_words_alone, *begin],
         use_get_message=False,
         pass_foreign_args=True,
-        processors=[
-            _exception_by(traceback_text if as_text else told_chain),
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _addresses_told if addresses else _addresses_dropped,
-            last,
-        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *end],
     )
-    handler = _Handler(sys.stderr)
+    handler = _Handler(output)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
     # Libraries tell at level info each connection, and at level debug what goes over it.
     least = logging.getLevelName(level.upper())
     root.setLevel(max(logging.WARNING, least))
-    logging.getLogger("clicktrail").setLevel(least)
+    # Ours do not go by way of `logging`: that takes longer than all the rest of a line.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[_whole([*begin, *end])],
+        logger_factory=lambda *_: output,
         wrapper_class=structlog.make_filtering_bound_logger(least),
         cache_logger_on_first_use=False,
     )
     _catch_the_rest()
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Say that a line was lost. By default logging prints what was to be told."""
+class _Output:
+    """Writes lines, one at a time, and raises nothing: there is nowhere else to say why."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def write(self, line: str) -> None:
+        """Write a line."""
+        with self._lock, suppress(OSError, ValueError):  # full, closed
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = write
+
+
+class _Handler(logging.Handler):
+    """Takes the lines of libraries."""
+
+    def __init__(self, output: _Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or that it was lost. By default logging prints what was to be told."""
         try:
-            where = f"{record.pathname}:{record.lineno}"
-            sys.stderr.write(f"clicktrail: a log line of {where} could not be written\n")
-        except (OSError, ValueError, AttributeError):
-            pass  # standard error is full or closed: there is nowhere else to say so
+            line = self.format(record)
+        except Exception:
+            line = f"clicktrail: a log line of {record.pathname}:{record.lineno} is lost"
+        self._output.write(line)
+
+
+def _whole(processors: Sequence[structlog.typing.Processor]) -> structlog.typing.Processor:
+    """Return what makes a line of an event; of one that cannot be told, that it was lost."""
+
+    def told(logger: Any, method: str, event: structlog.typing.EventDict) -> str:
+        name = event.get("event")
+        line: Any = event
+        try:
+            for each in processors:
+                line = each(logger, method, line)
+        except Exception:  # whoever tells of something goes on
+            return f"clicktrail: the log line {name!r} is lost"
+        return str(line)
+
+    return told
 
 
 def _catch_the_rest() -> None:

@@ -23,7 +23,10 @@ def inspect(raw: bytes) -> HeaderSection:
         raise MessageRefused(552, f"5.3.4 {error}: this is no email") from None
     if len(header.fields) > MOST_HOPS and len(header.values("received")) > MOST_HOPS:
         raise MessageRefused(554, "5.4.6 too many hops: this email goes round in circles")
-    suspect = raw.endswith((b"\n.", b"\r.")) or any(each in raw for each in _LONE_DOTS)
-    if suspect and _SMUGGLED.search(raw):
+    if (b"\n." in raw or b"\r." in raw) and _may_smuggle(raw) and _SMUGGLED.search(raw):
         raise MessageRefused(554, "5.6.0 a lone dot after a lone CR or LF cannot be sent on safely")
     return header
+
+
+def _may_smuggle(raw: bytes) -> bool:
+    return raw.endswith((b"\n.", b"\r.")) or any(each in raw for each in _LONE_DOTS)

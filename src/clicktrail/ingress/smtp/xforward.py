@@ -50,6 +50,8 @@ class Origin:
     def address(self) -> str:
         """The client's IP address; ``""`` where it is not known."""
         text = self._value("ADDR")
+        if not text:
+            return ""
         if text[:5].upper() == "IPV6:":
             text = text[5:]
         try:
