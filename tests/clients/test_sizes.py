@@ -64,7 +64,7 @@ def send_raw(ses: Any, raw: bytes, configuration_set: str | None = None) -> None
     )
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def identity(service: Service) -> None:
     service.cli("identity", "create", "example.com")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.service import PATIENCE
+from support.service import PATIENCE, wait_for
 
 NEEDS_NGINX = pytest.mark.skipif(
     shutil.which("nginx") is None, reason="NOT TESTED: no nginx here (apt-get install nginx)"
@@ -44,6 +44,10 @@ def nginx(folder: Path, example: str) -> Iterator[None]:
     assert checked.returncode == 0, checked.stderr
     with subprocess.Popen(command) as running:
         try:
+            listening = folder / "nginx.pid"  # written when all is listened on
+            wait_for(
+                lambda: (listening.exists() and listening.read_text()) or None, "a listening nginx"
+            )
             yield
         finally:
             running.terminate()
