@@ -79,6 +79,16 @@ class StoreUnavailable(ClicktrailError):
     permanent = False
 
 
+class TooManyTries(ClicktrailError):
+    """Who signs in has given too many wrong passwords: ``wait`` seconds, then it may try again."""
+
+    permanent = False
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(f"too many wrong passwords: try again in {wait} s")
+        self.wait = wait
+
+
 class TooManyWaiting(ClicktrailError):
     """As many requests wait for something to happen as may do so at once."""
 

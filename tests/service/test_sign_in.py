@@ -1,11 +1,16 @@
 """Who guesses passwords is slowed down, and keeps nobody else from signing in."""
 
+import os
+import signal
 import smtplib
 from base64 import b64encode
+from pathlib import Path
 
 import httpx
+import pytest
 
-from support.service import PATIENCE, Service
+from service.test_monitor import ask
+from support.service import PATIENCE, Service, wait_for
 
 PASSWORD = "a long enough password"
 GUESSER, OWNER = "203.0.113.9", "198.51.100.7"
@@ -43,20 +48,47 @@ def test_nobody_locks_the_owner_of_an_account_out(service: Service) -> None:
         assert other.status_code == 403
 
 
-def test_guesses_over_smtp_are_slowed_down_by_name_and_address(service: Service) -> None:
-    made = service.cli("smtp-user", "create", "mailer")
-    password = next(word for word in reversed(made.split()) if len(word) >= 32)
-    said = b""
-    for _ in range(20):
-        with smtplib.SMTP(
-            "127.0.0.1", service.smtp, timeout=PATIENCE * 4, source_address=("127.0.0.9", 0)
-        ) as client:
-            client.ehlo()
-            said = client.docmd("AUTH", "PLAIN " + b64encode(b"\0mailer\0wrong").decode())[1]
-        if b"try again in" in said:
-            break
-    assert b"too many wrong passwords: try again in" in said
+def answer_to(service: Service, password: str, address: str) -> bytes:
+    """Return what the SMTP door says to a password of the user "mailer"."""
     with smtplib.SMTP(
-        "127.0.0.1", service.smtp, timeout=PATIENCE * 4, source_address=("127.0.0.8", 0)
-    ) as owner:
-        assert owner.login("mailer", password)[0] == 235
+        "127.0.0.1", service.smtp, timeout=PATIENCE * 4, source_address=(address, 0)
+    ) as client:
+        client.ehlo()
+        said = f"\0mailer\0{password}".encode()
+        return client.docmd("AUTH", "PLAIN " + b64encode(said).decode())[1]
+
+
+def new_user(service: Service) -> str:
+    """Make the user "mailer"; return the password."""
+    made = service.cli("smtp-user", "create", "mailer")
+    return next(word for word in reversed(made.split()) if len(word) >= 32)
+
+
+def test_guesses_over_smtp_are_slowed_down_by_name_and_address(service: Service) -> None:
+    password = new_user(service)
+    said = [answer_to(service, "wrong", "127.0.0.9") for _ in range(11)]
+    assert said[:10] == [b"5.7.8 user name or password is wrong"] * 10
+    assert b"too many wrong passwords: try again in" in said[10]
+    assert b"signed in" in answer_to(service, password, "127.0.0.8")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="NOT TESTED: it needs Linux")
+def test_the_processes_of_the_smtp_door_count_guesses_together(tmp_path: Path) -> None:
+    with Service(tmp_path, "--smtp-workers", "4", embedded=False) as service:
+        password = new_user(service)
+        said = [answer_to(service, "wrong", "127.0.0.9") for _ in range(30)]
+        assert said[:10] == [b"5.7.8 user name or password is wrong"] * 10
+        assert all(b"try again in" in each for each in said[10:])
+        # What was counted outlives the process that counted it, and is of one address alone.
+        for worker in ("smtp", "smtp:2", "smtp:3", "smtp:4"):
+            old = service.pid_of(worker)
+            assert old is not None
+
+            def is_back(worker: str = worker, old: int = old) -> bool | None:
+                return service.pid_of(worker) not in (None, old) or None
+
+            os.kill(old, signal.SIGKILL)
+            wait_for(is_back, worker)
+            wait_for(lambda: ask(service, "/readyz")[0] == 200 or None, "readiness")
+        assert b"try again in" in answer_to(service, "wrong", "127.0.0.9")
+        assert b"signed in" in answer_to(service, password, "127.0.0.8")

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 
+from clicktrail.doors.throttle import Throttle
 from clicktrail.ingress.accept import Acceptor
+from clicktrail.ingress.smtp.auth import SignIn
 from clicktrail.ingress.smtp.options import SmtpOptions
 from clicktrail.ingress.smtp.server import SmtpServer
 from clicktrail.ingress.submission import Smarthost
@@ -156,7 +158,7 @@ async def mailroom(
         stack.push_async_callback(smarthost.close)
         hosts = TrackingHosts("t.test", "s.test")
         acceptor = Acceptor(store, keys, hosts, "clicktrail.test", identities=identities)
-        server = SmtpServer(chosen, acceptor, smarthost, store.users)
+        server = SmtpServer(chosen, acceptor, smarthost, SignIn(store.users, Throttle()))
         await server.start()
         stack.push_async_callback(server.stop)
         yield Mailroom(database, store, keys, acceptor, smarthost, open_hostile, server)

@@ -18,6 +18,7 @@ from clicktrail.base.metrics import count_into
 from clicktrail.base.redact import reason_of
 from clicktrail.commands.shared.common import Json, print_json, print_table, settings_of
 from clicktrail.doors.connections import allow_many_files
+from clicktrail.doors.throttle import Throttle
 from clicktrail.errors import ClicktrailError, InvalidInput
 from clicktrail.service.checks.opening import check_doors
 from clicktrail.service.monitor import Problems, counted_in
@@ -104,11 +105,16 @@ def makes_store(settings: Settings, roles: Sequence[str]) -> bool:
     )
 
 
-async def _serve_here(settings: Settings, roles: list[str], ties: Ties | None = None) -> int:
+async def _serve_here(
+    settings: Settings,
+    roles: list[str],
+    ties: Ties | None = None,
+    throttle: Throttle | None = None,
+) -> int:
     """Run roles in this process; ``ties`` where it is a supervisor's child."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    service = Service(settings, roles)
+    service = Service(settings, roles, throttle)
     on_signals(loop, stopping.set, service.reload)
     if ties is not None:
         ties.stop_with_supervisor(loop, stopping.set)
@@ -199,13 +205,14 @@ def _serve_apart(settings: Settings, roles: list[str], processes: Sequence[str])
     """Run each role in a process of its own, or in several."""
     with TemporaryDirectory(prefix="clicktrail-") as counts:
         count_into(counts)
+        throttle = Throttle()  # before they are forked: who guesses is counted by all of them
         gc.collect()  # what the roles need is loaded, and shared
 
         def work(name: str, ties: Ties) -> int:
             try:
                 if name == Supervisor.MONITOR:
                     return uvloop.run(_serve_monitor(settings, roles, counts, ties))
-                return uvloop.run(_serve_here(settings, [role_of(name)], ties))
+                return uvloop.run(_serve_here(settings, [role_of(name)], ties, throttle))
             except ClicktrailError as error:
                 ties.tell_failure(reason_of(error))
                 return 1

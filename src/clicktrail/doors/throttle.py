@@ -1,12 +1,16 @@
 """Slows down who guesses passwords, and never locks out who knows one."""
 
+import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from hashlib import blake2b
+from typing import TypeVar
 
 from clicktrail.doors.forwarded import network_of
+from clicktrail.doors.tries import Lock, Tries
+from clicktrail.errors import StoreUnavailable, TooManyTries
+
+T = TypeVar("T")
 
 REMEMBERED = 10_000
 """Of each kind: the ones that were used last."""
@@ -31,103 +35,107 @@ class Throttle:
     """Counts tries to sign in by name and client (`network_of`) together, and by each alone.
 
     Nobody has to wait for what others do under the same name from elsewhere: they are only slowed
-    down a little, and not where that name has signed in from there before.
+    down a little, and not where that name has signed in from there before. The processes that are
+    forked from one that has made it count together.
     """
 
     def __init__(
         self, guesses: Guesses = Guesses(), now: Callable[[], float] = time.monotonic
     ) -> None:
         self._guesses = guesses
-        self._now = now
+        self._now = now  # the same for all processes: clock_gettime(2), CLOCK_MONOTONIC
+        self._lock = Lock()
         self._pairs = _Failures(guesses.for_name, guesses.seconds)
         self._clients = _Failures(guesses.for_client, guesses.seconds)
         self._names = _Failures(guesses.untroubled + _STEPS, guesses.seconds)
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._known = Tries(1, REMEMBERED)
+        """Who has signed in from where."""
 
-    def wait(self, name: str, address: str) -> int:
+    async def sign_in(
+        self, name: str, address: str, verify: Callable[[], Awaitable[T | None]]
+    ) -> T | None:
+        """Return what ``verify`` does: ``None`` for a wrong password.
+
+        Raises `TooManyTries` where the client has to wait, and what ``verify`` raises.
+        """
+        client = network_of(address)
+        with self._lock.held():
+            if wait := self._wait(name, client):
+                raise TooManyTries(wait)
+            # Before the answer is known: tries at once count too.
+            now = self._now()
+            delay = self._delay(name, client, now)
+            self._pairs.add(now, name, client)
+            self._clients.add(now, client)
+            self._names.add(now, name)
+        if delay:
+            await asyncio.sleep(delay)
+        try:
+            found = await verify()
+        except StoreUnavailable:
+            with self._lock.held():
+                self._take_back(name, client)
+            raise
+        if found is not None:
+            with self._lock.held():
+                self._take_back(name, client)
+                self._pairs.forget(name, client)
+                self._known.keep(self._known.key(name, client), [self._now()])
+        return found
+
+    def _wait(self, name: str, client: str) -> int:
         """Return the seconds after which a client may try this name again; 0: now."""
-        pair, client = _key(name, network_of(address)), _key(network_of(address))
         now = self._now()
-        longest = self._pairs.wait(pair, now)
-        if pair not in self._known:
-            longest = max(longest, self._clients.wait(client, now))
+        longest = self._pairs.wait(now, name, client)
+        if not self._is_known(name, client):
+            longest = max(longest, self._clients.wait(now, client))
         return int(longest) + 1 if longest > 0 else 0
 
-    def delay(self, name: str, address: str) -> float:
+    def _delay(self, name: str, client: str, now: float) -> float:
         """Return by how many seconds a try is slowed down."""
-        if _key(name, network_of(address)) in self._known:
+        beyond = self._names.count(now, name) + 1 - self._guesses.untroubled
+        if beyond <= 0 or self._is_known(name, client):
             return 0.0
-        guesses = self._guesses
-        beyond = self._names.count(_key(name), self._now()) - guesses.untroubled
-        return min(guesses.longest, 0.1 * 2.0 ** min(beyond, _STEPS)) if beyond > 0 else 0.0
+        return min(self._guesses.longest, 0.1 * 2.0 ** min(beyond, _STEPS))
 
-    def tried(self, name: str, address: str) -> None:
-        """Count a try as wrong until `succeeded`: tries at the same time count too."""
-        now = self._now()
-        self._pairs.add(_key(name, network_of(address)), now)
-        self._clients.add(_key(network_of(address)), now)
-        self._names.add(_key(name), now)
+    def _is_known(self, name: str, client: str) -> bool:
+        return bool(self._known.times(self._known.key(name, client)))
 
-    def succeeded(self, name: str, address: str) -> None:
-        """Note that the last try was right."""
-        pair = _key(name, network_of(address))
-        self.undecided(name, address)
-        self._pairs.forget(pair)
-        self._known[pair] = None
-        self._known.move_to_end(pair)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
-
-    def undecided(self, name: str, address: str) -> None:
-        """Take a try back: it could not be checked."""
-        self._pairs.take_back(_key(name, network_of(address)))
-        self._clients.take_back(_key(network_of(address)))
-        self._names.take_back(_key(name))
+    def _take_back(self, name: str, client: str) -> None:
+        """Count the last try no more."""
+        self._pairs.take_back(name, client)
+        self._clients.take_back(client)
+        self._names.take_back(name)
 
 
 _STEPS = 6
 """Doublings of the delay from 0.1 seconds on."""
 
 
-def _key(*texts: str) -> bytes:
-    """Return a key of a fixed size: what is counted may be as long as it likes."""
-    digest = blake2b(digest_size=16)
-    for text in texts:
-        raw = text.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "big") + raw)
-    return digest.digest()
-
-
 class _Failures:
-    """The times of the last ``most`` failures of each key, within ``seconds``."""
+    """The times of the last ``most`` failures, within ``seconds``."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds
-        self._times: OrderedDict[bytes, list[float]] = OrderedDict()
+        self._tries = Tries(most, REMEMBERED)
 
-    def count(self, key: bytes, now: float) -> int:
-        return sum(now - at < self._seconds for at in self._times.get(key, ()))
+    def count(self, now: float, *of: str) -> int:
+        times = self._tries.times(self._tries.key(*of))
+        return sum(now - at < self._seconds for at in times)
 
-    def wait(self, key: bytes, now: float) -> float:
+    def wait(self, now: float, *of: str) -> float:
         """Return the seconds until there are less than ``most`` again."""
-        times = self._times.get(key, ())
-        if len(times) < self._most:
-            return 0.0
-        return max(0.0, self._seconds - (now - times[-self._most]))
+        times = self._tries.times(self._tries.key(*of))
+        return max(0.0, self._seconds - (now - times[-1])) if len(times) == self._most else 0.0
 
-    def add(self, key: bytes, now: float) -> None:
-        times = self._times.setdefault(key, [])
-        times.append(now)
-        del times[: -self._most]
-        self._times.move_to_end(key)
-        while len(self._times) > REMEMBERED:
-            self._times.popitem(last=False)
+    def add(self, now: float, *of: str) -> None:
+        key = self._tries.key(*of)
+        self._tries.keep(key, [now, *self._tries.times(key)])
 
-    def take_back(self, key: bytes) -> None:
-        times = self._times.get(key)
-        if times:
-            times.pop()
+    def take_back(self, *of: str) -> None:
+        key = self._tries.key(*of)
+        self._tries.keep(key, self._tries.times(key)[1:])
 
-    def forget(self, key: bytes) -> None:
-        self._times.pop(key, None)
+    def forget(self, *of: str) -> None:
+        self._tries.keep(self._tries.key(*of), [])

@@ -6,6 +6,7 @@ from typing import Protocol, cast
 
 from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import reason_of
+from clicktrail.doors.throttle import Throttle
 from clicktrail.errors import ClicktrailError, InvalidInput, SettingError
 from clicktrail.service.checkup import Checkup
 from clicktrail.service.house import House
@@ -75,10 +76,15 @@ def check_roles(settings: Settings, roles: Sequence[str]) -> list[str]:
 
 
 class Service:
-    """Some roles in this process. ``lines`` tells where they listen, after `start`."""
+    """Some roles in this process. ``lines`` tells where they listen, after `start`.
 
-    def __init__(self, settings: Settings, roles: Sequence[str]) -> None:
-        self._house = House(settings, roles)
+    ``throttle`` is of who signs in to send, and shared by the processes of that role.
+    """
+
+    def __init__(
+        self, settings: Settings, roles: Sequence[str], throttle: Throttle | None = None
+    ) -> None:
+        self._house = House(settings, roles, throttle)
         self.faults = self._house.faults
         self.metrics = self._house.metrics
         self.lines = self._house.lines

@@ -1,6 +1,5 @@
 """Signing in and out, and the link by which somebody sets a password."""
 
-import asyncio
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from clicktrail.console.forms import field
 from clicktrail.console.views import Views
 from clicktrail.doors.forwarded import ScopeHeaders, Visitors
 from clicktrail.doors.throttle import Throttle
-from clicktrail.errors import InvalidInput, NotFound, StoreUnavailable
+from clicktrail.errors import InvalidInput, NotFound, TooManyTries
 from clicktrail.store.people.accounts import SHORTEST_PASSWORD, AccountStore
 
 _WRONG = "This name and password do not fit."
@@ -34,23 +33,18 @@ class Entrance:
         if request.method != "POST":
             return self._form(request, 200, "", "")
         name, password = field(request, "name"), request.state.form.get("password", [""])[0]
-        throttle = self._throttle
         address = self._visitors.address(ScopeHeaders(request.scope))
-        if wait := throttle.wait(name, address):
-            message = f"Too many tries. Wait {-(-wait // 60)} minutes, then try again."
-            answer = self._form(request, 429, name, message)
-            answer.headers["Retry-After"] = str(wait)  # RFC 6585 § 4
-            return answer
-        throttle.tried(name, address)  # before the answer is known: tries at once count too
-        await asyncio.sleep(throttle.delay(name, address))
         try:
-            token = await self._accounts.sign_in(name, password)
-        except StoreUnavailable:
-            throttle.undecided(name, address)
-            raise
+            token = await self._throttle.sign_in(
+                name, address, lambda: self._accounts.sign_in(name, password)
+            )
+        except TooManyTries as error:
+            message = f"Too many tries. Wait {-(-error.wait // 60)} minutes, then try again."
+            answer = self._form(request, 429, name, message)
+            answer.headers["Retry-After"] = str(error.wait)  # RFC 6585 § 4
+            return answer
         if token is None:
             return self._form(request, 403, name, _WRONG)
-        throttle.succeeded(name, address)
         return set_session(request, RedirectResponse(target, 303), token)
 
     async def sign_out(self, request: Request) -> Response:

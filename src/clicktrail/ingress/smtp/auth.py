@@ -9,7 +9,7 @@ from typing import Protocol
 
 from clicktrail.base.logs import get_logger
 from clicktrail.doors.throttle import Throttle
-from clicktrail.errors import MessageRefused, StoreUnavailable
+from clicktrail.errors import MessageRefused, StoreUnavailable, TooManyTries
 
 log = get_logger(__name__)
 
@@ -75,32 +75,29 @@ class UsersAndKeys:
 class SignIn:
     """Checks names and passwords, and slows down who guesses."""
 
-    def __init__(self, passwords: Passwords) -> None:
+    def __init__(self, passwords: Passwords, throttle: Throttle) -> None:
         self._passwords = passwords
-        self._throttle = Throttle()
+        self._throttle = throttle
 
     async def verify(self, name: str, password: str, address: str) -> bytes | None:
         """Return the mark (`Passwords.mark`) of who signs in; ``None`` where they do not fit.
 
         Raises `MessageRefused`: 421 and 454, with what to do.
         """
-        throttle = self._throttle
-        if wait := throttle.wait(name, address):
-            raise MessageRefused(421, f"4.7.0 too many wrong passwords: try again in {wait} s")
-        throttle.tried(name, address)
-        try:
-            await asyncio.sleep(throttle.delay(name, address))
+
+        async def verify() -> bytes | None:
             mark = await self._passwords.mark(name)  # first: that of the password that is tried
-            found = await self._passwords.verify(name, password)
+            return mark if await self._passwords.verify(name, password) else None
+
+        try:
+            return await self._throttle.sign_in(name, address, verify)
+        except TooManyTries as error:
+            raise MessageRefused(421, f"4.7.0 {error}") from None
         except StoreUnavailable:
-            throttle.undecided(name, address)
             log.exception("sign-in could not be checked")
             raise MessageRefused(
                 454, "4.7.0 signing in is not possible now: try again later"
             ) from None
-        if found:
-            throttle.succeeded(name, address)
-        return mark if found else None
 
     async def is_still(self, name: str, mark: bytes) -> bool:
         """Whether who has signed in may still do so. Raises `MessageRefused`: 451."""

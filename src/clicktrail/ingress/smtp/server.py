@@ -11,7 +11,7 @@ from clicktrail.doors.forwarded import Visitors
 from clicktrail.doors.handshake import Handshake, TlsListener
 from clicktrail.doors.tls import Certificate
 from clicktrail.ingress.accept import Acceptor
-from clicktrail.ingress.smtp.auth import Passwords, SignIn
+from clicktrail.ingress.smtp.auth import SignIn
 from clicktrail.ingress.smtp.connection import Connection
 from clicktrail.ingress.smtp.options import SmtpOptions
 from clicktrail.ingress.smtp.session import Session
@@ -26,7 +26,7 @@ class SmtpServer:
     """How long `stop` waits for emails that are coming in or on their way to the smarthost."""
 
     def __init__(
-        self, options: SmtpOptions, acceptor: Acceptor, smarthost: Smarthost, users: Passwords
+        self, options: SmtpOptions, acceptor: Acceptor, smarthost: Smarthost, sign_in: SignIn
     ) -> None:
         self.options = options
         self.acceptor = acceptor
@@ -41,7 +41,7 @@ class SmtpServer:
             Visitors(options.allow).trusts,
         )
         self.memory = Budget(options.memory, options.max_size * 2)
-        self.sign_in = SignIn(users)
+        self.sign_in = sign_in
         self._listening: asyncio.Server | None = None
         self._secure: TlsListener | None = None
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -1,6 +1,6 @@
 """The SMTP door: takes emails in, and hands them on."""
 
-from clicktrail.ingress.smtp.auth import UsersAndKeys
+from clicktrail.ingress.smtp.auth import SignIn, UsersAndKeys
 from clicktrail.ingress.smtp.options import SmtpOptions
 from clicktrail.ingress.smtp.server import SmtpServer
 from clicktrail.service.checks import check_certificate
@@ -28,10 +28,9 @@ async def build(house: House) -> None:
     await check_sealing(house, store)
     smarthost = smarthost_of(house)
     assert smarthost is not None, "check_roles has looked"
-    passwords = UsersAndKeys(
-        store.users, SealedKeys(store.access_keys, followed_vault(house.folder))
-    )
-    server = SmtpServer(SmtpOptions.of(settings), acceptor_of(house, store), smarthost, passwords)
+    keys = SealedKeys(store.access_keys, followed_vault(house.folder))
+    sign_in = SignIn(UsersAndKeys(store.users, keys), house.throttle)
+    server = SmtpServer(SmtpOptions.of(settings), acceptor_of(house, store), smarthost, sign_in)
     house.ends.append(server.stop)
     with opening(settings, "smtp.listen", "smtp.tls_listen"):
         await server.start()
