@@ -53,7 +53,7 @@ def test_it_leads_from_nothing_to_a_click(
     assert sent.status_code == 303, sent.text
     page = sent.headers["location"].partition("#")[0]
     assert steps(admin.get(page).text) == [True, True, True, True, False]
-    piece = re.search(r'hx-get="(/guide/click\?email=[\w-]{21})"', admin.get(page).text)
+    piece = re.search(r'data-ask="(/guide/click\?email=[\w-]{21})"', admin.get(page).text)
     assert piece
     assert "Waiting for your click" in admin.get(piece[1]).text
     (link,) = hrefs(html_of(server.arrived()))
@@ -62,7 +62,7 @@ def test_it_leads_from_nothing_to_a_click(
     arrived = wait_for(
         lambda: t if "Your click is here" in (t := admin.get(piece[1]).text) else None, "the click"
     )
-    assert "hx-trigger" not in arrived, "it ends when the click has come"
+    assert "data-ask" not in arrived, "it ends when the click has come"
     assert steps(admin.get(page).text) == [True] * 5
     assert fresh.wait_for_events("news", 1)[0]["click"]["linkTags"] == {"place": ["guide"]}
     assert admin.get("/").status_code == 200

@@ -27,6 +27,6 @@
     }).observe(place);
   };
   draw();
-  document.addEventListener("htmx:after:swap", draw);
+  document.addEventListener("shown", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
 })();

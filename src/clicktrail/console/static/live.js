@@ -1,10 +1,8 @@
 // Puts clicks on top of the table as they come.
 (() => {
-  const rows = document.getElementById("clicks");
   const status = document.getElementById("connection");
   const pause = document.getElementById("pause");
-  let after = rows.dataset.after;
-  let source = null;
+  let rows, after, source;
   let later = 0;
   const connect = () => {
     source = new EventSource("/live/events?after=" + encodeURIComponent(after) + "&" + rows.dataset.query);
@@ -22,18 +20,26 @@
       while (rows.rows.length > Number(rows.dataset.most)) rows.lastElementChild.remove();
     };
   };
-  connect();
-  pause.addEventListener("click", () => {
-    const pausing = pause.getAttribute("aria-pressed") !== "true";
+  const stop = () => {
     clearTimeout(later);
+    source?.close();
+  };
+  const paused = () => pause.getAttribute("aria-pressed") === "true";
+  const begin = () => {
+    stop();
+    rows = document.getElementById("clicks");
+    after = rows.dataset.after;
+    if (!paused()) connect();
+  };
+  begin();
+  document.addEventListener("shown", begin);
+  pause.addEventListener("click", () => {
+    const pausing = !paused();
     pause.setAttribute("aria-pressed", String(pausing));
     pause.textContent = pausing ? "Go on" : "Pause";
-    if (pausing) {
-      source.close();
-      status.textContent = "Paused: nothing moves until you go on";
-    } else {
-      connect();
-    }
+    stop();
+    if (pausing) status.textContent = "Paused: nothing moves until you go on";
+    else connect();
   });
-  addEventListener("pagehide", () => source.close());
+  addEventListener("pagehide", stop);
 })();
