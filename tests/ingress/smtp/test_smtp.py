@@ -55,6 +55,7 @@ async def test_the_greeting_says_what_is_offered(client: Client) -> None:
         "250-8BITMIME",
         "250-SMTPUTF8",
         "250-PIPELINING",
+        "250-CHUNKING",
         "250-ENHANCEDSTATUSCODES",
         "250 AUTH PLAIN LOGIN",
     ]

@@ -7,7 +7,7 @@ import pytest
 from clicktrail.model import MessageState
 from support.dialogue import play
 from support.hostile_smarthost import HostileSmarthost
-from support.mailroom import mailroom
+from support.mailroom import Client, mailroom
 
 
 async def test_an_email_from_the_greeting_to_the_goodbye(tmp_path: Path) -> None:
@@ -22,6 +22,7 @@ async def test_an_email_from_the_greeting_to_the_goodbye(tmp_path: Path) -> None
             S: 250-8BITMIME
             S: 250-SMTPUTF8
             S: 250-PIPELINING
+            S: 250-CHUNKING
             S: 250-ENHANCEDSTATUSCODES
             S: 250 AUTH PLAIN LOGIN
             C: MAIL FROM:<a@example.com> SIZE=100 BODY=8BITMIME
@@ -150,6 +151,7 @@ async def test_small_talk_and_nonsense(tmp_path: Path) -> None:
             S: 250-8BITMIME
             S: 250-SMTPUTF8
             S: 250-PIPELINING
+            S: 250-CHUNKING
             S: 250-ENHANCEDSTATUSCODES
             S: 250 AUTH PLAIN LOGIN
             C: NOOP whatever
@@ -208,3 +210,85 @@ async def test_a_command_line_may_be_long_but_not_endless(tmp_path: Path) -> Non
         assert (await client.say("NOOP " + "x" * 13_000)).startswith("500 5.5.2 ")
         assert (await client.say("NOOP " + "x" * 300_000)).startswith("500 5.5.2 ")
         assert (await client.submit(b"x\r\n")).startswith("250 2.0.0 Ok ")
+
+
+async def bdat(client: Client, data: bytes, last: str = "") -> str:
+    """Send a piece of an email; return the reply."""
+    client.writer.write(b"BDAT %d%s\r\n%s" % (len(data), last.encode(), data))
+    return await client.reply()
+
+
+ANNOUNCED = "MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>"
+
+
+async def test_an_email_comes_in_pieces(tmp_path: Path) -> None:
+    async with mailroom(tmp_path) as room, room.client() as client:
+        await client.say("EHLO me", *ANNOUNCED)
+        client.writer.write(b"BDAT 14\r\nSubject: x\r\n\r\nbdat 6\r\n.\r\n.\r\nBDAT  0 last\r\n")
+        assert await client.reply() == "250 2.0.0 14 bytes"
+        assert await client.reply() == "250 2.0.0 6 bytes"
+        assert (await client.reply()).startswith("250 2.0.0 Ok ")
+        wire = b"Subject: y\r\n\r\n.dot\r\n.\r\nMAIL FROM:<c@example.com>\r\nno end"
+        await client.say(*ANNOUNCED)
+        assert (await bdat(client, wire, " LAST")).startswith("250 2.0.0 Ok ")
+        await client.say(*ANNOUNCED)
+        assert (await bdat(client, b"", " LAST")).startswith("250 2.0.0 Ok ")
+        first, second, _ = room.hostile.taken
+        assert first.message.endswith(b"\r\nSubject: x\r\n\r\n.\r\n.\r\n")
+        assert second.message.endswith(b"\r\n" + wire + b"\r\n")
+
+
+async def test_pieces_that_come_at_the_wrong_time_are_not_taken_for_commands(
+    tmp_path: Path,
+) -> None:
+    hostile = HostileSmarthost(refused={"no@example.com": "550 5.1.1 no such user"})
+    quit_ = b"QUIT\r\n"
+    async with mailroom(tmp_path, hostile, max_size=1000) as room, room.client() as client:
+        await client.say("EHLO me")
+        assert await bdat(client, quit_, " LAST") == "503 5.5.1 say MAIL first"
+        await client.say("MAIL FROM:<a@example.com>")
+        assert await bdat(client, quit_) == "554 5.5.1 no valid recipients"
+        assert (await client.say("RCPT TO:<no@example.com>")).startswith("550")
+        assert await bdat(client, quit_, " LAST") == "554 5.5.1 no valid recipients"
+        await client.say("RCPT TO:<b@example.com>")
+        assert await bdat(client, quit_) == "250 2.0.0 6 bytes"
+        for command in ("DATA", "RCPT TO:<c@example.com>", "MAIL FROM:<c@example.com>"):
+            assert (await client.say(command)).startswith("503 5.5.1")
+        assert (await bdat(client, bytes(1000))).startswith("552 5.3.4")
+        assert await bdat(client, quit_, " LAST") == "503 5.5.1 say MAIL first"
+        await client.say(*ANNOUNCED)
+        assert await bdat(client, b"left\r\n") == "250 2.0.0 6 bytes"
+        assert await client.say("RSET") == "250 2.0.0 Ok"
+        await client.say(*ANNOUNCED)
+        assert (await bdat(client, b"Subject: x\r\n\r\nx\r\n", " LAST")).startswith("250")
+        [taken] = room.hostile.taken
+        assert b"QUIT" not in taken.message
+        assert b"left" not in taken.message
+        assert room.server.memory.held == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        *((f"BDAT{wrong}", "501 5.5.4") for wrong in ("", " x", " -1", " 1 LAST x", " 1LAST")),
+        (f"BDAT {'9' * 30}", "501 5.5.4"),
+        ("BDAT 2001", "552 5.3.4"),
+    ],
+)
+async def test_what_follows_a_wrong_bdat_is_not_read(
+    tmp_path: Path, command: str, code: str
+) -> None:
+    async with mailroom(tmp_path, max_size=1000) as room, room.client() as client:
+        await client.say("EHLO me", *ANNOUNCED)
+        client.send(command, "DATA", "Subject: x", "", "x", ".")
+        assert (await client.reply()).startswith(code)
+        assert not await client.reply()
+        assert not room.hostile.taken
+
+
+async def test_strangers_send_no_pieces(tmp_path: Path) -> None:
+    async with mailroom(tmp_path, allow=()) as room, room.client() as client:
+        await client.say("EHLO me")
+        client.send("BDAT 6 LAST", "QUIT")
+        assert await client.reply() == "530 5.7.0 sign in first (AUTH)"
+        assert not await client.reply()

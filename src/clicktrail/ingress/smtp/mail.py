@@ -1,9 +1,6 @@
 """One email on its way to the smarthost, from its announcement to the answer to its last byte."""
 
-import asyncio
-
 from clicktrail.base.logs import get_logger
-from clicktrail.doors.budget import Share
 from clicktrail.errors import (
     MessageRefused,
     SmarthostSilent,
@@ -12,7 +9,8 @@ from clicktrail.errors import (
 )
 from clicktrail.ingress import lines
 from clicktrail.ingress.accept import Acceptor
-from clicktrail.ingress.replies import NO_MEMORY, NOT_KEPT, WRONG, code_for_sender, too_large
+from clicktrail.ingress.replies import NOT_KEPT, WRONG, code_for_sender
+from clicktrail.ingress.smtp.intake import Intake
 from clicktrail.ingress.submission import Smarthost, Submission, Transaction
 from clicktrail.model import Envelope
 
@@ -24,8 +22,6 @@ _SILENT = (
     "4.4.2 the mail server behind this one has the email and did not answer: it may have sent it;"
     " trying again may send it twice",
 )
-_END = b"\r\n.\r\n"  # RFC 5321 § 4.1.1.4: the first CRLF is that of the last line
-_EMPTY = _END[2:]  # … or of the command
 
 
 class Mail:
@@ -35,6 +31,8 @@ class Mail:
         self.envelope = envelope
         self._client = client
         self.recipients: list[str] = []
+        self.intake: Intake | None = None
+        """What has come of it, as soon as something may have."""
         self._smarthost = smarthost
         self._transaction: Transaction | None = None
         self._lost = False  # the smarthost went away after it had taken recipients
@@ -112,6 +110,8 @@ class Mail:
 
     async def abort(self) -> None:
         """Give the email up."""
+        if self.intake is not None:
+            self.intake.close()
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             await transaction.abort()
@@ -119,48 +119,3 @@ class Mail:
 
 def _reply(refused: MessageRefused) -> tuple[int, str]:
     return code_for_sender(refused.code), refused.text
-
-
-async def read_message(reader: asyncio.StreamReader, most: int, share: Share) -> bytes:
-    """Return the email that follows DATA, byte for byte.
-
-    Lines end with CRLF and nothing else (RFC 5321 § 2.3.8): a lone LF never ends the email.
-    ``share`` grows by what is held of it. Raises `MessageRefused`, after
-    the end of the email, for one over ``most`` bytes or without memory for it;
-    `asyncio.IncompleteReadError` where the client goes away, `ConnectionAbortedError` for an email
-    that does not end.
-    """
-    begin = await reader.readexactly(len(_EMPTY))
-    if begin == _EMPTY:
-        return b""
-    reader._buffer[:0] = begin  # type: ignore[attr-defined] # the end may begin in it
-    wire = bytearray()
-    total = 0
-    room = True
-    ended = False
-    while not ended:
-        try:
-            part = await reader.readuntil(_END)
-            ended = True
-        except asyncio.LimitOverrunError as overrun:
-            part = await reader.read(overrun.consumed)
-        total += len(part)
-        if total > 16 * most:
-            raise ConnectionAbortedError("the email does not end")
-        if total > most + most // 2 + 5:  # one byte in three may be a dot that goes
-            wire.clear()
-        elif room and share.grow(len(part)):
-            wire += part
-        else:
-            room = False
-            wire.clear()
-            share.close()
-    if total <= most + most // 2 + 5 and not room:
-        raise MessageRefused(*NO_MEMORY)
-    if total != len(wire):
-        raise MessageRefused(552, too_large(most))
-    message = bytes(wire[:-3]).replace(b"\r\n.", b"\r\n")  # RFC 5321 § 4.5.2
-    message = message.removeprefix(b".")
-    if len(message) > most:
-        raise MessageRefused(552, too_large(most))
-    return message

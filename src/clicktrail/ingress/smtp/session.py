@@ -5,17 +5,18 @@ one; an email is answered when the smarthost has answered.
 """
 
 import asyncio
-import contextlib
 from base64 import b64encode
 from dataclasses import replace
 
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import MessageRefused
 from clicktrail.ingress import lines
+from clicktrail.ingress.replies import WRONG
 from clicktrail.ingress.smtp.auth import read_credentials, read_line
 from clicktrail.ingress.smtp.connection import Connection, Server
-from clicktrail.ingress.smtp.mail import Mail, read_message
-from clicktrail.ingress.smtp.syntax import read_mail, read_rcpt
+from clicktrail.ingress.smtp.intake import Intake, parts
+from clicktrail.ingress.smtp.mail import Mail
+from clicktrail.ingress.smtp.syntax import read_bdat, read_mail, read_rcpt
 from clicktrail.ingress.smtp.xforward import OFFER, Origin
 from clicktrail.model import Envelope
 
@@ -59,7 +60,7 @@ class Session(Connection):
     async def _offers(self) -> list[str]:
         """Return what EHLO offers: what is done here, and what the smarthost does."""
         offers = [f"SIZE {self.server.options.max_size}"]
-        offers += ["8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES"]
+        offers += ["8BITMIME", "SMTPUTF8", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"]
         if self.server.certificate is not None and not self.encrypted:
             offers.append("STARTTLS")
         if self._may_sign_in():
@@ -211,6 +212,9 @@ class Session(Connection):
         if self.mail is None:
             await self.say(503, "5.5.1 say MAIL first")
             return
+        if self.mail.intake is not None:
+            await self.say(503, "5.5.1 the email has begun: name recipients before BDAT")
+            return
         try:
             address, dsn = read_rcpt(arg, smtputf8=self.mail.envelope.smtputf8)
             if len(self.mail.recipients) >= self.server.options.max_recipients:
@@ -231,15 +235,52 @@ class Session(Connection):
             await self.say(503, "5.5.1 say MAIL first")
         elif (why := mail.not_ready()) is not None:
             await self.say(*why)
+        elif mail.intake is not None:
+            await self.say(503, "5.5.1 this email comes by BDAT")  # RFC 3030 § 2
         else:
-            with self.receiving(), contextlib.ExitStack() as held:
-                await self._take(mail, held)
+            with self.receiving():
+                await self.say(354, "end with a dot on a line of its own")
+                mail.intake = self._intake()
+                await mail.intake.read_to_the_dot(self._reader)
+                await self._deliver(mail, mail.intake)
 
-    async def _take(self, mail: Mail, held: contextlib.ExitStack) -> None:
-        await self.say(354, "end with a dot on a line of its own")
-        share = held.enter_context(self.server.memory.share(self.peer))
+    async def smtp_BDAT(self, arg: str | None) -> None:
+        """Take a piece of the email, and do as after DATA where it is the last (RFC 3030 § 2)."""
         try:
-            message = await read_message(self._reader, self.server.options.max_size, share)
+            if not self.may_send():
+                raise MessageRefused(530, "5.7.0 sign in first (AUTH)")
+            size, is_last = read_bdat(arg, self.server.options.max_size)
+        except MessageRefused as refused:
+            # What follows is not read, so that it would be taken for commands.
+            self.goodbye(refused.code, refused.text)
+            return
+        mail = self.mail
+        why = (503, "5.5.1 say MAIL first") if mail is None else mail.not_ready()
+        with self.receiving():
+            if mail is None or why is not None:
+                async for _ in parts(self._reader, size):
+                    pass
+                await self.say(*why or WRONG)
+                return
+            mail.intake = mail.intake or self._intake()
+            await mail.intake.read_piece(self._reader, size)
+            if is_last:
+                await self._deliver(mail, mail.intake)
+                return
+            try:
+                mail.intake.check()
+            except MessageRefused as refused:
+                await self._refuse(refused)
+                await self._forget()
+            else:
+                await self.say(250, f"2.0.0 {size} bytes")
+
+    def _intake(self) -> Intake:
+        return Intake(self.server.options.max_size, self.server.memory.share(self.peer))
+
+    async def _deliver(self, mail: Mail, intake: Intake) -> None:
+        try:
+            message = intake.message()
         except MessageRefused as refused:
             await self._refuse(refused)
             await self._forget()
@@ -255,8 +296,7 @@ class Session(Connection):
             exempt=self.is_in(self.server.options.identities_exempt),
         )
         delivering = self.server.spawn(work)
-        kept = held.pop_all()
-        delivering.add_done_callback(lambda _: kept.close())
+        delivering.add_done_callback(lambda _: intake.close())
         with self.patience():
             # Shielded: the smarthost's answer is kept even if the client is gone.
             code, text = await asyncio.shield(delivering)

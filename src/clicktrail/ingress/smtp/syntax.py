@@ -36,6 +36,7 @@ _CODES = {
 # RFC 3461 § 4: xtext, and what may stand in each of its parameters.
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
 _REPORTS = frozenset({"SUCCESS", "FAILURE", "DELAY"})
+_PIECE = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)  # RFC 3030 § 2
 _PRIORITY = re.compile(r"-?[0-9]")  # RFC 6710 § 3
 
 
@@ -81,6 +82,20 @@ def read_mail(
         raise MessageRefused(552, too_large(max_size))  # RFC 1870 § 6.1
     _check(sender, smtputf8=smtputf8)
     return Envelope(sender, size, body_8bit, smtputf8, tuple(dsn), priority, requires_tls)
+
+
+def read_bdat(argument: str | None, max_size: int) -> tuple[int, bool]:
+    """Return how many bytes follow BDAT, and whether they are the last (RFC 3030 § 2).
+
+    Raises `MessageRefused`, also where so many are not even read to refuse the email.
+    """
+    found = _PIECE.fullmatch(argument or "")
+    if found is None:
+        raise MessageRefused(501, "5.5.4 expected BDAT size [LAST]")
+    size = int(found[1])
+    if size > 2 * max_size:
+        raise MessageRefused(552, too_large(max_size))
+    return size, found[2] is not None
 
 
 def read_rcpt(argument: str | None, *, smtputf8: bool) -> tuple[str, tuple[str, ...]]:
