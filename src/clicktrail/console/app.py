@@ -47,10 +47,12 @@ class Console:
         sampler: Sampler | None = None,
         send_test: SendTest | None = None,
         visitors: Visitors | None = None,
+        retry_for: float = 86400,
     ) -> None:
         """``sampler`` does the guide's steps, ``send_test`` sends test events.
 
-        ``visitors`` tells whose a request is behind proxies.
+        ``visitors`` tells whose a request is behind proxies, ``retry_for`` how long notifications
+        are tried, in seconds.
         """
         views = Views()
         doorman = Doorman(store.accounts, views)
@@ -62,7 +64,7 @@ class Console:
         identities = Identities(store, views)
         messages = Messages(store, views)
         mailings = MailingPages(store, views)
-        dead = DeadLetters(store, views)
+        dead = DeadLetters(store, views, retry_for)
         self._live = Live(store, views)
 
         def page(path: str, handler: Handler, *methods: str) -> Route:

@@ -37,7 +37,9 @@ class Views:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(number=number, share=share, time=time_text, listed=listed)
+        self._environment.filters.update(
+            number=number, share=share, time=time_text, listed=listed, span=span
+        )
         self._environment.globals.update(version=__version__, path_of=path_of)
 
     def page(
@@ -72,6 +74,17 @@ def number(value: int) -> str:
 def share(part: int, whole: int) -> str:
     """Return a part in per cent; a dash of nothing."""
     return f"{100 * part / whole:.1f}\u202f%" if whole else "–"
+
+
+def span(seconds: float) -> str:
+    """Return a time span in words, in the largest unit that it is whole in: ``2 days``."""
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit and seconds % unit == 0:
+            break
+    else:
+        unit, name = 1, "second"
+    count = seconds / unit
+    return f"{count:g} {name}{'' if count == 1 else 's'}"
 
 
 def time_text(at_us: int | None) -> str:

@@ -18,7 +18,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 FORM_LIMIT = 64 * 1024
 """Bytes of a form; a longer one is refused."""
-FIELDS_LIMIT = 200
+FIELDS_LIMIT = 1000
+"""More than any page of ours has, with all of a list chosen."""
 
 _SAFE = ("GET", "HEAD")
 

@@ -31,7 +31,8 @@ async def build(house: House) -> None:
         return event_id
 
     visitors = Visitors(settings["console.trusted_proxies"])
-    console = Console(store, Samples(house, store), send_test, visitors)
+    retry_for = settings["publish.retry_for"]
+    console = Console(store, Samples(house, store), send_test, visitors, retry_for)
     limits = Limits(waiting=settings["console.max_live_pages"])
     server = AsgiServer(console.app, settings["console.listen"], limits, visitors.trusts)
     house.ends.append(server.stop)

@@ -189,6 +189,11 @@ class Outbox:
             for r in rows
         ]  # fmt: skip
 
+    async def count_dead(self) -> int:
+        """Return how many dead letters there are."""
+        query = select(func.count()).select_from(outbox).where(outbox.c.died_at.is_not(None))
+        return await self._database.read(lambda connection: connection.execute(query).scalar_one())
+
     async def forget(self, before: int, limit: int = 500) -> int:
         """Delete up to ``limit`` notifications that died before a time; return how many."""
         query = select(outbox.c.id).where(outbox.c.died_at < before).limit(limit)
