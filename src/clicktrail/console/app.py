@@ -1,6 +1,7 @@
 """The console's routes: which page is where, and who may see it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -124,6 +125,9 @@ class Console:
 
         async def problem(request: Request, error: Exception) -> Response:
             status = error.status_code if isinstance(error, HTTPException) else 500
+            if not hasattr(request.state, "account"):  # at no page of ours: who asks, all the same
+                with suppress(StoreUnavailable):
+                    await doorman.recognise(request)
             return views.problem(request, status, _MESSAGES.get(status, _MESSAGES[500]))
 
         async def refused(request: Request, error: Exception) -> Response:

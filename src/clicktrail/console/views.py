@@ -78,13 +78,10 @@ def share(part: int, whole: int) -> str:
 
 def span(seconds: float) -> str:
     """Return a time span in words, in the largest unit that it is whole in: ``2 days``."""
-    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= unit and seconds % unit == 0:
-            break
-    else:
-        unit, name = 1, "second"
+    units = {86400: "day", 3600: "hour", 60: "minute"}
+    unit = next((u for u in units if seconds >= u and seconds % u == 0), 1)
     count = seconds / unit
-    return f"{count:g} {name}{'' if count == 1 else 's'}"
+    return f"{count:g} {units.get(unit, 'second')}{'' if count == 1 else 's'}"
 
 
 def time_text(at_us: int | None) -> str:

@@ -39,14 +39,11 @@ class Doorman:
         """
 
         async def endpoint(request: Request) -> Response:
-            token = cookie(request, SESSION)
-            account = await self._accounts.session(token) if token else None
+            account = await self.recognise(request)
             if account is None:
                 return _to_sign_in(request)
-            request.state.account = account
-            request.state.csrf = csrf_of(token)
             if request.method not in _SAFE:
-                refusal = await self._refusal(request, token, account, role)
+                refusal = await self._refusal(request, account, role)
                 if refusal is not None:
                     return refusal
             elif role is Role.ADMINISTRATOR and account.role is not role:
@@ -54,6 +51,14 @@ class Doorman:
             return await handler(request)
 
         return endpoint
+
+    async def recognise(self, request: Request) -> Account | None:
+        """Return who is signed in, for the page that is to be answered with; else ``None``."""
+        token = cookie(request, SESSION)
+        account = await self._accounts.session(token) if token else None
+        request.state.account = account
+        request.state.csrf = csrf_of(token) if account else ""
+        return account
 
     def open_to_all(self, handler: Endpoint) -> Endpoint:
         """Return an endpoint for everybody; requests from other sites are refused all the same."""
@@ -70,14 +75,13 @@ class Doorman:
 
         return endpoint
 
-    async def _refusal(
-        self, request: Request, token: str, account: Account, role: Role
-    ) -> Response | None:
+    async def _refusal(self, request: Request, account: Account, role: Role) -> Response | None:
         if _is_cross_site(request):
             return self._views.problem(request, 403, _CROSS_SITE)
         if not await _read_form(request):
             return self._views.problem(request, 413, _TOO_LARGE)
-        if not hmac.compare_digest(field(request, "csrf").encode(), csrf_of(token).encode()):
+        csrf: str = request.state.csrf
+        if not hmac.compare_digest(field(request, "csrf").encode(), csrf.encode()):
             return self._views.problem(request, 403, _STALE)
         needed = Role.ADMINISTRATOR if request.url.path != SIGN_OUT else role
         if needed is Role.ADMINISTRATOR and account.role is not Role.ADMINISTRATOR:
@@ -86,6 +90,8 @@ class Doorman:
 
 
 SIGN_OUT = "/sign-out"
+UNSENT = "unsent"
+"""In the query of the sign-in page: a form was sent without a session."""
 _CROSS_SITE = "This request comes from another site, so nothing was done."
 _STALE = "This page is from an earlier session: load it again, and try once more."
 _TOO_LARGE = "This form is too large."
@@ -117,10 +123,26 @@ def local_target(text: str) -> str:
 
 
 def _to_sign_in(request: Request) -> Response:
-    if request.method not in _SAFE or request.headers.get("accept") == "text/event-stream":
+    """Answer who is not signed in, or not any more: with the way there, and back."""
+    if request.headers.get("accept") == "text/event-stream":
         return Response("sign in first\n", 401, media_type="text/plain")
-    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"/sign-in?next={quote(target, safe='')}", 303)
+    if request.method in _SAFE:
+        target, unsent = request.url.path, ""
+        target += f"?{request.url.query}" if request.url.query else ""
+    else:
+        target, unsent = _page_of(request), f"&{UNSENT}=1"
+    return RedirectResponse(f"/sign-in?next={quote(target, safe='')}{unsent}", 303)
+
+
+def _page_of(request: Request) -> str:
+    """Return the page that a form stands on (RFC 9110 § 10.1.3), where it is one of ours."""
+    try:
+        page = urlsplit(request.headers.get("referer", ""))
+    except ValueError:  # it is no URL
+        return "/"
+    if page.netloc != request.headers.get("host"):
+        return "/"
+    return local_target(page.path + (f"?{page.query}" if page.query else ""))
 
 
 def _is_cross_site(request: Request) -> bool:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.entry.cookies import SESSION, cookie
-from clicktrail.console.entry.doorman import end_session, local_target, set_session
+from clicktrail.console.entry.doorman import UNSENT, end_session, local_target, set_session
 from clicktrail.console.forms import field
 from clicktrail.console.views import Views
 from clicktrail.doors.forwarded import ScopeHeaders, Visitors
@@ -15,6 +15,7 @@ from clicktrail.errors import InvalidInput, NotFound, TooManyTries
 from clicktrail.store.people.accounts import SHORTEST_PASSWORD, AccountStore
 
 _WRONG = "This name and password do not fit."
+_UNSENT = "You were signed out, so nothing was done. Sign in, and send it again."
 _USED = "This link does not work any more. Ask an administrator for a new one."
 
 
@@ -31,7 +32,8 @@ class Entrance:
         """Show the form; sign in."""
         target = local_target(request.query_params.get("next", "/"))
         if request.method != "POST":
-            return self._form(request, 200, "", "")
+            unsent = UNSENT in request.query_params
+            return self._form(request, 200, "", _UNSENT if unsent else "")
         name, password = field(request, "name"), request.state.form.get("password", [""])[0]
         address = self._visitors.address(ScopeHeaders(request.scope))
         try:
