@@ -113,6 +113,8 @@ class Acceptor:
         """Say who sends it and for which configuration set; rewrite and sign it."""
         header = inspect(submission.message)
         configuration = await self._store.configuration.current()
+        if submission.may_still is not None:
+            await submission.may_still(configuration.version)
         required = "no" if submission.exempt else self._identities
         identity = identity_of(configuration, header, submission.sender, required)
         named = submission.configuration_set or decoded_words(header.value(SET_HEADER)).strip()

@@ -1,5 +1,6 @@
 """What the doors hand over: an email as it came in, and the way to the smarthost it goes out by."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +31,9 @@ class Submission:
     """Given outside of the email (``EmailTags``)."""
     exempt: bool = False
     """Whether its client may send in anybody's name (``identities.exempt``)."""
+    may_still: Callable[[int], Awaitable[None]] | None = None
+    """Raises `MessageRefused` where its sender may send no more, as of that version of the
+    configuration."""
     click_tracking: bool | None = None
     """Says for this email alone whether clicks are tracked; ``None``: its configuration set."""
 

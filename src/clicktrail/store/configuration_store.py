@@ -63,6 +63,11 @@ class ConfigurationStore:
         await self._refresher.put(None)
         return self._current
 
+    @property
+    def seen(self) -> int:
+        """The version that `current` returned last: nothing has changed since, or is not seen."""
+        return self._current.version
+
     async def get_set(self, name: str) -> ConfigurationSet:
         """Return a configuration set. Raises `NotFound`."""
         found = (await self.current()).sets.get(name)

@@ -43,9 +43,15 @@ class Doorman:
             if account is None:
                 return _to_sign_in(request)
             if request.method not in _SAFE:
-                refusal = await self._refusal(request, account, role)
-                if refusal is not None:
+                if (refusal := await self._refusal(request)) is not None:
                     return refusal
+                # Once more: while the form came in, the account may have gone, or its role.
+                account = await self.recognise(request)
+                if account is None:
+                    return _to_sign_in(request)
+                needed = Role.ADMINISTRATOR if request.url.path != SIGN_OUT else role
+                if needed is Role.ADMINISTRATOR and account.role is not Role.ADMINISTRATOR:
+                    return self._views.problem(request, 403, _ADMINISTRATORS)
             elif role is Role.ADMINISTRATOR and account.role is not role:
                 return self._views.problem(request, 403, _ADMINISTRATORS)
             return await handler(request)
@@ -75,7 +81,7 @@ class Doorman:
 
         return endpoint
 
-    async def _refusal(self, request: Request, account: Account, role: Role) -> Response | None:
+    async def _refusal(self, request: Request) -> Response | None:
         if _is_cross_site(request):
             return self._views.problem(request, 403, _CROSS_SITE)
         if not await _read_form(request):
@@ -83,9 +89,6 @@ class Doorman:
         csrf: str = request.state.csrf
         if not hmac.compare_digest(field(request, "csrf").encode(), csrf.encode()):
             return self._views.problem(request, 403, _STALE)
-        needed = Role.ADMINISTRATOR if request.url.path != SIGN_OUT else role
-        if needed is Role.ADMINISTRATOR and account.role is not Role.ADMINISTRATOR:
-            return self._views.problem(request, 403, _ADMINISTRATORS)
         return None
 
 

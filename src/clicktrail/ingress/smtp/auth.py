@@ -5,6 +5,7 @@ import hashlib
 import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from clicktrail.base.logs import get_logger
@@ -72,22 +73,40 @@ class UsersAndKeys:
         return await self._users.mark(name)
 
 
-class SignIn:
-    """Checks names and passwords, and slows down who guesses."""
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who has signed in."""
 
-    def __init__(self, passwords: Passwords, throttle: Throttle) -> None:
+    name: str
+    mark: bytes
+    """`Passwords.mark`."""
+    version: int
+    """Of the configuration when that was so: it changes with every user or key that goes."""
+
+
+class SignIn:
+    """Checks names and passwords, and slows down who guesses.
+
+    ``version`` is that of the configuration that was seen last.
+    """
+
+    def __init__(
+        self, passwords: Passwords, throttle: Throttle, version: Callable[[], int]
+    ) -> None:
         self._passwords = passwords
         self._throttle = throttle
+        self._version = version
 
-    async def verify(self, name: str, password: str, address: str) -> bytes | None:
-        """Return the mark (`Passwords.mark`) of who signs in; ``None`` where they do not fit.
+    async def verify(self, name: str, password: str, address: str) -> SignedIn | None:
+        """Return who signs in; ``None`` where name and password do not fit.
 
         Raises `MessageRefused`: 421 and 454, with what to do.
         """
 
-        async def verify() -> bytes | None:
-            mark = await self._passwords.mark(name)  # first: that of the password that is tried
-            return mark if await self._passwords.verify(name, password) else None
+        async def verify() -> SignedIn | None:
+            # First: that of the password that is tried.
+            who = await self._look(name)
+            return who if await self._passwords.verify(name, password) else None
 
         try:
             return await self._throttle.sign_in(name, address, verify)
@@ -99,15 +118,23 @@ class SignIn:
                 454, "4.7.0 signing in is not possible now: try again later"
             ) from None
 
-    async def is_still(self, name: str, mark: bytes) -> bool:
-        """Whether who has signed in may still do so. Raises `MessageRefused`: 451."""
+    async def again(self, who: SignedIn) -> SignedIn | None:
+        """Return who has signed in as of now; ``None`` where that is not possible any more.
+
+        Raises `MessageRefused`: 451.
+        """
         try:
-            return await self._passwords.mark(name) == mark
+            now = await self._look(who.name)
+            return now if now.mark == who.mark else None
         except StoreUnavailable:
             log.exception("sign-in could not be checked")
             raise MessageRefused(
                 451, "4.3.0 whether you may still send cannot be checked now: try again later"
             ) from None
+
+    async def _look(self, name: str) -> SignedIn:
+        version = self._version()  # first: what goes afterwards makes another one
+        return SignedIn(name, await self._passwords.mark(name), version)
 
 
 def smtp_password(secret: str, region: str) -> str:

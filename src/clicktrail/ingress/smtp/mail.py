@@ -1,5 +1,7 @@
 """One email on its way to the smarthost, from its announcement to the answer to its last byte."""
 
+from collections.abc import Awaitable, Callable
+
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import (
     MessageRefused,
@@ -75,6 +77,7 @@ class Mail:
         client: str,
         how: str,
         exempt: bool = False,
+        may_still: Callable[[int], Awaitable[None]] | None = None,
     ) -> tuple[int, str]:
         """Have the email accepted and sent on. Never raises but for a cancellation."""
         submission = Submission(
@@ -85,6 +88,7 @@ class Mail:
             client=client,
             protocol=how,
             exempt=exempt,
+            may_still=may_still,
         )
         try:
             message_id = await self.submit(acceptor, submission)

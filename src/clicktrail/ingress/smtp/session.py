@@ -12,7 +12,7 @@ from clicktrail.base.logs import get_logger
 from clicktrail.errors import MessageRefused
 from clicktrail.ingress import lines
 from clicktrail.ingress.replies import WRONG
-from clicktrail.ingress.smtp.auth import read_credentials, read_line
+from clicktrail.ingress.smtp.auth import SignedIn, read_credentials, read_line
 from clicktrail.ingress.smtp.connection import Connection, Server
 from clicktrail.ingress.smtp.intake import Intake, parts
 from clicktrail.ingress.smtp.mail import Mail
@@ -23,6 +23,7 @@ from clicktrail.model import Envelope
 log = get_logger(__name__)
 
 MOST_FAILURES = 3
+_NOT_SIGNED_IN = 530, "5.7.0 sign in first (AUTH)"  # RFC 4954 § 6
 
 
 class Session(Connection):
@@ -33,7 +34,7 @@ class Session(Connection):
         self._client_name = ""  # what it called itself; empty before EHLO
         self._extended = False
         self._failures = 0
-        self._user = ("", b"")  # who has signed in: the name, and its mark at that time
+        self._user: SignedIn | None = None
         self._origin = Origin()  # who gave the email to the mail server that is the client
         self._offered: frozenset[str] = frozenset()  # by the smarthost
 
@@ -138,15 +139,14 @@ class Session(Connection):
     async def _sign_in(self, name: str, password: str) -> None:
         try:
             with self.patience():
-                mark = await self.server.sign_in.verify(name, password, self.peer)
+                self._user = await self.server.sign_in.verify(name, password, self.peer)
         except MessageRefused as refused:
             await self.say(refused.code, refused.text)
             if refused.code == 421:
                 self.close()
             return
-        if mark is not None:
+        if self._user is not None:
             self.signed_in = True
-            self._user = name, mark
             self.extend_timeout()
             await self.say(235, "2.7.0 signed in")
             return
@@ -162,9 +162,20 @@ class Session(Connection):
 
         Clients keep sessions open for many emails. Raises `MessageRefused`.
         """
-        if self.signed_in:
-            with self.patience():
-                self.signed_in = await self.server.sign_in.is_still(*self._user)
+        if self.signed_in and self._user is not None:
+            self._user = await self.server.sign_in.again(self._user)
+            self.signed_in = self._user is not None
+
+    async def _may_still(self, version: int) -> None:
+        """Refuse an email that has come in while its user or access key went.
+
+        It costs nothing as long as the configuration is of the version it was. Raises
+        `MessageRefused`.
+        """
+        if self._user is not None and self._user.version != version:
+            await self._look_again()
+            if not self.may_send():
+                raise MessageRefused(*_NOT_SIGNED_IN)
 
     def _may_sign_in(self) -> bool:
         return self.encrypted or (self.ip is not None and self.ip.is_loopback)
@@ -181,12 +192,13 @@ class Session(Connection):
             await self.say(503, "5.5.1 say EHLO first")
             return
         try:
-            await self._look_again()
+            with self.patience():
+                await self._look_again()
         except MessageRefused as refused:
             await self.say(refused.code, refused.text)
             return
         if not self.may_send():
-            await self.say(530, "5.7.0 sign in first (AUTH)")  # RFC 4954 § 6
+            await self.say(*_NOT_SIGNED_IN)
         elif self.mail is not None:
             await self.say(503, "5.5.1 an email has begun already")
         else:
@@ -248,7 +260,7 @@ class Session(Connection):
         """Take a piece of the email, and do as after DATA where it is the last (RFC 3030 § 2)."""
         try:
             if not self.may_send():
-                raise MessageRefused(530, "5.7.0 sign in first (AUTH)")
+                raise MessageRefused(*_NOT_SIGNED_IN)
             size, is_last = read_bdat(arg, self.server.options.max_size)
         except MessageRefused as refused:
             # What follows is not read, so that it would be taken for commands.
@@ -294,6 +306,7 @@ class Session(Connection):
             client=origin.hello or self._client_name,
             how=self._protocol_name(mail.envelope),
             exempt=self.is_in(self.server.options.identities_exempt),
+            may_still=self._may_still,
         )
         delivering = self.server.spawn(work)
         delivering.add_done_callback(lambda _: intake.close())

@@ -29,7 +29,8 @@ async def build(house: House) -> None:
     smarthost = smarthost_of(house)
     assert smarthost is not None, "check_roles has looked"
     keys = SealedKeys(store.access_keys, followed_vault(house.folder))
-    sign_in = SignIn(UsersAndKeys(store.users, keys), house.throttle)
+    configuration = store.configuration
+    sign_in = SignIn(UsersAndKeys(store.users, keys), house.throttle, lambda: configuration.seen)
     server = SmtpServer(SmtpOptions.of(settings), acceptor_of(house, store), smarthost, sign_in)
     house.ends.append(server.stop)
     with opening(settings, "smtp.listen", "smtp.tls_listen"):

@@ -8,12 +8,13 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from clicktrail.base.ids import now_us
 from clicktrail.errors import InvalidInput, NotFound, StoreUnavailable
 from clicktrail.keys.vault import Vault
 from clicktrail.model import Scope
+from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.people.tables import access_keys
 
@@ -105,8 +106,13 @@ class AccessKeyStore:
             .where(access_keys.c.id == storable(key_id), access_keys.c.disabled_at.is_(None))
             .values(disabled_at=now_us())
         )
-        if not await self._database.write(lambda c: c.execute(statement).rowcount):
-            raise NotFound(f"there is no access key {key_id!r} that could be switched off")
+
+        def work(connection: Connection) -> None:
+            if not connection.execute(statement).rowcount:
+                raise NotFound(f"there is no access key {key_id!r} that could be switched off")
+            bump(connection)  # its emails that are coming in now are looked at again
+
+        await self._database.write(work)
 
 
 class SealedKeys:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from clicktrail.base.ids import now_us
 from clicktrail.errors import AlreadyExists, InvalidInput, NotFound
+from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.people.tables import access_keys, smtp_users
 
@@ -99,8 +100,13 @@ class UserStore:
     async def delete(self, name: str) -> None:
         """Delete a user. Raises `NotFound`."""
         statement = delete(smtp_users).where(smtp_users.c.name == name)
-        if not await self._database.write(lambda c: c.execute(statement).rowcount):
-            raise NotFound(f"there is no SMTP user {name!r}")
+
+        def work(connection: Connection) -> None:
+            if not connection.execute(statement).rowcount:
+                raise NotFound(f"there is no SMTP user {name!r}")
+            bump(connection)  # its emails that are coming in now are looked at again
+
+        await self._database.write(work)
 
     async def _hash(self, password: str, salt: bytes) -> bytes:
         given = password.encode("utf-8", "surrogateescape")
