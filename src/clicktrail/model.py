@@ -6,6 +6,7 @@ the edge (`clicktrail.base.ids.rfc3339`).
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from clicktrail.errors import InvalidInput
 
@@ -82,6 +83,18 @@ class Envelope:
     """REQUIRETLS (RFC 8689)."""
     origin: tuple[str, ...] = ()
     """The attributes of Postfix's XFORWARD, as they came: who sent it before it came here."""
+
+
+class Recipient(NamedTuple):
+    """Who RCPT names (RFC 5321 § 4.1.1.3)."""
+
+    address: str
+    dsn: tuple[str, ...] = ()
+    """NOTIFY and ORCPT, as they came (RFC 3461 § 4.1, 4.2)."""
+
+
+Reply = tuple[int, str]
+"""An SMTP reply (RFC 5321 § 4.2): its code, and the text of its lines, joined by newlines."""
 
 
 class MessageState(StrEnum):

@@ -20,6 +20,7 @@ from clicktrail.model import (
     Message,
     MessageState,
     Reason,
+    Recipient,
 )
 from clicktrail.rewrite import Policy, Rewritten
 from support.mailroom import Mailroom, mailroom
@@ -51,8 +52,7 @@ async def accept(
 ) -> Message:
     named = recipients or ("b@example.org",)
     transaction = await room.smarthost.begin(Envelope(sender))
-    for recipient in named:
-        await transaction.rcpt(recipient)
+    await transaction.rcpt([*map(Recipient, named)])
     submission = Submission(
         message,
         sender,

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from clicktrail.errors import SmarthostUnavailable
-from clicktrail.model import Envelope
+from clicktrail.model import Envelope, Recipient
 from clicktrail.relay import open_smarthost
 from clicktrail.settings.settings import Settings
 
@@ -18,8 +18,8 @@ async def test_an_email_becomes_one_file_with_only_trace_headers_before_it(tmp_p
     path = tmp_path / "out" / "mail"
     smarthost = open_smarthost(Settings({"smarthost.url": (f"maildir:{path}", "test")}))
     transaction = await smarthost.begin(Envelope("a@example.com", body_8bit=True))
-    assert (await transaction.rcpt("b@example.com"))[0] == 250
-    assert (await transaction.rcpt("c@example.com"))[0] == 250
+    named = [Recipient("b@example.com"), Recipient("c@example.com")]
+    assert [code for code, _ in await transaction.rcpt(named)] == [250, 250]
     assert (await transaction.data(MESSAGE))[0] == 250
     await smarthost.close()
     (file,) = (path / "new").iterdir()
@@ -34,7 +34,7 @@ async def test_an_email_becomes_one_file_with_only_trace_headers_before_it(tmp_p
 async def test_an_aborted_email_leaves_nothing(tmp_path: Path) -> None:
     smarthost = open_smarthost(Settings({"smarthost.url": (f"maildir:{tmp_path}", "test")}))
     transaction = await smarthost.begin(Envelope(""))
-    await transaction.rcpt("b@example.com")
+    await transaction.rcpt([Recipient("b@example.com")])
     await transaction.abort()
     assert files_below(tmp_path) == []
 
@@ -44,6 +44,6 @@ async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) ->
     url = f"maildir:{tmp_path}/file/mail"
     smarthost = open_smarthost(Settings({"smarthost.url": (url, "test")}))
     transaction = await smarthost.begin(Envelope(""))
-    await transaction.rcpt("b@example.com")
+    await transaction.rcpt([Recipient("b@example.com")])
     with pytest.raises(SmarthostUnavailable, match="maildir"):
         await transaction.data(MESSAGE)

@@ -17,7 +17,7 @@ from clicktrail.errors import (
     SmarthostUnavailable,
 )
 from clicktrail.ingress.submission import Transaction
-from clicktrail.model import Envelope
+from clicktrail.model import Envelope, Recipient, Reply
 from clicktrail.relay import open_smarthost
 from clicktrail.relay.smarthost import FAULT, SmtpSmarthost
 from clicktrail.settings.settings import Settings
@@ -47,13 +47,27 @@ async def relay(
 
 
 async def begin(smarthost: SmtpSmarthost, sender: str = "a@example.com") -> Transaction:
-    return await smarthost.begin(Envelope(sender))
+    """Begin an email, and say MAIL."""
+    transaction = await smarthost.begin(Envelope(sender))
+    await transaction.rcpt(())
+    return transaction
 
 
-async def send(smarthost: SmtpSmarthost, message: bytes = MESSAGE) -> tuple[int, str]:
-    transaction = await begin(smarthost)
-    await transaction.rcpt("b@example.com")
-    return await transaction.data(message)
+async def name(transaction: Transaction, address: str = "b@example.com") -> Reply:
+    """Name a recipient; raise a refusal."""
+    [(code, text)] = await transaction.rcpt([Recipient(address)])
+    if code >= 400:
+        raise SmarthostRefused(code, text)
+    return code, text
+
+
+async def send(smarthost: SmtpSmarthost, message: bytes = MESSAGE) -> Reply:
+    transaction = await smarthost.begin(Envelope("a@example.com"))
+    try:
+        await name(transaction)
+        return await transaction.data(message)
+    finally:
+        await transaction.abort()
 
 
 async def test_an_email_arrives_byte_for_byte() -> None:
@@ -79,11 +93,11 @@ async def test_a_connection_is_used_again_after_success_refusal_and_abort() -> N
     async with hostile, relay(hostile) as smarthost:
         await send(smarthost)
         aborted = await begin(smarthost)
-        await aborted.rcpt("b@example.com")
+        await name(aborted)
         await aborted.abort()
         refused = await begin(smarthost)
         with pytest.raises(SmarthostRefused):
-            await refused.rcpt("no@example.com")
+            await name(refused, "no@example.com")
         await refused.abort()
         await refused.abort()
         await send(smarthost)
@@ -252,7 +266,7 @@ async def test_a_fault_gives_its_place_among_the_connections_back(stage: str, fa
             else:
                 getattr(hostile, fault).add(stage)
             with pytest.raises((SmarthostUnavailable, SmarthostRefused)):
-                await asyncio.wait_for(whole(smarthost), PATIENCE)
+                await asyncio.wait_for(send(smarthost), PATIENCE)
             hostile.answers.clear()
             hostile.drops.clear()
             hostile.stalls.clear()
@@ -260,20 +274,11 @@ async def test_a_fault_gives_its_place_among_the_connections_back(stage: str, fa
             hostile.cut_all()  # so that the next round connects
 
 
-async def whole(smarthost: SmtpSmarthost) -> None:
-    transaction = await begin(smarthost)
-    try:
-        await transaction.rcpt("b@example.com")
-        await transaction.data(MESSAGE)
-    finally:
-        await transaction.abort()
-
-
 async def test_a_transaction_that_is_interrupted_cannot_confuse_the_next() -> None:
     hostile = HostileSmarthost(stalls={"RCPT"})
     async with hostile, relay(hostile, connections="1", timeout="5") as smarthost:
         transaction = await begin(smarthost)
-        naming = asyncio.create_task(transaction.rcpt("b@example.com"))
+        naming = asyncio.create_task(name(transaction))
         await hostile.reached.wait()
         naming.cancel()
         await asyncio.wait([naming])
@@ -288,7 +293,7 @@ async def test_mail_says_what_the_smarthost_understands() -> None:
         transaction = await smarthost.begin(
             Envelope("ä@ö.example", body_8bit=True, smtputf8=True, size=77)
         )
-        await transaction.rcpt("ü@example.com")
+        await name(transaction, "ü@example.com")
         await transaction.abort()
         assert "MAIL FROM:<ä@ö.example> SMTPUTF8 BODY=8BITMIME SIZE=77" in hostile.commands
         assert "RCPT TO:<ü@example.com>" in hostile.commands
@@ -297,6 +302,7 @@ async def test_mail_says_what_the_smarthost_understands() -> None:
 async def test_mail_leaves_out_what_the_smarthost_does_not_offer() -> None:
     async with HostileSmarthost(offers=()) as hostile, relay(hostile) as smarthost:
         transaction = await smarthost.begin(Envelope("", body_8bit=True, size=77))
+        await transaction.rcpt(())
         await transaction.abort()
         assert "MAIL FROM:<>" in hostile.commands
         with pytest.raises(MessageRefused, match=r"550 5\.6\.7"):
@@ -310,7 +316,7 @@ async def test_an_address_cannot_carry_commands(address: str) -> None:
             await begin(smarthost, address)
         transaction = await begin(smarthost, '"a > b"@example.com')
         with pytest.raises(MessageRefused, match="553"):
-            await transaction.rcpt(address)
+            await name(transaction, address)
         await transaction.abort()
         assert 'MAIL FROM:<"a > b"@example.com>' in hostile.commands
 

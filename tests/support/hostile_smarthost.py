@@ -10,7 +10,8 @@ from support.ports import Ports
 from support.service import PATIENCE
 
 STAGES = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY", "DOT", "TAKEN", "RSET")
-"""Where it can misbehave; ``BODY`` is in the middle of the email, ``DOT`` after its end.
+"""Where it can misbehave; ``BODY`` is in the middle of the email, ``DOT`` after its end,
+with ``BDAT`` too.
 
 At ``TAKEN`` it can only cut the connection: it has the email, and does not say so.
 """
@@ -36,10 +37,14 @@ class Taken:
     """As it came, dots stuffed, without the final dot."""
     silently: bool = False
     """It was taken, and the connection was cut instead of an answer."""
+    stuffed: bool = True
+    """Whether it came by DATA."""
 
     @property
     def message(self) -> bytes:
         """The email."""
+        if not self.stuffed:
+            return self.wire
         return self.wire.replace(b"\r\n.", b"\r\n").removeprefix(b".")
 
 
@@ -57,6 +62,9 @@ class HostileSmarthost:
     """Stages that are never answered, until `let_go` is set."""
     offers: tuple[str, ...] = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "PIPELINING")
     tls: ssl.SSLContext | None = None
+    lazy: set[str] = field(default_factory=set)
+    """Stages that are answered when the next command has come: by then, who does not pipeline waits
+    for ever."""
     pause: float = 0.0
     """Seconds to wait before each further 64 KB of an email are read."""
 
@@ -65,6 +73,8 @@ class HostileSmarthost:
         [self.port] = self._ports
         self.taken: list[Taken] = []
         self.commands: list[str] = []
+        self.ahead: list[str] = []
+        """Commands behind which more had come before they were answered."""
         self.connections = 0
         self.reached = asyncio.Event()
         """Set when a stage of ``stalls`` is reached."""
@@ -119,12 +129,17 @@ class HostileSmarthost:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        mail, rcpts = "", list[str]()
+        mail, rcpts, following = "", list[str](), b""
         await self._answer(writer, "CONNECT", "220 hostile ESMTP")
         while True:
-            line = (await reader.readuntil(b"\r\n")).decode("utf-8", "surrogateescape").rstrip()
+            read, following = following or await reader.readuntil(b"\r\n"), b""
+            line = read.decode("utf-8", "surrogateescape").rstrip()
             self.commands.append(line)
             verb = line.partition(" ")[0].upper()
+            if verb in self.lazy:
+                following = await reader.readuntil(b"\r\n")
+            if verb != "BDAT" and (following or reader._buffer):  # type: ignore[attr-defined]
+                self.ahead.append(verb)
             answer = "250 2.0.0 Ok"
             if verb == "EHLO":
                 lines = ["hostile", *self.offers]
@@ -156,6 +171,17 @@ class HostileSmarthost:
                     continue
                 await self._answer(writer, "DOT", "250 2.0.0 queued", Taken(mail, rcpts, wire))
                 continue
+            elif verb == "BDAT":
+                early = ""
+                if "BODY" in self.answers or "BODY" in self.drops or "BODY" in self.stalls:
+                    early = await self._answer(writer, "BODY", "")
+                wire = await self._read_exactly(reader, int(line.split()[1]))
+                if early:
+                    continue
+                await self._answer(
+                    writer, "DOT", "250 2.0.0 queued", Taken(mail, rcpts, wire, stuffed=False)
+                )
+                continue
             elif verb == "QUIT":
                 await self._answer(writer, verb, "221 2.0.0 bye")
                 return
@@ -171,6 +197,14 @@ class HostileSmarthost:
                 raise ConnectionAbortedError
             wire += part
         return bytes(wire[2:-3])
+
+    async def _read_exactly(self, reader: asyncio.StreamReader, size: int) -> bytes:
+        wire = bytearray()
+        while len(wire) < size:
+            if self.pause:
+                await asyncio.sleep(self.pause)
+            wire += await reader.readexactly(min(1 << 16, size - len(wire)))
+        return bytes(wire)
 
     async def _answer(
         self, writer: asyncio.StreamWriter, stage: str, answer: str, taken: Taken | None = None

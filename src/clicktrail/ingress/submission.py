@@ -1,10 +1,10 @@
 """What the doors hand over: an email as it came in, and the way to the smarthost it goes out by."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from clicktrail.model import Envelope, Tags
+from clicktrail.model import Envelope, Recipient, Reply, Tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,16 @@ class Submission:
 
 
 class Transaction(Protocol):
-    """An email that has been announced to the smarthost."""
+    """An email that is handed to the smarthost."""
 
-    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
-        """Name a recipient, with NOTIFY and ORCPT as they came (RFC 3461 § 4.1, 4.2)."""
+    async def rcpt(self, recipients: Sequence[Recipient]) -> list[Reply]:
+        """Name recipients; return the answers to them, refusals among them.
 
-    async def data(self, message: bytes) -> tuple[int, str]:
+        The first call announces the email, even where it names nobody. Raises `MessageRefused`
+        where the whole email is refused: then the transaction is over.
+        """
+
+    async def data(self, message: bytes) -> Reply:
         """Send the email; return the answer that takes it over."""
 
     async def abort(self) -> None:
@@ -55,7 +59,7 @@ class Smarthost(Protocol):
     """Where emails go out."""
 
     async def begin(self, envelope: Envelope) -> Transaction:
-        """Announce an email."""
+        """Begin to hand over an email. Raises `MessageRefused` where it cannot take it."""
 
     async def offered(self) -> frozenset[str]:
         """Return the extensions that it offers (lower case), as far as they can be known soon."""

@@ -1,4 +1,7 @@
-"""One SMTP connection to the smarthost: commands, answers, and an email's bytes as they are."""
+"""One SMTP connection to the smarthost: commands, answers, and an email's bytes as they are.
+
+aiosmtplib begins it (greeting, TLS, AUTH); what is said of emails is said by a `Wire`.
+"""
 
 import asyncio
 import contextlib
@@ -12,16 +15,18 @@ from enum import StrEnum
 
 from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException, SMTPNotSupported, SMTPResponseException
-from aiosmtplib.protocol import SMTPProtocol
 
 from clicktrail.base.redact import reason_of
 from clicktrail.errors import (
+    MessageRefused,
     SmarthostIsOurselves,
     SmarthostRefused,
     SmarthostRefusesUs,
     SmarthostSilent,
     SmarthostUnavailable,
 )
+from clicktrail.model import Reply
+from clicktrail.relay.wire import Wire
 from clicktrail.settings.kinds import IDENT, Address
 
 CHUNK = 64 * 1024
@@ -31,6 +36,9 @@ _ABOUT_US = frozenset({504, 530, 534, 535, 538})
 """Replies that are about us and not about an email: the name that we say in EHLO, and what we say
 at all (RFC 5321 § 4.2.3), authentication or TLS that is wanted (RFC 4954 § 6, RFC 3207 § 4)."""
 
+
+_UNSAFE = re.compile(rb"[\x00-\x1f\x7f]")
+"""What no command holds: it could be another command."""
 
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)", re.ASCII)  # RFC 3463 § 2
 
@@ -78,9 +86,12 @@ class Connection:
     Every method raises `SmarthostUnavailable` when the smarthost is down, slow or makes no sense.
     """
 
-    def __init__(self, client: SMTP, login: Login) -> None:
-        self._client = client
+    def __init__(self, wire: Wire, login: Login, offered: dict[str, str]) -> None:
+        self._wire = wire
         self._login = login
+        self._offered = offered
+        self.extensions = frozenset(offered)
+        """The extensions that the smarthost offers, in lower case (RFC 5321 § 2.2)."""
 
     @classmethod
     async def open(cls, login: Login, context: ssl.SSLContext) -> "Connection":
@@ -126,60 +137,77 @@ class Connection:
                 " would come in again; give the mail server that sends them on, or, where it is"
                 " another Clicktrail, an smtp.hostname of its own"
             )
-        return cls(client, login)
+        return cls(Wire.take_over(client), login, client.esmtp_extensions)
 
     @property
     def is_open(self) -> bool:
         """Whether it can carry another command, as far as one can know."""
-        return self._client.is_connected
+        return self._wire.is_open
 
     def offers(self, extension: str) -> bool:
-        """Whether the smarthost offers an extension (RFC 5321 § 2.2)."""
-        return self._client.supports_extension(extension)
+        """Whether the smarthost offers an extension."""
+        return extension in self.extensions
 
     def parameters(self, extension: str) -> frozenset[str]:
         """Return the words behind an extension that the smarthost offers, in upper case."""
-        return frozenset(self._client.esmtp_extensions.get(extension, "").upper().split())
-
-    @property
-    def extensions(self) -> frozenset[str]:
-        """The extensions that the smarthost offers, in lower case."""
-        return frozenset(self._client.esmtp_extensions)
+        return frozenset(self._offered.get(extension, "").upper().split())
 
     @property
     def is_trusted(self) -> bool:
         """Whether it is encrypted, with a certificate that was checked."""
-        context = self._client.get_transport_info("sslcontext")
+        context = self._wire.about("sslcontext")
         return context is not None and context.verify_mode == ssl.CERT_REQUIRED
 
-    async def command(self, *words: bytes, patience: float = 0.0) -> tuple[int, str]:
-        """Send a command; return an answer below 400. Raises `SmarthostRefused` for the others.
+    async def ask(self, *commands: bytes, patience: float = 0.0) -> list[Reply]:
+        """Send commands, at once where that is offered (RFC 2920); return the answers, in order.
 
-        It may take ``patience`` seconds, those of a usual command where none are given.
+        An answer that ends the connection, or is about us, closes it and is the last one. Each may
+        take ``patience`` seconds, those of a usual command where none are given.
         """
+        if any(map(_UNSAFE.search, commands)):
+            raise MessageRefused(553, "5.1.3 the address cannot be sent on")
+        patience = patience or self._login.patience.command
+        group = len(commands) if self.offers("pipelining") else 1
+        replies: list[Reply] = []
         try:
-            answer = await self._client.execute_command(
-                *words, timeout=patience or self._login.patience.command
-            )
+            while len(replies) < len(commands):
+                now = commands[len(replies) : len(replies) + group]
+                self._wire.write(b"\r\n".join((*now, b"")), replies=len(now))
+                for _ in now:
+                    reply = await self._wire.reply(patience)
+                    replies.append(reply)
+                    # RFC 5321 § 3.8: with 421 the smarthost ends the connection.
+                    if reply[0] == 421 or reply[0] in _ABOUT_US:
+                        self.close()
+                        return replies
         except (SMTPException, OSError) as error:
             raise self._fault(reason_of(error)) from error
         except BaseException:
-            self.close()  # the answer would be taken for that of the next command
+            self.close()  # the answers would be taken for those of the next commands
             raise
-        return self._judge(*answer)
+        return replies
 
-    async def data(self, message: bytes) -> tuple[int, str]:
-        """Send DATA and an email, byte for byte; return the answer that takes it over.
+    async def command(self, command: bytes, patience: float = 0.0) -> Reply:
+        """Send one command; return an answer below 400. Raises `SmarthostRefused` for others."""
+        [reply] = await self.ask(command, patience=patience)
+        return self.judge(reply)
+
+    async def send(self, message: bytes) -> Reply:
+        """Send an email, byte for byte, by BDAT or DATA; return the answer that takes it over.
 
         Raises `SmarthostRefused`; `SmarthostSilent` where it may have been taken.
         """
-        code, _ = await self.command(b"DATA", patience=self._login.patience.data)
-        # aiosmtplib's own DATA would turn lone CR and LF into CRLF.
-        protocol = self._client.protocol
-        if code != 354 or protocol is None:  # RFC 5321 § 4.3.2
-            raise self._fault(f"answered {code} to DATA")
+        if self.offers("chunking"):
+            # RFC 3030 § 2: no answer is waited for before the email, and its dots are no end.
+            content = message if message.endswith(b"\r\n") else message + b"\r\n"
+            wire = b"BDAT %d LAST\r\n%b" % (len(content), content)
+        else:
+            code, _ = await self.command(b"DATA", self._login.patience.data)
+            if code != 354:  # RFC 5321 § 4.3.2
+                raise self._fault(f"answered {code} to DATA")
+            wire = stuffed(message)
         try:
-            code, text = await self._exchange(protocol, stuffed(message))
+            code, text = await self._exchange(wire)
         except (SMTPException, OSError) as error:
             raise self._silence(
                 f"no answer after the email was sent: {reason_of(error)}"
@@ -189,62 +217,56 @@ class Connection:
             raise
         if code not in range(200, 300) and code not in range(400, 600):
             raise self._silence(f"answered {code} to an email, which says nothing")
-        return self._judge(code, text)
+        return self.judge((code, text))
 
-    async def _exchange(self, protocol: SMTPProtocol, wire: bytes) -> tuple[int, str]:
-        if len(wire) <= CHUNK:
-            protocol.write(wire)
-            return await protocol.read_response(timeout=self._login.patience.final)
+    async def _exchange(self, content: bytes) -> Reply:
+        wire, patience = self._wire, self._login.patience
+        sent = min(len(content), CHUNK)
         # A large email may take long, as long as it goes on; and it may be refused on its way.
-        answer = asyncio.ensure_future(protocol.read_response())
-        sent = 0
         try:
-            while sent < len(wire) and not answer.done():
-                protocol.write(wire[sent : sent + CHUNK])
+            wire.write(content[:sent], replies=1)
+            while sent < len(content) and not wire.has_reply:
+                await wire.drain(patience.block)
+                wire.write(content[sent : sent + CHUNK])
                 sent += CHUNK
-                async with asyncio.timeout(self._login.patience.block):
-                    await protocol._drain_helper()
-            async with asyncio.timeout(self._login.patience.final):
-                code, text = await answer
         except (SMTPException, OSError) as error:
-            if not answer.done() or answer.cancelled() or answer.exception() is not None:
-                if sent < len(wire):
-                    raise self._fault(
-                        f"did not take the whole email: {reason_of(error)}"
-                    ) from error
+            if not wire.has_reply:
+                raise self._fault(f"did not take the whole email: {reason_of(error)}") from error
+        whole = sent >= len(content)
+        try:
+            reply = await wire.reply(patience.final)
+        except (SMTPException, OSError) as error:
+            if whole:
                 raise
-            code, text = answer.result()
-        finally:
-            answer.cancel()
-        if sent < len(wire):
+            raise self._fault(f"did not take the whole email: {reason_of(error)}") from error
+        if not whole:
             self.close()
-            if code < 400:
-                raise self._fault(f"answered {code} before the end of the email")
-        return code, text
+            if reply[0] < 400:
+                raise self._fault(f"answered {reply[0]} before the end of the email")
+        return reply
 
     async def reset(self) -> None:
         """Make it fit for another email, or close it. Raises nothing."""
-        try:
-            await self._client.rset()
-        except (SMTPException, OSError):
-            self.close()
-        except BaseException:
-            self.close()
-            raise
+        with contextlib.suppress(SmarthostUnavailable):
+            [(code, _)] = await self.ask(b"RSET")
+            if code != 250:  # RFC 5321 § 4.1.1.5
+                self.close()
 
     async def quit(self) -> None:
         """Say goodbye and close. Raises nothing."""
-        with contextlib.suppress(SMTPException, OSError):
-            await self._client.quit(timeout=min(self._login.patience.command, 2.0))
+        with contextlib.suppress(SmarthostUnavailable):
+            await self.ask(b"QUIT", patience=min(self._login.patience.command, 2.0))
         self.close()
 
     def close(self) -> None:
         """Close without a goodbye."""
-        self._client.close()
+        self._wire.close()
 
-    def _judge(self, code: int, text: str) -> tuple[int, str]:
+    def judge(self, reply: Reply) -> Reply:
+        """Return an answer below 400. Raises `SmarthostRefused` for others."""
+        code, text = reply
         if 200 <= code < 400:
-            return code, text
+            return reply
         if not 400 <= code < 600:
             raise self._fault(f"answered {code}, which is no SMTP reply code")
         if code in _ABOUT_US:
@@ -252,7 +274,7 @@ class Connection:
             raise SmarthostRefusesUs(
                 f"the smarthost {self._login.address} takes no email from us: {code} {text}"
             )
-        if code == 421:  # RFC 5321 § 3.8: the smarthost ends the connection
+        if code == 421:
             self.close()
         raise SmarthostRefused(code, text)
 

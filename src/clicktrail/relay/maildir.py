@@ -2,12 +2,13 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from clicktrail.base.complaints import complaint
 from clicktrail.base.ids import new_id
 from clicktrail.errors import SmarthostUnavailable
-from clicktrail.model import Envelope
+from clicktrail.model import Envelope, Recipient, Reply
 
 
 class MaildirSmarthost:
@@ -36,12 +37,12 @@ class MaildirTransaction:
         self._sender = sender
         self._recipients: list[str] = []
 
-    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
-        """Name a recipient: all are taken."""
-        self._recipients.append(address)
-        return 250, "2.1.5 Ok"
+    async def rcpt(self, recipients: Sequence[Recipient]) -> list[Reply]:
+        """Name recipients: all are taken."""
+        self._recipients += [each.address for each in recipients]
+        return [(250, "2.1.5 Ok")] * len(recipients)
 
-    async def data(self, message: bytes) -> tuple[int, str]:
+    async def data(self, message: bytes) -> Reply:
         """Write the email; it is durable on return. Raises `SmarthostUnavailable`."""
         # RFC 5321 § 4.4: Return-Path is added on final delivery. Nothing else is touched.
         trace = [f"Return-Path: <{self._sender}>"]

@@ -6,8 +6,8 @@ only the sender may try again.
 """
 
 import asyncio
-import re
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from clicktrail.errors import (
     SmarthostRefusesUs,
     SmarthostUnavailable,
 )
-from clicktrail.model import Envelope
+from clicktrail.model import Envelope, Recipient, Reply
 from clicktrail.relay.connection import Connection, Login, Tls
+from clicktrail.relay.envelope import check, mail_from, origin_of, rcpts, tell_origin, unsendable
 
 log = get_logger(__name__)
 
@@ -36,10 +37,6 @@ ASK_AGAIN_SECONDS = 5.0
 
 IDLE_SECONDS = 30.0
 """How long a connection is kept for the next email; servers wait longer for a command."""
-
-_UNSAFE = re.compile(r"[\x00-\x20\x7f<>]")
-# RFC 5321 § 4.1.2: only a quoted local part may hold a space or an angle bracket.
-_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"@[^\x00-\x20\x7f<>"]+')
 
 
 class SmtpSmarthost:
@@ -72,7 +69,7 @@ class SmtpSmarthost:
         self._closed = False
 
     async def begin(self, envelope: Envelope) -> "SmtpTransaction":
-        """Connect, or use a connection again, and say MAIL FROM. See `Smarthost.begin`."""
+        """Connect, or use a connection again. See `Smarthost.begin`."""
         try:
             async with asyncio.timeout(self._login.patience.connect):
                 await self._free.acquire()
@@ -81,11 +78,16 @@ class SmtpSmarthost:
                 f"all connections to the smarthost {self._login.address} are in use"
             ) from None
         try:
-            connection = await self._mail(envelope)
+            connection, reused = await self.connection()
         except BaseException:
             self._free.release()
             raise
-        return SmtpTransaction(self, connection, smtputf8=envelope.smtputf8)
+        try:
+            check(connection, envelope)
+        except MessageRefused:
+            self.give_back(connection)
+            raise
+        return SmtpTransaction(self, connection, envelope, reused=reused)
 
     async def offered(self) -> frozenset[str]:
         """Return the extensions that it offered last, in lower case.
@@ -106,14 +108,14 @@ class SmtpSmarthost:
     async def _ask(self) -> None:
         try:
             with suppress(SmarthostUnavailable):
-                connection, _ = await self._connection()
+                connection, _ = await self.connection()
                 self._keep(connection)
         finally:
             self._asking = None
 
     async def greet(self) -> None:
         """Connect, with TLS and AUTH, and say goodbye. Raises `SmarthostUnavailable`."""
-        connection, _ = await self._connection()
+        connection, _ = await self.connection()
         self.note(None)
         await connection.quit()
 
@@ -132,32 +134,8 @@ class SmtpSmarthost:
         self._free.release()
         self._keep(connection)
 
-    async def _mail(self, envelope: Envelope) -> Connection:
-        while True:
-            connection, reused = await self._connection()
-            origin = _origin(connection, envelope)
-            try:
-                words = _mail_from(connection, envelope)
-                if origin:
-                    await _tell_origin(connection, origin)
-                await connection.command(*words)
-            except SmarthostUnavailable as error:
-                # It died while it was idle, and nothing but MAIL was said: try another one.
-                if reused and isinstance(error.__cause__, SMTPServerDisconnected):
-                    continue
-                self.note(error)
-                raise
-            except MessageRefused as refused:
-                # RFC 5321 § 3.8: with 421 a server ends a connection that it has had enough of.
-                if reused and isinstance(refused, SmarthostRefused) and refused.code == 421:
-                    continue
-                if origin and connection.is_open:
-                    await connection.reset()  # the next email is not from there
-                self._keep(connection)
-                raise
-            return connection
-
-    async def _connection(self) -> tuple[Connection, bool]:
+    async def connection(self) -> tuple[Connection, bool]:
+        """Return a connection, and whether it has been used before: it may have died meanwhile."""
         while self._idle:
             connection, timer = self._idle.popitem()  # the one used last
             timer.cancel()
@@ -209,49 +187,106 @@ class SmtpSmarthost:
 
 
 class SmtpTransaction:
-    """One email on its way to an SMTP smarthost, from MAIL to the answer after the final dot.
+    """One email on its way to an SMTP smarthost, from MAIL to the answer after the email.
 
-    After `SmarthostUnavailable` it is over.
+    MAIL goes out with the first recipients, in one write where that is offered (RFC 2920). DATA
+    does not: who gives us the email hears the answers to its recipients before the email is here,
+    and it may yet be refused here, when DATA that was taken could be left by hanging up alone.
+    After `SmarthostUnavailable`, and where MAIL is refused, it is over.
     """
 
-    def __init__(self, smarthost: SmtpSmarthost, connection: Connection, *, smtputf8: bool) -> None:
+    def __init__(
+        self, smarthost: SmtpSmarthost, connection: Connection, envelope: Envelope, *, reused: bool
+    ) -> None:
         self._smarthost = smarthost
         self._connection = connection
-        self._smtputf8 = smtputf8
+        self._envelope = envelope
+        self._reused = reused
+        self._begun = False
         self._over = False
 
-    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
-        """Name a recipient; return the smarthost's answer.
+    async def rcpt(self, recipients: Sequence[Recipient]) -> list[Reply]:
+        """Name recipients; return the smarthost's answers, refusals among them.
 
         What is asked of delivery reports goes where the smarthost makes them (RFC 3461).
 
-        Raises `SmarthostRefused` (other recipients may still be named), `MessageRefused` for an
-        address that cannot be sent, `SmarthostUnavailable`.
+        Raises `SmarthostRefused` and `MessageRefused` where the whole email is refused,
+        `SmarthostUnavailable`.
         """
-        path = _path(address, smtputf8=self._smtputf8)
         self._check()
-        wanted = dsn if dsn and self._connection.offers("dsn") else ()
+        answers = [unsendable(each, self._envelope) for each in recipients]
+        sendable = [each for each, no in zip(recipients, answers, strict=True) if no is None]
         try:
-            return await self._connection.command(b"RCPT", b"TO:" + path, *map(str.encode, wanted))
-        except SmarthostRefusesUs as error:
+            told = iter(await self._name(sendable))
+        except SmarthostUnavailable as error:
             self._smarthost.note(error)
             raise
         finally:
-            if not self._connection.is_open:
+            if not (self._connection.is_open and self._begun):
                 self._end()
+        return [next(told) if no is None else no for no in answers]
 
-    async def data(self, message: bytes) -> tuple[int, str]:
+    async def _name(self, recipients: Sequence[Recipient]) -> list[Reply]:
+        """Say MAIL, where it has not been said, and RCPT. Raises what `rcpt` does."""
+        while not self._begun:
+            connection = self._connection
+            # Where they do not go together, nobody is named for an email that is refused.
+            named = recipients if connection.offers("pipelining") else ()
+            replies: list[Reply] = []
+            try:
+                if origin := origin_of(connection, self._envelope):
+                    await tell_origin(connection, origin)
+                mail, *replies = await connection.ask(
+                    mail_from(connection, self._envelope), *rcpts(connection, named, self._envelope)
+                )
+                connection.judge(mail)
+            except SmarthostUnavailable as error:
+                # It died while it was idle, and nothing of the email was sent: try another one.
+                if not (self._reused and isinstance(error.__cause__, SMTPServerDisconnected)):
+                    raise
+                await self._replace()
+            except SmarthostRefused as refused:
+                # RFC 5321 § 3.8: with 421 a server ends a connection that it has had enough of.
+                if self._reused and refused.code == 421:
+                    await self._replace()
+                    continue
+                # The next email is not from there, nor to those whom it has taken all the same.
+                if connection.is_open and (origin or any(code < 400 for code, _ in replies)):
+                    await connection.reset()
+                raise
+            else:
+                self._begun = True
+                if named:
+                    return self._judged(replies, len(named))
+        if not recipients:
+            return []
+        commands = rcpts(self._connection, recipients, self._envelope)
+        return self._judged(await self._connection.ask(*commands), len(commands))
+
+    def _judged(self, replies: list[Reply], count: int) -> list[Reply]:
+        """Return ``count`` answers to RCPT. Raises `SmarthostUnavailable`."""
+        for reply in replies:
+            with suppress(SmarthostRefused):
+                self._connection.judge(reply)
+        return replies + replies[-1:] * (count - len(replies))  # 421 answers those behind it too
+
+    async def _replace(self) -> None:
+        """Take another connection. Raises `SmarthostUnavailable`."""
+        self._connection.close()
+        self._connection, self._reused = await self._smarthost.connection()
+
+    async def data(self, message: bytes) -> Reply:
         """Send the email; return the smarthost's answer. It is sent once, whatever happens.
 
         Raises `SmarthostRefused`, `SmarthostUnavailable`, and `SmarthostSilent` where no answer
-        came after the final dot: the smarthost may have the email or not.
+        came after the whole email: the smarthost may have it or not.
         """
         self._check()
         try:
-            answer = await self._connection.data(message)
+            answer = await self._connection.send(message)
         except BaseException as error:
             self._smarthost.note(error)
-            await self.abort()  # a refused DATA leaves the recipients standing: only RSET ends it
+            await self.abort()  # a refusal leaves the recipients standing: only RSET ends it
             raise
         self._smarthost.note(None)
         self._end()
@@ -262,7 +297,7 @@ class SmtpTransaction:
         if self._over:
             return
         try:
-            if self._connection.is_open:
+            if self._begun and self._connection.is_open:
                 await self._connection.reset()
         finally:
             self._end()
@@ -275,58 +310,3 @@ class SmtpTransaction:
         if not self._over:
             self._over = True
             self._smarthost.give_back(self._connection)
-
-
-def _origin(connection: Connection, envelope: Envelope) -> list[bytes]:
-    """Return what XFORWARD is to tell: of what is known, the attributes that are asked for."""
-    wanted = connection.parameters("xforward")
-    return [word.encode() for word in envelope.origin if word.partition("=")[0] in wanted]
-
-
-async def _tell_origin(connection: Connection, origin: list[bytes]) -> None:
-    """Say where the email is from. It goes on where that is not taken, as Postfix has it.
-
-    Raises `SmarthostUnavailable`, and `SmarthostRefused` where the smarthost ends the connection.
-    """
-    try:
-        await connection.command(b"XFORWARD", *origin)
-    except SmarthostRefused as refused:
-        if not connection.is_open:
-            raise
-        log.warning("smarthost does not take where an email is from (XFORWARD)", error=refused)
-
-
-def _mail_from(connection: Connection, envelope: Envelope) -> list[bytes]:
-    """Return the MAIL command with the parameters that the smarthost understands.
-
-    Raises `MessageRefused` where it must not be sent without one that it does not.
-    """
-    offers = connection.offers
-    words = [b"MAIL", b"FROM:" + _path(envelope.sender, smtputf8=envelope.smtputf8)]
-    if envelope.smtputf8:
-        if not offers("smtputf8"):
-            # RFC 6531 § 3.5
-            raise MessageRefused(550, "5.6.7 the smarthost does not offer SMTPUTF8")
-        words.append(b"SMTPUTF8")
-    if envelope.body_8bit and offers("8bitmime"):
-        words.append(b"BODY=8BITMIME")  # RFC 6152 § 3; without it the bytes go as they are
-    if envelope.size > 0 and offers("size"):
-        words.append(b"SIZE=%d" % envelope.size)  # RFC 1870 § 6
-    if envelope.dsn and offers("dsn"):
-        words += map(str.encode, envelope.dsn)
-    if envelope.priority and offers("mt-priority"):
-        words.append(b"MT-PRIORITY=" + envelope.priority.encode())
-    if envelope.requires_tls:
-        if not (offers("requiretls") and connection.is_trusted):
-            # RFC 8689 § 4.2.1, § 5
-            raise MessageRefused(550, "5.7.30 the smarthost cannot send it by TLS alone")
-        words.append(b"REQUIRETLS")
-    return words
-
-
-def _path(address: str, *, smtputf8: bool) -> bytes:
-    if _UNSAFE.search(address) and not _QUOTED.fullmatch(address):
-        raise MessageRefused(553, "5.1.3 the address cannot be sent on")
-    if not smtputf8 and not address.isascii():
-        raise MessageRefused(553, "5.6.7 a non-ASCII address needs SMTPUTF8")  # RFC 6531 § 3.5
-    return b"<" + address.encode("utf-8", "surrogateescape") + b">"

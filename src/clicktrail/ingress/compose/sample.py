@@ -5,11 +5,11 @@ from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 from html import escape
 
-from clicktrail.errors import InvalidInput
+from clicktrail.errors import InvalidInput, MessageRefused
 from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.mailbox import read_mailbox
 from clicktrail.ingress.submission import Smarthost, Submission
-from clicktrail.model import Envelope
+from clicktrail.model import Envelope, Recipient
 
 SUBJECT = "A link to click"
 _TEXT = """Hello,
@@ -43,6 +43,7 @@ class SampleSender:
         """
         # RFC 5321 § 4.5.5: the null reverse-path, which every server takes.
         transaction = await self._smarthost.begin(Envelope("", size=1000))
+        await transaction.rcpt(())
         await transaction.abort()
 
     async def send(self, sender: str, recipient: str, set_name: str, target: str) -> str:
@@ -55,11 +56,10 @@ class SampleSender:
                 raise InvalidInput(f"{address!r} is not an email address such as me@example.com")
         raw = self._email(sender, recipient, target)
         transaction = await self._smarthost.begin(Envelope(sender, size=len(raw)))
-        try:
-            await transaction.rcpt(recipient)
-        except BaseException:
+        [(code, text)] = await transaction.rcpt([Recipient(recipient)])
+        if code >= 400:
             await transaction.abort()
-            raise
+            raise MessageRefused(code, text)
         submission = Submission(
             message=raw,
             sender=sender,

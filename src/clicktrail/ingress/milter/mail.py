@@ -1,6 +1,6 @@
 """An email between its end and the answer to the mail server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import MessageRefused, SmarthostUnavailable, StoreUnavailable
@@ -11,6 +11,7 @@ from clicktrail.ingress.milter.edits import edits, joined
 from clicktrail.ingress.milter.protocol import CONTINUE, refusal
 from clicktrail.ingress.replies import NOT_KEPT, WRONG, code_for_sender
 from clicktrail.ingress.submission import Submission
+from clicktrail.model import Recipient, Reply
 
 log = get_logger(__name__)
 
@@ -27,11 +28,11 @@ class Answer:
         self._write = write
         self._spaced = spaced
 
-    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
+    async def rcpt(self, recipients: Sequence[Recipient]) -> list[Reply]:
         """See `Transaction.rcpt`: recipients are the mail server's."""
-        return 250, "2.1.5 Ok"
+        return [(250, "2.1.5 Ok")] * len(recipients)
 
-    async def data(self, message: bytes) -> tuple[int, str]:
+    async def data(self, message: bytes) -> Reply:
         """Have the mail server send the email on as it is in ``message``.
 
         Raises `SmarthostUnavailable` where the mail server has gone.

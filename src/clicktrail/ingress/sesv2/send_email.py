@@ -26,7 +26,7 @@ from clicktrail.ingress.sesv2.send_shapes import SendEmailRequest, Tag
 from clicktrail.ingress.smtp.mail import Mail
 from clicktrail.ingress.submission import Smarthost, Submission
 from clicktrail.ingress.tags import TAG_LIMIT, is_tag_text
-from clicktrail.model import Envelope, Message, MessageState, Tags, domain_of
+from clicktrail.model import Envelope, Message, MessageState, Recipient, Tags, domain_of
 from clicktrail.store.configuration_store import ConfigurationStore
 
 log = get_logger(__name__)
@@ -157,8 +157,8 @@ class EmailSender:
             raise ApiError(400, "MessageRejected", f"{composed.sender!a} can be nobody's address")
         envelope = Envelope(composed.sender, len(message), body_8bit=not message.isascii())
         mail = Mail(envelope, smarthost, call.source_ip or "")
-        for recipient in composed.recipients:
-            code, text = await mail.rcpt(recipient)
+        answers = await mail.rcpt_all([*map(Recipient, composed.recipients)])
+        for recipient, (code, text) in zip(composed.recipients, answers, strict=True):
             if code >= 400:
                 await mail.abort()
                 raise _refused(code, text, recipient)

@@ -1,10 +1,11 @@
 """One email on its way to the smarthost, from its announcement to the answer to its last byte."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import (
     MessageRefused,
+    SmarthostRefused,
     SmarthostSilent,
     SmarthostUnavailable,
     StoreUnavailable,
@@ -14,7 +15,7 @@ from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.replies import NOT_KEPT, WRONG, code_for_sender
 from clicktrail.ingress.smtp.intake import Intake
 from clicktrail.ingress.submission import Smarthost, Submission, Transaction
-from clicktrail.model import Envelope
+from clicktrail.model import Envelope, Recipient, Reply
 
 log = get_logger(__name__)
 
@@ -39,26 +40,38 @@ class Mail:
         self._transaction: Transaction | None = None
         self._lost = False  # the smarthost went away after it had taken recipients
 
-    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> tuple[int, str]:
+    async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> Reply:
         """Name a recipient to the smarthost; the first one announces the email there."""
+        [reply] = await self.rcpt_all([Recipient(address, dsn)])
+        return reply
+
+    async def rcpt_all(self, recipients: Sequence[Recipient]) -> list[Reply]:
+        """Name recipients to the smarthost, at once where it takes them so."""
         if self._lost:
-            return _UNAVAILABLE
+            return [_UNAVAILABLE] * len(recipients)
         try:
             if self._transaction is None:
                 self._transaction = await self._smarthost.begin(self.envelope)
-            answer = await self._transaction.rcpt(address, dsn)
-        except MessageRefused as refused:
-            lines.refused(self._client, refused, self.envelope.sender, (address,))
-            return _reply(refused)
+            answers = await self._transaction.rcpt(recipients)
+        except MessageRefused as refused:  # the email itself: the next recipient asks anew
+            self._transaction = None
+            return self._refused(recipients, refused)
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=error)
             self._transaction = None
             self._lost = bool(self.recipients)
-            refusal = MessageRefused(*_UNAVAILABLE)
-            lines.refused(self._client, refusal, self.envelope.sender, (address,))
-            return _UNAVAILABLE
-        self.recipients.append(address)
-        return answer
+            return self._refused(recipients, MessageRefused(*_UNAVAILABLE))
+        for recipient, answer in zip(recipients, answers, strict=True):
+            if answer[0] < 400:
+                self.recipients.append(recipient.address)
+            else:
+                self._refused([recipient], SmarthostRefused(*answer))
+        return [(code_for_sender(code), text) for code, text in answers]
+
+    def _refused(self, recipients: Sequence[Recipient], refused: MessageRefused) -> list[Reply]:
+        for address, _ in recipients:
+            lines.refused(self._client, refused, self.envelope.sender, (address,))
+        return [_reply(refused)] * len(recipients)
 
     def not_ready(self) -> tuple[int, str] | None:
         """Return why DATA cannot come now; ``None`` where it can."""
