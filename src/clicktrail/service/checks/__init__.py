@@ -42,3 +42,9 @@ def check_authorities(settings: Settings, *owners: str) -> None:
     for name in (f"{owner}.tls_ca" for owner in owners):
         if settings[name] is not None:
             import_module("clicktrail.service.checks.certificates").check_ca(settings, name)
+
+
+def check_credentials(settings: Settings, name: str) -> None:
+    """See that a file holds credentials of NATS, where it is set. Raises `SettingError`."""
+    if settings[name] is not None:
+        import_module("clicktrail.service.checks.credentials").check(settings, name)

@@ -13,6 +13,7 @@ from clicktrail.errors import ClicktrailError, SettingError, SmarthostIsOurselve
 from clicktrail.relay import smarthost_place
 from clicktrail.relay.maildir import MaildirSmarthost, try_maildir
 from clicktrail.relay.smarthost import SmtpSmarthost
+from clicktrail.service.checks import check_authorities
 from clicktrail.settings.kinds import Address
 from clicktrail.settings.settings import Settings
 
@@ -28,6 +29,7 @@ GREET_AGAIN = 12
 
 def check_smarthost(settings: Settings) -> None:
     """See that emails can leave, as far as this machine alone decides. Raises `SettingError`."""
+    check_authorities(settings, "smarthost")
     if not settings.text("smarthost.url"):
         return
     place = smarthost_place(settings)

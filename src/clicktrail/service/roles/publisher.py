@@ -9,7 +9,7 @@ from clicktrail.publish.publisher import Publisher
 from clicktrail.publish.retention import Periods, Retention
 from clicktrail.publish.tidy import Tidy
 from clicktrail.publish.visitor_verdict import Judge
-from clicktrail.service.checks import check_authorities, check_certificate
+from clicktrail.service.checks import check_authorities, check_certificate, check_credentials
 from clicktrail.service.house import House
 from clicktrail.service.parts.destinations import build_destinations
 from clicktrail.service.parts.journal import open_journal
@@ -21,6 +21,7 @@ def check(settings: Settings) -> None:
     """See that its settings can be used. Raises `SettingError`."""
     check_certificate(settings, "nats")
     check_authorities(settings, "nats", "kafka")
+    check_credentials(settings, "nats.credentials_file")
 
 
 async def build(house: House) -> None:
