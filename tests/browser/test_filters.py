@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -180,3 +181,30 @@ def test_live_clicks_are_filtered_and_go_on(page: Any, running: Service) -> None
     apart(lambda: click(running, "news"))
     page.locator("#clicks tr").nth(1).wait_for()
     assert page.locator("#clicks td:text-is('shop')").count() == 0
+
+
+@pytest.mark.parametrize("days", [1, 2, 3, 9, 40, 400, 3600])
+def test_each_tick_of_the_picture_is_another_day(page: Any, running: Service, days: int) -> None:
+    # What it draws its labels with is the canvas: each is taken down as it is drawn.
+    page = page.context.new_page()
+    page.add_init_script("""
+        window.drawn = new Set();
+        window.twice = [];
+        const draw = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+            if (/-/.test(text)) (drawn.has(text) ? twice : []).push(text), drawn.add(text);
+            return draw.call(this, text, ...place);
+        };
+        const clear = CanvasRenderingContext2D.prototype.clearRect;
+        CanvasRenderingContext2D.prototype.clearRect = function (...place) {
+            drawn.clear();
+            return clear.call(this, ...place);
+        };
+    """)
+    since = date(2026, 6, 30) - timedelta(days=days - 1)
+    page.goto(f"{base(running)}/?since={since}&until=2026-06-30")
+    page.wait_for_selector("#chart canvas")
+    page.wait_for_function("drawn.size > 0")
+    assert page.evaluate("twice") == []
+    assert 1 <= page.evaluate("drawn.size") < 40
+    page.close()

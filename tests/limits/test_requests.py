@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from clicktrail.console.entry.cookies import cookie
 from clicktrail.console.live import Filter
-from clicktrail.console.overview import Selection
+from clicktrail.console.numbers.selection import Selection
 from clicktrail.doors.budget import Budget
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import ClicktrailError

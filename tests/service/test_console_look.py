@@ -206,11 +206,11 @@ def test_numbers_by_the_hour_and_by_link_tag(service: Service, admin: Visitor) -
     yesterday = date.fromisoformat(until[1]) - timedelta(days=1)  # it may be midnight
     day = f"since={yesterday}&until={until[1]}"
     assert values(day) == values(f"{day}&per=hour") == ["1", "3", "2"]
-    assert values("tag=place%3Dtop") == ["1", "2", "1"]
-    assert values("tag=place%3Dbottom") == ["1", "0", "0"]
+    assert values("tag=place%3Dtop") == ["–", "2", "1"]
+    assert values("tag=place%3Dbottom") == ["–", "0", "0"]
     csv = admin.get(f"/statistics.csv?configuration_set={name}&{day}&per=hour").text.splitlines()
     assert csv[0].startswith("hour,")
-    assert len(csv) == 1 + 2 * 24
+    assert 1 + 24 < len(csv) <= 1 + 2 * 24, "hours to come are none"
     assert sum(int(row.split(",")[2]) for row in csv[1:]) == 3
 
 

@@ -9,7 +9,7 @@ import os
 import string
 import time
 from binascii import a2b_base64, b2a_base64
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from clicktrail.errors import InvalidInput
@@ -84,6 +84,11 @@ def rfc3339(at_us: int) -> str:
 def day_of(at_us: int) -> str:
     """Return the UTC day of a time (``2026-11-23``)."""
     return _day(at_us // 86_400_000_000)
+
+
+def first_of(days: int, last: date) -> date:
+    """Return the first of so many days of which the last is given: of one day, itself."""
+    return last - timedelta(days=days - 1)
 
 
 def hour_of(at_us: int) -> str:

@@ -3,13 +3,13 @@
 import asyncio
 import re
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clicktrail.base.arn import Kind, parse_arn
-from clicktrail.base.ids import rfc3339
+from clicktrail.base.ids import first_of, rfc3339
 from clicktrail.commands.shared.common import (
     Json,
     print_json,
@@ -156,7 +156,8 @@ def statistics(
         typer.Option(help=f"Only recipients at: {', '.join(PROVIDERS)}, {OTHER_PROVIDER}."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="First day (2026-11-23, UTC), or how long ago (7d).")
+        str | None,
+        typer.Option(help="First day (2026-11-23, UTC), or how many days, today's included (7d)."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -210,15 +211,15 @@ def known_provider(text: str | None) -> str | None:
 
 
 def first_day(text: str | None) -> str | None:
-    """Return the first day of ``2026-11-23`` or ``7d``. Raises `InvalidInput`."""
+    """Return the first day of ``2026-11-23`` or ``7d``, the last 7 days. Raises `InvalidInput`."""
     if text is None:
         return None
-    ago = re.fullmatch(r"(\d{1,4})d", text)
-    if ago:
-        return (datetime.now(UTC).date() - timedelta(days=int(ago[1]))).isoformat()
+    days = re.fullmatch(r"([1-9]\d{0,3})d", text)
+    if days:
+        return first_of(int(days[1]), datetime.now(UTC).date()).isoformat()
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
         raise InvalidInput(
-            f"--since {text!r} is no day: give one such as 2026-11-23, or how long ago, as 7d"
+            f"--since {text!r} is no day: give one such as 2026-11-23, or 7d for the last 7 days"
         ) from None

@@ -23,7 +23,7 @@ from clicktrail.console.identities import Identities
 from clicktrail.console.live import Live
 from clicktrail.console.mailings import MailingPages
 from clicktrail.console.messages import Messages
-from clicktrail.console.overview import Overview
+from clicktrail.console.numbers.overview import Overview
 from clicktrail.console.views import SECURITY, Views
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import ClicktrailError, InvalidInput, StoreUnavailable

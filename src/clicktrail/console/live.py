@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from clicktrail.console.entry.cookies import SESSION, cookie
-from clicktrail.console.views import Views
+from clicktrail.console.views import Views, options
 from clicktrail.doors.connections import waiting_apart
 from clicktrail.errors import StoreUnavailable, TooManyWaiting
 from clicktrail.model import Link, Verdict
@@ -121,8 +121,8 @@ class Live:
             shown=SHOWN,
             fresh=False,
             wanted=wanted,
-            sets=list(configuration.sets),
-            verdicts=[each.value for each in Verdict],
+            sets=options(configuration.sets, wanted.configuration_set),
+            verdicts=options((each.value for each in Verdict), wanted.verdict),
             stopped=looked_at if wanted and len(clicks) < SHOWN and looked_at >= LOOKED_AT else 0,
         )
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from clicktrail.base.ids import ID_LENGTH
 from clicktrail.console.clickmap import Spot, frame, spots
-from clicktrail.console.views import Views
+from clicktrail.console.views import Views, options
 from clicktrail.errors import NotFound
 from clicktrail.model import Message, MessageState, Reason
 from clicktrail.store import Store
@@ -18,6 +19,7 @@ from clicktrail.store.mail.terms import Query, mailings_of, subject_of
 from clicktrail.store.mail.trail import LinkTrail, Told
 
 SHOWN = 50
+FILTERS = ("configuration_set", "identity")
 
 WHY = {
     None: "Its links are tracked.",
@@ -61,7 +63,7 @@ class Messages:
     async def list(self, request: Request) -> Response:
         """Show emails, the newest first: all, or those that were searched for."""
         asked = request.query_params
-        chosen = (asked.get("configuration_set") or None, asked.get("identity") or None)
+        chosen = [asked.get(name) or None for name in FILTERS]
         text = asked.get("q", "").strip()
         found = await self._found(text, asked.get("before"), *chosen)
         shown = found[:SHOWN]
@@ -75,8 +77,9 @@ class Messages:
             first="before" not in asked,
             chosen=chosen,
             q=text,
-            sets=list(configuration.sets),
-            identities=list(configuration.identities),
+            kept=urlencode({n: asked[n] for n in ("q", *FILTERS) if asked.get(n)}),
+            sets=options(configuration.sets, chosen[0]),
+            identities=options(configuration.identities, chosen[1]),
         )
 
     async def show(self, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """Pages: the templates, what all of them know, and the headers that all of them have."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +74,17 @@ def number(value: int) -> str:
 def share(part: int, whole: int) -> str:
     """Return a part in per cent; a dash of nothing."""
     return f"{100 * part / whole:.1f}\u202f%" if whole else "–"
+
+
+def options(
+    known: Iterable[str], chosen: str | None, counted: Iterable[str] = ()
+) -> list[tuple[str, str]]:
+    """Return what can be chosen, and how it is shown: what is ``known``, what is chosen, and what
+    is ``counted`` though it is not known any more."""
+    names = list(known)
+    gone = sorted({*counted} - {"", *names})
+    strange = [chosen] if chosen and chosen not in names and chosen not in gone else []
+    return [*((n, n) for n in (*names, *strange)), *((n, f"{n} (deleted)") for n in gone)]
 
 
 def span(seconds: float) -> str:

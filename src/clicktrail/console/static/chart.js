@@ -1,27 +1,65 @@
 // Draws the picture of the overview from the numbers in its data-series attribute.
 (() => {
+  const HOUR = 3600, DAY = 24 * HOUR, YEAR = 365 * DAY;
   const draw = () => {
     const place = document.getElementById("chart");
     if (!place || place.firstChild) return;
-    const data = JSON.parse(place.dataset.series);
+    const { times, lines } = JSON.parse(place.dataset.series);
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
     const axis = { stroke: colour("--axis"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false } };
     const hourly = place.dataset.hourly !== "";
+    const step = hourly ? HOUR : DAY;
+    const long = times.length && times.at(-1) - times[0] > YEAR * .8; // then the year tells days apart
     const time = (_, seconds) => seconds == null ? "–" : new Date(seconds * 1000).toISOString().slice(0, hourly ? 16 : 10).replace("T", " ");
     const number = (_, value) => value == null ? "–" : value.toLocaleString("en").replaceAll(",", "\u202f");
     const line = (label, name, fill) => ({
-      label, stroke: colour(name), width: 2, value: number, points: { show: data[0].length < 2 },
+      label, stroke: colour(name), width: 2, value: number, points: { show: times.length < 2 },
       fill: fill ? colour(name) + "22" : undefined,
     });
+    const shown = { sent: line("Sent", "--sent"), clicks: line("Clicks", "--clicks", true), human_clicks: line("Human clicks", "--human") };
+    // What is not over yet is hatched: its numbers still grow.
+    const hatch = (chart) => {
+      if (!place.dataset.unfinished) return;
+      const { ctx, bbox } = chart;
+      const right = bbox.left + bbox.width;
+      const left = times.length < 2 ? bbox.left : chart.valToPos(times.at(-2), "x", true);
+      const gap = 8 * devicePixelRatio;
+      ctx.save();
+      ctx.beginPath();
+      ctx.rect(left, bbox.top, right - left, bbox.height);
+      ctx.clip();
+      ctx.beginPath();
+      for (let x = left - bbox.height; x < right; x += gap) {
+        ctx.moveTo(x, bbox.top + bbox.height);
+        ctx.lineTo(x + bbox.height, bbox.top);
+      }
+      ctx.strokeStyle = colour("--axis");
+      ctx.globalAlpha = .35;
+      ctx.lineWidth = devicePixelRatio;
+      ctx.stroke();
+      ctx.restore();
+    };
     const options = {
       width: place.clientWidth, height: 260, tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 5)] } },
-      axes: [{ ...axis, space: hourly ? 90 : 70, values: (_, all) => all.map((one) => time(null, one).slice(5)) }, { ...axis, size: 60, values: (_, all) => all.map((one) => Number.isInteger(one) ? number(null, one) : "") }],
-      series: [{ label: hourly ? "Hour" : "Day", value: time }, line("Sent", "--sent"), line("Clicks", "--clicks", true), line("Human clicks", "--human")],
+      scales: {
+        x: { range: (_, low, high) => times.length < 2 ? [times[0] - step / 2, times[0] + step / 2] : [low, high] },
+        y: { range: (_, low, high) => [0, Math.max(high * 1.1, 5)] },
+      },
+      axes: [
+        {
+          ...axis, space: hourly || long ? 90 : 70,
+          incrs: (hourly ? [1, 2, 3, 6, 12, 24, 48, 96] : [1, 2, 3, 5, 7, 10, 14, 30, 60, 90, 180, 365, 730, 1460]).map((count) => count * step),
+          values: (_, all) => all.map((one) => time(null, one).slice(long ? 0 : 5)),
+        },
+        { ...axis, size: 60, values: (_, all) => all.map((one) => Number.isInteger(one) ? number(null, one) : "") },
+      ],
+      series: [{ label: hourly ? "Hour" : "Day", value: time }, ...Object.keys(lines).map((name) => shown[name])],
+      padding: [null, hourly || long ? 44 : 22, null, null], // the last label is whole
       cursor: { drag: { x: false, y: false } },
+      hooks: { draw: [hatch] },
     };
-    const chart = new uPlot(options, data, place);
+    const chart = new uPlot(options, [times, ...Object.values(lines)], place);
     new ResizeObserver(() => {
       if (place.clientWidth && place.clientWidth !== chart.width) chart.setSize({ width: place.clientWidth, height: options.height });
     }).observe(place);

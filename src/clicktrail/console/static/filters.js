@@ -33,7 +33,9 @@
   const agree = (page) => {
     for (const field of page.querySelector("form.filters").elements) {
       const ours = form.elements.namedItem(field.name);
-      if (field.name && ours && ours !== document.activeElement) ours.value = field.value;
+      if (!field.name || !ours || ours === document.activeElement) continue;
+      if (ours.options) ours.replaceChildren(...field.cloneNode(true).options);
+      ours.value = field.value;
     }
   };
   const show = (page, address) => {

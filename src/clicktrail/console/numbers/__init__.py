@@ -1,0 +1,1 @@
+"""What is counted, as people look at it."""

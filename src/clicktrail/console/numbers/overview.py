@@ -1,0 +1,176 @@
+"""The first page: emails sent and clicks, by day or hour, beside the range before."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from clicktrail.console.guide import Guide
+from clicktrail.console.numbers.selection import HOURLY_DAYS, Selection
+from clicktrail.console.views import NOT_STORED, Views, options
+from clicktrail.model import OTHER_PROVIDER, PROVIDERS, Where
+from clicktrail.store import Store
+from clicktrail.store.clicks.statistics import Day
+
+RANGES = (7, 30, 90)
+ROWS = 50
+Dimension = Literal["configuration_set", "identity", "provider"]
+_DIMENSIONS: dict[Dimension, str] = {
+    "configuration_set": "Configuration set",
+    "identity": "Identity",
+    "provider": "Provider",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Sums over days."""
+
+    sent: int
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
+
+    @classmethod
+    def of(cls, days: list[Day]) -> "Total":
+        """Return the sums."""
+        names = ("sent", "clicks", "unique_clicks", "human_clicks")
+        return cls(*(sum(getattr(day, name) for day in days) for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with what it was before."""
+
+    title: str
+    help: str
+    now: int
+    before: int
+    whole_now: int = 0
+    whole_before: int = 0
+    """Where given, the figure is a share of it."""
+    known: bool = True
+    """Whether it is known of what is looked at."""
+
+    @property
+    def change(self) -> str:
+        """The change in per cent; empty where there was nothing before."""
+        now, before = self.now, self.before
+        if self.whole_now or self.whole_before:
+            if not (self.whole_now and self.whole_before):
+                return ""
+            points = 100 * (now / self.whole_now - before / self.whole_before)
+            return f"{points:+.1f} points"
+        return f"{100 * (now - before) / before:+.0f}\u202f%" if before else ""
+
+
+class Overview:
+    """The overview, and the same numbers as CSV."""
+
+    def __init__(self, store: Store, views: Views, guide: Guide) -> None:
+        self._store = store
+        self._views = views
+        self._guide = guide
+
+    async def show(self, request: Request) -> Response:
+        """Show figures, the picture, the table, and the dimensions; at first, the guide."""
+        if not request.url.query and await self._guide.wanted(request):
+            return RedirectResponse("/guide", 303)
+        selection = Selection.of(request)
+        statistics = self._store.statistics
+        days = await selection.series(statistics)
+        now, before = Total.of(days), Total.of(await selection.before().series(statistics))
+        where = selection.where
+        groups = [
+            (title, name, await statistics.groups(name, where, ROWS))
+            for name, title in _DIMENSIONS.items()
+        ]
+        configuration = await self._store.configuration.current()
+        return self._views.page(
+            request,
+            "overview.html",
+            selection=selection,
+            figures=_figures(now, before, tagged=where.tag is not None),
+            days=days,
+            total=now,
+            chart=_chart(selection, days),
+            groups=groups,
+            tags=await statistics.tags(replace(where, tag=None), ROWS),
+            links=[] if where.tag else await statistics.links(where, ROWS),
+            hourly_days=HOURLY_DAYS,
+            ranges=[(f"{n} days", selection.last(n)) for n in RANGES],
+            sets=await self._choices("configuration_set", selection, configuration.sets),
+            identities=await self._choices("identity", selection, configuration.identities),
+            providers=options((*PROVIDERS, OTHER_PROVIDER), selection.provider),
+        )
+
+    async def _choices(
+        self, by: Dimension, selection: Selection, known: Iterable[str]
+    ) -> list[tuple[str, str]]:
+        days = Where(since=selection.where.since, until=selection.where.until)
+        counted = await self._store.statistics.groups(by, days)
+        return options(known, getattr(selection, by), (each.name for each in counted))
+
+    async def download(self, request: Request) -> Response:
+        """Return the days as CSV (RFC 4180). By link tag, what was sent is not known: empty."""
+        selection = Selection.of(request)
+        text = io.StringIO()
+        writer = csv.writer(text)
+        time = "hour" if selection.hourly else "day"
+        writer.writerow((time, "sent", "clicks", "unique_clicks", "human_clicks"))
+        for day in await selection.series(self._store.statistics):
+            sent = "" if selection.tag else day.sent
+            writer.writerow((day.day, sent, day.clicks, day.unique_clicks, day.human_clicks))
+        name = f"clicktrail-{selection.since}-{selection.until}.csv"
+        headers = NOT_STORED | {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(text.getvalue(), 200, headers, "text/csv; charset=utf-8; header=present")
+
+
+def _figures(now: Total, before: Total, *, tagged: bool) -> list[Figure]:
+    """Return what is told first. By link tag, nothing is known of what was sent."""
+    return [
+        Figure(
+            "Sent",
+            "Emails sent on, one for each recipient",
+            now.sent,
+            before.sent,
+            known=not tagged,
+        ),
+        Figure("Clicks", "Every click, repeated ones too", now.clicks, before.clicks),
+        Figure(
+            "Unique clicks",
+            "Each link of each email counts once",
+            now.unique_clicks,
+            before.unique_clicks,
+        ),
+        Figure(
+            "Human clicks",
+            "Without clicks that a machine made",
+            now.human_clicks,
+            before.human_clicks,
+        ),
+        Figure(
+            "Click-through rate",
+            "Unique clicks for each email sent",
+            now.unique_clicks,
+            before.unique_clicks,
+            now.sent,
+            before.sent,
+            known=not tagged,
+        ),
+    ]
+
+
+def _chart(selection: Selection, days: list[Day]) -> str:
+    """Return the picture's series, as JSON: times (seconds since 1970), then each line."""
+    texts = (day.day if "T" in day.day else f"{day.day}T00" for day in days)
+    times = [int(datetime.fromisoformat(f"{text}:00Z").timestamp()) for text in texts]
+    names = ("clicks", "human_clicks") if selection.tag else ("sent", "clicks", "human_clicks")
+    lines = {name: [getattr(day, name) for day in days] for name in names}
+    return msgspec.json.encode({"times": times, "lines": lines}).decode()
