@@ -8,18 +8,20 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from clicktrail.base.faults import Faults
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
+from clicktrail.errors import MessageRefused
 from clicktrail.headers.fields import without_fields
 from clicktrail.headers.words import decoded_words
 from clicktrail.ingress import lines
 from clicktrail.ingress.choice import choose
 from clicktrail.ingress.inspection import inspect
-from clicktrail.ingress.rewriting import Rewriter
+from clicktrail.ingress.rewriting import LARGE, Rewriter
 from clicktrail.ingress.senders import identity_of
 from clicktrail.ingress.signatures import Signatures
 from clicktrail.ingress.submission import Submission, Transaction
@@ -29,6 +31,7 @@ from clicktrail.keys.ringfile import KeyFile
 from clicktrail.keys.token import TrackingHosts
 from clicktrail.keys.vault import Vault
 from clicktrail.model import Message, MessageState
+from clicktrail.rewrite.mime.seven_bit import NotConvertible, seven_bit
 from clicktrail.rewrite.warn import about_fields
 from clicktrail.store import Store
 
@@ -57,7 +60,8 @@ class Acceptor:
     ``honeypots`` are the configuration sets whose emails get a hidden link, ``*`` for all.
     ``identities`` says whether senders must belong to an identity: ``yes``, ``no``, or ``auto``,
     which is yes as soon as there is an identity. ``vault`` opens the DKIM keys of identities.
-    ``faults`` gets to know why emails go on untracked because of us.
+    ``faults`` gets to know why emails go on untracked because of us. With ``seven_bit`` all emails
+    go on in 7 bits, also where the smarthost takes 8.
     """
 
     def __init__(
@@ -71,8 +75,11 @@ class Acceptor:
         identities: str = "no",
         vault: Vault | None = None,
         faults: Faults | None = None,
+        *,
+        seven_bit: bool = False,
     ) -> None:
         self._store = store
+        self._seven_bit = seven_bit
         self._hostname = hostname
         self._identities = identities
         self._metrics = metrics or Metrics()
@@ -90,7 +97,8 @@ class Acceptor:
         `SmarthostSilent`: nobody knows.
         """
         try:
-            prepared = await self._prepare(submission)
+            convert = self._seven_bit or not transaction.takes_8bit
+            prepared = await self._prepare(submission, convert=convert)
             await self._store.messages.add(prepared.message)
         except BaseException as error:
             self._metrics.emails.labels("not-accepted").inc()
@@ -109,8 +117,8 @@ class Acceptor:
         lines.sent(submission, message, answer)
         return message.id
 
-    async def _prepare(self, submission: Submission) -> Prepared:
-        """Say who sends it and for which configuration set; rewrite and sign it."""
+    async def _prepare(self, submission: Submission, *, convert: bool) -> Prepared:
+        """Say who sends it and for which configuration set; rewrite, convert and sign it."""
         header = inspect(submission.message)
         configuration = await self._store.configuration.current()
         if submission.may_still is not None:
@@ -129,8 +137,11 @@ class Acceptor:
         rewritten = await self._rewriter.rewrite(
             raw, message_id, chosen, len(submission.recipients), submission.click_tracking
         )
+        outgoing = rewritten.message
+        if convert:  # before it is signed, or the signature would not hold (RFC 6376 § 5.3)
+            outgoing = await self._in_seven_bits(outgoing)
         signed, unsigned = await self._signatures.renew(
-            submission.message, rewritten.message, header, identity
+            submission.message, outgoing, header, identity, converted=outgoing != rewritten.message
         )
         message = Message(
             id=message_id,
@@ -150,6 +161,18 @@ class Acceptor:
         if submission.traced:
             signed = on_top(received(submission, self._hostname, message_id, accepted_at), signed)
         return Prepared(message, signed)
+
+    async def _in_seven_bits(self, raw: bytes) -> bytes:
+        """Convert an email for a server that takes no other. Raises `MessageRefused`."""
+        try:
+            if len(raw) > LARGE:
+                return await self._in_thread(partial(seven_bit, raw))
+            return seven_bit(raw)
+        except NotConvertible as error:
+            # RFC 3463 § 3.7: conversion required but not supported
+            raise MessageRefused(
+                554, f"5.6.3 the mail server behind this one takes 7 bits alone: {error}"
+            ) from None
 
     async def _end(self, message: Message, state: MessageState) -> None:
         self._metrics.emails.labels(state.value).inc()

@@ -31,14 +31,22 @@ class Signatures:
         self._signer: Signer | None = None
 
     async def renew(
-        self, before: bytes, after: bytes, header: HeaderSection, identity: Identity | None
+        self,
+        before: bytes,
+        after: bytes,
+        header: HeaderSection,
+        identity: Identity | None,
+        *,
+        converted: bool = False,
     ) -> tuple[bytes, list[str]]:
         """Return an email, rewritten from ``before``, as its identity signs it, and warnings.
+
+        ``converted`` tells that it was not only rewritten, but converted to 7 bits.
 
         Raises `MessageRefused`: an email that should be signed does not go on unsigned because of
         a fault here, which would make receivers distrust its domain.
         """
-        outgoing, warnings = _without_broken(before, after, header)
+        outgoing, warnings = _without_broken(before, after, header, converted=converted)
         if identity is not None and identity.dkim is not None and identity.dkim.enabled:
             outgoing = on_top(missing_fields(header, identity.domain), outgoing)
             outgoing, more = await self._signed(outgoing, identity, identity.dkim)
@@ -67,7 +75,9 @@ class Signatures:
         return on_top(signature, raw), []
 
 
-def _without_broken(before: bytes, after: bytes, header: HeaderSection) -> tuple[bytes, list[str]]:
+def _without_broken(
+    before: bytes, after: bytes, header: HeaderSection, *, converted: bool
+) -> tuple[bytes, list[str]]:
     """Return the email without the DKIM signatures that no longer fit it, and what was removed.
 
     They do not where the body was changed, or where they sign a header that has been for us.
@@ -76,9 +86,14 @@ def _without_broken(before: bytes, after: bytes, header: HeaderSection) -> tuple
     if not given or before == after:
         return after, []
     changed = not before.endswith(after[after.find(b"\r\n\r\n") :])
-    if not changed and not any("x-ses-" in value.lower() for value in given):
+    if not changed and not converted and not any("x-ses-" in value.lower() for value in given):
         return after, []
-    why = "the links of the email were rewritten" if changed else "a header it signs was removed"
+    if converted:
+        why = "the email was converted to 7 bits"
+    elif changed:
+        why = "the links of the email were rewritten"
+    else:
+        why = "a header it signs was removed"
     return without_fields(after, frozenset({"dkim-signature"})), [
         f"{len(given)} DKIM-Signature removed: {why}"
     ]

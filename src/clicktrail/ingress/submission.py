@@ -41,6 +41,10 @@ class Submission:
 class Transaction(Protocol):
     """An email that is handed to the smarthost."""
 
+    @property
+    def takes_8bit(self) -> bool:
+        """Whether its bodies may hold other bytes than ASCII (8BITMIME, RFC 6152)."""
+
     async def rcpt(self, recipients: Sequence[Recipient]) -> list[Reply]:
         """Name recipients; return the answers to them, refusals among them.
 

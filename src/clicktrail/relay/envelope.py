@@ -47,7 +47,7 @@ def mail_from(connection: Connection, envelope: Envelope) -> bytes:
             raise MessageRefused(550, "5.6.7 the smarthost does not offer SMTPUTF8")
         words.append(b"SMTPUTF8")
     if envelope.body_8bit and offers("8bitmime"):
-        words.append(b"BODY=8BITMIME")  # RFC 6152 § 3; without it the bytes go as they are
+        words.append(b"BODY=8BITMIME")  # RFC 6152 § 3; without it emails are converted
     if envelope.size > 0 and offers("size"):
         words.append(b"SIZE=%d" % envelope.size)  # RFC 1870 § 6
     if envelope.dsn and offers("dsn"):

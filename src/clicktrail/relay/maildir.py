@@ -32,6 +32,8 @@ class MaildirSmarthost:
 class MaildirTransaction:
     """One email on its way into the maildir."""
 
+    takes_8bit = True
+
     def __init__(self, path: Path, sender: str) -> None:
         self._path = path
         self._sender = sender

@@ -205,6 +205,11 @@ class SmtpTransaction:
         self._begun = False
         self._over = False
 
+    @property
+    def takes_8bit(self) -> bool:
+        """Whether bodies may be 8 bits there: known, as the email goes over this connection."""
+        return self._connection.offers("8bitmime")
+
     async def rcpt(self, recipients: Sequence[Recipient]) -> list[Reply]:
         """Name recipients; return the smarthost's answers, refusals among them.
 

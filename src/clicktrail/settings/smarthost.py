@@ -69,6 +69,14 @@ SMARTHOST_SETTINGS: tuple[Setting[Any], ...] = (
         " (RFC 5321) emails are sent twice: a server that was given up may have taken it.",
     ),
     Setting(
+        "smarthost.seven_bit",
+        choice("auto", "always"),
+        "auto",
+        "When emails are converted to 7 bits, before they are signed with DKIM: auto, where the"
+        " smarthost does not offer 8BITMIME; always, also by the milter, where a server behind it"
+        " does not.",
+    ),
+    Setting(
         "smarthost.connections",
         whole(1, 1000),
         "32",

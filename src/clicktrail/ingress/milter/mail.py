@@ -22,6 +22,8 @@ Write = Callable[[bytes], bool]
 class Answer:
     """The `Transaction` of an email that a mail server sends on: it is told what to change."""
 
+    takes_8bit = True  # as it came through it; what the next server takes is not told here
+
     def __init__(self, email: Email, body: bytes, write: Write, *, spaced: bool) -> None:
         self._email = email
         self._body = body

@@ -77,12 +77,12 @@ def encode_transfer(body: bytes, data: bytes, encoding: str, newline: bytes) -> 
         return _base64(data, body, newline), encoding
     if encoding == "quoted-printable":
         return quoted.encode(data, newline), encoding
-    if _is_long(data, newline) and (encoding != "binary" or not _is_long(body, newline)):
+    if is_long(data, newline) and (encoding != "binary" or not is_long(body, newline)):
         return quoted.encode(data, newline), "quoted-printable"
     return data, encoding
 
 
-def _is_long(data: bytes, newline: bytes) -> bool:
+def is_long(data: bytes, newline: bytes) -> bool:
     """Whether a line is longer than an email may have it."""
     at, end, size = 0, len(data), len(newline)
     while end - at > LINE_LIMIT:

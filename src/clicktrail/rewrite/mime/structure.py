@@ -118,15 +118,22 @@ class _Structure:
 
 def parts_of(raw: bytes) -> list[Part]:
     """Return the leaf parts of an email, in order. Raises `Unparsable`."""
+    return [part for part in entities_of(raw) if not part.content_type.startswith("multipart/")]
+
+
+def entities_of(raw: bytes) -> list[Part]:
+    """Return all parts of an email, in order, multiparts without their ends.
+
+    Raises `Unparsable`.
+    """
     at = first_field(raw)
-    leaves: list[Part] = []
+    entities: list[Part] = []
     structure = _Structure()
     part = _part(raw, at, None, structure)
     current: Part | None = part
     if structure.enter(part):
         current = None
-    else:
-        leaves.append(part)
+    entities.append(part)
     at = part.body
     if raw[at - 1 : at] == b"\n":
         at -= 1  # the first delimiter may stand right behind the header
@@ -150,11 +157,10 @@ def parts_of(raw: bytes) -> list[Part]:
             continue
         current = _part(raw, end, structure.innermost, structure)
         at = max(current.body - 1, at)
+        entities.append(current)
         if structure.enter(current):
             current = None
-        else:
-            leaves.append(current)
-    return leaves
+    return entities
 
 
 def _part(raw: bytes, start: int, parent: Part | None, structure: _Structure) -> Part:

@@ -25,6 +25,7 @@ def acceptor_of(house: House, store: Store) -> Acceptor:
         settings["identities.required"],
         vault=followed_vault(house.folder),
         faults=house.faults,
+        seven_bit=settings["smarthost.seven_bit"] == "always",
     )
 
 
