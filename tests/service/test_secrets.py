@@ -398,8 +398,9 @@ def test_a_smarthost_url_with_a_password_is_shown_without_it(tmp_path: Path) -> 
         ["serve", "--journal-url", url, *_MAILDIR],
         ["serve", "--store-url", f"postgresql://u:{STREAM_PASSWORD}@127.0.0.1:1/x", *_MAILDIR],
         ["serve", "--store-url", f"postgresql://u:%zz{STREAM_PASSWORD}@h:1/x", *_MAILDIR],
-        ["settings", "--smarthost", url, "--journal-url", f"nats://u:{JOURNAL_PASSWORD}@h:1"],
-        ["settings", "--json", "--smarthost", url],
+        ["serve", "--journal-url", f"nats://u:{JOURNAL_PASSWORD}@h:x", *_MAILDIR],
+        ["settings", "--journal-url", f"nats://u:{JOURNAL_PASSWORD}@h:1"],
+        ["settings", "--json", "--store-url", f"postgresql://u:{STREAM_PASSWORD}@h:1/x"],
     ):
         more = AT_ANY_PORT if command[0] == "serve" else ()
         done = forked.run([*forked.COMMAND, *command, *more, "--data", str(tmp_path / "data")])

@@ -1,15 +1,13 @@
 """The way out: hands accepted emails to the smarthost. Nothing is queued here."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from clicktrail.base.faults import Faults
-from clicktrail.base.redact import without_login
 from clicktrail.errors import SettingError
 from clicktrail.relay.connection import Login, Patience, Tls
 from clicktrail.relay.maildir import MaildirSmarthost
 from clicktrail.relay.smarthost import SmtpSmarthost
-from clicktrail.settings.kinds import Address
+from clicktrail.settings.kinds import Address, smarthost_url
 from clicktrail.settings.settings import Settings
 
 
@@ -56,33 +54,15 @@ def smarthost_place(settings: Settings) -> Address | Path:
             "smarthost.url is empty: give your mail server (--smarthost smtp://host:port)"
         )
     if not url.startswith("maildir:"):
-        return _parse(url)
-    path = url.removeprefix("maildir:")
-    if not path or "\0" in path:
-        raise SettingError(f"smarthost.url = {url!r} cannot be used: expected maildir:PATH")
-    return Path(path)
+        return _address(url)
+    return Path(url.removeprefix("maildir:"))
 
 
-def _parse(url: str) -> Address:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-        usable = (
-            bool(host)
-            and port != 0
-            and not parts.path.strip("/")
-            and not parts.query
-            and "@" not in url
-        )
-    except ValueError:
-        usable = False
-    if not usable or not host:
-        raise SettingError(
-            f"smarthost.url = {without_login(url)!r} cannot be used: expected smtp://host:port or"
-            " smtps://host:port (user name and password have settings of their own)"
-        )
+def _address(text: str) -> Address:
+    url = smarthost_url(text)
+    [(host, port)] = url.hosts
     # RFC 5321 § 4.5.4.2 (25); RFC 8314 § 7.3 (465)
-    return Address(host, port or (465 if parts.scheme == "smtps" else 25))
+    return Address(host, port or (465 if url.scheme == "smtps" else 25))
 
 
 def _tls(scheme: str, starttls: str) -> Tls:

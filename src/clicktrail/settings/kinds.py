@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
-from urllib.parse import urlsplit
 
 from clicktrail.base.hostname import host_name, tracking_host
 from clicktrail.model import check_name
+from clicktrail.settings.urls import ServerUrl, UrlUnusable, read_url
 
 T = TypeVar("T")
 IDENT = "ESMTP Clicktrail"
@@ -197,9 +197,12 @@ def _servers(text: str) -> tuple[str, ...]:
 
 
 def _endpoint(text: str) -> str:
-    parts = urlsplit(text)
-    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
-        raise ValueError
+    if text:
+        elsewhere = "access key and secret have settings of their own"
+        url = read_url(text, ("http", "https"), login_elsewhere=elsewhere)
+        _need_host(url)
+        if "?" in url.rest or "#" in url.rest:
+            raise UrlUnusable("it may have no query")
     return text
 
 
@@ -209,17 +212,38 @@ def _sets(text: str) -> frozenset[str]:
 
 
 def _smarthost(text: str) -> str:
-    if text and not text.startswith(("smtp://", "smtps://", "maildir:")):
-        raise ValueError
+    if text.startswith("maildir:"):
+        _path(text.removeprefix("maildir:"))
+    elif text:
+        smarthost_url(text)
     return text
+
+
+def smarthost_url(text: str) -> ServerUrl:
+    """Return the parts of the URL of a mail server. Raises `UrlUnusable`."""
+    elsewhere = "user name and password have settings of their own"
+    url = read_url(text, ("smtp", "smtps"), login_elsewhere=elsewhere)
+    _need_host(url)
+    _need_no_path(url)
+    return url
 
 
 def _journal(text: str) -> str:
-    scheme, _, rest = text.partition("://")
-    hosts = rest.rpartition("@")[2]
-    if text and (scheme not in ("nats", "tls") or not _servers(hosts)):
-        raise ValueError(text)
+    if text:
+        url = read_url(text, ("nats", "tls"), several=True)
+        _need_host(url)
+        _need_no_path(url)
     return text
+
+
+def _need_host(url: ServerUrl) -> None:
+    if not all(host for host, _ in url.hosts):
+        raise UrlUnusable("it names no host")
+
+
+def _need_no_path(url: ServerUrl) -> None:
+    if url.rest.strip("/"):
+        raise UrlUnusable("nothing may follow host and port")
 
 
 def _stream_name(text: str) -> str:
@@ -230,9 +254,9 @@ def _stream_name(text: str) -> str:
 
 def _store(text: str) -> str:
     if text:
-        parts = urlsplit(text)
-        if parts.scheme != "postgresql" or not parts.path.strip("/"):
-            raise ValueError
+        url = read_url(text, ("postgresql",))  # without a host it is a socket of this machine
+        if not url.rest.partition("?")[0].strip("/"):
+            raise UrlUnusable("it names no database")
     return text
 
 

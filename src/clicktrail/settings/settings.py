@@ -21,6 +21,7 @@ from clicktrail.settings.file import read_file
 from clicktrail.settings.kinds import FILE, Address, Setting
 from clicktrail.settings.table import SETTINGS
 from clicktrail.settings.tracking import tracking_hosts
+from clicktrail.settings.urls import UrlUnusable
 from clicktrail.settings.variables import check_variables, meant
 
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class Settings:
             return setting.kind.parse(text.strip())
         except (ValueError, InvalidInput) as error:
             given = isinstance(error, InvalidInput) and not setting.secret
+            given = given or isinstance(error, UrlUnusable)
             why = f" ({without_login(str(error))})" if given else ""
             shown = HIDDEN if setting.secret else repr(without_login(text))
             raise SettingError(

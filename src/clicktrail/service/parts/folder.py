@@ -61,8 +61,8 @@ def _unusable(settings: Settings, error: OSError) -> SettingError:
 
 def store_url(settings: Settings) -> str:
     """Return the URL of the store: the one set, else that of a file in the data folder."""
-    if url := settings.text("store.url"):
-        return url
+    if url := settings["store.url"]:
+        return str(url)
     return f"sqlite:///{settings.data.absolute() / 'clicktrail.db'}"
 
 
