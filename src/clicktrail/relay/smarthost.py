@@ -70,13 +70,10 @@ class SmtpSmarthost:
 
     async def begin(self, envelope: Envelope) -> "SmtpTransaction":
         """Connect, or use a connection again. See `Smarthost.begin`."""
-        try:
-            async with asyncio.timeout(self._login.patience.connect):
-                await self._free.acquire()
-        except TimeoutError:
-            raise SmarthostUnavailable(
-                f"all connections to the smarthost {self._login.address} are in use"
-            ) from None
+        if self._free.locked():
+            await self._wait_for_one()
+        else:
+            await self._free.acquire()
         try:
             connection, reused = await self.connection()
         except BaseException:
@@ -88,6 +85,16 @@ class SmtpSmarthost:
             self.give_back(connection)
             raise
         return SmtpTransaction(self, connection, envelope, reused=reused)
+
+    async def _wait_for_one(self) -> None:
+        """Wait until a connection may be used."""
+        try:
+            async with asyncio.timeout(self._login.patience.connect):
+                await self._free.acquire()
+        except TimeoutError:
+            raise SmarthostUnavailable(
+                f"all connections to the smarthost {self._login.address} are in use"
+            ) from None
 
     async def offered(self) -> frozenset[str]:
         """Return the extensions that it offered last, in lower case.
