@@ -111,6 +111,9 @@ def test_a_set_that_requires_https_gets_no_link_that_nobody_serves(tmp_path: Pat
         (("--tracking-https-host", "a@b"), "leave out the @"),
         (("--redirect-domains", "a.example,b..example"), "empty label"),
         (("--smtp-hostname", "-x-.com"), "hyphen"),
+        (("--smtp-hostname", "192.0.2.1"), "it is an address"),
+        (("--smtp-hostname", "mail.example.com:25"), "leave out the port"),
+        (("--smtp-hostname", "my_mail.example.com"), "no underscore"),
         (("--tracking-scheme", "https", "--tracking-without-https", "http"), "nobody is known"),
     ],
 )

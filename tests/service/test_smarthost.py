@@ -207,3 +207,24 @@ async def test_a_smarthost_that_lets_wait_for_its_greeting_is_a_warning_and_no_p
             await checks.SmarthostCheck(settings, smarthost).look()
         await smarthost.close()
     assert "it has not greeted within 0.1 seconds" in caplog.text
+
+
+UNKNOWN = "this server has no name that others can look up"
+
+
+@pytest.mark.parametrize(
+    ("smarthost", "name", "is_told"),
+    [
+        ("smtp://mail.example.invalid:25", "localhost", True),
+        ("smtp://mail.example.invalid:25", "mail", True),
+        ("smtp://mail.example.invalid:25", "box.localdomain", True),
+        ("smtp://mail.example.invalid:25", "mail.example.com", False),
+        ("smtp://127.0.0.1:1", "localhost", False),
+    ],
+)
+def test_a_name_that_a_smarthost_would_not_take_is_told_at_the_start(
+    tmp_path: Path, smarthost: str, name: str, is_told: bool
+) -> None:
+    flags = ("--smtp-hostname", name)
+    with Service(tmp_path, *flags, smarthost=smarthost) as service:
+        assert service.log.read_text().count(UNKNOWN) == is_told

@@ -1,7 +1,8 @@
 """Names of hosts, in one form: lower case, ASCII, without the last dot. One check for all.
 
 `host_name` is for names that are compared, `tracking_host` for those that links point to,
-`domain_name` for those that send. Each raises `InvalidInput`, which says what is wrong.
+`domain_name` for those that send, `smtp_name` for what a mail server calls itself. Each raises
+`InvalidInput`, which says what is wrong.
 """
 
 import ipaddress
@@ -51,6 +52,23 @@ def domain_name(text: str) -> str:
     if "." not in host:
         raise _refused(text, "it is one label alone")
     return host
+
+
+def smtp_name(text: str) -> str:
+    """Return a name that a server may say in its greeting and in EHLO (RFC 5321 § 2.3.5)."""
+    host, port = _split(text)
+    if port or ":" in host or _is_address(host):
+        raise _refused(text, "leave out the port" if port else "it is an address")
+    if "_" in host:
+        raise _refused(text, "mail servers take no underscore")
+    return host
+
+
+def is_known_to_others(name: str) -> bool:
+    """Whether a server's name can be one that others look up: they refuse those that cannot be."""
+    labels = name.rstrip(".").lower().split(".")
+    # RFC 6761 § 6.3; "localdomain" is what installers make up.
+    return len(labels) > 1 and labels[-1] not in ("localhost", "localdomain")
 
 
 def a_labels(domain: str) -> str:

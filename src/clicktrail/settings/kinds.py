@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from clicktrail.base.hostname import host_name, tracking_host
+from clicktrail.base.hostname import host_name, smtp_name, tracking_host
 from clicktrail.model import check_name
 from clicktrail.settings.urls import ServerUrl, UrlUnusable, read_url
 
@@ -272,7 +272,7 @@ LISTEN_OR_SOCKET = Kind(
 HOST = Kind(
     "a host name with an optional port, or nothing", lambda t: tracking_host(t) if t else ""
 )
-NAME_OR_NONE = Kind("a host name, or nothing", lambda t: host_name(t) if t else "")
+SMTP_NAME = Kind("a host name, or nothing", lambda t: smtp_name(t) if t else "")
 NETWORKS = Kind("networks separated by commas, such as 10.0.0.0/8,::1/128", _networks)
 HOSTS = Kind("host names separated by commas", _hosts)
 SETS = Kind("names of configuration sets separated by commas, or * for all", _sets)

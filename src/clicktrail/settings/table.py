@@ -10,10 +10,10 @@ from clicktrail.settings.kinds import (
     LISTEN,
     LISTEN_OR_NONE,
     LISTEN_OR_SOCKET,
-    NAME_OR_NONE,
     NETWORKS,
     PATH,
     SETS,
+    SMTP_NAME,
     STORE,
     STREAM_NAME,
     TEXT,
@@ -42,9 +42,10 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("smtp.listen", LISTEN, "127.0.0.1:2525", "Where emails come in by SMTP."),
     Setting(
         "smtp.hostname",
-        NAME_OR_NONE,
+        SMTP_NAME,
         "",
-        "Name given in the SMTP greeting and in trace headers; the machine's name if empty.",
+        "Name that this server calls itself: in its greeting, in trace headers, and in EHLO to the"
+        " smarthost; the machine's name if empty. Many servers refuse one without a dot.",
     ),
     Setting(
         "smtp.tls_certificate",

@@ -5,9 +5,11 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from clicktrail.base.complaints import complaint
+from clicktrail.base.hostname import is_known_to_others
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError, SettingError, SmarthostIsOurselves
 from clicktrail.relay import smarthost_place
@@ -28,13 +30,19 @@ GREET_AGAIN = 12
 
 
 def check_smarthost(settings: Settings) -> None:
-    """See that emails can leave, as far as this machine alone decides. Raises `SettingError`."""
+    """See that emails can leave, as far as this machine alone decides. Raises `SettingError`.
+
+    Warns where the smarthost may refuse the name that it is given (`504`).
+    """
     check_authorities(settings, "smarthost")
     if not settings.text("smarthost.url"):
         return
     place = smarthost_place(settings)
     if isinstance(place, Path):
         _check_maildir(settings, place)
+    # One on this machine goes by the address.
+    elif not _is_this_machine(place.host) and not is_known_to_others(settings.hostname):
+        _warn_of(settings.hostname)
 
 
 def check_own(settings: Settings) -> None:
@@ -43,6 +51,22 @@ def check_own(settings: Settings) -> None:
     if isinstance(place, Address) and place.port == settings["smtp.listen"].port:
         with suppress(OSError):  # a name may come to resolve: `SmarthostCheck` goes on
             _check_own(settings, _resolved(place))
+
+
+@cache  # once, for all roles that send
+def _warn_of(name: str) -> None:
+    log.warning(
+        "this server has no name that others can look up: the smarthost may refuse it; set"
+        " smtp.hostname to one such as mail.example.com",
+        name=name,
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class SmarthostCheck:
