@@ -129,6 +129,15 @@ def open_lock(path: Path) -> TextIO:
     return file
 
 
+def is_locked(path: Path) -> bool:
+    """Whether another process has locked a file; not where there is none. Raises `OSError`."""
+    try:
+        with path.open("rb") as file:
+            return not _lock(file.fileno())
+    except FileNotFoundError:
+        return False
+
+
 def _give_to_owner(handle: int, folder: Path) -> None:
     """Give a file that root has open to the owner of its folder.
 

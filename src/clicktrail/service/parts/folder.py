@@ -1,12 +1,13 @@
 """Where the data folder is, and what is in it from the beginning."""
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from clicktrail.base.complaints import complaint, why_not_writable
-from clicktrail.base.files import is_orphaned, size_of, write_private
+from clicktrail.base.files import is_locked, is_orphaned, size_of, write_private
 from clicktrail.errors import SettingError
 from clicktrail.keys.vault import FollowedVault, Vault
 from clicktrail.settings.settings import Settings
@@ -22,25 +23,37 @@ _BESIDE_A_STORE = ("api-token", "webhook-secret")
 """What a service makes that has, or had, a store. Commands make a `VAULT_KEY` before it."""
 
 
-def data_folder(settings: Settings) -> Path:
+_START_SECONDS, _MAKING_SECONDS = 2.0, 60.0
+"""How long a command waits for a first start: for its first files, and while it makes its store."""
+_LOOK_SECONDS = 0.05
+
+
+def data_folder(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Path:
     """Return the data folder of a service that was started once. Raises `SettingError`.
 
     Nothing is made: a command in the wrong folder would answer from an empty database.
     """
     folder = settings.data.absolute()
+    until = time.monotonic() + _START_SECONDS
+    while (there := _names_in(settings, folder)).isdisjoint(_SIGNS):
+        # A service may just have begun its first start there.
+        if "at-work" not in there or time.monotonic() > until:
+            raise SettingError(
+                f"there is no data of Clicktrail in {folder} (data = {str(settings.data)!r}, from"
+                f" {settings.source('data')}): say where it is with --data FOLDER, CLICKTRAIL_DATA"
+                " or data in clicktrail.toml. `clicktrail serve` makes it at its first start"
+            )
+        pause(_LOOK_SECONDS)
+    return settings.data
+
+
+def _names_in(settings: Settings, folder: Path) -> set[str]:
     try:
-        there = set(os.listdir(folder))  # noqa: PTH208 - names are enough
+        return set(os.listdir(folder))  # noqa: PTH208 - names are enough
     except FileNotFoundError:
-        there = set()
+        return set()
     except OSError as error:
         raise _unusable(settings, error) from None
-    if there.isdisjoint(_SIGNS):
-        raise SettingError(
-            f"there is no data of Clicktrail in {folder} (data = {str(settings.data)!r}, from"
-            f" {settings.source('data')}): say where it is with --data FOLDER, CLICKTRAIL_DATA or"
-            " data in clicktrail.toml. `clicktrail serve` makes it at its first start"
-        )
-    return settings.data
 
 
 def new_data_folder(settings: Settings) -> Path:
@@ -66,12 +79,24 @@ def store_url(settings: Settings) -> str:
     return f"sqlite:///{settings.data.absolute() / 'clicktrail.db'}"
 
 
-def lost_store(settings: Settings) -> str:
+def lost_store(settings: Settings, pause: Callable[[float], None] = time.sleep) -> str:
     """Return what is wrong where the store's file is gone and others tell that there was one.
 
-    Nothing where it is well, or the log is all that is left: that is refused by who opens it.
+    Nothing where it is well, or the log is all that is left: that is refused by who opens it. An
+    empty file is waited for, in case a service is just making it.
     """
     path = settings.data / "clicktrail.db"
+    began = time.monotonic()
+    while why := _lost(settings, path):
+        waited = time.monotonic() - began
+        most = _MAKING_SECONDS if is_locked(path.with_name(path.name + ".lock")) else _START_SECONDS
+        if not path.exists() or waited > most:
+            return why
+        pause(_LOOK_SECONDS)
+    return ""
+
+
+def _lost(settings: Settings, path: Path) -> str:
     if settings.text("store.url") or size_of(path) or is_orphaned(path):
         return ""
     # A redirect has a journal and may need no store: it makes none.
