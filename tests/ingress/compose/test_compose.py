@@ -77,7 +77,9 @@ def test_pictures_belong_to_the_html_and_attachments_to_the_email() -> None:
     assert pdf["Content-Description"] == "Für dich"
     assert pdf["Content-Type"].params["x"] == "y"
     assert pdf.get_content() == b"data"
-    only_html = read(composed(**simple(Attachments=parts, Body={"Html": {"Data": "x"}})).message)
+    made = composed(**simple(Attachments=parts, Body={"Html": {"Data": "x"}})).message
+    assert b'multipart/related; type="text/html"; boundary' in made
+    only_html = read(made)
     assert tree(only_html) == ["mixed", ["related", "text/html", "image/png"], "application/pdf"]
     only_text = read(composed(**simple(Attachments=parts, Body={"Text": {"Data": "x"}})).message)
     assert tree(only_text) == ["mixed", "text/plain", "image/png", "application/pdf"]

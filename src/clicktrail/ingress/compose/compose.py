@@ -1,21 +1,26 @@
 """From the body of SendEmail to an email and its envelope. No I/O.
 
-The parts are made by the standard library's `email` package. The headers with addresses and texts
-are written here, from pieces of that package: what its releases do with long names differs.
+The headers with addresses and texts are written here, from pieces of the standard library's `email`
+package: what its releases do with long names differs. `entities` makes the parts.
 """
 
 import mimetypes
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime, localtime, make_msgid
 
 from clicktrail.errors import InvalidInput
 from clicktrail.headers.addresses import UnreadableAddress, mailboxes
 from clicktrail.headers.fields import HeaderTooLong, first_field, read_header, without_fields
 from clicktrail.headers.parameters import parse_type
+from clicktrail.ingress.compose.entities import (
+    Entity,
+    attachment_entity,
+    multipart,
+    text_entity,
+    whole,
+)
 from clicktrail.ingress.compose.template import Work
 from clicktrail.ingress.compose.template_process import Renderer
 from clicktrail.ingress.mailbox import CONTROL, LONGEST, Mailbox, encoded, list_header, read_mailbox
@@ -58,7 +63,6 @@ _MIME_TYPE = re.compile(r"([a-z0-9!#$&^_.+-]+)/([a-z0-9!#$&^_.+-]+)", re.IGNOREC
 _CHARSET = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LONG_LINE = re.compile(rb"[^\r\n]{999}")
-_POLICY = SMTP.clone(cte_type="7bit")  # every mail server takes 7-bit
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,38 +276,20 @@ def _body(simple: Simple) -> bytes:
     text, html = simple.body.text, simple.body.html
     if text is None and html is None:
         raise InvalidInput("Body: give Text, Html, or both")
-    message = EmailMessage(policy=_POLICY)
-    if text is not None:
-        _set_text(message, text, "plain")
-    page = message
-    if html is not None and text is not None:
-        message.make_alternative()
-        page = EmailMessage(policy=_POLICY)
-        _set_text(page, html, "html")
-        message.attach(page)
-    elif html is not None:
-        _set_text(message, html, "html")
+    texts = [_text(text, "plain")] if text is not None else []
     attachments = list(simple.attachments or ())
-    shown = [a for a in attachments if html is not None and _is_shown(a)]
-    for each in shown:  # pictures, which belong to the HTML (RFC 2387)
-        _attach(page, each)
-    for each in attachments:
-        if each not in shown:
-            _attach(message, each, mixed=True)
-    if "MIME-Version" in page and page is not message:
-        del page["MIME-Version"]
-    if "MIME-Version" not in message:
-        message["MIME-Version"] = "1.0"
-    return message.as_bytes(policy=_POLICY)
+    if html is not None:
+        shown = [a for a in attachments if _is_shown(a)]  # pictures, which belong to it (RFC 2387)
+        attachments = [a for a in attachments if a not in shown]
+        page = [_text(html, "html"), *map(_attachment, shown)]
+        texts.append(multipart("related", page, '; type="text/html"'))  # RFC 2387 § 3.1
+    body = multipart("alternative", texts)
+    return bytes(whole(multipart("mixed", [body, *map(_attachment, attachments)])))
 
 
-def _set_text(part: EmailMessage, given: Text, subtype: str) -> None:
-    charset = _charset(given)
-    clean = "\0" not in given.data
+def _text(given: Text, subtype: str) -> Entity:
     try:
-        part.set_content(
-            given.data, subtype=subtype, charset=charset, cte=None if clean else "base64"
-        )
+        return text_entity(given.data, subtype, _charset(given))
     except UnicodeEncodeError:
         raise InvalidInput(
             f"Body: Charset {given.charset!r} cannot hold the text: use UTF-8"
@@ -327,7 +313,7 @@ def _is_shown(given: Attachment) -> bool:
     return given.content_disposition == "INLINE" and bool(given.content_id)
 
 
-def _attach(message: EmailMessage, given: Attachment, *, mixed: bool = False) -> None:
+def _attachment(given: Attachment) -> Entity:
     member = f"Attachments.{given.file_name[:255]!a}"
     for name, attribute, most in _ATTACHMENT_LIMITS:
         text = getattr(given, attribute) or ""
@@ -348,27 +334,17 @@ def _attach(message: EmailMessage, given: Attachment, *, mixed: bool = False) ->
             cte = "7bit"
         else:
             main, sub = "application", "octet-stream"
-    cid = given.content_id
-    part = EmailMessage(policy=_POLICY)
-    part.set_content(
+    content_id = (given.content_id or "").strip("<>")
+    return attachment_entity(
         data,
-        maintype=main,
-        subtype=sub,
-        cte=cte,
-        disposition="inline" if given.content_disposition == "INLINE" else "attachment",
-        filename=given.file_name or None,
-        cid=f"<{cid.strip('<>')}>" if cid else None,
-        params=parameters,
+        (main, sub),
+        parameters,
+        encoding=cte,
+        name=given.file_name,
+        content_id=f"<{content_id}>" if content_id else "",
+        description=given.content_description or "",
+        inline=given.content_disposition == "INLINE",
     )
-    del part["MIME-Version"]
-    if given.content_description:
-        part["Content-Description"] = given.content_description
-    if mixed:
-        if message.get_content_type() != "multipart/mixed":
-            message.make_mixed()
-    elif message.get_content_type() != "multipart/related":
-        message.make_related()
-    message.attach(part)
 
 
 def _type(given: Attachment, member: str) -> tuple[str, str, dict[str, str]]:

@@ -46,7 +46,12 @@ class AccessKeys(Protocol):
 
 
 class _Verification(SigV4Auth):  # type: ignore[misc]  # botocore has no types
-    """Signs exactly the headers that the caller has signed."""
+    """Signs exactly the headers that the caller has signed, and a body whose hash is known."""
+
+    body_hash = ""
+
+    def payload(self, request: Any) -> str:
+        return self.body_hash or str(super().payload(request))
 
     def headers_to_sign(self, request: Any) -> HTTPHeaders:
         headers = HTTPHeaders()
@@ -85,7 +90,8 @@ class SigV4Authenticator:
         key = await self._keys.secret(found["key"])
         # A key that is not known takes as long as one that is.
         secret, scopes = key if key is not None else ("", frozenset())
-        expected = _signature(request, names, date, found["region"], found["service"], secret)
+        place = found["region"], found["service"]
+        expected = _signature(request, names, date, *place, secret, actual)
         if not hmac.compare_digest(expected, found["signature"]) or key is None:
             if key is None:
                 raise _refused("InvalidClientTokenId", "this access key does not exist or is off")
@@ -126,10 +132,17 @@ class SigV4Authenticator:
 
 
 def _signature(
-    request: ApiRequest, names: list[str], date: str, region: str, service: str, secret: str
+    request: ApiRequest,
+    names: list[str],
+    date: str,
+    region: str,
+    service: str,
+    secret: str,
+    body_hash: str = "",
 ) -> str:
     """Return the signature that the request should have."""
     signer = _Verification(Credentials("", secret), service, region)
+    signer.body_hash = body_hash
     query = f"?{request.query}" if request.query else ""
     # https, whatever it is: then the payload is what the headers say, or the hash of the body.
     again = AWSRequest(

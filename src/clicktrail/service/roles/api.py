@@ -38,7 +38,7 @@ async def build(house: House) -> None:
     token = secret_of(
         settings["api.token"], house.folder / "api-token", lambda: secrets.token_urlsafe(32)
     )
-    keys = SealedKeys(store.access_keys, followed_vault(house.folder))
+    keys = SealedKeys(store.access_keys, followed_vault(house.folder), store.configuration)
     visitors = Visitors(settings["api.trusted_proxies"])
     largest = body_limit(settings)
     workers = settings.workers("api")  # what all may take, they share

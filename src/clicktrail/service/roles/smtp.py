@@ -28,7 +28,7 @@ async def build(house: House) -> None:
     await check_sealing(house, store)
     smarthost = smarthost_of(house)
     assert smarthost is not None, "check_roles has looked"
-    keys = SealedKeys(store.access_keys, followed_vault(house.folder))
+    keys = SealedKeys(store.access_keys, followed_vault(house.folder), store.configuration)
     configuration = store.configuration
     sign_in = SignIn(UsersAndKeys(store.users, keys), house.throttle, lambda: configuration.seen)
     server = SmtpServer(SmtpOptions.of(settings), acceptor_of(house, store), smarthost, sign_in)

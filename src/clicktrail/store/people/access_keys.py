@@ -15,10 +15,13 @@ from clicktrail.errors import InvalidInput, NotFound, StoreUnavailable
 from clicktrail.keys.vault import Vault
 from clicktrail.model import Scope
 from clicktrail.store.configuration_rows import bump
+from clicktrail.store.configuration_store import ConfigurationStore
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.people.tables import access_keys
 
 DESCRIPTION_LIMIT = 256
+MOST_KNOWN = 1000
+"""Keys that are remembered; all are read again then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +119,37 @@ class AccessKeyStore:
 
 
 class SealedKeys:
-    """The access keys of a store together with the vault that opens them."""
+    """The access keys of a store together with the vault that opens them.
 
-    def __init__(self, keys: AccessKeyStore, vault: Vault) -> None:
+    A key that was asked for is remembered until the configuration has changed, as it does when a
+    key is switched off; ``configuration`` says so.
+    """
+
+    def __init__(
+        self, keys: AccessKeyStore, vault: Vault, configuration: ConfigurationStore
+    ) -> None:
         self._keys = keys
         self._vault = vault
+        self._configuration = configuration
+        self._version = -1
+        self._known: dict[str, tuple[str, frozenset[str]]] = {}
 
     async def secret(self, key_id: str) -> tuple[str, frozenset[str]] | None:
         """See `AccessKeyStore.secret`; a key that cannot be opened is no fault of who uses it."""
-        try:
-            return await self._keys.secret(self._vault, key_id)
-        except InvalidInput as error:
-            raise StoreUnavailable(str(error)) from None
+        version = (await self._configuration.current()).version
+        if version != self._version or len(self._known) >= MOST_KNOWN:
+            self._version = version
+            self._known = {}
+        found = self._known.get(key_id)
+        if found is None:
+            known = self._known  # of the version that was there before the key was looked for
+            try:
+                found = await self._keys.secret(self._vault, key_id)
+            except InvalidInput as error:
+                raise StoreUnavailable(str(error)) from None
+            if found is not None:
+                known[key_id] = found
+        return found
 
 
 def _scope(text: str) -> str:
