@@ -51,7 +51,7 @@ def test_it_goes_with_its_service_and_not_with_another(tmp_path: Path) -> None:
     first.open().close()
     second = ListeningSocket(path)
     with second.open():
-        first.remove()
+        first.close()
         assert path.is_socket()
-        second.remove()
+        second.close()
     assert not path.exists()

@@ -117,17 +117,20 @@ def test_emails_of_strangers_pass_untouched(tmp_path: Path) -> None:
         assert service.logged("email sent on") == []
 
 
-def test_on_a_socket_that_the_group_of_postfix_may_use(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_on_a_socket_that_the_group_of_postfix_may_use(tmp_path: Path, workers: int) -> None:
     with Sink() as sink, postfix(sink.port, example_of("A socket instead of a port")) as running:
         folder = running.folder / "queue" / "clicktrail"
         folder.mkdir()
         shutil.chown(folder, group="postfix")
         folder.chmod(0o2750)
-        with Service(tmp_path, f"--milter-listen=unix:{folder}/milter.sock") as service:
+        flags = (f"--milter-listen=unix:{folder}/milter.sock", f"--milter-workers={workers}")
+        with Service(tmp_path, *flags, embedded=workers == 1) as service:
             here = House(service, running, sink, service.configuration_set())
-            content = here.passed(KINDS[2], "socket", running.port).content
-            (part,) = email.message_from_bytes(content).walk()
-            assert LINK.search(text_of(part))
+            for number in range(4):
+                content = here.passed(KINDS[2], f"socket {number}.", running.port).content
+                (part,) = email.message_from_bytes(content).walk()
+                assert LINK.search(text_of(part))
 
 
 def test_signed_by_clicktrail_the_signature_is_valid_at_the_end(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The milter role in processes of its own, without a mail server around it."""
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -15,9 +16,10 @@ from clicktrail.errors import SettingError
 from clicktrail.service.service import ROLES, check_roles, load, usual_roles
 from clicktrail.settings.kinds import Address, SocketPath
 from clicktrail.settings.settings import Settings
+from service.test_monitor import measured
 from service.test_starts import refused
 from support.milter_client import Envelope, MilterClient, edited, split
-from support.service import Service, email_with, hrefs, html_of
+from support.service import Service, email_with, hrefs, html_of, wait_for
 
 CLICKED = "http://shop.example/offer?a=1&b=2"
 
@@ -154,3 +156,40 @@ def test_where_it_listens_is_written_as_for_other_milters(
 def test_where_it_cannot_listen_is_refused(text: str) -> None:
     with pytest.raises(SettingError, match=re.escape("milter.listen = ")):
         settings(milter_listen=text)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="NOT TESTED: it needs Linux (/proc)"
+)
+def test_several_processes_answer_on_one_socket(tmp_path: Path, short: Path) -> None:
+    path = short / "milter.sock"
+    place = SocketPath(path)
+    flags = ("--role", "milter", "--role", "redirect", f"--milter-listen=unix:{path}")
+    workers = ("milter", "milter:2")
+    with Service(tmp_path, *flags, "--milter-workers", "2", embedded=False) as service:
+        name = service.configuration_set()
+        for stopped in workers:  # the other one answers
+            pid = service.pid_of(stopped)
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                tracked(service, place, name)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        wait_for(
+            lambda: measured(service)["clicktrail_emails_total{outcome=tracked}"] == 2 or None,
+            "what both counted",
+        )
+        for killed in workers:
+            pid = service.pid_of(killed)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+
+            def is_back(worker: str = killed, old: int = pid) -> bool | None:
+                return service.pid_of(worker) not in (None, old) or None
+
+            wait_for(is_back, f"{killed} that is back")
+            tracked(service, place, name)
+        assert path.is_socket()
+        assert service.stop() == 0
+    assert not path.exists()

@@ -15,7 +15,9 @@ from support.service import Service, email_with, wait_for
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="NOT TESTED: it needs Linux (/proc)"
 )
-TWO = ("--redirect-workers", "2", "--smtp-workers", "2", "--api-workers", "2")
+TWO = [
+    word for role in ("redirect", "smtp", "api", "milter") for word in (f"--{role}-workers", "2")
+]
 
 
 def sockets_of(pid: int) -> int:
@@ -27,7 +29,7 @@ def test_all_of_them_answer_and_what_they_count_is_added_up(tmp_path: Path) -> N
     with Service(tmp_path, *TWO, embedded=False) as service:
         name = service.configuration_set()
         pids = {}
-        for role in ("redirect", "smtp", "api"):
+        for role in ("redirect", "smtp", "api", "milter"):
             both = [service.pid_of(role), service.pid_of(f"{role}:2")]
             assert None not in both
             pids[role] = [pid for pid in both if pid is not None]
@@ -35,6 +37,7 @@ def test_all_of_them_answer_and_what_they_count_is_added_up(tmp_path: Path) -> N
             ("redirect", service.http),
             ("smtp", service.smtp),
             ("api", service.api),
+            ("milter", service.milter),
         ):
             before = [sockets_of(pid) for pid in pids[role]]
             with ExitStack() as stack:

@@ -18,7 +18,6 @@ from clicktrail.base.metrics import count_into
 from clicktrail.base.redact import reason_of
 from clicktrail.commands.shared.common import Json, print_json, print_table, settings_of
 from clicktrail.doors.connections import allow_many_files
-from clicktrail.doors.throttle import Throttle
 from clicktrail.errors import ClicktrailError, InvalidInput
 from clicktrail.service.checks.opening import check_doors
 from clicktrail.service.monitor import Problems, counted_in
@@ -33,6 +32,7 @@ from clicktrail.service.service import (
     load,
     usual_roles,
 )
+from clicktrail.service.shared import Shared
 from clicktrail.service.signals import ignore_all, on_signals
 from clicktrail.service.supervisor import Supervisor, role_of, workers_of
 from clicktrail.settings.settings import Settings
@@ -109,12 +109,12 @@ async def _serve_here(
     settings: Settings,
     roles: list[str],
     ties: Ties | None = None,
-    throttle: Throttle | None = None,
+    shared: Shared | None = None,
 ) -> int:
     """Run roles in this process; ``ties`` where it is a supervisor's child."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    service = Service(settings, roles, throttle)
+    service = Service(settings, roles, shared)
     on_signals(loop, stopping.set, service.reload)
     if ties is not None:
         ties.stop_with_supervisor(loop, stopping.set)
@@ -205,21 +205,22 @@ def _serve_apart(settings: Settings, roles: list[str], processes: Sequence[str])
     """Run each role in a process of its own, or in several."""
     with TemporaryDirectory(prefix="clicktrail-") as counts:
         count_into(counts)
-        throttle = Throttle()  # before they are forked: who guesses is counted by all of them
+        shared = Shared()
+        shared.open_doors(settings, roles)
         gc.collect()  # what the roles need is loaded, and shared
 
         def work(name: str, ties: Ties) -> int:
             try:
                 if name == Supervisor.MONITOR:
                     return uvloop.run(_serve_monitor(settings, roles, counts, ties))
-                return uvloop.run(_serve_here(settings, [role_of(name)], ties, throttle))
+                return uvloop.run(_serve_here(settings, [role_of(name)], ties, shared))
             except ClicktrailError as error:
                 ties.tell_failure(reason_of(error))
                 return 1
 
         # The monitor is ready before it says of the others that they are.
         monitor = [Supervisor.MONITOR] if Watch.is_wanted(settings) else []
-        supervisor = Supervisor([*processes, *monitor], work)
+        supervisor = Supervisor([*processes, *monitor], work, shared.close_doors)
         return supervisor.run(
             lambda lines: _announce(settings, roles, lines),
             lambda why: typer.echo(f"clicktrail: {why}", err=True),

@@ -17,9 +17,15 @@ class ListeningSocket:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._own: os.stat_result | None = None
+        self._listening: socket.socket | None = None
 
     def open(self) -> socket.socket:
-        """Return it, listening. Raises `OSError`, also where another service listens there."""
+        """Return it, listening. Raises `OSError`, also where another service listens there.
+
+        Once it is open it is the same again, in processes that were forked since too.
+        """
+        if self._listening is not None:
+            return self._listening
         check_free(self._path)
         # It gets its mode before its name: nobody is let in, or kept out, in between.
         made = self._path.with_name(f".{os.getpid()}")
@@ -38,10 +44,13 @@ class ListeningSocket:
         except OSError:
             listening.close()
             raise
+        self._listening = listening
         return listening
 
-    def remove(self) -> None:
-        """Take it away, where it is still this one."""
+    def close(self) -> None:
+        """Listen no more, and take it away, where it is still this one."""
+        if self._listening is not None:
+            self._listening.close()
         with suppress(OSError):
             if self._own is not None and os.path.samestat(self._path.lstat(), self._own):
                 self._path.unlink()

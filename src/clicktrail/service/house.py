@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from clicktrail.base.faults import Faults
 from clicktrail.base.metrics import Metrics
-from clicktrail.doors.throttle import Throttle
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.service.checkup import Try
 from clicktrail.service.parts.folder import new_data_folder
+from clicktrail.service.shared import Shared
 from clicktrail.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,12 +22,11 @@ class House:
     """Roles put into it what they build. Raises `SettingError` where the data folder is none."""
 
     def __init__(
-        self, settings: Settings, roles: Sequence[str], throttle: Throttle | None = None
+        self, settings: Settings, roles: Sequence[str], shared: Shared | None = None
     ) -> None:
         self.settings = settings
         self.roles = roles
-        self.throttle = throttle or Throttle()
-        """Of who signs in to send."""
+        self.shared = shared or Shared()
         self.folder = new_data_folder(settings)
         self.faults = Faults()
         """What does not work; parts that can tell get it."""

@@ -6,10 +6,10 @@ from typing import Protocol, cast
 
 from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import reason_of
-from clicktrail.doors.throttle import Throttle
 from clicktrail.errors import ClicktrailError, InvalidInput, SettingError
 from clicktrail.service.checkup import Checkup
 from clicktrail.service.house import House
+from clicktrail.service.shared import Shared
 from clicktrail.settings.settings import Settings
 from clicktrail.settings.tracking import SEALING, check_links
 
@@ -78,13 +78,13 @@ def check_roles(settings: Settings, roles: Sequence[str]) -> list[str]:
 class Service:
     """Some roles in this process. ``lines`` tells where they listen, after `start`.
 
-    ``throttle`` is of who signs in to send, and shared by the processes of that role.
+    ``shared`` is what processes of a role share.
     """
 
     def __init__(
-        self, settings: Settings, roles: Sequence[str], throttle: Throttle | None = None
+        self, settings: Settings, roles: Sequence[str], shared: Shared | None = None
     ) -> None:
-        self._house = House(settings, roles, throttle)
+        self._house = House(settings, roles, shared)
         self.faults = self._house.faults
         self.metrics = self._house.metrics
         self.lines = self._house.lines

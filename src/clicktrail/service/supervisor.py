@@ -47,13 +47,20 @@ class Supervisor:
 
     ``roles`` are their names: see `workers_of`. ``work`` is what one does: it gets its name and its
     `Ties`, and returns the exit status. The role `MONITOR` gets the problems of the others.
+    ``ending`` is called before they are told to stop.
     """
 
     MONITOR = "monitor"
 
-    def __init__(self, roles: Sequence[str], work: Callable[[str, Ties], int]) -> None:
+    def __init__(
+        self,
+        roles: Sequence[str],
+        work: Callable[[str, Ties], int],
+        ending: Callable[[], None] = lambda: None,
+    ) -> None:
         self._roles = roles
         self._work = work
+        self._ending = ending
         self._children: dict[str, Child] = {}
         self._due: dict[str, tuple[float, float]] = {}
         """Roles to start again: when, and how long the next wait is."""
@@ -244,6 +251,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         self._stopping = True
+        self._ending()
         self._tell_problems()
         until = time.monotonic() + STOP_SECONDS
         monitor = [c for role, c in self._children.items() if role == self.MONITOR]

@@ -64,6 +64,13 @@ MILTER_LIMITS: tuple[Setting[Any], ...] = (
         " session. One more takes the place of the oldest without an email.",
     ),
     Setting(
+        "milter.workers",
+        workers(),
+        "1",
+        "How many processes answer mail servers at once, on one port or socket; auto: one for each"
+        " core.",
+    ),
+    Setting(
         "milter.memory",
         whole(1 << 20, 1 << 40),
         "268435456",

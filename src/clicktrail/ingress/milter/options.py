@@ -19,10 +19,13 @@ class MilterOptions:
     max_connections: int = 1000
     timeout: float = 7200.0
     memory: int = 256 * 1024 * 1024
+    shared: bool = False
+    """Other processes listen there too."""
 
     @classmethod
     def of(cls, settings: Settings) -> "MilterOptions":
         """Return the options that the settings give."""
+        workers = settings.workers("milter")  # what all may take, they share
         return cls(
             listen=settings["milter.listen"],
             allow=settings["milter.allow"],
@@ -30,7 +33,8 @@ class MilterOptions:
             identities_exempt=settings["identities.exempt"],
             pass_without_store=settings["milter.store_away"] == "accept",
             max_size=settings["smtp.max_size"],
-            max_connections=settings["milter.max_connections"],
+            max_connections=-(-settings["milter.max_connections"] // workers),
             timeout=settings["milter.timeout"],
-            memory=settings["milter.memory"],
+            memory=settings["milter.memory"] // workers,
+            shared=workers > 1,
         )

@@ -15,12 +15,18 @@ from clicktrail.settings.kinds import Address, SocketPath
 
 
 class MilterServer:
-    """Listens for mail servers. ``address`` has the real port once it is started."""
+    """Listens for mail servers. ``address`` has the real port once it is started.
+
+    ``door`` is the socket in the file system where other processes listen too; it is not closed
+    here.
+    """
 
     STOP_SECONDS = 25.0
     """How long `stop` waits for emails whose end has come."""
 
-    def __init__(self, options: MilterOptions, acceptor: Acceptor) -> None:
+    def __init__(
+        self, options: MilterOptions, acceptor: Acceptor, door: ListeningSocket | None = None
+    ) -> None:
         self.options = options
         self.acceptor = acceptor
         self.address = options.listen
@@ -32,7 +38,8 @@ class MilterServer:
         self.allowed = Visitors(options.allow)
         self.senders = Visitors(options.senders)
         self.exempt = Visitors(options.identities_exempt)
-        self._socket: ListeningSocket | None = None
+        self._shared = door
+        self._socket: ListeningSocket | None = None  # our own
         self._listening: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -40,13 +47,21 @@ class MilterServer:
         """Listen. Raises `OSError`."""
         loop, listen = asyncio.get_running_loop(), self.options.listen
         if isinstance(listen, SocketPath):
-            self._socket = ListeningSocket(listen.path)
+            if self._shared is not None:
+                listening = self._shared.open().dup()
+            else:
+                self._socket = ListeningSocket(listen.path)
+                listening = self._socket.open()
             self._listening = await loop.create_unix_server(
-                lambda: Connection(self), sock=self._socket.open()
+                lambda: Connection(self), sock=listening
             )
             return
         self._listening = await loop.create_server(
-            lambda: Connection(self), listen.host, listen.port, backlog=1024
+            lambda: Connection(self),
+            listen.host,
+            listen.port,
+            backlog=1024,
+            reuse_port=self.options.shared or None,
         )
         host, port = self._listening.sockets[0].getsockname()[:2]
         self.address = Address(host, port)
@@ -54,11 +69,11 @@ class MilterServer:
     async def stop(self) -> None:
         """Take no more emails, answer those whose end has come, and close all connections."""
         self.stopping = True
-        if self._socket is not None:
-            self._socket.remove()
         if self._listening is not None:
             self._listening.close()
             self._listening = None
+        if self._socket is not None:
+            self._socket.close()
         for connection in list(self.connections):
             connection.leave()
         if self._tasks:

@@ -24,7 +24,9 @@ async def build(house: House) -> None:
     settings = house.settings
     store = await open_store(house)
     await check_sealing(house, store)
-    server = MilterServer(MilterOptions.of(settings), acceptor_of(house, store))
+    server = MilterServer(
+        MilterOptions.of(settings), acceptor_of(house, store), house.shared.milter
+    )
     house.ends.append(server.stop)
     with opening(settings, "milter.listen"):
         await server.start()

@@ -30,7 +30,9 @@ async def build(house: House) -> None:
     assert smarthost is not None, "check_roles has looked"
     keys = SealedKeys(store.access_keys, followed_vault(house.folder), store.configuration)
     configuration = store.configuration
-    sign_in = SignIn(UsersAndKeys(store.users, keys), house.throttle, lambda: configuration.seen)
+    sign_in = SignIn(
+        UsersAndKeys(store.users, keys), house.shared.throttle, lambda: configuration.seen
+    )
     server = SmtpServer(SmtpOptions.of(settings), acceptor_of(house, store), smarthost, sign_in)
     house.ends.append(server.stop)
     with opening(settings, "smtp.listen", "smtp.tls_listen"):
