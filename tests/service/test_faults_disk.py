@@ -11,9 +11,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from clicktrail.keys.ringfile import KeyFile
 from support.crowd import Crowd, check_books, marks_of, settle
 from support.faults import filled, no_file_grows_beyond, small_disk
-from support.service import AT_ANY_PORT, PATIENCE, Service, email_with, wait_for
+from support.service import AT_ANY_PORT, PATIENCE, Service, email_with, hrefs, html_of, wait_for
 
 KIB = 1024
 
@@ -133,3 +134,43 @@ def test_a_disk_that_refuses_larger_files_is_told_apart_from_a_full_one(tmp_path
     with Service(tmp_path) as service, no_file_grows_beyond(4 * KIB, service.pid):
         told = wait_for(lambda: problems_of(service).get("journal"), "problem")
         assert "raise the limit of the size of files (LimitFSIZE=, ulimit -f)" in told
+
+
+def test_started_on_a_full_disk_people_are_sent_on_and_the_rest_comes_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "data", "16m"):
+        service = Service(tmp_path, embedded=False)
+        with service:
+            name = service.configuration_set()
+            raw = service.send(email_with("<a href=http://a.example/>x</a>", name))
+            [link] = hrefs(html_of(raw))
+        with filled(tmp_path / "data"):
+            service.start()
+            try:
+                assert "Ready, but not " in service.said
+                assert MAKE_ROOM in service.log.read_text()
+                problems = problems_of(service)
+                assert {"smtp", "publisher"} <= problems.keys()
+                assert MAKE_ROOM in problems["smtp"]
+                answer = service.request(link)
+                assert (answer.status, answer.location) == (302, "http://a.example/")
+            except BaseException:
+                service.kill()
+                raise
+        wait_for(lambda: problems_of(service) == {} or None, "readiness")
+        service.send(email_with("<a href=http://a.example/>x</a>", name))
+        service.request(link)
+        service.wait_for_clicks(name, 1)
+        assert service.stop() == 0
+        assert "Traceback" not in service.log.read_text()
+
+
+def test_started_without_its_postgresql_a_node_answers_clicks(tmp_path: Path, port: int) -> None:
+    flags = ("--store-url", f"postgresql://127.0.0.1:{port}/none?connect_timeout=2")
+    KeyFile(tmp_path / "data" / "keys.json").create_if_missing()
+    with Service(tmp_path, *flags, embedded=False) as service:
+        assert service.request("http://any/c/none").status == 404
+        assert "the database postgresql://" in problems_of(service)["smtp"]
+        said = service.log.read_text().splitlines()
+        assert sum(line.startswith("clicktrail: the database") for line in said) == 1

@@ -105,7 +105,9 @@ except ClicktrailError as error:
 
 def test_a_cause_that_all_roles_have_is_told_once(tmp_path: Path, port: int) -> None:
     url = f"postgresql://user:geheim@127.0.0.1:{port}/none"
-    service = Service(tmp_path, "--store-url", url, embedded=False)
+    # None that could do without it.
+    roles = ("--role", "smtp", "--role", "api", "--role", "console")
+    service = Service(tmp_path, "--store-url", url, *roles, embedded=False)
     KeyFile(service.data / "keys.json").create_if_missing()
     said = refused(service)
     assert said.count("the database postgresql://") == 1

@@ -125,7 +125,7 @@ def work(role, ties):
     ties.tell_ready([str(os.getpid())])
     time.sleep({2 * PATIENCE})  # longer than anybody waits for its end
     return 0
-supervisor.Supervisor(["stubborn"], work).run(lambda lines: print(*lines, flush=True))
+supervisor.Supervisor(["stubborn"], work).run(lambda lines, _: print(*lines, flush=True))
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -286,7 +286,7 @@ def work(role, ties):
     ties.tell_ready([role])
     time.sleep({3 * PATIENCE})
     return 0
-print(supervisor.Supervisor(["stubborn"], work).run(lambda lines: print(*lines, flush=True)))
+print(supervisor.Supervisor(["stubborn"], work).run(lambda lines, _: print(*lines, flush=True)))
 """
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -329,7 +329,8 @@ async def work(role, ties):
 def run(role, ties):
     return asyncio.run(work(role, ties))
 print(os.getpid(), flush=True)
-supervisor.Supervisor(["one", "two", "monitor"], run).run(lambda lines: print("ready", flush=True))
+both = supervisor.Supervisor(["one", "two", "monitor"], run)
+both.run(lambda *_: print("ready", flush=True))
 """
 
     def order(role: str, text: str) -> None:

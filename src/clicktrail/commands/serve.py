@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -129,7 +129,7 @@ async def _serve_here(
 
     async def start() -> None:
         if ties is None:  # a supervisor has a process for it
-            await watch.start()
+            await watch.start(patient=False)
         else:
             ties.tell_faults(loop, service.faults)
         await service.start()
@@ -171,7 +171,7 @@ async def _serve_monitor(settings: Settings, roles: list[str], counts: str, ties
     ties.follow_problems(loop, see)
     watch = Watch(settings, roles, counted_in(counts), lambda: problems)
     try:
-        await watch.start()
+        await watch.start(patient=True)
         ties.tell_ready(watch.lines)
         await stopping.wait()
     finally:
@@ -215,24 +215,32 @@ def _serve_apart(settings: Settings, roles: list[str], processes: Sequence[str])
                     return uvloop.run(_serve_monitor(settings, roles, counts, ties))
                 return uvloop.run(_serve_here(settings, [role_of(name)], ties, shared))
             except ClicktrailError as error:
-                ties.tell_failure(reason_of(error))
+                ties.tell_failure(reason_of(error), permanent=error.permanent)
                 return 1
 
         # The monitor is ready before it says of the others that they are.
         monitor = [Supervisor.MONITOR] if Watch.is_wanted(settings) else []
         supervisor = Supervisor([*processes, *monitor], work, shared.close_doors)
         return supervisor.run(
-            lambda lines: _announce(settings, roles, lines),
+            lambda lines, missing: _announce(settings, roles, lines, missing),
             lambda why: typer.echo(f"clicktrail: {why}", err=True),
         )
 
 
-def _announce(settings: Settings, roles: list[str], lines: list[str]) -> None:
+def _announce(
+    settings: Settings, roles: list[str], lines: list[str], missing: Mapping[str, str] | None = None
+) -> None:
     typer.echo(f"Clicktrail {__version__}, data in {settings.data}/")
     links = [] if SEALING.isdisjoint(roles) else describe_links(settings)
     for line in (*lines, *links):
         typer.echo(f"  {line}")
-    typer.echo("Ready. Ctrl-C stops it.")
+    if missing:
+        for why in dict.fromkeys(missing.values()):
+            typer.echo(f"clicktrail: {why}", err=True)
+        names = ", ".join(dict.fromkeys(map(role_of, missing)))
+        typer.echo(f"Ready, but not {names}: tried again until all are. Ctrl-C stops it.")
+    else:
+        typer.echo("Ready. Ctrl-C stops it.")
     sys.stdout.flush()
 
 

@@ -69,7 +69,7 @@ class Monitor:
     ``registry`` holds what the hot paths count; what waits is looked up when somebody asks.
     ``problems`` tells what of the service is not ready: the roles try what they need. The store is
     tried here too.
-    ``store`` is `None` on a node that needs none.
+    ``store`` is `None` on a node that needs none, and until it can be opened.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Monitor:
         problems: Callable[[], Problems],
     ) -> None:
         self._registry = registry
-        self._store = store
+        self.store = store
         self._folder = folder
         self._problems = problems
         self._tasks: set[asyncio.Task[None]] = set()
@@ -139,10 +139,10 @@ class Monitor:
 
     async def _everything_ready(self, exchange: Exchange) -> None:
         problems = dict(self._problems())
-        if self._store is not None:
+        if self.store is not None:
             try:
                 async with asyncio.timeout(CHECK_SECONDS):
-                    await self._store.configuration.current()
+                    await self.store.configuration.current()
             except (ClicktrailError, TimeoutError) as error:
                 problems["store"] = str(error) or "it does not answer"
         _ready(exchange, problems)
@@ -158,7 +158,7 @@ class Monitor:
         size = found.gauge("spool_bytes", "Size of the spool: clicks on their way to the journal.")
         size.add_metric((), sum(files))
         found.gauge("spool_files", "Files of the spool.").add_metric((), len(files))
-        if self._store is None:
+        if self.store is None:
             return found
         reachable = found.gauge("store_up", "Whether the store answers.")
         where = ("configuration_set", "destination")
@@ -167,7 +167,7 @@ class Monitor:
         dead = found.gauge("dead_letters", "Notifications that were given up.", where)
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                rows = await self._store.outbox.waiting()
+                rows = await self.store.outbox.waiting()
         except (ClicktrailError, TimeoutError):
             reachable.add_metric((), 0)
             return found

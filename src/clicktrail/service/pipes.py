@@ -25,8 +25,8 @@ LINE = 4096
 """The longest line that a pipe takes whole or not at all (``PIPE_BUF``, pipe(7))."""
 _ENVELOPE = 128
 """What the supervisor adds to a role's line: its name, and that it is starting."""
-_FAILURE = b"\0"
-"""What comes before the reason, where a role says that it cannot start."""
+_FAILURE, _FOR_NOW = b"\0", b"\0\0"
+"""What comes before the reason, where a role says that it cannot start, or cannot yet."""
 
 
 @dataclass
@@ -49,13 +49,16 @@ class Ties:
             pipe.write(("\n".join(lines) + "\n").encode())
         self.ready = -1
 
-    def tell_failure(self, why: str) -> None:
-        """Tell the supervisor why this role ends without having been ready, or the log after."""
+    def tell_failure(self, why: str, *, permanent: bool = True) -> None:
+        """Tell the supervisor why this role ends without having been ready, or the log after.
+
+        Where that is not ``permanent``, it is worth to start it again.
+        """
         if self.ready < 0:
             log.error("role failed", why=why)
             return
         with suppress(BrokenPipeError), os.fdopen(self.ready, "wb") as pipe:
-            pipe.write(_FAILURE + why.encode("utf-8", "replace"))
+            pipe.write((_FAILURE if permanent else _FOR_NOW) + why.encode("utf-8", "replace"))
         self.ready = -1
 
     def tell_faults(self, loop: asyncio.AbstractEventLoop, faults: Faults) -> None:
@@ -165,6 +168,8 @@ class Child:
     lines: list[str] = field(default_factory=list)
     why: str = ""
     """Why it could not start, where it said so."""
+    may_start_later: bool = False
+    """Whether that may pass."""
     started: float = field(default_factory=time.monotonic)
 
     def listen(self) -> None:
@@ -179,7 +184,8 @@ class Child:
                 os.close(self.ready)
                 self.ready = -1
                 if self.said.startswith(_FAILURE):
-                    self.why = self.said.removeprefix(_FAILURE).decode()
+                    self.may_start_later = self.said.startswith(_FOR_NOW)
+                    self.why = self.said.lstrip(_FAILURE).decode()
                 else:
                     self.lines = self.said.decode().splitlines()
 

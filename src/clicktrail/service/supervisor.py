@@ -73,18 +73,22 @@ class Supervisor:
         self._failed: Callable[[str], None] = lambda why: None
         self._causes: set[str] = set()
         """Why roles could not start, as far as it was said."""
+        self._late: dict[str, str] = {}
+        """Roles without which the service has begun: why they could not start."""
         self._stopping = False
         self._terminal = terminal()
 
     def run(
         self,
-        ready: Callable[[list[str]], None],
+        ready: Callable[[list[str], Mapping[str, str]], None],
         failed: Callable[[str], None] = lambda why: log.error("role failed", why=why),
     ) -> int:
         """Run until a signal of `STOP` comes; return the exit status.
 
-        ``ready`` gets the lines of all roles, once. When a role cannot start, the others are
-        stopped and 1 is returned; ``failed`` gets the reasons, each once however many roles had it.
+        ``ready`` gets the lines of all roles, once, and why some are not ready yet. When a role
+        cannot start, the others are stopped and 1 is returned; ``failed`` gets the reasons, each
+        once however many roles had it. Where the reason may pass, and another role is ready, that
+        one goes on, and the role is started again and again: clicks need no store.
         """
         self._failed = failed
         ignore_strangers()
@@ -96,9 +100,11 @@ class Supervisor:
                 return 0 if self._stopping else 1
             self._begun = True
             lines = [line for role in self._roles for line in self._children[role].lines]
-            ready(list(dict.fromkeys(lines)))  # those of a role's workers are the same
+            # Those of a role's workers are the same.
+            ready(list(dict.fromkeys(lines)), self._late)
             while not self._stopping:
                 self._wait(self._pause())
+                self._welcome()
                 self._restart()
                 self._tell_problems()
             return 0
@@ -114,6 +120,8 @@ class Supervisor:
     def _problems_of(self, role: str) -> dict[str, str]:
         if self._stopping:
             return {role: "it is stopping"}
+        if role in self._late:
+            return {role: f"it cannot start: {self._late[role]}"}
         if role in self._due:
             return {role: "it has ended"}
         child = self._children[role]
@@ -169,15 +177,30 @@ class Supervisor:
             os._exit(status)  # nothing of the supervisor's own is ended here
 
     def _wait_until_ready(self) -> bool:
-        """Return whether all roles are ready; ``False`` too when told to stop before."""
+        """Return whether the service has begun; ``False`` too when told to stop before."""
         while any(child.ready >= 0 for child in self._children.values()):
             self._wait(0.0)
-            if self._stopping or self._due:
+            if self._stopping or any(not self._children[r].may_start_later for r in self._due):
                 return False
             pipes = [child.ready for child in self._children.values() if child.ready >= 0]
             select.select(pipes, [], [], 0.05)
+        missing = [child for child in self._children.values() if not child.lines]
+        works = any(c.lines for role, c in self._children.items() if role != self.MONITOR)
+        if not works or not all(child.may_start_later for child in missing):
+            for child in missing:
+                self._tell_cause(child)
+            return False
+        for child in missing:
+            self._late[child.role] = child.why
+            log.error("not ready", what=child.role, why=child.why)
         self._tell_problems()
-        return all(child.lines for child in self._children.values())
+        return True
+
+    def _welcome(self) -> None:
+        """Take note of roles that could not start at first, and are ready now."""
+        for role in [role for role in self._late if self._children[role].lines]:
+            del self._late[role]
+            log.info("ready again", what=role, listens=self._children[role].lines)
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal that long; take note of what roles say and of those that ended."""
@@ -212,19 +235,24 @@ class Supervisor:
         child.pid = 0
         os.close(child.faults)
         child.faults = -1
-        if child.why and not self._begun and child.why not in self._causes:
-            self._causes.add(child.why)
-            self._failed(child.why)
+        if not child.may_start_later:
+            self._tell_cause(child)
         if self._stopping:
             return
         wait = child.wait
         if time.monotonic() - child.started > RESTART_MOST:
             wait = RESTART_FIRST
-        if self._begun:  # before, a role that cannot start has said why
+        same = child.why and self._late.get(child.role) == child.why
+        if self._begun and not same:  # before, a role that cannot start has said why
             code = os.waitstatus_to_exitcode(status)
             why = {"why": child.why} if child.why else {}
             log.error("role_ended", role=child.role, status=code, restart_in=wait, **why)
         self._due[child.role] = time.monotonic() + wait, min(2 * wait, RESTART_MOST)
+
+    def _tell_cause(self, child: Child) -> None:
+        if child.why and not self._begun and child.why not in self._causes:
+            self._causes.add(child.why)
+            self._failed(child.why)
 
     def _restart(self) -> None:
         now = time.monotonic()
