@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from clicktrail.base.ids import hour_of, new_id, now_us  # noqa: E402
+from clicktrail.keys.ringfile import KeyFile  # noqa: E402
 from clicktrail.model import (  # noqa: E402
     Click,
     ConfigurationSet,
@@ -223,6 +224,7 @@ def main() -> None:
         service = Service(given.folder or Path(temporary), embedded=False)
         if not service.data.exists():
             service.data.mkdir(parents=True)
+            KeyFile(service.data / "keys.json").create_if_missing()
             asyncio.run(seed(service.data, given.messages, given.clicks))
         with service, Visitor(service) as visitor:
             link = service.cli("console-user", "create", f"b{time.time_ns()}", "--role", "viewer")

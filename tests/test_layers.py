@@ -170,7 +170,7 @@ def test_every_library_that_is_imported_is_a_dependency() -> None:
     }
     assert missing == set()
     idle = declared - {x.lower().replace("_", "-") for name in used for x in of[name]}
-    assert idle == set()
+    assert idle == {"tzdata"}, "which zoneinfo reads (PEP 615)"
 
 
 def test_files_and_folders_stay_small() -> None:

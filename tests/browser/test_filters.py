@@ -10,6 +10,7 @@ import pytest
 
 from support.browsing import apart
 from support.service import Service, email_with, hrefs, html_of
+from support.visitor import PASSWORD, account
 
 pytestmark = pytest.mark.long
 
@@ -208,3 +209,29 @@ def test_each_tick_of_the_picture_is_another_day(page: Any, running: Service, da
     assert page.evaluate("twice") == []
     assert 1 <= page.evaluate("drawn.size") < 40
     page.close()
+
+
+def test_days_and_times_are_the_readers(browser: Any, running: Service) -> None:
+    token = apart(lambda: account(running, "hanako"))
+    context = browser.new_context(timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    page.goto(f"{base(running)}/welcome/{token}")
+    page.fill("input[name=password]", PASSWORD)
+    page.fill("input[name=again]", PASSWORD)
+    loaded = Asked(page)
+    page.click("main button")
+    page.wait_for_selector("footer >> text=Asia/Tokyo")
+    assert len(loaded.queries) == 1, "nothing is loaded twice"
+    page.goto(base(running) + "/live")
+    shown = page.locator("#clicks .when").first.inner_text()
+    clicked = page.evaluate("text => Date.now() - new Date(text + '+09:00')", shown)
+    assert 0 <= clicked < 3_600_000
+    moved = browser.new_context(
+        timezone_id="America/New_York", storage_state=context.storage_state()
+    )
+    page = moved.new_page()
+    page.goto(base(running) + "/?since=2026-01-01&until=2026-01-03&per=hour")
+    page.wait_for_selector("footer >> text=America/New_York")
+    page.wait_for_selector("#chart canvas")
+    moved.close()
+    context.close()

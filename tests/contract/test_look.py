@@ -319,3 +319,26 @@ class TestHours:
         assert await store.statistics.forget_hours(DAY + HOUR) == 1
         assert [h.day for h in await store.statistics.hourly()] == [hour_of(DAY + HOUR)]
         assert [d.sent for d in await store.statistics.daily()] == [2]
+
+    async def test_a_period_from_hour_to_hour_is_what_lies_between(self, store: Store) -> None:
+        message = await sent(store, DAY)
+        times = [DAY + n * HOUR for n in (0, 1, 5, 23, 24, 47, 48, 90)]
+        await store.clicks.record([clicked(message, 0, at) for at in times])
+        for first, last in ((0, 1), (1, 23), (1, 24), (5, 48), (2, 80), (0, 90), (24, 47)):
+            where = Where(since=hour_of(DAY + first * HOUR), until=hour_of(DAY + last * HOUR))
+            inside = [at for at in times if DAY + first * HOUR <= at < DAY + (last + 1) * HOUR]
+            total = await store.statistics.total(where)
+            [group] = await store.statistics.groups("provider", where)
+            assert (total.clicks, total.sent) == (len(inside), 0 if first else 1), (first, last)
+            assert group.clicks == len(inside)
+        assert (await store.statistics.total(Where(since="2990-01-01"))).clicks == 0
+
+    async def test_it_is_known_from_when_on_all_hours_are(self, store: Store) -> None:
+        assert await store.statistics.first_hour() == ""
+        await sent(store, DAY)
+        await sent(store, DAY + HOUR)
+        assert await store.statistics.first_hour() == ""
+        await store.statistics.forget_hours(DAY + HOUR)
+        assert await store.statistics.first_hour() > hour_of(DAY)
+        await store.statistics.forget_hours(DAY + 2 * HOUR)
+        assert await store.statistics.first_hour() > "2990"

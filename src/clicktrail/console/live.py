@@ -5,7 +5,8 @@ import contextlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import tzinfo
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from clicktrail.console.entry.cookies import SESSION, cookie
 from clicktrail.console.views import Views, options
+from clicktrail.console.zones import zone_of
 from clicktrail.doors.connections import waiting_apart
 from clicktrail.errors import StoreUnavailable, TooManyWaiting
 from clicktrail.model import Link, Verdict
@@ -150,6 +152,7 @@ class Live:
 
     async def _texts(self, request: Request, after: str) -> AsyncIterator[bytes]:
         wanted, session = Filter.of(request), cookie(request, SESSION)
+        zone = zone_of(request)
         now = asyncio.get_running_loop().time
         yield b": here are clicks as they come\n\n"
         in_vain = 0
@@ -160,7 +163,7 @@ class Live:
             in_vain += 1
             until = now() + GOOD_FOR
             for some in _pieces(look.after(after) if look is not None else ()):
-                texts = [await self._text(row) for row in some if wanted.lets(row.seen)]
+                texts = [await self._text(row, zone) for row in some if wanted.lets(row.seen)]
                 after = some[-1].id
                 if texts:
                     in_vain = 0
@@ -173,14 +176,15 @@ class Live:
                 in_vain = 0
                 yield b": still here\n\n"
 
-    async def _text(self, row: "_Row") -> bytes:
-        """Return the event of a click. It is made once for all streams, and others get a turn."""
-        if not row.text:
-            html = self._views.part("live_row.html", seen=row.seen, fresh=True)
+    async def _text(self, row: "_Row", zone: tzinfo) -> bytes:
+        """Return the event of a click. It is made once for all streams of a time zone, and others
+        get a turn."""
+        if zone not in row.texts:
+            html = self._views.part("live_row.html", seen=row.seen, fresh=True, zone=zone)
             lines = "".join(f"data: {line}\n" for line in html.splitlines())
-            row.text = f"id: {row.id}\n{lines}\n".encode()
+            row.texts[zone] = f"id: {row.id}\n{lines}\n".encode()
             await asyncio.sleep(0)
-        return row.text
+        return row.texts[zone]
 
     async def _seen(self, rows: Sequence[ClickRow]) -> list[Seen]:
         """Look the links of clicks up; those of the last emails are remembered."""
@@ -203,7 +207,7 @@ class _Row:
     """A click, and its event for the streams once one of them has asked for it."""
 
     seen: Seen
-    text: bytes = b""
+    texts: dict[tzinfo, bytes] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

@@ -1,7 +1,6 @@
 """Pages: the templates, what all of them know, and the headers that all of them have."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from clicktrail import __version__
 from clicktrail.console.forms import path_of, said
+from clicktrail.console.zones import given_zone, page_time, zone_of
 from clicktrail.model import Role
 
 SECURITY = {
@@ -38,7 +38,7 @@ class Views:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            number=number, share=share, time=time_text, listed=listed, span=span
+            number=number, share=share, time=page_time, listed=listed, span=span
         )
         self._environment.globals.update(version=__version__, path_of=path_of)
 
@@ -53,6 +53,8 @@ class Views:
             csrf=getattr(request.state, "csrf", ""),
             path=request.url.path,
             said=said(request),
+            zone=zone_of(request),
+            given_zone=given_zone(request),
             **values,
         )
         return HTMLResponse(text, status, SECURITY | NOT_STORED)
@@ -93,13 +95,6 @@ def span(seconds: float) -> str:
     unit = next((u for u in units if seconds >= u and seconds % u == 0), 1)
     count = seconds / unit
     return f"{count:g} {units.get(unit, 'second')}{'' if count == 1 else 's'}"
-
-
-def time_text(at_us: int | None) -> str:
-    """Return a time (UTC) to the second; a dash for none."""
-    if at_us is None:
-        return "–"
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -14,9 +14,10 @@ from starlette.responses import RedirectResponse, Response
 from clicktrail.console.guide import Guide
 from clicktrail.console.numbers.selection import HOURLY_DAYS, Selection
 from clicktrail.console.views import NOT_STORED, Views, options
+from clicktrail.console.zones import zone_of
 from clicktrail.model import OTHER_PROVIDER, PROVIDERS, Where
 from clicktrail.store import Store
-from clicktrail.store.clicks.statistics import Day
+from clicktrail.store.clicks.statistics import Counts, Day
 
 RANGES = (7, 30, 90)
 ROWS = 50
@@ -26,22 +27,6 @@ _DIMENSIONS: dict[Dimension, str] = {
     "identity": "Identity",
     "provider": "Provider",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """Sums over days."""
-
-    sent: int
-    clicks: int
-    unique_clicks: int
-    human_clicks: int
-
-    @classmethod
-    def of(cls, days: list[Day]) -> "Total":
-        """Return the sums."""
-        names = ("sent", "clicks", "unique_clicks", "human_clicks")
-        return cls(*(sum(getattr(day, name) for day in days) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +67,14 @@ class Overview:
         """Show figures, the picture, the table, and the dimensions; at first, the guide."""
         if not request.url.query and await self._guide.wanted(request):
             return RedirectResponse("/guide", 303)
-        selection = Selection.of(request)
         statistics = self._store.statistics
-        days = await selection.series(statistics)
-        now, before = Total.of(days), Total.of(await selection.before().series(statistics))
+        selection = await self._selection(request)
+        drawn = await selection.series(statistics)
+        now = await statistics.total(selection.exact)
+        before = await statistics.total((await self._cut(selection.before())).exact)
         where = selection.where
         groups = [
-            (title, name, await statistics.groups(name, where, ROWS))
+            (title, name, await statistics.groups(name, selection.exact, ROWS))
             for name, title in _DIMENSIONS.items()
         ]
         configuration = await self._store.configuration.current()
@@ -97,9 +83,9 @@ class Overview:
             "overview.html",
             selection=selection,
             figures=_figures(now, before, tagged=where.tag is not None),
-            days=days,
+            days=[day for _, day in drawn],
             total=now,
-            chart=_chart(selection, days),
+            chart=_chart(selection, drawn),
             groups=groups,
             tags=await statistics.tags(replace(where, tag=None), ROWS),
             links=[] if where.tag else await statistics.links(where, ROWS),
@@ -110,29 +96,39 @@ class Overview:
             providers=options((*PROVIDERS, OTHER_PROVIDER), selection.provider),
         )
 
+    async def _selection(self, request: Request) -> Selection:
+        return await self._cut(Selection.of(request, zone_of(request)))
+
+    async def _cut(self, selection: Selection) -> Selection:
+        """Return the same by days of UTC, where what is known by the hour does not reach."""
+        if selection.zone is UTC or selection.in_hours(await self._store.statistics.first_hour()):
+            return selection
+        return replace(selection, zone=UTC, now=f"{datetime.now(UTC):%Y-%m-%dT%H}")
+
     async def _choices(
         self, by: Dimension, selection: Selection, known: Iterable[str]
     ) -> list[tuple[str, str]]:
-        days = Where(since=selection.where.since, until=selection.where.until)
+        days = Where(since=selection.exact.since, until=selection.exact.until)
         counted = await self._store.statistics.groups(by, days)
         return options(known, getattr(selection, by), (each.name for each in counted))
 
     async def download(self, request: Request) -> Response:
         """Return the days as CSV (RFC 4180). By link tag, what was sent is not known: empty."""
-        selection = Selection.of(request)
+        selection = await self._selection(request)
         text = io.StringIO()
         writer = csv.writer(text)
         time = "hour" if selection.hourly else "day"
         writer.writerow((time, "sent", "clicks", "unique_clicks", "human_clicks"))
-        for day in await selection.series(self._store.statistics):
+        for _, day in await selection.series(self._store.statistics):
             sent = "" if selection.tag else day.sent
             writer.writerow((day.day, sent, day.clicks, day.unique_clicks, day.human_clicks))
-        name = f"clicktrail-{selection.since}-{selection.until}.csv"
+        zone = str(selection.zone).replace("/", "-")
+        name = f"clicktrail-{selection.since}-{selection.until}-{zone}.csv"
         headers = NOT_STORED | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(text.getvalue(), 200, headers, "text/csv; charset=utf-8; header=present")
 
 
-def _figures(now: Total, before: Total, *, tagged: bool) -> list[Figure]:
+def _figures(now: Counts, before: Counts, *, tagged: bool) -> list[Figure]:
     """Return what is told first. By link tag, nothing is known of what was sent."""
     return [
         Figure(
@@ -167,10 +163,8 @@ def _figures(now: Total, before: Total, *, tagged: bool) -> list[Figure]:
     ]
 
 
-def _chart(selection: Selection, days: list[Day]) -> str:
+def _chart(selection: Selection, drawn: list[tuple[int, Day]]) -> str:
     """Return the picture's series, as JSON: times (seconds since 1970), then each line."""
-    texts = (day.day if "T" in day.day else f"{day.day}T00" for day in days)
-    times = [int(datetime.fromisoformat(f"{text}:00Z").timestamp()) for text in texts]
     names = ("clicks", "human_clicks") if selection.tag else ("sent", "clicks", "human_clicks")
-    lines = {name: [getattr(day, name) for day in days] for name in names}
-    return msgspec.json.encode({"times": times, "lines": lines}).decode()
+    lines = {name: [getattr(day, name) for _, day in drawn] for name in names}
+    return msgspec.json.encode({"times": [at for at, _ in drawn], "lines": lines}).decode()

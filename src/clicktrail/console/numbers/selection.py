@@ -1,7 +1,9 @@
 """What of the statistics is looked at: days and filters, as the address of a page has them."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +11,7 @@ from starlette.requests import Request
 
 from clicktrail.base.ids import first_of
 from clicktrail.model import Where
-from clicktrail.store.clicks.statistics import Day, Statistics
+from clicktrail.store.clicks.statistics import Counts, Day, Statistics
 
 HOURLY_DAYS = 14
 """A range of so many days can be looked at by the hour."""
@@ -18,6 +20,7 @@ USUAL = 30
 """Days that are looked at where none are given."""
 EARLIEST, LATEST = date(2000, 1, 1), date(2999, 12, 31)
 FILTERS = ("configuration_set", "identity", "provider")
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,16 @@ class Selection:
     tag: tuple[str, str] | None = None
     """Name and value of a link tag: only clicks of such links. What is sent is not known by it."""
     hourly: bool = False
+    zone: tzinfo = UTC
+    """Whose days and hours they are."""
     now: str = ""
     """The hour that has begun last (``2026-11-23T18``)."""
 
     @classmethod
-    def of(cls, request: Request) -> "Selection":
+    def of(cls, request: Request, zone: tzinfo = UTC) -> "Selection":
         """Return what a request asks for; what it asks amiss is as if it did not."""
         asked = request.query_params
-        now = datetime.now(UTC)
+        now = datetime.now(zone)
         until = _day(asked.get("until")) or now.date()
         since = _day(asked.get("since")) or first_of(USUAL, until)
         since = max(min(since, until), until - timedelta(days=LONGEST))
@@ -48,8 +53,9 @@ class Selection:
         tag = (name.strip(), value.strip()) if equals and name else None
         short = (until - since).days < HOURLY_DAYS
         hourly = asked.get("per") == "hour" and short and tag is None
-        hour = f"{now:%Y-%m-%dT%H}"
-        return cls(since, until, chosen, identity, provider, tag, hourly, hour)
+        return cls(
+            since, until, chosen, identity, provider, tag, hourly, zone, f"{now:%Y-%m-%dT%H}"
+        )
 
     def query(self, **changes: Any) -> str:
         """Return it as a query string, with what is changed; what is as usual is left out."""
@@ -80,23 +86,65 @@ class Selection:
 
     @property
     def where(self) -> Where:
-        """The same as `Statistics` takes it."""
+        """The same as `Statistics` takes it, by days of UTC."""
         range_ = self.since.isoformat(), self.until.isoformat()
         return Where(self.configuration_set, self.identity, self.provider, *range_, self.tag)
+
+    @property
+    def exact(self) -> Where:
+        """The same, from the first hour (UTC) of its first day to the last of its last."""
+        if self.zone is UTC:
+            return self.where
+        first, last = self._begin(self.since), self._begin(self.until + _DAY) - _HOUR
+        return replace(self.where, since=f"{first:%Y-%m-%dT%H}", until=f"{last:%Y-%m-%dT%H}")
+
+    def in_hours(self, first: str) -> bool:
+        """Whether its days are made of hours of UTC, none of which is before a time."""
+        begin, end = self._begin(self.since), self._begin(self.until + _DAY)
+        whole = begin.minute == begin.second == end.minute == end.second == 0
+        return whole and self.tag is None and f"{begin:%Y-%m-%dT%H}" >= first
 
     def unfinished(self, time: str) -> bool:
         """Whether a day or hour has begun and is not over."""
         return time == self.now[: len(time)]
 
-    async def series(self, statistics: Statistics) -> list[Day]:
-        """Return every day, or every hour, that has begun, also where nothing was counted."""
-        found = await (statistics.hourly if self.hourly else statistics.daily)(self.where)
-        known = {each.day: each for each in found}
-        days = [str(self.since + timedelta(days=n)) for n in range(self.days)]
-        times = [f"{day}T{hour:02}" for day in days for hour in range(24)] if self.hourly else days
+    async def series(self, statistics: Statistics) -> list[tuple[int, Day]]:
+        """Return every day, or every hour, that has begun, also where nothing was counted.
+
+        Each has the time at which it is drawn (seconds since 1970), and is called as it is in the
+        time zone.
+        """
+        if self.hourly or self.zone is not UTC:
+            found = await statistics.hourly(self.exact)
+        else:
+            found = await statistics.daily(self.where)
+        sums: defaultdict[int, Counts] = defaultdict(Counts)
+        for each in found:
+            sums[self._slot(each.day)].add(each)
         # What is to come is no zero; a clock that was set back has counted there all the same.
-        begun = (time for time in times if time <= self.now or time in known)
-        return [known.get(time) or Day(time, 0, 0, 0, 0) for time in begun]
+        begun = [(at, name) for at, name in self._slots() if name <= self.now or at in sums]
+        return [(at, sums[at].of(name)) for at, name in begun]
+
+    def _slots(self) -> Iterator[tuple[int, str]]:
+        if not self.hourly:
+            for day in (self.since + timedelta(days=n) for n in range(self.days)):
+                yield int(datetime.combine(day, time(), UTC).timestamp()), str(day)
+            return
+        at, end = self._begin(self.since), self._begin(self.until + _DAY)
+        while at < end:
+            yield int(at.timestamp()), f"{at.astimezone(self.zone):%Y-%m-%dT%H}"
+            at += _HOUR
+
+    def _slot(self, counted: str) -> int:
+        """Return where it is drawn what was counted in a day or hour (UTC)."""
+        at = datetime.fromisoformat(f"{counted}:00Z" if "T" in counted else f"{counted}T00:00Z")
+        if not self.hourly and "T" in counted:
+            at = datetime.combine(at.astimezone(self.zone).date(), time(), UTC)
+        return int(at.timestamp())
+
+    def _begin(self, day: date) -> datetime:
+        """Return when a day begins."""
+        return datetime.combine(day, time(), self.zone).astimezone(UTC)
 
 
 def _day(text: str | None) -> date | None:

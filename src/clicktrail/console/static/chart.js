@@ -11,7 +11,10 @@
     const hourly = place.dataset.hourly !== "";
     const step = hourly ? HOUR : DAY;
     const long = times.length && times.at(-1) - times[0] > YEAR * .8; // then the year tells days apart
-    const time = (_, seconds) => seconds == null ? "–" : new Date(seconds * 1000).toISOString().slice(0, hourly ? 16 : 10).replace("T", " ");
+    const timeZone = place.dataset.zone;
+    // Swedish writes a time as 2026-11-23 18:00.
+    const clock = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: hourly ? "short" : undefined });
+    const time = (_, seconds) => seconds == null ? "–" : clock.format(new Date(seconds * 1000));
     const number = (_, value) => value == null ? "–" : value.toLocaleString("en").replaceAll(",", "\u202f");
     const line = (label, name, fill) => ({
       label, stroke: colour(name), width: 2, value: number, points: { show: times.length < 2 },
@@ -41,7 +44,7 @@
       ctx.restore();
     };
     const options = {
-      width: place.clientWidth, height: 260, tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+      width: place.clientWidth, height: 260, tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), timeZone),
       scales: {
         x: { range: (_, low, high) => times.length < 2 ? [times[0] - step / 2, times[0] + step / 2] : [low, high] },
         y: { range: (_, low, high) => [0, Math.max(high * 1.1, 5)] },

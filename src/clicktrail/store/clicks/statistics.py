@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Subquery,
     Table,
     cast,
     delete,
@@ -19,6 +21,7 @@ from sqlalchemy import (
     literal_column,
     select,
     tuple_,
+    union_all,
 )
 from sqlalchemy.sql.dml import Insert
 
@@ -56,6 +59,15 @@ class Counts:
     clicks: int = 0
     unique_clicks: int = 0
     human_clicks: int = 0
+
+    def add(self, more: "Day") -> None:
+        """Add what was counted in a day or an hour."""
+        for name in _NAMES:
+            setattr(self, name, getattr(self, name) + getattr(more, name))
+
+    def of(self, day: str) -> "Day":
+        """Return them as those of a day or an hour."""
+        return Day(day, self.sent, self.clicks, self.unique_clicks, self.human_clicks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +140,33 @@ class Statistics:
         limit: int = 1000,
     ) -> list[Group]:
         """Return sums by one dimension, the most clicked first."""
-        table = tag_counters if where.tag else counters
-        column, sent, (clicks, *others) = table.c[by], _sent(table), _sums(table)
+        found = _found(where)
+        column, (sent, clicks, *others) = found.c[by], (total(found.c[name]) for name in _NAMES)
         statement = (
             select(column, sent, clicks, *others)
-            .where(*_filters(table, where))
             .group_by(column)
             .order_by(clicks.desc(), sent.desc(), column)
             .limit(limit)
         )
         return [Group(*row) for row in await self._rows(statement)]
+
+    async def total(self, where: Where = EVERYTHING) -> Counts:
+        """Return all of it together."""
+        found = _found(where)
+        (row,) = await self._rows(select(*(func.coalesce(total(found.c[n]), 0) for n in _NAMES)))
+        return Counts(*row)
+
+    async def first_hour(self) -> str:
+        """Return the hour from which on all that was counted is known by the hour, too.
+
+        That is ``""`` where nothing was forgotten yet.
+        """
+        earliest = select(func.min(counters.c.day)).scalar_subquery()
+        ((hour, day),) = await self._rows(select(func.min(hour_counters.c.hour), earliest))
+        first_day = Where(since=day, until=day)
+        if day is None or await self.total(first_day) == _sum(await self.hourly(first_day)):
+            return ""
+        return f"{hour}U" if hour else "U"  # the first may be known in part, those after it whole
 
     async def links(self, where: Where = EVERYTHING, limit: int = 1000) -> list[LinkClicks]:
         """Return clicks by original URL, the most clicked first."""
@@ -239,6 +268,7 @@ def digest(url: str) -> bytes:
 
 
 _NAMES = ("sent", "clicks", "unique_clicks", "human_clicks")
+_DIMENSIONS = ("configuration_set", "identity", "provider")
 
 
 def clicks_of(count: Counts) -> tuple[int, int, int]:
@@ -275,13 +305,52 @@ def _sent(table: Table) -> ColumnElement[int]:
     return total(table.c.sent if "sent" in table.c else literal_column("0"))
 
 
+def _sum(days: Iterable[Day]) -> Counts:
+    sums = Counts()
+    for day in days:
+        sums.add(day)
+    return sums
+
+
+def _found(where: Where) -> Subquery:
+    """Return what is counted, by all dimensions.
+
+    A period from hour to hour (``2026-11-23T18``; both belong to it) is looked up as the days
+    within it, which are few rows, and the hours before and after them.
+    """
+    if where.tag:
+        return _rows_of(tag_counters, where).subquery()
+    since, until = where.since or "", where.until or ""
+    if "T" not in since or "T" not in until:
+        return _rows_of(counters, where).subquery()
+    first, last = _day_after(since[:10]), _day_after(until[:10], -1)
+    if first > last:
+        return _rows_of(hour_counters, where).subquery()
+    return union_all(
+        _rows_of(hour_counters, replace(where, until=_day_after(first, -1))),
+        _rows_of(counters, replace(where, since=first, until=last)),
+        _rows_of(hour_counters, replace(where, since=_day_after(last))),
+    ).subquery()
+
+
+def _rows_of(table: Table, where: Where) -> Select[*tuple[Any, ...]]:
+    sent = table.c.sent if "sent" in table.c else literal_column("0").label("sent")
+    dimensions = (table.c[name] for name in _DIMENSIONS)
+    columns = (*dimensions, sent, *(table.c[name] for name in _NAMES[1:]))
+    return select(*columns).where(*_filters(table, where))
+
+
+def _day_after(day: str, days: int = 1) -> str:
+    return str(date.fromisoformat(day) + timedelta(days=days))
+
+
 def _time(table: Table) -> Column[str]:
     return table.c.hour if table is hour_counters else table.c.day
 
 
 def _filters(table: Table, where: Where) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = []
-    for name in ("configuration_set", "identity", "provider"):
+    for name in _DIMENSIONS:
         if (value := getattr(where, name)) is not None:
             wanted.append(table.c[name] == value)
     if where.since is not None:
