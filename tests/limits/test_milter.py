@@ -19,6 +19,8 @@ class Keeper:
     def grow(self, email: Email, by: int) -> None:
         pass
 
+    hold = grow
+
 
 def wire(piece: bytes) -> Callable[[int], bytes]:
     """Return a maker of an email that begins and goes on with that piece."""

@@ -10,12 +10,13 @@ from clicktrail.headers.fields import HEADER_LIMIT
 from clicktrail.ingress.milter.dialogue import (
     AHEAD_LIMIT,
     PACKET_LIMIT,
+    SMALL_LIMIT,
     Closed,
     Dialogue,
     Email,
     Fault,
 )
-from support.milter_client import Envelope, content, macros, negotiation, packet
+from support.milter_client import ALL_STEPS, Envelope, content, macros, negotiation, packet
 
 FIELDS = [(b"From", b" a@example.com"), (b"Subject", b"\ta\n b")]
 CONTINUE = packet(b"c")
@@ -37,6 +38,8 @@ class Keeper:
         self.held += by
         if self.held > self.most:
             email.drop((552, "5.3.4 too large"))
+
+    hold = grow
 
 
 def talk(dialogue: Dialogue, *packets: bytes) -> list[bytes | Email]:
@@ -193,7 +196,10 @@ def test_a_header_that_is_too_long_is_refused_in_the_end() -> None:
     "packets",
     [
         [struct.pack("!I", 0) + b"x"],
-        [struct.pack("!I", PACKET_LIMIT + 1) + b"x"],
+        [struct.pack("!I", SMALL_LIMIT + 1) + b"x"],
+        [struct.pack("!I", SMALL_LIMIT + 1) + b"L"],
+        [packet(b"M", b"<>\0"), struct.pack("!I", PACKET_LIMIT + 1) + b"L"],
+        [packet(b"M", b"<>\0"), struct.pack("!I", SMALL_LIMIT + 1) + b"B"],
         [packet(b"?")],
         [packet(b"O", b"short")],
         [packet(b"L", b"From\0a\0")],
@@ -211,6 +217,29 @@ def test_a_header_that_is_too_long_is_refused_in_the_end() -> None:
 def test_what_makes_no_sense_is_a_fault(packets: list[bytes]) -> None:
     with pytest.raises(Fault):
         talk(begun(), *packets)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 65_536, 300_000])
+@pytest.mark.parametrize("steps", [0, ALL_STEPS], ids=["answered", "not answered"])
+def test_packets_that_nobody_needs_are_passed_over_and_answered(size: int, steps: int) -> None:
+    large = packet(b"L", b"X\0", b"x" * 250_000 + b"\0")
+    body = packet(b"B", b"y" * 60_000)
+    for sender, most, refusal in (
+        ("stranger@example.com", 1 << 20, None),
+        ("a@example.com", 200_000, (552, "5.3.4 too large")),
+    ):
+        wire = packet(b"M", f"<{sender}>\0".encode()) + large + large + body + packet(b"E")
+        dialogue = Dialogue(Keeper(most))
+        dialogue.receive(negotiation(steps=steps))
+        said: list[bytes | Email] = []
+        for at in range(0, len(wire), size):
+            said += dialogue.receive(wire[at : at + size])
+            assert len(dialogue._buffer) <= max(SMALL_LIMIT + 4, size)
+        assert said[:-1] == [] if steps else [CONTINUE] * 4
+        email = said[-1]
+        assert isinstance(email, Email)
+        assert not email.kept
+        assert email.refusal == refusal
 
 
 def test_nothing_goes_before_the_negotiation() -> None:

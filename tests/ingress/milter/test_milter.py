@@ -5,7 +5,7 @@ import re
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from clicktrail.doors.budget import FREE
 from clicktrail.doors.connections import Stage
 from clicktrail.ingress.accept import Acceptor
+from clicktrail.ingress.milter.dialogue import SMALL_LIMIT
 from clicktrail.ingress.milter.options import MilterOptions
 from clicktrail.ingress.milter.server import MilterServer
 from clicktrail.keys import dkim as dkimkey
@@ -235,6 +236,33 @@ async def test_no_more_is_held_than_there_is_room_for(tmp_path: Path) -> None:
                 assert (await client.reply()).last == CONTINUE
         await door.server.stop()
         assert door.server.memory.held == 0
+
+
+async def test_what_has_come_of_large_headers_is_held_in_that_room_too(tmp_path: Path) -> None:
+    most, number = 1 << 20, 12
+    async with milter_door(tmp_path, max_size=1 << 18, memory=most) as door, AsyncExitStack() as on:
+        clients = [await on.enter_async_context(door.client()) for _ in range(number)]
+        large = packet(b"L", b"Subject\0 ", b"x" * 200_000 + b"\0")
+        for client in clients:
+            client.send(*Envelope().packets(), large[:-1])
+            await client.writer.drain()
+
+        def have_all_come() -> bool:
+            shares = [each._share for each in door.server.connections]
+            return all(share is None or share._size >= len(large) for share in shares)
+
+        await until(lambda: sum(c.stage is Stage.RECEIVING for c in door.server.connections) == 12)
+        await until(have_all_come)
+        kept = sum(len(each._dialogue._buffer) for each in door.server.connections)
+        assert kept <= most + number * (SMALL_LIMIT + 4)
+        assert 0 < door.server.memory.held <= most
+        lasts = []
+        for client in clients:
+            client.send(large[-1:], *content([(b"From", b" a@example.com")], b"x"))
+            lasts.append((await client.reply()).last)
+        assert CONTINUE in lasts
+        assert any(last.startswith(b"y452 4.3.1") for last in lasts)
+        await until(lambda: not door.server.memory.held)
 
 
 async def test_a_connection_that_is_cut_leaves_nothing(door: Door) -> None:

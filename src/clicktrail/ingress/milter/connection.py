@@ -177,9 +177,16 @@ class Connection(asyncio.Protocol):
         assert self._share is not None, "the email has begun"
         if email.size + by > (most := self._server.options.max_size):
             email.drop((552, too_large(most)))
-        elif not self._share.grow(by):
-            email.drop(NO_MEMORY)
+        else:
+            self.hold(email, by)
         if not email.kept:
+            self._free()
+
+    def hold(self, email: Email, by: int) -> None:
+        """See `Keeper.hold`: that is bounded for all together."""
+        assert self._share is not None, "the email has begun"
+        if not self._share.grow(by):
+            email.drop(NO_MEMORY)
             self._free()
 
     def _free(self) -> None:

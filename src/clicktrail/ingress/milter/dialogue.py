@@ -15,7 +15,10 @@ from clicktrail.ingress.milter import protocol as p
 from clicktrail.ingress.milter.edits import Field
 
 PACKET_LIMIT = HEADER_LIMIT + 64 * 1024
-"""Bytes of one packet: one with a header that is a little too long comes in, and is refused."""
+"""Bytes of a packet with a header: one that is a little too long comes in, and is refused."""
+
+SMALL_LIMIT = p.CHUNK + 1
+"""Bytes of any other packet; so much each connection may hold outside of the budget."""
 
 AHEAD_LIMIT = 64 * 1024
 """Bytes that may come while an email waits for its answer. No mail server sends any."""
@@ -78,6 +81,9 @@ class Keeper(Protocol):
 
     def grow(self, email: Email, by: int) -> None:
         """Make room for so many bytes more of it."""
+
+    def hold(self, email: Email, by: int) -> None:
+        """Make room for so many bytes more of a packet that comes in, which are none of it."""
         ...
 
 
@@ -92,6 +98,9 @@ class Dialogue:
         self._keeper = keeper
         self._buffer = bytearray()
         self._needed = 5  # bytes until there is a packet
+        self._held = 0  # bytes that the keeper made room for, for packets of this email
+        self._passing = 0  # bytes to come of a packet that nobody needs
+        self._passed = 0  # its command
         self._steps = 0
         self._negotiated = False
         self._macros: dict[int, dict[bytes, bytes]] = {}
@@ -111,6 +120,14 @@ class Dialogue:
 
     def receive(self, data: bytes) -> list[bytes | Email]:
         """Go on with what has come. Raises `Fault` and `Closed`."""
+        said: list[bytes | Email] = []
+        if self._passing:
+            passed = min(self._passing, len(data))
+            self._passing -= passed
+            if self._passing:
+                return []
+            data = data[passed:]
+            said += self._unasked(self._passed)
         given: bytes | bytearray = data
         if self._buffer or self._waits:
             self._buffer += data
@@ -119,22 +136,37 @@ class Dialogue:
                     raise Fault("more comes while an email waits for its answer")
                 return []
             if len(self._buffer) < self._needed:
-                return []
+                return said
             given, self._buffer = self._buffer, bytearray()
-        said: list[bytes | Email] = []
         at, end = 0, len(given)
         self._needed = 5
         while not self._waits and end - at >= 5:
             length = int.from_bytes(given[at : at + 4], "big")
-            if not 1 <= length <= PACKET_LIMIT:
+            command = given[at + 4]
+            is_header = command == p.HEADER and self._email is not None
+            if not 1 <= length <= (PACKET_LIMIT if is_header else SMALL_LIMIT):
                 raise Fault("a packet has no length that can be")
             if end - at < 4 + length:
                 self._needed = 4 + length
+                if not self._is_wanted(command):
+                    self._passing, self._passed = self._needed - (end - at), command
+                    self._needed = 5
+                    return said
                 break
             said += self._hear(given[at + 4], bytes(given[at + 5 : at + 4 + length]))
             at += 4 + length
         self._buffer += memoryview(given)[at:]
         return said
+
+    def _is_wanted(self, command: int) -> bool:
+        """Make room for a large packet that comes in pieces; whether it is waited for."""
+        email = self._email
+        if email is None or command not in (p.HEADER, p.BODY):
+            return True
+        if email.kept and self._needed > max(SMALL_LIMIT + 4, self._held):
+            self._keeper.hold(email, self._needed - self._held)
+            self._held = self._needed
+        return email.kept
 
     def answered(self) -> list[bytes | Email]:
         """Go on after the email that `receive` has returned was answered."""
@@ -151,6 +183,10 @@ class Dialogue:
         answer = hear(self, data)
         if answer is not None:
             return [answer]
+        return self._unasked(command)
+
+    def _unasked(self, command: int) -> list[bytes | Email]:
+        """Return the answer to a command that needs none, where the mail server wants one."""
         unasked = p.NO_ANSWER.get(command, 0)
         return [p.CONTINUE] if unasked and not self._steps & unasked else []
 
@@ -189,6 +225,7 @@ class Dialogue:
             client_address=_plain(address),
             user=_text(said.get(b"{auth_authen}", b"")),
         )
+        self._held = 0
         self._keeper.begin(self._email)
 
     def _rcpt(self, data: bytes) -> None:
