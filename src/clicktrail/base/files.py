@@ -122,9 +122,13 @@ def size_of(path: Path) -> int:
 
 
 def open_lock(path: Path) -> TextIO:
-    """Open a file that is there to be locked; it is made where there is none. Raises `OSError`."""
+    """Open a file that is there to be locked; it is made where there is none. Raises `OSError`.
+
+    Nobody else can open it: who can read a file can lock it, for ever (flock(2)).
+    """
     with naming(path):
-        file = path.open("a")
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags, 0o600), "a")
         _give_to_owner(file.fileno(), path.parent)
     return file
 

@@ -76,15 +76,17 @@ def try_maildir(path: Path) -> None:
 
 
 def _make(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)  # emails are for their owner
     for folder in ("tmp", "new", "cur"):
-        (path / folder).mkdir(parents=True, exist_ok=True)
+        (path / folder).mkdir(exist_ok=True, mode=0o700)
 
 
 def _deliver(path: Path, name: str, content: bytes) -> None:
     _make(path)
     temporary = path / "tmp" / name
     try:
-        with temporary.open("xb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
