@@ -83,7 +83,9 @@ def test_a_click_appears_live(page: Any, running: Service) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("path", ["/", "/configurations", "/messages", "/live", "/dead-letters"])
+@pytest.mark.parametrize(
+    "path", ["/", "/configurations", "/identities", "/messages", "/live", "/dead-letters"]
+)
 def test_no_page_is_wider_than_the_window(
     page: Any, running: Service, path: str, width: int
 ) -> None:
@@ -95,9 +97,8 @@ def test_no_page_is_wider_than_the_window(
 def test_the_picture_is_drawn_with_all_days(page: Any, running: Service) -> None:
     go(page, running, "/")
     page.wait_for_selector("#chart canvas")
-    assert (
-        len(page.evaluate("JSON.parse(document.getElementById('chart').dataset.series)[0]")) == 30
-    )
+    drawn = "JSON.parse(document.getElementById('chart').dataset.series).times"
+    assert len(page.evaluate(drawn)) == 30
 
 
 def test_one_signs_out_and_in_again_by_keyboard_alone(page: Any, running: Service) -> None:

@@ -102,6 +102,10 @@ async def test_a_deleted_set_can_be_chosen_while_it_has_numbers(
     assert '<option value="news">news (deleted)</option>' in text
     text = (await viewer.get("/", params={"since": "2025-01-01", "until": "2025-01-31"})).text
     assert "deleted" not in text
+    await click(store, "lately", now_us())
+    for path in ("/messages", "/live", "/"):
+        text = (await viewer.get(path)).text
+        assert '<option value="lately">lately (deleted)</option>' in text, path
 
 
 async def test_what_is_to_come_is_no_zero(store: Store, viewer: httpx.AsyncClient) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from clicktrail.console.entry.cookies import SESSION, cookie
+from clicktrail.console.numbers.choices import choices
 from clicktrail.console.views import Views, options
 from clicktrail.console.zones import zone_of
 from clicktrail.doors.connections import waiting_apart
@@ -114,7 +115,6 @@ class Live:
             looked_at += len(rows)
             before = rows[-1].click.event_id
             clicks += [seen for seen in await self._seen(rows) if wanted.lets(seen)]
-        configuration = await self._store.configuration.current()
         return self._views.page(
             request,
             "live.html",
@@ -123,7 +123,7 @@ class Live:
             shown=SHOWN,
             fresh=False,
             wanted=wanted,
-            sets=options(configuration.sets, wanted.configuration_set),
+            sets=await choices(self._store, "configuration_set", wanted.configuration_set),
             verdicts=options((each.value for each in Verdict), wanted.verdict),
             stopped=looked_at if wanted and len(clicks) < SHOWN and looked_at >= LOOKED_AT else 0,
         )

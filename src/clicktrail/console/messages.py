@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from clicktrail.base.ids import ID_LENGTH
 from clicktrail.console.clickmap import Spot, frame, spots
-from clicktrail.console.views import Views, options
+from clicktrail.console.numbers.choices import choices
+from clicktrail.console.views import Views
 from clicktrail.errors import NotFound
 from clicktrail.model import Message, MessageState, Reason
 from clicktrail.store import Store
@@ -68,7 +69,6 @@ class Messages:
         found = await self._found(text, asked.get("before"), *chosen)
         shown = found[:SHOWN]
         known = await self._store.messages.get_many(each.id for each in shown)
-        configuration = await self._store.configuration.current()
         return self._views.page(
             request,
             "messages.html",
@@ -78,8 +78,8 @@ class Messages:
             chosen=chosen,
             q=text,
             kept=urlencode({n: asked[n] for n in ("q", *FILTERS) if asked.get(n)}),
-            sets=options(configuration.sets, chosen[0]),
-            identities=options(configuration.identities, chosen[1]),
+            sets=await choices(self._store, "configuration_set", chosen[0]),
+            identities=await choices(self._store, "identity", chosen[1]),
         )
 
     async def show(self, request: Request) -> Response:

@@ -2,16 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.guide import Guide
+from clicktrail.console.numbers.choices import Dimension, choices
 from clicktrail.console.numbers.selection import HOURLY_DAYS, Selection
 from clicktrail.console.views import NOT_STORED, Views, options
 from clicktrail.console.zones import zone_of
@@ -21,7 +20,6 @@ from clicktrail.store.clicks.statistics import Counts, Day
 
 RANGES = (7, 30, 90)
 ROWS = 50
-Dimension = Literal["configuration_set", "identity", "provider"]
 _DIMENSIONS: dict[Dimension, str] = {
     "configuration_set": "Configuration set",
     "identity": "Identity",
@@ -77,7 +75,7 @@ class Overview:
             (title, name, await statistics.groups(name, selection.exact, ROWS))
             for name, title in _DIMENSIONS.items()
         ]
-        configuration = await self._store.configuration.current()
+        period = Where(since=selection.exact.since, until=selection.exact.until)
         return self._views.page(
             request,
             "overview.html",
@@ -91,8 +89,10 @@ class Overview:
             links=[] if where.tag else await statistics.links(where, ROWS),
             hourly_days=HOURLY_DAYS,
             ranges=[(f"{n} days", selection.last(n)) for n in RANGES],
-            sets=await self._choices("configuration_set", selection, configuration.sets),
-            identities=await self._choices("identity", selection, configuration.identities),
+            sets=await choices(
+                self._store, "configuration_set", selection.configuration_set, period
+            ),
+            identities=await choices(self._store, "identity", selection.identity, period),
             providers=options((*PROVIDERS, OTHER_PROVIDER), selection.provider),
         )
 
@@ -104,13 +104,6 @@ class Overview:
         if selection.zone is UTC or selection.in_hours(await self._store.statistics.first_hour()):
             return selection
         return replace(selection, zone=UTC, now=f"{datetime.now(UTC):%Y-%m-%dT%H}")
-
-    async def _choices(
-        self, by: Dimension, selection: Selection, known: Iterable[str]
-    ) -> list[tuple[str, str]]:
-        days = Where(since=selection.exact.since, until=selection.exact.until)
-        counted = await self._store.statistics.groups(by, days)
-        return options(known, getattr(selection, by), (each.name for each in counted))
 
     async def download(self, request: Request) -> Response:
         """Return the days as CSV (RFC 4180). By link tag, what was sent is not known: empty."""
