@@ -77,18 +77,18 @@ CLICKS = (9, 5, 3, 2, 0, 1)
 def count_some(connection: Connection) -> None:
     """Put numbers of 60 days into the counters."""
     chance = random.Random(7)
-    today = datetime.now(UTC).date()
+    now = datetime.now(UTC)
     for back in range(60):
-        day = (today - timedelta(days=back)).isoformat()
+        hour = f"{now - timedelta(days=back):%Y-%m-%dT%H}"
         for set_name, size in (("news", 900), ("receipts", 300)):
             for provider, part in (("Google", 1.0), ("Yandex", 0.7), ("Microsoft", 0.3)):
                 sent = int(size * part * chance.uniform(0.7, 1.2))
                 clicks = int(sent * chance.uniform(0.08, 0.2))
-                noon = Dimensions(f"{day}T12", set_name, "shop.example", provider)
+                when = Dimensions(hour, set_name, "shop.example", provider)
                 counts = Counts(sent, clicks, int(clicks * 0.85), int(clicks * 0.7))
                 part_of = Counts(0, clicks // 2, clicks // 3, clicks // 3)
-                add_counts(connection, 0, {noon: counts})
-                key = noon.daily()
+                add_counts(connection, 0, {when: counts})
+                key = when.daily()
                 add_tag_counts(connection, 0, {(key, "product", "book"): part_of})
                 add_tag_counts(connection, 0, {(key, "place", "header"): part_of})
                 add_link_counts(connection, 0, {(key, "https://shop.example/summer"): part_of})
