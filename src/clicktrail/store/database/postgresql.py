@@ -39,6 +39,14 @@ _AGAIN = frozenset(
 )
 """SQLSTATE codes (PostgreSQL, appendix A) of what may not happen again."""
 
+_ADVICE = {
+    "25006": "it is for reading only: a standby, or default_transaction_read_only is on",
+    "42501": "its user may not do that: make it the owner of the database and its tables",
+    "42P01": "its tables are gone: put a backup back, or make new ones by a restart",
+    "53100": "its disk is full",
+}
+"""What to do about errors, by SQLSTATE, of which psycopg says no more than a name."""
+
 _READERS, _WRITERS = 4, 4
 _PAUSE_SECONDS = 0.01
 
@@ -97,12 +105,15 @@ class PostgresDatabase(Database):
             with suppress(OperationalError), self._writer.begin() as connection:
                 make_ahead(connection, now_us())
         except SQLAlchemyError as error:
-            why = " ".join(reason_of(error).replace(r"\x09", " ").split())  # libpq's has two lines
+            why = " ".join(_reason(error).replace(r"\x09", " ").split())  # libpq's has two lines
             raise StoreUnavailable(f"the database {self.name} cannot be used: {why}") from error
 
     async def flush(self) -> bool:
         """Do nothing: VACUUM, which PostgreSQL runs by itself, removes what was deleted."""
         return True
+
+    def _why(self, error: Exception) -> str:
+        return _reason(error)
 
     def _begin_to_use(self, connection: DBAPIConnection, _: object) -> None:
         try:
@@ -113,6 +124,12 @@ class PostgresDatabase(Database):
 
     def _write(self, work: Work[T]) -> T:
         return _again(lambda: super(PostgresDatabase, self)._write(work))
+
+
+def _reason(error: Exception) -> str:
+    own = getattr(error, "orig", None)
+    advice = _ADVICE.get(own.sqlstate or "") if isinstance(own, psycopg.Error) else None
+    return advice or reason_of(error)
 
 
 def _again(run: Callable[[], T]) -> T:
