@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from clicktrail.base.ids import new_id
 from clicktrail.errors import InvalidInput, InvalidToken, NotFound
-from clicktrail.keys.token import KEY_SIZE, MAX_URL, Key, KeyRing, TrackingHosts
+from clicktrail.keys.packing import MAX_URL
+from clicktrail.keys.token import KEY_SIZE, Key, KeyRing, TrackingHosts
 from clicktrail.model import HttpsPolicy
 
 ONE = Key(1, bytes(range(KEY_SIZE)), 0)
@@ -27,6 +28,23 @@ def test_what_is_sealed_opens(url: str, link: int) -> None:
     opened = RING.open(RING.seal(message_id, link, url))
     assert (opened.message_id, opened.link, opened.url) == (message_id, link, url)
     assert opened.key_id == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "url"),
+    [
+        ("AgECDaiF1iDrhR9KNDXAMt5bx8YvpxEii-uzGFfpK2mQBmojJUneFZo", "http://a/"),
+        (
+            "AgFQQ1v1xLATI4G8n-qKwRlA6xW2AUjqLUnbtgBLbyo6odUAhzGfmlDJIcv8ouwxkfAUzs3WHv7g1g",
+            "https://www.shop.example/sale?utm_source=newsletter&utm_medium=email",
+        ),
+        ("AgFLkMrba3Eo_5e5tffmeCfX1U4oAEU_vNRftvVsYbZb3spgPEPaxCAe", "ftp://x/"),
+        ("AgH40dWyFqYq5q4SnLC4n-ehuJ9uhsMVVGIySs3UN7K1ax1Swnq2Jjn3uw", "https://h/é"),
+    ],
+)
+def test_links_in_emails_of_long_ago_open(token: str, url: str) -> None:
+    opened = RING.open(token)
+    assert (opened.message_id, opened.link, opened.url) == ("0123456789abcdefghijk", 3, url)
 
 
 def test_a_lone_surrogate_survives() -> None:

@@ -16,7 +16,7 @@ from zlib import crc32
 import turbohtml
 
 from clicktrail.errors import InvalidInput
-from clicktrail.keys.token import MAX_URL
+from clicktrail.keys.packing import MAX_URL
 from clicktrail.model import Link, Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
 from links.casefile import read_quoted

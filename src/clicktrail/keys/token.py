@@ -6,23 +6,24 @@ A token is base64url (RFC 4648 § 5) without padding over::
 
 The two head bytes are authenticated with the rest. ``index`` is the link's number as a LEB128
 varint. The URL is UTF-8: as it is in version 1, as raw deflate (RFC 1951) with a preset dictionary
-in version 2, whichever is shorter. Nobody without the key can read, change or make a token, and
-opening one needs nothing but the key.
+in version 2, whichever is shorter (`packing`). Nobody without the key can read, change or make a
+token, and opening one needs nothing but the key.
 """
 
 import binascii
 import string
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from pybase64 import b64encode_as_string
 
 from clicktrail.base.ids import pack_id, unpack_id
 from clicktrail.errors import InvalidInput, InvalidToken, NotFound
+from clicktrail.keys.packing import DEFLATED, PLAIN, pack, unpack
 from clicktrail.model import HttpsPolicy
 
 PATH = "/c/"
@@ -32,25 +33,6 @@ KEY_SIZE = 64
 """Bytes of a key: AES-256 in SIV mode takes two."""
 
 MAX_KEY_ID = 255
-
-MAX_URL = 8192
-"""The longest URL (in UTF-8 bytes) that is put into a tracking link; longer ones stay as they are.
-
-Mail programs and browsers cut or refuse much longer ones.
-"""
-
-_PLAIN, _DEFLATED = 1, 2
-
-# What URLs in emails often hold, the most frequent last (RFC 1950 § 2.2). It is part of the format:
-# a change of it is a new version.
-_DICTIONARY = (
-    b"/unsubscribe?email=/preferences/account/settings/orders/products/category/collections/"
-    b"articles/newsletter/blog/news/index.php?page=.html#/en/de/ru/status/intent/tweet?url=share?"
-    b"play.google.com/store/apps/details?id=apps.apple.com/app/www.facebook.com/www.instagram.com/"
-    b"www.linkedin.com/company/twitter.com/www.youtube.com/watch?v=t.me/vk.com/&token=&id=&lang="
-    b"&utm_id=&utm_term=&utm_content=&utm_campaign=utm_campaign=&utm_source=newsletter&utm_medium="
-    b"email?utm_source=.org/.net/.ru/.com/http://https://www."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +103,7 @@ class KeyRing:
         if len(raw) < 2 + 16 + 16 + 1:
             raise InvalidToken("the token is too short")
         version, key_id = raw[0], raw[1]
-        if not _PLAIN <= version <= _DEFLATED:
+        if not PLAIN <= version <= DEFLATED:
             raise InvalidToken(f"unknown format version {version}")
         cipher = self._ciphers.get(key_id)
         if cipher is None:
@@ -133,11 +115,7 @@ class KeyRing:
         link, start = plain[16], 17
         if link > 0x7F:
             link, start = _read_varint(plain, 16)
-        url = plain[start:]
-        if version == _DEFLATED:
-            inflater = zlib.decompressobj(-zlib.MAX_WBITS, _DICTIONARY)
-            url = inflater.decompress(url, MAX_URL)
-        return Opened(unpack_id(plain[:16]), link, url.decode("utf-8", "surrogatepass"), key_id)
+        return Opened(unpack_id(plain[:16]), link, unpack(version, plain[start:]), key_id)
 
     def is_tracking_link(self, url: str) -> bool:
         """Whether a URL is a tracking link that this key ring made."""
@@ -165,36 +143,17 @@ class Sealer:
 
     def seal(self, link: int, url: str) -> str:
         """Return the token of a link. Raises `InvalidInput` for a URL over `MAX_URL` bytes."""
-        version, body = _packed(url) if len(url) <= _REMEMBERED else _pack(url)
+        version, body = pack(url)
         number = _SMALL[link] if link < 0x80 else _varint(link)
         head = self._heads[version]
         sealed = self._cipher.encrypt(self._message_id + number + body, head)
-        text = binascii.b2a_base64(head[0] + sealed, newline=False).translate(_TO_URLSAFE, b"=")
-        return text.decode("ascii")
+        return b64encode_as_string(head[0] + sealed, b"-_").rstrip("=")
 
 
 @cache
 def _heads(key_id: int) -> tuple[list[bytes], ...]:
     """Return what a token begins with, by its version: authenticated, not encrypted."""
-    return tuple([bytes((version, key_id))] for version in range(_DEFLATED + 1))
-
-
-def _pack(url: str) -> tuple[int, bytes]:
-    """Return the version that is shorter for a URL, and its bytes there. Raises `InvalidInput`."""
-    raw = url.encode("utf-8", "surrogatepass")
-    if len(raw) > MAX_URL:
-        raise InvalidInput(f"a URL of {len(raw)} bytes is too long to track ({MAX_URL})")
-    deflater = _DEFLATER.copy()
-    short = deflater.compress(raw) + deflater.flush()
-    return (_DEFLATED, short) if len(short) < len(raw) else (_PLAIN, raw)
-
-
-_DEFLATER = zlib.compressobj(9, zlib.DEFLATED, -10, 3, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
-"""Never used itself: a copy has read the dictionary already."""
-
-_REMEMBERED = 512
-_packed = lru_cache(4096)(_pack)
-"""The emails of a mailing have most of their URLs in common: each is deflated once."""
+    return tuple([bytes((version, key_id))] for version in range(DEFLATED + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +219,6 @@ def _decode(token: str) -> bytes:
 
 # What is base64 but not base64url, padding too, becomes what is neither.
 _FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/***")
-_TO_URLSAFE = bytes.maketrans(b"+/", b"-_")
 _BASE64 = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/").encode()
 _PADDING = (b"", b"===", b"==", b"=")
 _LAST = (_BASE64, b"", _BASE64[::16], _BASE64[::4])

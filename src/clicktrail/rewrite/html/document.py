@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from clicktrail.keys.token import MAX_URL
+from clicktrail.keys.packing import MAX_URL
 from clicktrail.model import Link, LinkTags
 from clicktrail.rewrite.html import quick, scanner, visible
 from clicktrail.rewrite.html.doubts import DOUBTFUL, Doubts
