@@ -21,7 +21,6 @@ _STANDARD = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "
 _ORDERED = ("-" + string.digits + string.ascii_uppercase + "_" + string.ascii_lowercase).encode()
 _TO_ORDERED = bytes.maketrans(_STANDARD, _ORDERED)
 _TO_STANDARD = bytes.maketrans(_ORDERED, _STANDARD)
-_ALPHABET = frozenset(_ORDERED.decode())
 
 
 def now_us() -> int:
@@ -65,9 +64,10 @@ os.register_at_fork(after_in_child=_chances.clear)  # else it would make its par
 
 def pack_id(text: str) -> bytes:
     """Return the 16 bytes of an id. Raises `InvalidInput` for a text that is none."""
-    if len(text) != ID_LENGTH or not _ALPHABET.issuperset(text):
+    raw = text.encode("ascii", "replace")
+    if len(raw) != ID_LENGTH or raw.translate(None, _ORDERED):
         raise InvalidInput(f"{text!r} is not an id: {ID_LENGTH} letters, digits, '-', '_'")
-    return a2b_base64(text.encode().translate(_TO_STANDARD) + b"A==")
+    return a2b_base64(raw.translate(_TO_STANDARD) + b"A==")
 
 
 def unpack_id(raw: bytes) -> str:
