@@ -1,8 +1,8 @@
 """URLs in tracking links: made short, and read again. No I/O.
 
 Raw deflate (RFC 1951) with a preset dictionary. zlib spends most of its time on codes for the one
-URL: so short ones, as most are, are written here, with the fixed codes of the format (§ 3.2.6). All
-that they have in common with the dictionary is then how they begin.
+URL: so short ones, as most are, are written here, with the fixed codes of the format (§ 3.2.6). How
+they begin and the names of their ``utm_`` parameters are taken from the dictionary.
 """
 
 import zlib
@@ -33,7 +33,7 @@ _DICTIONARY = (
 _SHORT = 128
 """Characters of a URL; of longer ones zlib makes less, as codes of their own pay there."""
 
-# The header of the only block, and two copies from the dictionary that end with a byte.
+# The header of the only block, and two copies from the dictionary (`_copy`) that end with a byte.
 _BEGINNINGS = {
     "http://": bytes.fromhex("03b24142"),
     "http://www.": bytes.fromhex("03094199"),
@@ -41,8 +41,16 @@ _BEGINNINGS = {
     "https://www.": bytes.fromhex("030ac1d9"),
 }
 _END = b"\0"
-# ASCII has codes of 8 bits, 0x30 and the following, with the first bit the lowest (§ 3.1.1).
-_CODES = bytes(int(f"{(0x30 + code) & 0xFF:08b}"[::-1], 2) for code in range(256))
+
+
+def _reversed(code: int, size: int) -> int:
+    """Return a code with its first bit the lowest (§ 3.1.1)."""
+    return int(f"{code:0{size}b}"[::-1], 2)
+
+
+# ASCII has codes of 8 bits, from 0x30 on.
+_CODES = bytes(_reversed((0x30 + code) & 0xFF, 8) for code in range(256))
+_number = int.from_bytes
 
 
 def pack(url: str) -> tuple[int, bytes]:
@@ -50,7 +58,7 @@ def pack(url: str) -> tuple[int, bytes]:
 
     Raises `InvalidInput` for a URL over `MAX_URL` bytes.
     """
-    if len(url) > _SHORT or not url.isascii() or "utm_" in url:
+    if len(url) > _SHORT or not url.isascii():
         return _by_zlib(url) if len(url) <= _REMEMBERED else _pack_by_zlib(url)
     if url[:8] == "https://":
         begin = "https://www." if url[8:12] == "www." else "https://"
@@ -58,8 +66,50 @@ def pack(url: str) -> tuple[int, bytes]:
         begin = "http://www." if url[7:11] == "www." else "http://"
     else:
         return _by_zlib(url)
-    rest = url[len(begin) :].encode().translate(_CODES)
-    return DEFLATED, _BEGINNINGS[begin] + rest + _END
+    rest = url[len(begin) :]
+    if "utm_" in rest:
+        return DEFLATED, _with_parameters(begin, rest)
+    return DEFLATED, _BEGINNINGS[begin] + rest.encode().translate(_CODES) + _END
+
+
+def _with_parameters(begin: str, rest: str) -> bytes:
+    """Return the bytes of a short URL with ``utm_`` parameters."""
+    first, *others = rest.split("utm_")
+    known = _BEGINNINGS[begin] + first.encode().translate(_CODES)
+    bits, size, place = _number(known, "little"), 8 * len(known), len(begin) + len(first)
+    for piece in others:
+        name = piece[: piece.find("=") + 1]
+        more, length = _copy(f"utm_{name}", place)
+        bits |= more << size
+        size += length
+        value = piece[len(name) :].encode().translate(_CODES)
+        bits |= _number(value, "little") << size
+        size += 8 * len(value)
+        place += len("utm_") + len(piece)
+    return bits.to_bytes((size + 14) // 8, "little")  # § 3.2.6: the end of the block is 7 zeros
+
+
+@lru_cache(4096)
+def _copy(text: str, place: int) -> tuple[int, int]:
+    """Return the bits that write a text at a place in the URL, the first one lowest; their number.
+
+    It is taken from the dictionary, if it is there.
+    """
+    raw = text.encode()
+    away = place + len(_DICTIONARY) - _DICTIONARY.find(raw)
+    if raw not in _DICTIONARY or len(raw) > _LONGEST_COPY:
+        return _number(raw.translate(_CODES), "little"), 8 * len(raw)
+    # § 3.2.5: each number of extra bits has four codes of lengths and two of distances; no extra
+    # bits have twice as many.
+    rest, far = len(raw) - 3, away - 1
+    extra, more = max(rest.bit_length() - 3, 0), far.bit_length() - 2
+    length = _reversed(1 + 4 * extra + (rest >> extra), 7) | (rest & ((1 << extra) - 1)) << 7
+    distance = _reversed(2 * more + (far >> more), 5) | (far & ((1 << more) - 1)) << 5
+    return length | distance << (7 + extra), 7 + extra + 5 + more
+
+
+_LONGEST_COPY = 66
+"""Characters, of those whose codes are 7 bits long with extra bits by the same rule."""
 
 
 def unpack(version: int, body: bytes) -> str:
