@@ -3,21 +3,22 @@
     python benchmarks/rewrite.py [FOLDER]
 
 Over the same emails, in one process on one core and one run, in interleaved rounds: the medians
-of CPU time count. Links and tags that come again, as in the emails of a mailing, are remembered;
-one row shows the HTML pass without that. FOLDER holds more HTML documents. Peers are in the
-dependency group ``bench``; one that is not installed is said to be missing. Writes
-``benchmarks/results/rewrite.md``.
+of CPU time count. Every link is new in each round, as in transactional emails: each URL that is
+tracked gets a text that nobody has seen. One row shows the same emails again and again, as those
+of a mailing are, of which links and tags are remembered. First come the examples, then these with
+the HTML documents of FOLDER. Peers are in the dependency group ``bench``; one that is not installed
+is said to be missing. Writes ``benchmarks/results/rewrite.md``.
 """
 
 import os
 import platform
+import secrets
 import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from email.message import EmailMessage
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,9 @@ RESULTS = HERE / "results" / "rewrite.md"
 RING = KeyRing([Key(1, bytes(range(64)), 0)])
 BASE = "pytracking adapt_html"
 ENCODINGS = ("8bit", "quoted-printable", "base64")
-FIRST_SIGHT = "HTML pass, no link ever seen before"
-REMEMBERING = [f"clicktrail.{name}" for name in ("keys.token", "rewrite.html.document")]
+HTML_PASS, AGAIN = "HTML pass with tokens", "HTML pass, the same emails again"
+AT_ONCE = 39
+"""How many emails a round has, at least."""
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 Job = Callable[[str], object]
 
@@ -58,6 +60,28 @@ def wrapped(html: str, encoding: str) -> bytes:
     message.set_content("Hello\n")
     message.add_alternative(html, subtype="html", cte=encoding)
     return message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def places(html: str) -> list[tuple[int, str]]:
+    """Return where in a document, and behind what, a text makes the URL of each link another."""
+    probe = Policy(lambda index, _: f"x{index}", lambda _: False)
+    found = []
+    for row in rewrite_html(html, probe, report=True).report:
+        if row.outcome == "tracked":
+            at = html.index(row.value, row.offset)
+            end = at + len(row.value.partition("#")[0])
+            found.append((end, "&amp;u=" if "?" in row.value else "?u="))
+    return found
+
+
+def fresh(html: str, found: list[tuple[int, str]]) -> str:
+    """Return a document with a new text at each of its `places`."""
+    pieces: list[str] = []
+    done = 0
+    for at, before in found:
+        pieces += html[done:at], before, secrets.token_urlsafe(9)
+        done = at
+    return "".join((*pieces, html[done:]))
 
 
 def _pytracking(_: str) -> Job:
@@ -140,56 +164,44 @@ def _whole(email: bytes) -> object:
     return rewrite_message(email, policy())
 
 
-def _forget() -> None:
-    """Empty what is remembered from one email to the next."""
-    for module in map(import_module, REMEMBERING):
-        for each in vars(module).values():
-            if hasattr(each, "cache_clear"):
-                each.cache_clear()
-
-
-def _first_sight(html: str) -> object:
-    _forget()
-    return rewrite_html(html, policy())
-
-
-def _all(job: Callable[[Any], object], items: list[Any]) -> object:
-    return [job(each) for each in items]
-
-
-def jobs_for(documents: list[str]) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield the name of each job, and what does it over all documents."""
-    yield "HTML pass with tokens", partial(_all, _html_pass, documents)
+def jobs_for(documents: list[str]) -> Iterator[tuple[str, Callable[[Any], object], str]]:
+    """Yield the name of each job, what does it with one document, and its transfer encoding."""
+    yield HTML_PASS, _html_pass, ""
     for encoding in ENCODINGS:
-        emails = [wrapped(each, encoding) for each in documents]
-        yield f"whole email, {encoding}", partial(_all, _whole, emails)
+        yield f"whole email, {encoding}", _whole, encoding
     urls = [link.url for each in documents for link in rewrite_html(each, policy()).links]
     made = [policy().link(0, url) for url in urls]
     link = "https://click.example.com/c/".ljust(round(statistics.mean(map(len, made))), "A")
     for name, peer in PEERS.items():
         try:
-            job = peer(link)
+            yield name, peer(link), ""
         except ImportError:
             print(f"missing: {name}")
-            continue
-        yield name, partial(_all, job, documents)
-    yield FIRST_SIGHT, partial(_all, _first_sight, documents)
-    yield "", partial(_all, _html_pass, documents)  # not shown: remembers again
+
+
+def timed(job: Callable[[Any], object], items: Sequence[Any]) -> float:
+    """Return the CPU time of a job over all items, in seconds."""
+    started = time.process_time()
+    for each in items:
+        job(each)
+    return time.process_time() - started
 
 
 def compare(documents: list[str]) -> Table:
-    """Measure every job on the same documents."""
-    jobs = dict(jobs_for(documents))
-    times: dict[str, list[float]] = {name: [] for name in jobs}
+    """Measure every job on the same documents, whose links are new in each round."""
+    documents = documents * -(-AT_ONCE // len(documents))
+    found = [places(each) for each in documents]
+    jobs = list(jobs_for(documents))
+    times: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
-        for name, job in jobs.items():
-            started = time.process_time()
-            job()
-            times[name].append(time.process_time() - started)
+        new = [fresh(*each) for each in zip(documents, found, strict=True)]
+        for name, job, encoding in jobs:
+            items = [wrapped(each, encoding) for each in new] if encoding else new
+            times.setdefault(name, []).append(timed(job, items))
+        times.setdefault(AGAIN, []).append(timed(_html_pass, documents))
     size = sum(len(each.encode()) for each in documents) / 1e6
     table = Table("Job", "Emails/s", "MB/s of HTML", "÷ pytracking")
     base = statistics.median(times.get(BASE, [0.0]))
-    del times[""]
     for name, taken in times.items():
         median = statistics.median(taken)
         ratio = f"{base / median:.2f}" if base else "missing"
@@ -225,25 +237,49 @@ def markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
+def machine() -> str:
+    """Name the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def about(documents: list[str]) -> str:
+    """Return a sentence on documents."""
+    size = sum(len(each.encode()) for each in documents)
+    links = sum(len(places(each)) for each in documents)
+    return (
+        f"{len(documents)} emails, {size // len(documents)} bytes of HTML and"
+        f" {links / len(documents):.1f} tracked links each on average."
+    )
+
+
 def main() -> None:
     """Measure, print, and write the results."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    folders = [EXAMPLES, *map(Path, sys.argv[1:])]
-    files = [path for folder in folders for path in sorted(folder.glob("*.html"))]
-    documents = [path.read_text(encoding="utf-8") for path in files]
-    size = sum(len(each.encode()) for each in documents)
-    about = (
-        f"{len(documents)} emails, {size // len(documents)} bytes of HTML each on average;"
-        f" one core, CPU time, medians of {ROUNDS} rounds; Python {platform.python_version()},"
-        f" {platform.machine()}."
-    )
-    tables = [compare(documents), grow((EXAMPLES / "newsletter.html").read_text(encoding="utf-8"))]
-    console = Console()
-    console.print(about, *tables)
+    groups = {"The examples": [EXAMPLES]}
+    if sys.argv[1:]:
+        groups["The examples and a folder"] = [EXAMPLES, *map(Path, sys.argv[1:])]
+    pieces = [
+        f"One core, CPU time, medians of {ROUNDS} rounds, taken in turn; {machine()}; Python"
+        f" {platform.python_version()}. Every link is new in each round, but in the row of the same"
+        " emails again. `python benchmarks/rewrite.py [FOLDER]`"
+    ]
+    tables: list[Table] = []
+    for title, folders in groups.items():
+        files = [path for folder in folders for path in sorted(folder.glob("*.html"))]
+        documents = [path.read_text(encoding="utf-8") for path in files]
+        tables.append(compare(documents))
+        pieces += f"## {title}", about(documents), markdown(tables[-1])
+    tables.append(grow((EXAMPLES / "newsletter.html").read_text(encoding="utf-8")))
+    pieces += "## As it grows", markdown(tables[-1])
+    Console().print(*tables)
     RESULTS.parent.mkdir(exist_ok=True)
-    text = "\n\n".join(("# Rewriting links", about, *map(markdown, tables)))
-    RESULTS.write_text(text + "\n", encoding="utf-8")
+    RESULTS.write_text("\n\n".join(("# Rewriting links", *pieces)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
