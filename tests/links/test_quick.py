@@ -8,7 +8,8 @@ import pytest
 
 from clicktrail.rewrite.html import quick, scanner
 from clicktrail.rewrite.html.manners import landmarks
-from clicktrail.rewrite.html.markup import PLAIN_HREF, Tag, tag_at
+from clicktrail.rewrite.html.markup import NO_TRACK, NO_TRACK_VALUES, Tag, tag_at
+from clicktrail.rewrite.html.plain import PLAIN_HREF
 from links.documents import document
 
 EXAMPLES = [
@@ -32,7 +33,9 @@ PIECES = (
     ),
     *("<!--[if mso]>", "<![endif]-->", "<!--[if !mso]><!-->", "<!--<![endif]-->", "<![endif]"),
     *("<style>", "</style>", "<title>", "</title", "<script>", "</script>", "<textarea>", "<xmp "),
-    *("<svg>", "</svg>", "<STYLE", "</StYle >", "<plaintext>", "<iframe/>", "</iframe>"),
+    *("<svg>", "</svg>", '<svg width="1">', "<g>", '<path d="M0"/>', "<text>", "</title>", "</g>"),
+    *('<a xlink:href="https://svg.example/">', '<svg ses:tags="a:b">', "<desc>x</desc>", "<STYLE"),
+    *("</StYle >", "<plaintext>", "<iframe/>", "</iframe>"),
     *('<a href="https://a.example/">', "<A HREF='b.example'>", "<area href=c.example/x>", "<%x%>"),
     *('<base href="https://base.example/">', '<v:rect href="https://v.example/">', "<v:x>"),
     *('<a title="<%x%>" href="{{y}}">', '<i title="<a href=x>">', '<a href="x"class="y">', "<a >"),
@@ -47,7 +50,10 @@ def as_told(html: bytes, found: Tag | re.Match[bytes]) -> tuple[object, ...]:
         tag = tag_at(html, found.start(), found.end())
         assert tag is not None
         href = tag.attributes[b"href"]
-        assert (href.value, href.value_start) == (found[PLAIN_HREF], found.start(PLAIN_HREF))
+        group = next(PLAIN_HREF + each for each in range(4) if found[PLAIN_HREF + each] is not None)
+        assert (href.value, href.value_start) == (found[group], found.start(group))
+        assert NO_TRACK.isdisjoint(tag.attributes)
+        assert not any(name in tag.attributes for name, _ in NO_TRACK_VALUES)
         found = tag
     place = found.name, found.start, found.end, found.in_outlook, found.in_svg
     return *place, found.attributes, found.ours
@@ -107,6 +113,9 @@ def test_quick_way_and_scanner_find_the_same_in_many_documents() -> None:
         b"<!--[if mso]><a href='https://x.example'><![endif]--><a href=y>",
         b'<a href="<%url%>">x</a>',
         b'<a href="x"class="y">x</a>',
+        b'<svg a="b"><title>x</title><g><a xlink:href="y">1 < 2</a></g></SVG ><a href=z>',
+        b'<svg ses:tags="a:b"><path d="M0"/><STYLE>g{}</STYLE><a ses:tags="c:d" href="x"/></svg>',
+        b'<!--[if mso]><svg ses:tags="a:b"><a href="x"></svg><svg><text></text></svg><![endif]-->',
     ],
 )
 def test_usual_documents_are_taken(html: bytes) -> None:
@@ -127,7 +136,9 @@ def test_usual_documents_are_taken(html: bytes) -> None:
             b"</",
         ),
         *(b"<a href='<b'>", b"<p =x>", b"<p a==x>", b"<a href=>", b'<p x"y>', b"<!-->", b"<!--->"),
-        *(b"<svg></svg>", b"<plaintext>", b"<script><!--</script>", b"<style><!--[</style>"),
+        *(b"<svg>", b"<svg/>", b"<svg><p></svg>", b"<svg><!----></svg>", b"<svg><svg></svg></svg>"),
+        *(b"<svg><style><g></style></svg>", b"<svg></p></svg>", b"<math></math>"),
+        *(b"<plaintext>", b"<script><!--</script>", b"<style><!--[</style>"),
         *(b"</p x='>'>", b"<! <p>", b"<<p>"),
     ],
 )

@@ -15,14 +15,12 @@ _WITHOUT_NEWLINES = str.maketrans("", "", "\t\n\r")
 
 # Hosts that no rule of the standard refuses, as nearly all are: not to be parsed. What follows a
 # host never makes a URL invalid (§ 4.4: path, query and fragment states know no failure).
-USUAL_ORIGIN = (
-    r"[hH][tT][tT][pP][sS]?://(?![xX][nN]--)"
-    r"((?>(?:[A-Za-z0-9_][A-Za-z0-9_-]*+\.(?![xX][nN]--))+)[A-Za-z]{2,63})"
-    r"(?::(?:[0-9]{1,4}|[1-5][0-9]{4}))?(?=[/?#]|\Z)"
-)
-"""An expression. Its group is the host."""
+USUAL_HOST = r"(?![xX][nN]--)(?>(?:[A-Za-z0-9_][A-Za-z0-9_-]*+\.(?![xX][nN]--))+)[A-Za-z]{2,63}"
+USUAL_PORT = r"(?::(?:[0-9]{1,4}|[1-5][0-9]{4}))?"
+SCHEME = r"[hH][tT][tT][pP][sS]?://"
+"""Expressions. What follows has to begin with ``/``, ``?`` or ``#``, if anything does."""
 
-_USUAL = re.compile(USUAL_ORIGIN)
+_USUAL = re.compile(rf"{SCHEME}({USUAL_HOST}){USUAL_PORT}(?=[/?#]|\Z)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from clicktrail.model import HONEYPOT_LINK
 from clicktrail.rewrite.html import quick, scanner
-from clicktrail.rewrite.html.document import Outcome, Policy
+from clicktrail.rewrite.html.document import Outcome
 from clicktrail.rewrite.html.markup import Tag
 from clicktrail.rewrite.mime.text import Text
+from clicktrail.rewrite.policy import Policy
 
 _ELEMENT = (
     b'<a href="%b" tabindex="-1" aria-hidden="true"'

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from clicktrail.model import Link, Reason
 from clicktrail.rewrite.honeypot import add_honeypot
-from clicktrail.rewrite.html.document import LinkReport, Outcome, Policy, rewrite_text
+from clicktrail.rewrite.html.document import Outcome, rewrite_text
 from clicktrail.rewrite.mime.body import (
     Undecodable,
     decode_transfer,
@@ -15,6 +15,7 @@ from clicktrail.rewrite.mime.body import (
 from clicktrail.rewrite.mime.quoted import apply
 from clicktrail.rewrite.mime.structure import Part, Unparsable, parts_of
 from clicktrail.rewrite.mime.text import Text, open_text
+from clicktrail.rewrite.policy import LinkReport, Policy
 from clicktrail.rewrite.warn import AMP, AMP_STAYS, about_links, about_size
 
 

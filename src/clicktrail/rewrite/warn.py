@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from clicktrail.base import weburl
 from clicktrail.model import Header
-from clicktrail.rewrite.html.document import LinkReport
 from clicktrail.rewrite.html.visible import host_shown
+from clicktrail.rewrite.policy import LinkReport
 
 CLIPPED_AT = 102 * 1024
 """Bytes of HTML after which Gmail shows "message clipped"."""

@@ -2,71 +2,30 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
-from clicktrail.keys.packing import MAX_URL
 from clicktrail.model import Link, LinkTags
 from clicktrail.rewrite.html import quick, scanner, visible
 from clicktrail.rewrite.html.doubts import DOUBTFUL, Doubts
 from clicktrail.rewrite.html.markup import (
     NO_TRACK,
     NO_TRACK_VALUES,
-    PLAIN_HREF,
-    PLAIN_TAGS,
     Attribute,
     Tag,
     is_in_value,
     tag_at,
     templates,
 )
+from clicktrail.rewrite.html.plain import PLAIN_HREF, PLAIN_TAGS
 from clicktrail.rewrite.html.references import decode_attribute
 from clicktrail.rewrite.html.tags import parse_tags
-from clicktrail.rewrite.html.url import CERTAIN, base_url, classify
+from clicktrail.rewrite.html.url import base_url, classify
+from clicktrail.rewrite.mime.charset import UTF_8
 from clicktrail.rewrite.mime.quoted import Edit, apply
 from clicktrail.rewrite.mime.text import LOST, Text
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How links are replaced.
-
-    ``link`` takes the link's index (from 0) and its original URL, and returns the tracking link:
-    ASCII, and valid in HTML without quotes. ``is_own`` tells whether a URL is a tracking link of
-    this installation. URLs of more than ``max_url`` bytes (UTF-8) stay as they are. With
-    ``honeypot``, a hidden link is added to an email with links (`HONEYPOT_LINK`). Without
-    ``visible_urls``, links whose text is a URL of their own host stay as they are. ``unserved``
-    tells of which URLs nobody would serve the tracking link: they stay too.
-    """
-
-    link: Callable[[int, str], str]
-    is_own: Callable[[str], bool]
-    max_url: int = MAX_URL
-    honeypot: bool = False
-    visible_urls: bool = True
-    unserved: Callable[[str], bool] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LinkReport:
-    """What happened to one link, and why.
-
-    ``value`` is the attribute as written, ``url`` what it leads to (``None``: nowhere on the web),
-    ``outcome`` ``tracked`` or ``unchanged``, ``text`` what the reader sees of the link.
-    """
-
-    part: int
-    offset: int
-    line: int
-    element: str
-    value: str
-    url: str | None
-    outcome: str
-    why: str
-    tags: LinkTags = ()
-    text: str = ""
-
+from clicktrail.rewrite.policy import LinkReport, Policy
 
 _UNSERVED = (
     "no-https: links stay untracked, as nobody is known to serve https"
@@ -78,10 +37,10 @@ _UNSERVED = (
 class Outcome:
     """What is to be done with a document: edits of its bytes; links, warnings and the report."""
 
-    edits: list[Edit] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    report: list[LinkReport] = field(default_factory=list)
+    edits: list[Edit]
+    links: list[Link]
+    warnings: list[str]
+    report: list[LinkReport]
 
 
 @dataclass(slots=True)
@@ -103,7 +62,7 @@ def rewrite_html(
     ``report``, the report stays empty.
     """
     source = html.encode("utf-8", "surrogatepass")
-    text = Text(source, source, errors="surrogatepass")
+    text = Text(source, source, "ascii" if html.isascii() else UTF_8, "surrogatepass")
     done = rewrite_text(text, policy, part=part, first=first, report=report)
     if done.edits:
         html = apply(source, done.edits).decode("utf-8", "surrogatepass")
@@ -115,11 +74,13 @@ def rewrite_text(
 ) -> Outcome:
     """Find the links of a document and say what replaces them. The parameters are the same."""
     html = text.html
-    found: Iterable[Tag | re.Match[bytes]] | None = quick.tags(html)
+    found = quick.tags(html)
     if found is None:
         found = list(scanner.tags(html))
     rewriter = _Rewriter(text, policy, part, first, _base_of(text, found), report)
-    for tag in found:
+    found.reverse()
+    while found:  # taken from the list: of a large email they are many
+        tag = found.pop()
         if isinstance(tag, Tag):
             rewriter.tag(tag)
         elif report or not rewriter.usual(tag):
@@ -134,7 +95,6 @@ def rewrite_text(
 _WHITE = "\t\n\f\r "
 _WHITE_BYTES = b"\t\n\f\r "
 _LINK_ELEMENTS = frozenset((b"a", b"area"))
-_NOT_THE_TEXT = re.compile(r"<!--.*?-->|<[^>]*>", re.S)
 _SIGN = re.compile(rb"[\t\n\f\r /]*=")
 _LINK_END = re.compile(rb"</a[\t\n\f\r />]", re.I)
 
@@ -145,7 +105,7 @@ class _Rewriter:
     def __init__(
         self, text: Text, policy: Policy, part: int, first: int, base: str | None, report: bool
     ) -> None:
-        self.outcome = Outcome()
+        self.outcome = Outcome([], [], [], [])
         self.doubts = Doubts()
         self._text = text
         self._html = text.html
@@ -158,27 +118,34 @@ class _Rewriter:
         self._line, self._line_at = 1, 0
 
     def usual(self, found: re.Match[bytes]) -> bool:
-        """Take a link in its usual form (`PLAIN_LINK`); ``False`` for one to be looked at closer.
-
-        That is one that depends on anything else: the base, the charset, another attribute.
-        """
-        before, _, value, behind, _, shown = found.groups()
-        if not value.isascii() or (before and behind) or b"track" in found.group().lower():
+        """Take a link in its usual form (`PLAIN_LINK`); ``False`` where it needs a closer look."""
+        _, before, _, url_there, value, single, _, behind, _, shown = found.groups()
+        if before and behind:
             return False
-        url, why = classify(value.decode("ascii"), None)
-        if why not in CERTAIN:
-            return False
-        if url is not None:
-            if len(url) > self._policy.max_url or self._policy.is_own(url):
+        url: str | None
+        href, why, doubtful = PLAIN_HREF, "http", None
+        if url_there is not None:
+            url = url_there.decode("ascii")
+            if "&" in url:
+                url = url.replace("&amp;", "&")
+        else:
+            href += 1 if value is not None else 2 if single is not None else 3
+            raw = self._read_plainly(*found.span(href))
+            if raw is None:
                 return False
-            if self._policy.unserved is not None and self._policy.unserved(url):
+            url, why = classify(raw, self._base)
+            if why in DOUBTFUL:
+                doubtful = raw
+        if url is not None:
+            policy = self._policy
+            if len(url) * 4 > policy.max_url or policy.is_own(url):
+                return False
+            if policy.unserved is not None and policy.unserved(url):
                 return False
             if shown is not None and self._is_left_alone(found.end(), url):
                 return False
-            if why == "unfilled":
-                if before or behind:
-                    return False
-                self.doubts.note(why, url)
+        if doubtful is not None:
+            self.doubts.note(why, doubtful)
         edits = self.outcome.edits
         link_tags: LinkTags = ()
         if before:
@@ -189,13 +156,23 @@ class _Rewriter:
         if url is not None:
             index = self._index
             self._index = index + 1
-            new = self._policy.link(index, url).encode("ascii")
-            edits.append((*found.span(PLAIN_HREF), new))
+            new = policy.link(index, url).encode("ascii")
+            edits.append((*found.span(href), new))
             place = self._characters(found.start())
             self.outcome.links.append(Link(index, url, link_tags, self._part, place))
         if behind:
             edits.append((*found.span(PLAIN_TAGS[1]), b""))
         return True
+
+    def _read_plainly(self, start: int, end: int) -> str | None:
+        """Return what a browser reads there; ``None`` where that is not all that is there."""
+        value = self._html[start:end]
+        if value.isascii():
+            return value.decode("ascii")
+        if self._text.escapes:
+            return None
+        raw = self._text.read(start, end)
+        return None if LOST in raw else raw
 
     def tag(self, tag: Tag) -> None:
         """Take any other tag that may hold a link or attributes of ours."""
@@ -259,7 +236,7 @@ class _Rewriter:
 
     def _is_left_alone(self, end: int, url: str) -> bool:
         """Whether a link stays as it is for its text, which begins at ``end`` like a URL."""
-        shown = _shown_url(self._text.decode(self._inner(end)), url)
+        shown = visible.url_shown(self._text.decode(self._inner(end)), url)
         if shown is None:
             return False
         if self._policy.visible_urls:
@@ -348,23 +325,12 @@ class _Rewriter:
         """Return what a reader sees of a link (for people, not exact)."""
         if tag.name != b"a":
             return ""
-        return _seen(self._text.decode(self._inner(tag.end)))
+        return visible.seen(self._text.decode(self._inner(tag.end)))
 
     def _inner(self, at: int) -> bytes:
         """Return what is between a link's tag, which ends there, and its end tag."""
         end = _LINK_END.search(self._html, at, at + 4000)
         return self._text.source[at : end.start() if end else at]
-
-
-def _seen(inner: str) -> str:
-    text = _NOT_THE_TEXT.sub(" ", inner) if "<" in inner else inner
-    return " ".join(decode_attribute(text).split())
-
-
-def _shown_url(inner: str, url: str) -> str | None:
-    """Return what a reader sees of a link, where it is a URL of the host that it leads to."""
-    seen = _seen(inner)
-    return seen if visible.is_shown(seen, url) else None
 
 
 @lru_cache(512)

@@ -43,7 +43,7 @@ def begins_with_host(value: str) -> bool:
     if _ANY.match(value):
         return True
     name = _NAME.match(value)
-    if name is not None and _is_top_level(name["last"]):
+    if name is not None and is_top_level(name["last"]):
         return True
     address = _IPV4.match(value) or _IPV6.match(value)
     if address is None:
@@ -55,7 +55,8 @@ def begins_with_host(value: str) -> bool:
     return True
 
 
-def _is_top_level(label: str) -> bool:
+def is_top_level(label: str) -> bool:
+    """Whether a label is a top-level domain, and no ending of files."""
     name = label.lower()
     if not name.isascii():
         name = ada_url.idna_to_ascii(name).decode("ascii")

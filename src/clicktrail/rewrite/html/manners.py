@@ -4,7 +4,8 @@ The expression here is a grammar of what a browser's tokenizer does in the usual
 every document in one way alone, so a document that it takes is read by a browser just like that:
 
 - outside of comments and raw text, each ``<`` before a letter begins a tag, and none is in a tag;
-- each tag, comment and raw text element ends where it looks like it.
+- each tag, comment and raw text element ends where it looks like it;
+- SVG holds shapes and links: nothing that ends it, but its end tag, and no markup but tags.
 
 Where there is no library for automata, no document is taken. Clauses are those of the HTML standard
 (WHATWG).
@@ -78,23 +79,49 @@ def _raw(name: str) -> str:
     return rf"{fold(name)}{_ATTRIBUTES}>[^<]*(?:<{rest})*<{fold(end)}(?:[{WS}/][^<>\"'=]*)?>"
 
 
+_SHAPES = (
+    *("a", "circle", "clippath", "defs", "ellipse", "g", "image", "line", "lineargradient", "mask"),
+    *("path", "polygon", "polyline", "radialgradient", "rect", "stop", "symbol", "text", "tspan"),
+    "use",
+)
+
+
+def _svg() -> str:
+    """Return an SVG drawing of the usual elements, up to its end tag (§ 13.2.6.5)."""
+    attributes = rf"(?:[{WS}]+{_NAME}{_SIGN}{_QUOTED_VALUE})*[{WS}]*"
+    shape = rf"/?(?:{fold('|'.join(_SHAPES))})"
+    texts = "|".join(
+        rf"{fold(name)}{attributes}>[^<]*</{fold(name)}[{WS}]*>"
+        for name in ("title", "desc", "style")
+    )
+    inside = rf"(?:[^<]|<(?:[^A-Za-z!/?<]|{shape}{attributes}/?>|{texts}))*"
+    return rf"{fold('svg')}{attributes}>{inside}"
+
+
 def _grammar() -> str:
     """Return the expression that matches where there is something to look at: see `landmarks`."""
     tag = _other_name((*RAW_TEXT_NAMES, *_TOO_HARD)) + _ATTRIBUTES + ">"
     raw = "|".join(map(_raw, RAW_TEXT_NAMES))
-    dull = rf"(?:[^<]|<(?:[^A-Za-z!/?<]|{tag}|{_END_TAG}|{raw}|{_COMMENT}|{_DECLARATION}))*"
+    svg = _svg()
+    svg_end = rf"</{fold('svg')}[{WS}]*>"
+    dull = (
+        rf"(?:[^<]|<(?:[^A-Za-z!/?<]|{tag}|{_END_TAG}|{raw}|{svg}{svg_end}|{_COMMENT}"
+        rf"|{_DECLARATION}))*"
+    )
     link = rf"(?:[aA](?:{fold('rea')})?|{fold('base')})[{_NAME_ENDS}]"
     vml = "[vV]:"
     ours = rf"(?:{fold('postbox|ses')}):(?:{fold('tags|no-track')})"
     with_ours = (
-        rf"[A-Za-z][^{_NOT_IN_NAME}]*{_ATTRIBUTES}"
+        rf"{_other_name(('a', 'area', 'base'))}{_ATTRIBUTES}"
         rf"[{WS}/]+(?:{_NAME}{_SIGN}{_QUOTED_VALUE})*{ours}[{_NAME_ENDS}=]"
     )
     in_outlook = (
         rf"!--\[{fold('if')}(?:[^-]|-[^-]|{_NO_END})*(?:-|{_DASHES}(?:!-?)?)?"
         rf"(?:<(?:{link}|{vml})(?:[^x]|x.)|:(?:{fold('tags|no-track')}))"
     )
-    return rf"\A{dull}(?:\z|<(?:{link}|{vml}|{with_ours}|{in_outlook}))"
+    svg_begin = rf"{fold('svg')}[{_NAME_ENDS}]"
+    in_svg = rf"{svg}<(?:{link}|{with_ours})"
+    return rf"\A{dull}(?:\z|<(?:{link}|{vml}|{with_ours}|{in_outlook}|{svg_begin}|{in_svg}))"
 
 
 _AUTOMATON = automaton(_grammar())
@@ -105,8 +132,8 @@ def landmarks(html: bytes) -> list[int] | None:
 
     These are offsets, in order, just behind:
 
-    - ``<a``, ``<area``, ``<base`` and the character after it, or ``<v:``;
-    - the name of an attribute of ours and the character after it;
+    - ``<a``, ``<area``, ``<base``, ``<svg`` and the character after it, or ``<v:``;
+    - the name of an attribute of ours in another tag, and the character after it;
     - in a conditional comment: the same and another character or two, or what may be the end of the
       name of an attribute of ours.
     """

@@ -38,33 +38,6 @@ RAW_TEXT_NAMES = ("script", "style", "xmp", "iframe", "noembed", "noframes", "te
 RAW_TEXT = frozenset(name.encode() for name in RAW_TEXT_NAMES)
 """Elements whose content is no markup (§ 13.2.6.2)."""
 
-_QUOTED = rf"""[{WS}]++{{}}[^{WS}/>=:"'<]++="[^"]*+\""""
-_HREF = fold("href")
-QUOTED_ATTRIBUTES = rf"(?>(?:{_QUOTED.format('')})*)"
-_OTHER_TAGS = rf"<(?!/?[aA][{WS}/>])[^>]*+>(?>(?:[{WS}]++|<(?!/?[aA][{WS}/>])[^>]*+>)*)"
-_LIKE_A_URL = r"[\x80-\xff\w\-]++(?:\.[\x80-\xff\w\-]|(?<=[hH][tT][tT][pP]|[tT][tT][pP][sS]):)"
-# In this order: a text without a tag before it is the usual case.
-URL_SHOWN = rf"[{WS}]*+(?:{_LIKE_A_URL}|{_OTHER_TAGS}{_LIKE_A_URL})"
-"""What follows the tag of a link whose text begins like a URL."""
-
-_OTHERS = rf"(?>(?:{_QUOTED.format(f'(?!{_HREF}=)')})*)"
-# Ours, where nothing keeps it from going together with the white space before it.
-_TAGS = rf"([{WS}]++(?:{fold('postbox|ses')}):{fold('tags')}=\"([^\"]*+)\")(?=[{WS}>])"
-PLAIN_LINK = compile_ascii(
-    rf"<[aA]{_OTHERS}(?>(?:{_TAGS}{_OTHERS})?)"
-    rf'[{WS}]++{_HREF}="([^"]*+)"{QUOTED_ATTRIBUTES}(?>(?:{_TAGS}{QUOTED_ATTRIBUTES})?)'
-    rf"[{WS}]*+/?+>(?:(?={URL_SHOWN})()|)"
-)
-"""A link as nearly every email has it: each attribute with a value in double quotes.
-
-Its groups: link tags before the first ``href`` with the white space before them, and their value;
-the value of ``href``; link tags behind it, and their value; where `URL_SHOWN` follows, an empty
-one.
-"""
-PLAIN_HREF = 3
-PLAIN_TAGS = (1, 4)
-"""The groups of link tags; that of their value is the next one."""
-
 MATTER = frozenset((b"a", b"area", b"base"))
 """Elements that may hold a link or a base."""
 

@@ -9,15 +9,16 @@ import re
 from clicktrail.rewrite.html.manners import landmarks
 from clicktrail.rewrite.html.markup import (
     MATTER,
-    PLAIN_LINK,
     Tag,
     comment_end,
     conditional,
     has_endif,
     tag_at,
 )
+from clicktrail.rewrite.html.plain import PLAIN_LINK
 
 _ENDIF = b"<![endif]"
+_SVG_END = re.compile(rb"</[sS][vV][gG]")
 _LESS, _A = b"<"[0], b"aA"
 
 
@@ -27,17 +28,24 @@ def tags(html: bytes) -> list[Tag | re.Match[bytes]] | None:
     if places is None:
         return None
     result: list[Tag | re.Match[bytes]] = []
-    done = 0
+    done = svg_end = 0
     for place in places:
         if place <= done:
             continue
         at = place - 3
-        plain = PLAIN_LINK.match(html, at)
+        if html[at] != _LESS and html[at - 3 : at - 2] == b"<":
+            at -= 3  # as of "<area "
+        plain = PLAIN_LINK.match(html, at) if place > svg_end else None
         if plain is not None:
             result.append(plain)
             done = plain.end()
             continue
-        if html[at] != _LESS or html[at + 1] not in _A:
+        if place <= svg_end:
+            at = _tag_before(html, done, place)
+        elif html[place - 5 : place - 1].lower() == b"<svg":
+            svg_end = _end_of_svg(html, place)
+            continue
+        elif html[at] != _LESS or html[at + 1] not in _A:
             comment = _comment_around(html, done, place)
             if comment is not None:
                 done, data_end = comment_end(html, comment, len(html))
@@ -54,8 +62,16 @@ def tags(html: bytes) -> list[Tag | re.Match[bytes]] | None:
             return None
         done = tag.end
         if tag.ours or tag.name in MATTER:
+            tag.is_foreign = tag.in_svg = place <= svg_end
             result.append(tag)
     return result
+
+
+def _end_of_svg(html: bytes, at: int) -> int:
+    """Return where the end tag of the SVG drawing begins in which an offset is."""
+    found = _SVG_END.search(html, at)
+    assert found is not None  # or it would not be well-mannered
+    return found.start()
 
 
 def _tag_before(html: bytes, start: int, end: int) -> int:
@@ -98,5 +114,6 @@ def _in_outlook(html: bytes, start: int, data_end: int) -> list[Tag] | None:
             return None
         done = tag.end
         tag.in_outlook = True
-        result.append(tag)
+        if tag.ours or tag.name in MATTER or tag.name.startswith(b"v:"):
+            result.append(tag)
     return result

@@ -13,7 +13,6 @@ from clicktrail.rewrite.html.markup import (
     GIVEN,
     MATTER,
     NAME,
-    PLAIN_LINK,
     RAW_TEXT,
     RAW_TEXT_NAMES,
     TAG,
@@ -28,6 +27,7 @@ from clicktrail.rewrite.html.markup import (
     tag_at,
     tag_of,
 )
+from clicktrail.rewrite.html.plain import PLAIN_LINK
 
 _OUR_ATTRIBUTES = rf"(?:{fold('postbox|ses')}):(?:{fold('tags|no-track')})(?=[{WS}/>=])"
 _OTHER_ATTRIBUTES = rf"(?>(?:[{WS}/]*+(?!{_OUR_ATTRIBUTES}){NAME}{GIVEN})*)"

@@ -1,15 +1,14 @@
 """Which ``href`` values are tracked, and as what URL (behaviour § 2)."""
 
 import re
+from functools import lru_cache
 
 from clicktrail.base import weburl
-from clicktrail.rewrite.html.hostfirst import begins_with_host
+from clicktrail.rewrite.html.hostfirst import begins_with_host, is_top_level
 from clicktrail.rewrite.html.references import decode_attribute
 
-CERTAIN = frozenset(
-    ("http", "unfilled", "no-scheme", "empty", "fragment", "placeholder", "other-scheme")
-)
-"""Reasons that hold whatever the base of the document is, and need no closer look."""
+_CERTAIN = frozenset(("http", "no-scheme"))
+"""Of the reasons for a URL, those that hold whatever the base of the document is."""
 
 _HTTP = re.compile(r"https?:", re.I | re.A)
 _TWO_SLASHES = re.compile(r"[/\\]{2}")
@@ -29,9 +28,14 @@ _UNFILLED = re.compile(
     r"|(?<=\*)\||(?<=%)(?:%|(?![0-9A-Fa-f]{2})[A-Za-z_]\w{2,}%)"  # *|U|* %%u%% %recipient%
     r"|(?<=<)[%<]|(?<=\$)\{|(?<=\[)\[|(?<=#)(?:\{|\#\#))"  # <%u%> ${u} [[u]] #{u} ###u###
 )
-# What all the others come to in nearly all cases.
-_IN_USUAL = r"(?:[!$&'()*+,\-./0-9:;=?@A-Z_a-z~]++|%[0-9A-Fa-f]{2})*"
-_USUAL = re.compile(rf"{weburl.USUAL_ORIGIN}(?>{_IN_USUAL})(?:#(?>{_IN_USUAL}))?\Z")
+# What all the others come to in nearly all cases: nothing that is removed, nor of a placeholder.
+_IN_USUAL = (
+    r"""[^\0- "#%<>\[\\\]\^`{|}\x7f]*+(?>(?:%[0-9A-Fa-f]{2}[^\0- "#%<>\[\\\]\^`{|}\x7f]*+)*)"""
+)
+_USUAL = re.compile(
+    rf"(?:({weburl.SCHEME})|(//)|)({weburl.USUAL_HOST}){weburl.USUAL_PORT}(?=[/?#]|\Z)"
+    rf"{_IN_USUAL}(?:#{_IN_USUAL})?\Z"
+)
 
 
 def classify(raw: str, base: str | None) -> tuple[str | None, str]:
@@ -40,8 +44,15 @@ def classify(raw: str, base: str | None) -> tuple[str | None, str]:
     ``raw`` is the value as written; ``base`` the URL of ``<base href>``, where it is http(s).
     """
     value = decode_attribute(raw)
-    if _USUAL.match(value):
-        return value, "http"
+    usual = _USUAL.match(value)
+    if usual is not None:
+        scheme, slashes, host = usual.groups()
+        if scheme:
+            return value, "http"
+        if slashes and base is None:
+            return f"http:{value}", "protocol-relative"
+        if not slashes and "_" not in host and is_top_level(host.rpartition(".")[2]):
+            return f"http://{value}", "no-scheme"
     value = weburl.stripped(value)
     scheme = _HTTP.match(value)
     if scheme is not None:
@@ -63,6 +74,7 @@ def classify(raw: str, base: str | None) -> tuple[str | None, str]:
     return None, "relative"
 
 
+@lru_cache(256)
 def base_url(raw: str) -> str | None:
     """Return the URL of a ``<base href>`` value where it is one of http(s)."""
     value = decode_attribute(raw).strip(weburl.STRIPPED)
@@ -92,5 +104,5 @@ def _checked(url: str, why: str) -> tuple[str | None, str]:
         return None, "refused"
     if _UNFILLED.search(url):
         # What depends on the base is not certain: it has a reason of its own.
-        return url, "unfilled" if why in CERTAIN else "unfilled-relative"
+        return url, "unfilled" if why in _CERTAIN else "unfilled-relative"
     return url, why

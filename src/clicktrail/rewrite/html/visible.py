@@ -8,11 +8,14 @@ leave such links alone.
 import re
 
 from clicktrail.base import weburl
-from clicktrail.rewrite.html.markup import URL_SHOWN, compile_ascii
+from clicktrail.rewrite.html.markup import compile_ascii
+from clicktrail.rewrite.html.plain import URL_SHOWN
+from clicktrail.rewrite.html.references import decode_attribute
 
 begins = compile_ascii(URL_SHOWN).match
 """Takes a document and where a link's tag ends: whether the link's text begins like a URL."""
 
+_NOT_THE_TEXT = re.compile(r"<!--.*?-->|<[^>]*>", re.S)
 _URL_LIKE = re.compile(
     r"(?:https?://)?((?:[\w\-]+\.)+(?:[^\W\d_]{2,24}|xn--[\w\-]+))(?::[0-9]+)?(?:[/?#]\S*)?\Z",
     re.I,
@@ -25,10 +28,17 @@ def host_shown(text: str) -> str | None:
     return _bare(f"http://{found[1]}/") if found is not None else None
 
 
-def is_shown(text: str, url: str) -> bool:
-    """Whether a link's text is a URL of the host that the link leads to."""
+def seen(inner: str) -> str:
+    """Return the text that a reader sees of a link, by what is in its element (not exact)."""
+    text = _NOT_THE_TEXT.sub(" ", inner) if "<" in inner else inner
+    return " ".join(decode_attribute(text).split())
+
+
+def url_shown(inner: str, url: str) -> str | None:
+    """Return what a reader sees of a link, where it is a URL of the host that it leads to."""
+    text = seen(inner)
     host = host_shown(text)
-    return host is not None and host == _bare(url)
+    return text if host is not None and host == _bare(url) else None
 
 
 def _bare(url: str) -> str | None:

@@ -95,7 +95,7 @@ class Text:
 
     def counter(self) -> Callable[[int], int]:
         """Return what tells for each offset in bytes, in rising order, that in characters."""
-        if self.source is self.html and (self.html.isascii() or is_single_byte(self.codec)):
+        if self.source is self.html and (is_single_byte(self.codec) or self.html.isascii()):
             return lambda at: at
         last = count = 0
         errors = self.errors if self.wire is None else _ANY

@@ -1,0 +1,47 @@
+"""What is asked of the rewriter, and what it tells of each link."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clicktrail.keys.packing import MAX_URL
+from clicktrail.model import LinkTags
+
+
+@dataclass(slots=True)  # not frozen: that takes three times as long, and each email has its own
+class Policy:
+    """How links are replaced.
+
+    ``link`` takes the link's index (from 0) and its original URL, and returns the tracking link:
+    ASCII, and valid in HTML without quotes. ``is_own`` tells whether a URL is a tracking link of
+    this installation. URLs of more than ``max_url`` bytes (UTF-8) stay as they are. With
+    ``honeypot``, a hidden link is added to an email with links (`HONEYPOT_LINK`). Without
+    ``visible_urls``, links whose text is a URL of their own host stay as they are. ``unserved``
+    tells of which URLs nobody would serve the tracking link: they stay too.
+    """
+
+    link: Callable[[int, str], str]
+    is_own: Callable[[str], bool]
+    max_url: int = MAX_URL
+    honeypot: bool = False
+    visible_urls: bool = True
+    unserved: Callable[[str], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReport:
+    """What happened to one link, and why.
+
+    ``value`` is the attribute as written, ``url`` what it leads to (``None``: nowhere on the web),
+    ``outcome`` ``tracked`` or ``unchanged``, ``text`` what the reader sees of the link.
+    """
+
+    part: int
+    offset: int
+    line: int
+    element: str
+    value: str
+    url: str | None
+    outcome: str
+    why: str
+    tags: LinkTags = ()
+    text: str = ""
