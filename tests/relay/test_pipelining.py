@@ -1,6 +1,8 @@
 """Commands that go out together (RFC 2920), and emails without an answer before them (RFC 3030)."""
 
 import pytest
+from aiosmtplib import SMTP
+from aiosmtplib.errors import SMTPServerDisconnected
 
 from clicktrail.errors import (
     MessageRefused,
@@ -11,6 +13,7 @@ from clicktrail.errors import (
 )
 from clicktrail.model import Envelope, Recipient, Reply
 from clicktrail.relay.smarthost import SmtpSmarthost
+from clicktrail.relay.wire import Wire
 from relay.test_smarthost import LARGE, MESSAGE, relay, send
 from support.hostile_smarthost import HostileSmarthost
 from support.service import PATIENCE
@@ -203,3 +206,33 @@ async def test_by_bdat_a_refusal_has_the_smarthosts_own_words(stage: str, messag
         await send(smarthost)
         assert len(hostile.taken) == 1
         assert len(hostile.taken[0].rcpts) == 1
+
+
+@pytest.mark.parametrize("offers", [("8BITMIME",), CHUNKING])
+@pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "DOT"])
+async def test_an_end_right_behind_an_answer_is_no_fault_of_ours(
+    stage: str, offers: tuple[str, ...]
+) -> None:
+    async with (
+        HostileSmarthost(offers=offers, ends={stage}) as hostile,
+        relay(hostile) as smarthost,
+    ):
+        for number in range(1, 4):
+            if stage == "DOT" or (stage == "DATA" and offers == CHUNKING):
+                assert (await send(smarthost))[0] == 250
+                assert len(hostile.taken) == number
+            else:
+                with pytest.raises(SmarthostUnavailable):
+                    await send(smarthost)
+                assert not hostile.taken
+        hostile.ends.clear()
+        assert (await send(smarthost))[0] == 250
+
+
+async def test_a_connection_that_has_gone_is_not_taken_over() -> None:
+    async with HostileSmarthost() as hostile:
+        client = SMTP(hostname="127.0.0.1", port=hostile.port, start_tls=False)
+        await client.connect()
+        client.close()  # as it does by itself where the connection is lost
+        with pytest.raises(SMTPServerDisconnected):
+            Wire.take_over(client)

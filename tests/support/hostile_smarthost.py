@@ -62,6 +62,8 @@ class HostileSmarthost:
     """Stages that are never answered, until `let_go` is set."""
     offers: tuple[str, ...] = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "PIPELINING")
     tls: ssl.SSLContext | None = None
+    ends: set[str] = field(default_factory=set)
+    """Stages after whose answer the connection is closed."""
     lazy: set[str] = field(default_factory=set)
     """Stages that are answered when the next command has come: by then, who does not pipeline waits
     for ever."""
@@ -126,7 +128,8 @@ class HostileSmarthost:
         finally:
             self._tasks.discard(task)
             self._writers.discard(writer)
-            writer.transport.abort()
+            if not writer.is_closing():
+                writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         mail, rcpts, following = "", list[str](), b""
@@ -224,4 +227,7 @@ class HostileSmarthost:
         if answer:
             writer.write(answer.encode() + b"\r\n")
             await writer.drain()
+        if stage in self.ends:
+            writer.close()
+            raise ConnectionAbortedError
         return answer

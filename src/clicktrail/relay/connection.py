@@ -117,6 +117,7 @@ class Connection:
                 await _hello(client)
             if login.username:
                 await _sign_in(client, login)
+            wire = Wire.take_over(client)
         except (SMTPException, OSError, ValueError) as error:
             client.close()
             # Whatever it says here is about us, not about the sender's email.
@@ -131,13 +132,13 @@ class Connection:
             if not client.is_connected:
                 reached.close()
         if greeting == f"{login.hostname} {IDENT}":
-            client.close()
+            wire.close()
             raise SmarthostIsOurselves(
                 f"the smarthost {login.address} greets as this service does ({greeting}): emails"
                 " would come in again; give the mail server that sends them on, or, where it is"
                 " another Clicktrail, an smtp.hostname of its own"
             )
-        return cls(Wire.take_over(client), login, client.esmtp_extensions)
+        return cls(wire, login, client.esmtp_extensions)
 
     @property
     def is_open(self) -> bool:

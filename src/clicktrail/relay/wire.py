@@ -17,7 +17,8 @@ from clicktrail.model import Reply
 MOST_REPLY = 32 * 1024
 """A reply of more bytes is none. RFC 5321 § 4.5.3.1.5 asks for 512 a line."""
 
-_LINE = re.compile(rb"([0-9]{3})(?:([- ])(.*))?", re.DOTALL)  # RFC 5321 § 4.2
+# RFC 5321 § 4.2, and what is as clear
+_LINE = re.compile(rb"([0-9]{3})(?:([^0-9])(.*))?", re.DOTALL)
 
 
 class Wire(asyncio.Protocol):
@@ -41,6 +42,8 @@ class Wire(asyncio.Protocol):
     @classmethod
     def take_over(cls, client: SMTP) -> Self:
         """Take a connection from aiosmtplib, between two commands."""
+        if client.transport is None:  # it was closed right behind the last answer
+            raise SMTPServerDisconnected("Connection lost")
         transport = cast(asyncio.Transport, client.transport)
         wire = cls(transport)
         transport.set_protocol(wire)
