@@ -133,6 +133,43 @@ def test_on_a_socket_that_the_group_of_postfix_may_use(tmp_path: Path, workers: 
                 assert LINK.search(text_of(part))
 
 
+def signing(service: Service, folder: Path) -> bytes:
+    """Have emails of example.com signed; return the DNS record."""
+    service.cli("identity", "create", "example.com")
+    service.cli("configuration-set", "create", "plain")
+    private = dkimkey.generate()
+    key = folder / "key"
+    key.write_bytes(encoded(private, "base64").replace(b"\r\n", b""))
+    service.cli("identity", "dkim", "set", "example.com", "--selector", "sel", "--key", str(key))
+    return dkimkey.dns_record(private).encode()
+
+
+@pytest.mark.parametrize("seven_bit", ["auto", "always"])
+def test_signed_in_7_bits_the_signature_outlives_a_server_that_takes_no_more(
+    tmp_path: Path, seven_bit: str
+) -> None:
+    with Sink() as sink, Service(tmp_path, "--smarthost-seven-bit", seven_bit) as service:
+        lines = example_of("As a milter", port=str(service.milter))
+        # As if the next server did not offer it. (Who offers SMTPUTF8 does, Postfix says.)
+        lines += "smtp_discard_ehlo_keywords = 8bitmime, smtputf8\n"
+        with postfix(sink.port, lines) as running:
+            here = House(service, running, sink, service.configuration_set())
+            record = signing(service, tmp_path)
+            broken = []
+            for number, kind in enumerate(KINDS):
+                odd = "SMTPUTF8" in kind.options or "no blank" in kind.name or kind.broken
+                if kind.sender and not odd:
+                    # Postfix converts what was announced so.
+                    options = {*kind.options, "BODY=8BITMIME"}
+                    kind = replace(kind, options=(*options,))  # noqa: PLW2901
+                    content = here.passed(kind, f"seven {number}", running.port).content
+                    body = content.partition(b"\r\n\r\n")[2]
+                    assert body.isascii(), kind.name
+                    if not dkim.verify(content, dnsfunc=lambda *_, **__: record):
+                        broken.append(kind.name)
+            assert bool(broken) == (seven_bit == "auto"), broken
+
+
 def test_signed_by_clicktrail_the_signature_is_valid_at_the_end(tmp_path: Path) -> None:
     with (
         Sink() as sink,
@@ -140,15 +177,7 @@ def test_signed_by_clicktrail_the_signature_is_valid_at_the_end(tmp_path: Path) 
         postfix(sink.port, example_of("As a milter", port=str(service.milter))) as running,
     ):
         here = House(service, running, sink, service.configuration_set())
-        service.cli("identity", "create", "example.com")
-        service.cli("configuration-set", "create", "plain")
-        private = dkimkey.generate()
-        key = tmp_path / "key"
-        key.write_bytes(encoded(private, "base64").replace(b"\r\n", b""))
-        service.cli(
-            "identity", "dkim", "set", "example.com", "--selector", "sel", "--key", str(key)
-        )
-        record = dkimkey.dns_record(private).encode()
+        record = signing(service, tmp_path)
         for number, kind in enumerate(KINDS):
             if kind.sender and "SMTPUTF8" not in kind.options and "no blank" not in kind.name:
                 content = here.passed(kind, f"signed {number}", running.port).content
