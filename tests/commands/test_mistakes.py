@@ -153,6 +153,7 @@ MISTAKES = [
         "should be less than or equal to 9223372036854775807",
     ),
     ("events dead --limit 0", 2, "should be greater than or equal to 1"),
+    ("statistics --time-zone Mars/Base", 1, "there is no time zone 'Mars/Base'"),
     ("statistics --since 2026-02-30", 1, "--since '2026-02-30' is no day"),
     ("statistics --since 0d --provider x", 1, "there is no provider 'x'"),
     # Questions that nobody answers.

@@ -14,10 +14,12 @@ import pytest
 
 from clicktrail.base.ids import hour_of, new_id
 from clicktrail.console.zones import COOKIE, time_text
-from clicktrail.model import Click
+from clicktrail.errors import InvalidInput
+from clicktrail.model import Click, Where
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Dimensions
+from clicktrail.store.clicks.zoned import daily, time_zone
 
 SINCE, UNTIL = "2026-03-20", "2026-04-05"  # summer time begins on March 29 in Europe
 ZONES = ["UTC", "Etc/UTC", "Europe/Berlin", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
@@ -66,6 +68,8 @@ async def test_days_are_cut_where_the_reader_is(
         str(at.date()) for at in inside
     )
     assert len(days) == 17
+    counted = await daily(store.statistics, Where(since=SINCE, until=UNTIL), time_zone(name))
+    assert {day.day: day.clicks for day in counted} == Counter(str(at.date()) for at in inside)
     text = (await viewer.get("/", params=asked)).text
     assert f"times are those of {name}" in text
     assert "cut in UTC" not in text
@@ -108,6 +112,8 @@ async def test_what_cannot_be_cut_there_is_cut_in_utc_and_said(
     text = (await viewer.get("/", params=asked)).text
     assert "These days are cut in UTC" in text
     assert rows((await viewer.get("/statistics.csv", params=asked)).text)["2026-03-21"] == 1
+    with pytest.raises(InvalidInput, match=f"the days of {name} are not known: "):
+        await daily(store.statistics, Where(since=SINCE), time_zone(name))
     if name == "Europe/Berlin":
         asked = {"since": "2026-03-22", "until": UNTIL}
         assert rows((await viewer.get("/statistics.csv", params=asked)).text)["2026-03-22"] == 0

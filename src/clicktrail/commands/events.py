@@ -3,7 +3,7 @@
 import asyncio
 import re
 import sys
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -157,15 +157,20 @@ def statistics(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="First day (2026-11-23, UTC), or how many days, today's included (7d)."),
+        typer.Option(help="First day (2026-11-23), or how many days, today's included (7d)."),
     ] = None,
+    time_zone: Annotated[str, typer.Option(help="Whose days they are, as Europe/Berlin.")] = "UTC",
     as_json: Json = False,
 ) -> None:
-    """Show emails sent and clicks, by day (UTC)."""
-    where = Where(configuration_set, identity, known_provider(provider), first_day(since))
+    """Show emails sent and clicks, by day."""
+    from clicktrail.store.clicks import zoned  # noqa: PLC0415 - as the store
+
+    zone = zoned.time_zone(time_zone)
+    today = datetime.now(zone).date()
+    where = Where(configuration_set, identity, known_provider(provider), first_day(since, today))
 
     async def count(store: "Store") -> "list[Day]":
-        days = await store.statistics.daily(where)
+        days = await zoned.daily(store.statistics, where, zone)
         if not days and configuration_set is not None:  # a deleted one has numbers still
             await store.configuration.get_set(configuration_set)
         if not days and identity is not None:
@@ -210,13 +215,13 @@ def known_provider(text: str | None) -> str | None:
     )
 
 
-def first_day(text: str | None) -> str | None:
+def first_day(text: str | None, today: date) -> str | None:
     """Return the first day of ``2026-11-23`` or ``7d``, the last 7 days. Raises `InvalidInput`."""
     if text is None:
         return None
     days = re.fullmatch(r"([1-9]\d{0,3})d", text)
     if days:
-        return first_of(int(days[1]), datetime.now(UTC).date()).isoformat()
+        return first_of(int(days[1]), today).isoformat()
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:

@@ -1,24 +1,23 @@
 """Time zones: days and times are shown in the reader's, which the browser says in a cookie."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import pass_context
 from starlette.requests import Request
 
 from clicktrail.console.entry.cookies import cookie
+from clicktrail.errors import InvalidInput
+from clicktrail.store.clicks.zoned import time_zone
 
 COOKIE = "clicktrail_zone"
-_NAME = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
+_LONGEST = 100
 
 
 def given_zone(request: Request) -> str:
-    """Return what the browser says, where it can be the name of a time zone; else ``""``."""
-    given = cookie(request, COOKIE)
-    return given if _NAME.fullmatch(given) else ""
+    """Return what the browser says, whether there is such a time zone or not."""
+    return cookie(request, COOKIE)[:_LONGEST]
 
 
 def zone_of(request: Request) -> tzinfo:
@@ -29,8 +28,8 @@ def zone_of(request: Request) -> tzinfo:
 @lru_cache(maxsize=1000)
 def _zone(name: str) -> tzinfo:
     try:
-        return ZoneInfo(name) if name not in ("", "UTC") else UTC
-    except (ZoneInfoNotFoundError, OSError, ValueError):
+        return time_zone(name)
+    except InvalidInput:
         return UTC
 
 

@@ -17,6 +17,7 @@ from clicktrail.console.zones import zone_of
 from clicktrail.model import OTHER_PROVIDER, PROVIDERS, Where
 from clicktrail.store import Store
 from clicktrail.store.clicks.statistics import Counts, Day
+from clicktrail.store.clicks.zoned import objection
 
 RANGES = (7, 30, 90)
 ROWS = 50
@@ -101,7 +102,7 @@ class Overview:
 
     async def _cut(self, selection: Selection) -> Selection:
         """Return the same by days of UTC, where what is known by the hour does not reach."""
-        if selection.zone is UTC or selection.in_hours(await self._store.statistics.first_hour()):
+        if not await objection(self._store.statistics, selection.where, selection.zone):
             return selection
         return replace(selection, zone=UTC, now=f"{datetime.now(UTC):%Y-%m-%dT%H}")
 

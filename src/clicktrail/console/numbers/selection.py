@@ -1,9 +1,8 @@
 """What of the statistics is looked at: days and filters, as the address of a page has them."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +10,8 @@ from starlette.requests import Request
 
 from clicktrail.base.ids import first_of
 from clicktrail.model import Where
-from clicktrail.store.clicks.statistics import Counts, Day, Statistics
+from clicktrail.store.clicks.statistics import Day, Statistics
+from clicktrail.store.clicks.zoned import begin_of, daily, hours_of
 
 HOURLY_DAYS = 14
 """A range of so many days can be looked at by the hour."""
@@ -92,17 +92,8 @@ class Selection:
 
     @property
     def exact(self) -> Where:
-        """The same, from the first hour (UTC) of its first day to the last of its last."""
-        if self.zone is UTC:
-            return self.where
-        first, last = self._begin(self.since), self._begin(self.until + _DAY) - _HOUR
-        return replace(self.where, since=f"{first:%Y-%m-%dT%H}", until=f"{last:%Y-%m-%dT%H}")
-
-    def in_hours(self, first: str) -> bool:
-        """Whether its days are made of hours of UTC, none of which is before a time."""
-        begin, end = self._begin(self.since), self._begin(self.until + _DAY)
-        whole = begin.minute == begin.second == end.minute == end.second == 0
-        return whole and self.tag is None and f"{begin:%Y-%m-%dT%H}" >= first
+        """The same, by the days of its time zone."""
+        return hours_of(self.where, self.zone)
 
     def unfinished(self, time: str) -> bool:
         """Whether a day or hour has begun and is not over."""
@@ -114,37 +105,33 @@ class Selection:
         Each has the time at which it is drawn (seconds since 1970), and is called as it is in the
         time zone.
         """
-        if self.hourly or self.zone is not UTC:
+        if self.hourly:
             found = await statistics.hourly(self.exact)
         else:
-            found = await statistics.daily(self.where)
-        sums: defaultdict[int, Counts] = defaultdict(Counts)
-        for each in found:
-            sums[self._slot(each.day)].add(each)
+            found = await daily(statistics, self.where, self.zone)
+        known = {_seconds(each.day): each for each in found}
         # What is to come is no zero; a clock that was set back has counted there all the same.
-        begun = [(at, name) for at, name in self._slots() if name <= self.now or at in sums]
-        return [(at, sums[at].of(name)) for at, name in begun]
+        begun = [(at, name) for at, name in self._slots() if name <= self.now or at in known]
+        return [(at, replace(known.get(at, _NONE), day=name)) for at, name in begun]
 
     def _slots(self) -> Iterator[tuple[int, str]]:
         if not self.hourly:
-            for day in (self.since + timedelta(days=n) for n in range(self.days)):
-                yield int(datetime.combine(day, time(), UTC).timestamp()), str(day)
+            for day in (str(self.since + timedelta(days=n)) for n in range(self.days)):
+                yield _seconds(day), day
             return
-        at, end = self._begin(self.since), self._begin(self.until + _DAY)
+        at, end = begin_of(self.since, self.zone), begin_of(self.until + _DAY, self.zone)
         while at < end:
             yield int(at.timestamp()), f"{at.astimezone(self.zone):%Y-%m-%dT%H}"
             at += _HOUR
 
-    def _slot(self, counted: str) -> int:
-        """Return where it is drawn what was counted in a day or hour (UTC)."""
-        at = datetime.fromisoformat(f"{counted}:00Z" if "T" in counted else f"{counted}T00:00Z")
-        if not self.hourly and "T" in counted:
-            at = datetime.combine(at.astimezone(self.zone).date(), time(), UTC)
-        return int(at.timestamp())
 
-    def _begin(self, day: date) -> datetime:
-        """Return when a day begins."""
-        return datetime.combine(day, time(), self.zone).astimezone(UTC)
+_NONE = Day("", 0, 0, 0, 0)
+
+
+def _seconds(time: str) -> int:
+    """Return where a day, or an hour of UTC, is drawn."""
+    text = f"{time}:00Z" if "T" in time else f"{time}T00:00Z"
+    return int(datetime.fromisoformat(text).timestamp())
 
 
 def _day(text: str | None) -> date | None:

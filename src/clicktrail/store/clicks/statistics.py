@@ -322,7 +322,8 @@ def _found(where: Where) -> Subquery:
         return _rows_of(tag_counters, where).subquery()
     since, until = where.since or "", where.until or ""
     if "T" not in since or "T" not in until:
-        return _rows_of(counters, where).subquery()
+        table = hour_counters if "T" in since + until else counters
+        return _rows_of(table, where).subquery()
     first, last = _day_after(since[:10]), _day_after(until[:10], -1)
     if first > last:
         return _rows_of(hour_counters, where).subquery()

@@ -1,0 +1,78 @@
+"""Days of a time zone: put together from what is counted by the hour of UTC."""
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from clicktrail.errors import InvalidInput
+from clicktrail.model import Where
+from clicktrail.store.clicks.statistics import Counts, Day, Statistics
+
+_NAME = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
+
+
+def time_zone(name: str) -> tzinfo:
+    """Return a time zone by its name in the tz database. Raises `InvalidInput`."""
+    if name == "UTC":
+        return UTC
+    try:
+        if _NAME.fullmatch(name):
+            return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        pass
+    raise InvalidInput(f"there is no time zone {name[:100]!r}: give one such as Europe/Berlin")
+
+
+def begin_of(day: date, zone: tzinfo) -> datetime:
+    """Return when a day begins, in UTC."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def hours_of(where: Where, zone: tzinfo) -> Where:
+    """Return the same from the first hour (UTC) of its first day in a zone to its last day's last.
+
+    Of UTC itself, days stay days.
+    """
+    if zone is UTC:
+        return where
+    since, until = where.since, where.until
+    if since is not None:
+        since = f"{begin_of(date.fromisoformat(since), zone):%Y-%m-%dT%H}"
+    if until is not None:
+        after = begin_of(date.fromisoformat(until) + timedelta(days=1), zone)
+        until = f"{after - timedelta(hours=1):%Y-%m-%dT%H}"
+    return replace(where, since=since, until=until)
+
+
+async def objection(statistics: Statistics, where: Where, zone: tzinfo) -> str:
+    """Return why the days of a period cannot be cut in a zone; ``""`` where they can."""
+    if zone is UTC:
+        return ""
+    if where.tag is not None:
+        return "clicks by link tag are counted by days of UTC"
+    ends = [date.fromisoformat(day) for day in (where.since, where.until) if day is not None]
+    if any(begin_of(day, zone).minute for day in ends or [datetime.now(zone).date()]):
+        return f"{zone} is not a whole number of hours from UTC"
+    first = await statistics.first_hour()
+    if (hours_of(where, zone).since or "") >= first:
+        return ""
+    since = f"only since {first[:10]}" if first[:1].isdigit() else "no more"
+    return f"what was counted is known by the hour {since}"
+
+
+async def daily(statistics: Statistics, where: Where, zone: tzinfo) -> list[Day]:
+    """Return the days on which anything was counted, as a zone has them, the earliest first.
+
+    Raises `InvalidInput` where they cannot be cut there.
+    """
+    if zone is UTC:
+        return await statistics.daily(where)
+    if why := await objection(statistics, where, zone):
+        raise InvalidInput(f"the days of {zone} are not known: {why}")
+    sums: defaultdict[str, Counts] = defaultdict(Counts)
+    for hour in await statistics.hourly(hours_of(where, zone)):
+        at = datetime.fromisoformat(f"{hour.day}:00Z").astimezone(zone)
+        sums[str(at.date())].add(hour)
+    return [counts.of(day) for day, counts in sorted(sums.items())]
