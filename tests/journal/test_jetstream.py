@@ -5,8 +5,10 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from clicktrail.base.faults import Faults
 from clicktrail.base.ids import new_id, now_us
@@ -161,6 +163,37 @@ async def test_a_stream_that_somebody_made_is_taken_as_it_is(
         journal = opened(server)
         await journal.append(click(5))
         assert await numbers(journal) == [5]
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ({"storage": "file"}, ""),
+        ({"storage": "file", "max_msgs": 10, "discard": "new"}, ""),
+        ({"storage": "memory"}, "its storage is not file"),
+        ({"storage": "file", "max_msgs": 10}, "its max_msgs drops the oldest"),
+        ({"storage": "file", "max_bytes": 10_000}, "its max_bytes drops the oldest"),
+        ({"storage": "file", "max_age": 60}, "its max_age drops the oldest"),
+        (
+            {"storage": "file", "max_msgs_per_subject": 9, "discard": "new"},
+            "its max_msgs_per_subject drops the oldest",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+async def test_a_stream_that_forgets_clicks_is_told(
+    tmp_path: Path, opened: Opener, config: dict[str, Any], why: str
+) -> None:
+    import nats
+
+    with Nats(tmp_path) as server:
+        client = await nats.connect(f"nats://{server.address}")
+        await client.jetstream().add_stream(name="clicks", subjects=["clicks.clicks"], **config)
+        await client.close()
+        with capture_logs() as lines:
+            await opened(server).append(click(1))
+        told = [line["why"] for line in lines if "forgets clicks" in line["event"]]
+        assert told == ([why] if why else [])
 
 
 async def test_a_message_that_is_no_click_is_passed_over(tmp_path: Path, opened: Opener) -> None:

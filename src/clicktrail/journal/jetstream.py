@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
+    from nats.js.api import StreamConfig as Stream
 
 log = get_logger(__name__)
 
@@ -314,7 +315,9 @@ class JetStreamJournal:
 
         options = self._options
         try:
-            await stream.stream_info(options.stream)
+            config = (await stream.stream_info(options.stream)).config
+            if forgets := _forgets(config):
+                log.error("the journal's stream forgets clicks that it has taken", why=forgets)
         except NotFoundError:
             await stream.add_stream(
                 StreamConfig(
@@ -339,6 +342,16 @@ class JetStreamJournal:
                     max_ack_pending=MOST_OPEN,
                 ),
             )
+
+
+def _forgets(config: "Stream") -> str:
+    """Say why a stream that somebody made loses clicks that nobody has read; nothing if not."""
+    dropping = [n for n in ("max_age", "max_msgs_per_subject") if (getattr(config, n) or 0) > 0]
+    if config.discard != "new":  # which refuses those that find no room: they go to the spool
+        dropping += [n for n in ("max_msgs", "max_bytes") if (getattr(config, n) or 0) > 0]
+    found = ["its storage is not file"] if config.storage != "file" else []
+    found += [f"its {name} drops the oldest" for name in dropping]
+    return ", ".join(found)
 
 
 def message_size(message_id: str, payload: bytes) -> int:
