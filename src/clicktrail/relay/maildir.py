@@ -1,6 +1,7 @@
 """A smarthost for trying things: each email becomes a file of a maildir, and goes nowhere."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,9 +77,13 @@ def try_maildir(path: Path) -> None:
 
 
 def _make(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)  # emails are for their owner
-    for folder in ("tmp", "new", "cur"):
-        (path / folder).mkdir(exist_ok=True, mode=0o700)
+    for folder in (path, *(path / name for name in ("tmp", "new", "cur"))):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # emails are for their owner
+        except FileExistsError:
+            raise NotADirectoryError(
+                errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
+            ) from None
 
 
 def _deliver(path: Path, name: str, content: bytes) -> None:
