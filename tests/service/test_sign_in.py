@@ -92,3 +92,35 @@ def test_the_processes_of_the_smtp_door_count_guesses_together(tmp_path: Path) -
             wait_for(lambda: ask(service, "/readyz")[0] == 200 or None, "readiness")
         assert b"try again in" in answer_to(service, "wrong", "127.0.0.9")
         assert b"signed in" in answer_to(service, password, "127.0.0.8")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"X-Forwarded-For": "198.51.100.{0}, 203.0.113.77"},
+        {"X-Forwarded-For": "garbage{0}, , 203.0.113.78"},
+        {"X-Forwarded-For": "203.0.113.79", "Forwarded": "for=198.51.100.{0}"},
+        {"X-Forwarded-For": "2001:db8:0:77::{0}"},  # one client has all of a /64
+        {"Forwarded": 'for=198.51.100.{0}, for="[2001:db8:0:78::{0}]:1{0}"'},
+    ],
+    ids=["before the real one", "garbage", "in the other header", "one network", "ports"],
+)
+def test_a_forged_address_gives_no_more_guesses(service: Service, forged: dict[str, str]) -> None:
+    found = []
+    name = f"victim {forged}"
+    with httpx.Client(base_url=f"http://127.0.0.1:{service.console}", timeout=PATIENCE) as guesser:
+        for number in range(1, 13):
+            headers = {header: text.format(number) for header, text in forged.items()}
+            form = {"name": name, "password": "wrong guess"}
+            found.append(guesser.post("/sign-in", data=form, headers=headers).status_code)
+    assert found == [403] * 10 + [429] * 2
+
+
+def test_who_is_no_proxy_of_ours_is_not_believed(tmp_path: Path) -> None:
+    with Service(tmp_path, "--console-trusted-proxies", "192.0.2.0/24") as service:
+        found = []
+        for number in range(1, 13):
+            with browser(service, f"198.51.100.{number}") as guesser:
+                form = {"name": "victim", "password": "wrong guess"}
+                found.append(guesser.post("/sign-in", data=form).status_code)
+        assert found == [403] * 10 + [429] * 2
