@@ -42,13 +42,18 @@ def words(path: Path) -> None:
     path.write_text("these are other words\n")
 
 
+def options(path: Path) -> None:
+    path.write_text("ssl.certificate.locatoin = /etc/clicktrail/kafka.pem\n")
+
+
 CASES = [
     (name, wrong)
     for name in NAMES
-    for wrong in (missing, unreadable, folder, empty, garbage, words)
+    for wrong in (missing, unreadable, folder, empty, garbage, words, options)
     # A list may be empty; a folder is what it is to be.
     if not (wrong is empty and name in ("machine.networks_file", "kafka.options_file"))
     if not (wrong is folder and name in FOLDERS)
+    if not (wrong is options and name != "kafka.options_file")
 ]
 
 

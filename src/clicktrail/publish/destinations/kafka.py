@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clicktrail.base.arn import Arn, Kind
-from clicktrail.base.redact import reason_of
+from clicktrail.base.arn import Arn, Kind, missing_extra
+from clicktrail.base.redact import reason_of, redact
 from clicktrail.errors import DeliveryFailed, SettingError
 from clicktrail.publish.destinations import Event, need
 from clicktrail.publish.destinations.servers import Servers
@@ -98,6 +98,22 @@ def _read_options(path: Path) -> dict[str, str]:
             )
         options[name.strip()] = value.strip()
     return options
+
+
+def check_options(settings: KafkaSettings, path: Path) -> None:
+    """See that librdkafka takes the options of a file, where it is there. Raises `SettingError`."""
+    if missing_extra(Kind.KAFKA):
+        return  # who sends something there is told
+    from confluent_kafka import KafkaException, Producer
+
+    try:
+        Producer({"log_level": 0, **settings.options}).flush(0)  # it knows no server
+    except (KafkaException, ValueError, TypeError) as error:
+        what = error.args[0]
+        why = what.str() if isinstance(error, KafkaException) else what
+        raise SettingError(
+            f"kafka.options_file = {str(path)!r} cannot be used: {redact(str(why))}"
+        ) from None
 
 
 class KafkaDestination:

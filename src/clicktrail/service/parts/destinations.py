@@ -9,7 +9,12 @@ from clicktrail.errors import InvalidInput, SettingError
 from clicktrail.publish.destinations import BatchDestination, Destination
 from clicktrail.publish.destinations.aws import AwsClient, AwsSettings
 from clicktrail.publish.destinations.firehose import FirehoseDestination
-from clicktrail.publish.destinations.kafka import KafkaDestination, kafka_settings
+from clicktrail.publish.destinations.kafka import (
+    KafkaDestination,
+    KafkaSettings,
+    check_options,
+    kafka_settings,
+)
 from clicktrail.publish.destinations.kinesis import KinesisDestination
 from clicktrail.publish.destinations.nats import NatsDestination, NatsSettings
 from clicktrail.publish.destinations.webhook import WebhookDestination, signer_of
@@ -38,6 +43,25 @@ def webhook_secret(settings: Settings, file: Path) -> str:
     return secret
 
 
+def check_kafka_options(settings: Settings) -> None:
+    """See that ``kafka.options_file`` can be used, where it is set. Raises `SettingError`."""
+    if path := settings["kafka.options_file"]:
+        check_options(_kafka(settings), path)
+
+
+def _kafka(settings: Settings) -> KafkaSettings:
+    return kafka_settings(
+        settings["kafka.servers"],
+        settings["kafka.security_protocol"],
+        settings["kafka.sasl_mechanism"],
+        settings["kafka.username"],
+        settings["kafka.password"],
+        settings["kafka.tls_ca"],
+        settings["kafka.options_file"],
+        settings["webhook.timeout"],
+    )
+
+
 def build_destinations(
     settings: Settings, folder: Path
 ) -> dict[Kind, Destination | BatchDestination]:
@@ -58,16 +82,6 @@ def build_destinations(
         )
     )
     kinesis = KinesisDestination(client)
-    kafka = kafka_settings(
-        settings["kafka.servers"],
-        settings["kafka.security_protocol"],
-        settings["kafka.sasl_mechanism"],
-        settings["kafka.username"],
-        settings["kafka.password"],
-        settings["kafka.tls_ca"],
-        settings["kafka.options_file"],
-        timeout,
-    )
     nats = NatsSettings(
         settings["nats.servers"],
         settings["nats.username"],
@@ -85,7 +99,7 @@ def build_destinations(
         Kind.KINESIS: kinesis,
         Kind.YDS: kinesis,
         Kind.FIREHOSE: FirehoseDestination(client),
-        Kind.KAFKA: KafkaDestination(kafka),
+        Kind.KAFKA: KafkaDestination(_kafka(settings)),
         Kind.NATS: NatsDestination(nats),
     }
 

@@ -11,7 +11,7 @@ from clicktrail.publish.tidy import Tidy
 from clicktrail.publish.visitor_verdict import Judge
 from clicktrail.service.checks import check_authorities, check_certificate, check_credentials
 from clicktrail.service.house import House
-from clicktrail.service.parts.destinations import build_destinations
+from clicktrail.service.parts.destinations import build_destinations, check_kafka_options
 from clicktrail.service.parts.journal import open_journal
 from clicktrail.service.parts.store import open_store
 from clicktrail.settings.settings import Settings
@@ -35,6 +35,7 @@ async def build(house: House) -> None:
         settings["publish.retry_most"],
         settings["publish.retry_for"],
     )
+    check_kafka_options(settings)  # here: it starts threads, which no fork outlives
     destinations = build_destinations(settings, house.folder)
     house.ends += [each.close for each in destinations.values()]
     deliverer = Deliverer(store, destinations, retry, timeout=settings["webhook.timeout"])
