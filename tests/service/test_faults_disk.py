@@ -164,6 +164,7 @@ def test_started_on_a_full_disk_people_are_sent_on_and_the_rest_comes_when_there
         service.wait_for_clicks(name, 1)
         assert service.stop() == 0
         assert "Traceback" not in service.log.read_text()
+        assert "/welcome/" not in service.log.read_text()
 
 
 def test_started_without_its_postgresql_a_node_answers_clicks(tmp_path: Path, port: int) -> None:

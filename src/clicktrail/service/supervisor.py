@@ -200,7 +200,7 @@ class Supervisor:
         """Take note of roles that could not start at first, and are ready now."""
         for role in [role for role in self._late if self._children[role].lines]:
             del self._late[role]
-            log.info("ready again", what=role, listens=self._children[role].lines)
+            log.info("ready again", what=role)  # not its lines: the console's may be a way in
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal that long; take note of what roles say and of those that ended."""
