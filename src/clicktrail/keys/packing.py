@@ -72,6 +72,7 @@ def pack(url: str) -> tuple[int, bytes]:
     return DEFLATED, _BEGINNINGS[begin] + rest.encode().translate(_CODES) + _END
 
 
+@lru_cache(4096)  # they are those of mailings, whose emails have most of their URLs in common
 def _with_parameters(begin: str, rest: str) -> bytes:
     """Return the bytes of a short URL with ``utm_`` parameters."""
     first, *others = rest.split("utm_")
@@ -133,4 +134,4 @@ _DEFLATER = zlib.compressobj(9, zlib.DEFLATED, -10, 3, zlib.Z_DEFAULT_STRATEGY, 
 
 _REMEMBERED = 512
 _by_zlib = lru_cache(4096)(_pack_by_zlib)
-"""The emails of a mailing have most of their URLs in common: each is deflated once."""
+"""Each URL of a mailing is deflated once."""
