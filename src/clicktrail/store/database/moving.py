@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 
-from clicktrail.errors import InvalidInput, StoreUnavailable
+from clicktrail.errors import InvalidInput, StoreBeingMoved
 from clicktrail.store.database.turns import USING, take_turn
 
 MARK = "clicktrail_move"
@@ -24,7 +24,7 @@ _WAIT_MILLISECONDS = 2000
 def begin_to_use(connection: DBAPIConnection, name: str) -> None:
     """See that a new connection may write to its database, until it is closed.
 
-    ``name`` is the database's. Raises `StoreUnavailable` where it holds a part of a store.
+    ``name`` is the database's. Raises `StoreBeingMoved` where it holds a part of a store.
     """
     cursor = connection.cursor()
     cursor.execute(f"SELECT pg_advisory_lock_shared({USING})")
@@ -38,7 +38,7 @@ def begin_to_use(connection: DBAPIConnection, name: str) -> None:
     cursor.close()
     connection.commit()
     if moved:
-        raise StoreUnavailable(
+        raise StoreBeingMoved(
             f"the database {name} holds a part of a move from {row[0] if row else 'a file'}: let"
             " `clicktrail migrate` end, or run it again"
         )
