@@ -83,14 +83,17 @@ def email() -> bytes:
 
 
 class Sink(asyncio.Protocol):
-    """Takes every email. ``XSTAT`` answers how many were taken, and how many were tracked."""
+    """Takes every email, and offers what Postfix does.
+
+    ``XSTAT`` answers how many were taken, and how many were tracked.
+    """
 
     taken = 0
     tracked = 0
 
     def __init__(self) -> None:
-        self._in_data = False
         self._parts: list[bytes] = []
+        self._missing = 0  # bytes of the email that are yet to come; -1: all up to a dot
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -98,29 +101,41 @@ class Sink(asyncio.Protocol):
         self._transport.write(b"220 sink\r\n")
 
     def data_received(self, data: bytes) -> None:
-        if self._in_data:
+        if not self._missing:
+            data = self._commands(data)
+        if self._missing and data:
             self._parts.append(data)
-            if not (data if len(data) > 4 else b"".join(self._parts[-5:])).endswith(b"\r\n.\r\n"):
-                return
-            self._in_data = False
-            Sink.taken += 1
-            Sink.tracked += b"/c/" in b"".join(self._parts)
-            self._parts.clear()
-            self._transport.write(b"250 2.0.0 Ok\r\n")
-            return
+            if self._missing > 0:
+                self._missing -= len(data)
+            elif (data if len(data) > 4 else b"".join(self._parts[-5:])).endswith(b"\r\n.\r\n"):
+                self._missing = 0
+            if not self._missing:
+                Sink.taken += 1
+                Sink.tracked += b"/c/" in b"".join(self._parts)
+                self._parts.clear()
+                self._transport.write(b"250 2.0.0 Ok\r\n")
+
+    def _commands(self, data: bytes) -> bytes:
+        """Answer commands; return what has come behind the last one."""
         answers = []
-        for line in data.split(b"\r\n")[:-1]:
+        while data and not self._missing:
+            line, _, data = data.partition(b"\r\n")
             verb = line[:4].upper()
             if verb == b"EHLO":
-                answers.append(b"250-sink\r\n250-SIZE 99999999\r\n250 8BITMIME\r\n")
+                answers.append(b"250-sink\r\n250-SIZE 99999999\r\n250-8BITMIME\r\n")
+                answers.append(b"250-PIPELINING\r\n250 CHUNKING\r\n")
             elif verb == b"DATA":
-                self._in_data = True
+                self._missing = -1
                 answers.append(b"354 go on\r\n")
+            elif verb == b"BDAT":
+                self._missing = int(line.split()[1])
             elif verb == b"XSTA":
                 answers.append(b"250 %d %d\r\n" % (Sink.taken, Sink.tracked))
             else:
                 answers.append(b"250 2.0.0 Ok\r\n")
-        self._transport.write(b"".join(answers))
+        if answers:
+            self._transport.write(b"".join(answers))
+        return data
 
 
 class Sender(asyncio.Protocol):
