@@ -119,6 +119,14 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with its reasons (docs/machine-clicks.md)."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EventDestination:
     """Where events of a configuration set go. ``arn`` names the stream or webhook."""
 

@@ -13,6 +13,7 @@ from clicktrail.store.clicks.outbox import Failed, Notification
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.streams import NewStreamEvent
 from clicktrail.store.mail.terms import Query, mailings_of
+from support.jury import Correction
 
 DAY = 1_790_000_000_000_000  # 2026-09-21
 HOUR = 3_600_000_000
@@ -250,7 +251,7 @@ class TestTrail:
         message = await sent(store)
         click = clicked(message)
         await store.clicks.record([click])
-        await store.clicks.record([], [replace(click, verdict=Verdict.MACHINE)])
+        await store.clicks.record([], Correction([replace(click, verdict=Verdict.MACHINE)]))
         places, _ = await store.trail.links(message.id)
         assert (places[0].clicks, places[0].human_clicks) == (1, 0)
         assert await store.mailings.newest("subject", 9) == []  # nothing was indexed; it counts

@@ -32,7 +32,7 @@ async def test_only_what_is_older_is_deleted_in_small_steps(
     await fill(house, now - 61 * DAY, 7)
     await fill(house, now - 59 * DAY, 5)
     done = await Retention(house.store, Periods()).apply(now)
-    assert done == {"messages": 7, "clicks": 7, "events": 7}
+    assert done == {"messages": 7, "clicks": 7, "events": 7, "evidence": 12}
     assert await Retention(house.store, Periods()).apply(now) == {}
     assert len(await house.store.streams.read(None, 0, 100)) == 5
     assert await total(house) == 12
@@ -41,7 +41,7 @@ async def test_only_what_is_older_is_deleted_in_small_steps(
 async def test_nothing_is_deleted_where_it_is_kept_for_ever(house: House) -> None:
     await house.configuration_set("news")
     await fill(house, now_us() - 1000 * DAY, 2)
-    assert await Retention(house.store, Periods(0, 0, 0, 0)).apply(now_us()) == {}
+    assert await Retention(house.store, Periods(0, 0, 0, 0, 0)).apply(now_us()) == {}
 
 
 async def test_a_click_on_a_link_of_a_forgotten_email_still_counts_and_is_told(

@@ -62,10 +62,19 @@ _chances: list[bytes] = []
 os.register_at_fork(after_in_child=_chances.clear)  # else it would make its parent's ids again
 
 
+def is_id(text: str) -> bool:
+    """Whether a text is an id."""
+    return _is_id(text.encode("ascii", "replace"))
+
+
+def _is_id(raw: bytes) -> bool:
+    return len(raw) == ID_LENGTH and not raw.translate(None, _ORDERED)
+
+
 def pack_id(text: str) -> bytes:
     """Return the 16 bytes of an id. Raises `InvalidInput` for a text that is none."""
     raw = text.encode("ascii", "replace")
-    if len(raw) != ID_LENGTH or raw.translate(None, _ORDERED):
+    if not _is_id(raw):
         raise InvalidInput(f"{text!r} is not an id: {ID_LENGTH} letters, digits, '-', '_'")
     return a2b_base64(raw.translate(_TO_STANDARD) + b"A==")
 

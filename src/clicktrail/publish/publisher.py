@@ -1,28 +1,29 @@
 """From the journal to the store: every click judged, counted and told, exactly once."""
 
 import asyncio
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TypeVar
 
 from clicktrail.base.faults import Faults
-from clicktrail.base.ids import hour_of, now_us
+from clicktrail.base.ids import hour_of, is_id, now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.journal import Entry, Journal
-from clicktrail.model import HONEYPOT_LINK, Click, EventType
+from clicktrail.model import HONEYPOT_LINK, Click, EventType, Judgement
 from clicktrail.publish.deliver import Deliverer
 from clicktrail.publish.event import click_event, click_object, send_event
 from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.routing import Target, address, targets
 from clicktrail.publish.subjects import Subject, Subjects
-from clicktrail.publish.visitor_verdict import Judge, Judgement
+from clicktrail.publish.visitor_verdict import Judge, judge_again, judgement, record
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick, Outgoing, SendEvent, storable_click
+from clicktrail.store.clicks.evidence import Evidence
 from clicktrail.store.clicks.outbox import Notification
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.configuration import Configuration
@@ -30,8 +31,6 @@ from clicktrail.store.configuration import Configuration
 log = get_logger(__name__)
 
 T = TypeVar("T")
-_Corrected = list[LoggedClick]
-_Batch = tuple[list[Entry], tuple[list[LoggedClick], _Corrected]]
 
 BATCH = 500
 """The most clicks in one transaction, some 30 ms of work: others want to write too."""
@@ -40,7 +39,6 @@ ANNOUNCE_SECONDS = 0.1
 INDEX_BATCH = 100
 INDEX_SECONDS, INDEX_PAUSE = 0.5, 0.02
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-_CORRECTABLE = 10_000
 
 
 class Publisher:
@@ -70,9 +68,7 @@ class Publisher:
         self._faults = faults or Faults()
         self._privacy = privacy or Privacy()
         self._metrics = metrics or Metrics()
-        self._recent: OrderedDict[str, LoggedClick] = OrderedDict()
-        """The last clicks that were prepared: a burst may change their verdicts."""
-        self._prepared: asyncio.Queue[_Batch | None] = asyncio.Queue(1)
+        self._prepared: asyncio.Queue[tuple[list[Entry], _Batch] | None] = asyncio.Queue(1)
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
@@ -98,7 +94,7 @@ class Publisher:
 
     async def publish(self, entries: Sequence[Entry]) -> int:
         """Put clicks into the store; return how many were new. Raises `StoreUnavailable`."""
-        return await self._record(*await self._prepare(entries))
+        return await self._record(await self._prepare(entries))
 
     async def announce(self) -> int:
         """Make the Send events that are due; return how many. Raises `StoreUnavailable`."""
@@ -120,19 +116,19 @@ class Publisher:
             while not self._stopping.is_set():
                 entries = await self._insist("read the journal", self._read)
                 if entries:
-                    work = await self._insist("look emails up", partial(self._prepare, entries))
-                    await self._prepared.put((entries, work))
+                    batch = await self._insist("look emails up", partial(self._prepare, entries))
+                    await self._prepared.put((entries, batch))
         await self._prepared.put(None)
 
     async def _record_clicks(self) -> None:
         """Write batches, one after the other, in the order in which they were read."""
         working = True
         while batch := await self._prepared.get():
-            entries, work = batch
+            entries, prepared = batch
             # After one batch that cannot be written none is: they are read again in their order.
             if working:
                 try:
-                    await self._insist("record clicks", partial(self._record, *work))
+                    await self._insist("record clicks", partial(self._record, prepared))
                     await self._insist("commit", partial(self._journal.commit, entries))
                 except _Stopped:
                     working = False
@@ -163,52 +159,25 @@ class Publisher:
                 task.cancel()
             await asyncio.wait((reading, stopping))
 
-    async def _prepare(self, entries: Sequence[Entry]) -> tuple[list[LoggedClick], _Corrected]:
-        """Return clicks ready to be recorded, and earlier ones whose verdicts have changed."""
+    async def _prepare(self, entries: Sequence[Entry]) -> "_Batch":
+        """Return clicks ready to be recorded."""
         clicks = [storable_click(c) for c in {e.click.event_id: e.click for e in entries}.values()]
         configuration = await self._store.configuration.current()
         ids = [click.message_id for click in clicks]
         subjects = await self._subjects.of(ids, configuration.version)
         told = cache(partial(targets, configuration, event_type=EventType.CLICK))
-        # From here on nothing can fail: no click is judged twice.
-        judgements: dict[str, Judgement] = {}
+        batch = _Batch(subjects, told, now_us())
         for click in clicks:
-            if click.link == HONEYPOT_LINK:
-                judgements |= self._judge.trap(click)
-            else:
-                judgements |= self._judge.judge(click, subjects[click.message_id].accepted_at)
-        at = now_us()
-        logged = [
-            _log_click(
-                self._privacy.of(click),
-                subjects[click.message_id],
-                judgements.pop(click.event_id),
-                told,
-                at,
-            )
-            for click in clicks
-            if click.link != HONEYPOT_LINK  # nobody wrote that link: it is no click of the email's
-        ]
-        # The judgements that are left are new ones of clicks of earlier batches.
-        corrected = [
-            replace(self._recent[event_id], verdict=new.verdict, reasons=new.reasons)
-            for event_id, new in judgements.items()
-            if event_id in self._recent
-        ]
-        for each in logged:
-            kept = replace(each, outgoing=())  # what a correction needs
-            self._recent[each.click.event_id] = kept
-        while len(self._recent) > _CORRECTABLE:
-            self._recent.popitem(last=False)
-        return logged, corrected
+            signs = self._judge.signs(click, subjects[click.message_id].accepted_at)
+            batch.add(self._privacy.of(click), signs)
+        return batch
 
-    async def _record(self, logged: list[LoggedClick], corrected: _Corrected) -> int:
-        new = await self._store.clicks.record(logged, corrected)
+    async def _record(self, batch: "_Batch") -> int:
+        new = await self._store.clicks.record(batch.logged, batch)
         # What is read again, after a crash or by way of the spool, has been counted.
-        verdicts = {e.click.event_id: e.verdict for e in logged if e.click.event_id in new}
-        for verdict, count in Counter(verdicts.values()).items():
+        for verdict, count in Counter(new.values()).items():
             self._metrics.clicks_recorded.labels(verdict.value).inc(count)
-        if any(isinstance(o, Notification) for each in logged for o in each.outgoing):
+        if any(isinstance(o, Notification) for each in batch.logged for o in each.outgoing):
             self._deliverer.wake()
         return len(new)
 
@@ -242,34 +211,62 @@ class _Stopped(Exception):
     """The publisher was told to stop while something did not work."""
 
 
-def _log_click(
-    click: Click,
-    subject: Subject,
-    judgement: Judgement,
-    told: Callable[[str | None], Sequence[Target]],
-    at: int,
-) -> LoggedClick:
-    origin = subject.origin
-    tags = subject.tags.get(click.link, ())
-    to = told(origin.configuration_set if origin else None)
-    outgoing: tuple[Outgoing, ...] = ()
-    if to:
-        seen = click_object(click, tags, judgement.verdict, judgement.reasons)
-        outgoing = address(click.event_id, to, lambda id_: click_event(subject.mail, seen, id_), at)
-    return LoggedClick(
-        click,
-        Dimensions(
-            hour_of(click.clicked_at),
-            origin.configuration_set if origin else "",
-            origin.identity if origin else "",
-            origin.provider if origin else "",
-        ),
-        tags,
-        judgement.verdict,
-        judgement.reasons,
-        outgoing,
-        subject.mailings,
-    )
+@dataclass(slots=True)
+class _Batch:
+    """Clicks to be recorded in one transaction, in which it judges them (`Jury`)."""
+
+    subjects: Mapping[str, Subject]
+    targets: Callable[[str | None], Sequence[Target]]
+    at: int
+    logged: list[LoggedClick] = field(default_factory=list)
+    evidence: dict[str, str] = field(default_factory=dict)
+    trapped: dict[str, str] = field(default_factory=dict)
+
+    def add(self, click: Click, signs: int) -> None:
+        """Add a click, as it may be kept, with what speaks against a person in it alone."""
+        remembered = record(click, signs) if is_id(click.event_id) else ""
+        if click.link == HONEYPOT_LINK:  # nobody wrote that link: it is no click of the email's
+            self.trapped[click.message_id] = self.trapped.get(click.message_id, "") + remembered
+            return
+        if remembered:
+            self.evidence[click.event_id] = remembered
+        self.logged.append(self._logged(click, judgement(signs)))
+
+    def judge(self, new: Evidence, known: Evidence) -> dict[str, Judgement]:
+        """Return the judgements that have changed, by event id."""
+        return judge_again(new, known)
+
+    def told(self, logged: LoggedClick, judged: Judgement) -> LoggedClick:
+        """Return a new click with another judgement, as it is told."""
+        return self._logged(logged.click, judged)
+
+    def counted(self, click: Click) -> LoggedClick:
+        """Return an earlier click of one of these emails with all that it was counted by."""
+        return self._logged(click, judgement(0), tell=False)
+
+    def _logged(self, click: Click, judged: Judgement, tell: bool = True) -> LoggedClick:
+        subject = self.subjects[click.message_id]
+        origin = subject.origin
+        tags = subject.tags.get(click.link, ())
+        outgoing: tuple[Outgoing, ...] = ()
+        if tell and (to := self.targets(origin.configuration_set if origin else None)):
+            seen = click_object(click, tags, judged.verdict, judged.reasons)
+            event = partial(click_event, subject.mail, seen)
+            outgoing = address(click.event_id, to, event, self.at)
+        return LoggedClick(
+            click,
+            Dimensions(
+                hour_of(click.clicked_at),
+                origin.configuration_set if origin else "",
+                origin.identity if origin else "",
+                origin.provider if origin else "",
+            ),
+            tags,
+            judged.verdict,
+            judged.reasons,
+            outgoing,
+            subject.mailings,
+        )
 
 
 def _announcement(

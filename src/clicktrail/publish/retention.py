@@ -37,6 +37,8 @@ class Periods:
     """Built-in streams and dead letters."""
     hours: int = 100
     """Numbers by the hour; those by the day are kept for ever."""
+    evidence: int = 7
+    """What the clicks of an email say of one another, from when it was accepted."""
     origins: int = 0
     """Where emails belong, and which of their links were clicked; never shorter than emails and
     clicks themselves."""
@@ -92,6 +94,7 @@ class Retention:
         jobs = (
             _Job("messages", periods.messages, store.messages.forget, "messages"),
             _Job("clicks", periods.clicks, store.clicks.forget, "clicks"),
+            _Job("evidence", periods.evidence, store.clicks.forget_evidence),
             _Job("origins", periods.origins, store.messages.forget_origins, "origins"),
             _Job("events", periods.events, store.streams.forget),
             _Job("dead letters", periods.events, store.outbox.forget),

@@ -30,6 +30,7 @@ from clicktrail.store.database.move import Move
 from clicktrail.store.schema import metadata
 from support.certificates import encrypt, make_certificate
 from support.counting import counted
+from support.jury import Correction
 from support.opening import OPEN
 from support.postgres import NEEDS_POSTGRES, Postgres
 from support.service import PATIENCE
@@ -260,7 +261,7 @@ async def test_a_correction_by_two_publishers_counts_once(nodes: Nodes) -> None:
     stores = await nodes(2)
     logged = [click(number) for number in range(100)]
     await stores[0].clicks.record(logged)
-    now = [replace(each, verdict=Verdict.MACHINE) for each in logged]
+    now = Correction([replace(each, verdict=Verdict.MACHINE) for each in logged])
     await asyncio.gather(*(store.clicks.record([], now) for store in stores))
     day = await counted(stores[0])
     assert (day.clicks, day.human_clicks) == (100, 0)

@@ -30,6 +30,7 @@ from clicktrail.store.database.connect import open_database
 from clicktrail.store.people import forget
 from clicktrail.store.people.forget import Forgotten
 from support.counting import counted
+from support.jury import Correction
 
 ANNA = "Anna.Example@mail.example"
 LINK = "https://shop.example/?to=anna.example%40mail.example"
@@ -246,7 +247,7 @@ async def test_clicks_that_come_later_do_not_bring_the_person_back(
         len(await store.clicks.record([on_its_way, clicked(await email_to(store, "b@c.de"))])) == 2
     )
     corrected = replace(on_its_way, verdict=Verdict.MACHINE, reasons=("burst",))
-    await store.clicks.record([], [corrected])
+    await store.clicks.record([], Correction([corrected]))
     first, second = await events(store)
     assert first == event_reduced(on_its_way.click)
     assert second["mail"] != {"messageId": second["mail"]["messageId"]}  # type: ignore[index]

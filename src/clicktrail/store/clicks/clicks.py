@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
 
 from clicktrail.base.ids import ID_LENGTH, now_us
-from clicktrail.model import Click, Verdict
+from clicktrail.model import Click, Judgement, Verdict
+from clicktrail.store.clicks.evidence import Evidence, Jury, weigh, without_address
 from clicktrail.store.clicks.outbox import Notification, enqueue
 from clicktrail.store.clicks.statistics import (
     Counts,
@@ -21,10 +22,10 @@ from clicktrail.store.clicks.statistics import (
     clicks_of,
 )
 from clicktrail.store.clicks.streams import NewStreamEvent, append
-from clicktrail.store.clicks.tables import clicked_links, clicks, mailing_links
+from clicktrail.store.clicks.tables import clicked_links, clicks, evidence, mailing_links
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
-from clicktrail.store.database.older import delete_older
+from clicktrail.store.database.older import delete_older, older
 from clicktrail.store.database.turns import take_shard
 from clicktrail.store.mail.tables import announcements
 from clicktrail.store.people.erased import erased_among, reduced_event
@@ -129,17 +130,17 @@ class ClickStore:
         self._database = database
 
     async def record(
-        self, logged: Sequence[LoggedClick], corrected: Sequence[LoggedClick] = ()
-    ) -> set[str]:
-        """Record clicks with all that follows from them; return the event ids of the new ones.
+        self, logged: Sequence[LoggedClick], jury: Jury[LoggedClick] | None = None
+    ) -> dict[str, Verdict]:
+        """Record clicks with all that follows from them; return the verdicts of the new ones.
 
         A click whose event id is recorded already changes nothing and notifies nobody. Of one on
         a link of an email whose recipient was erased, only that it happened is kept and told.
-        ``corrected`` are recorded clicks that turned out to be a machine's, or are suspect now,
-        with their new verdict and reasons: they are no longer counted as human.
+        The ``jury`` judges new clicks together with those of before. Of these some may turn out to
+        be suspect or a machine's: they get their new verdict and are no longer counted as human.
         """
         first = {each.click.event_id: each for each in reversed(logged)}
-        return await self._database.write(lambda c: _record(c, first, corrected))
+        return await self._database.write(lambda c: _record(c, first, jury))
 
     async def forget(self, before: int, limit: int = 500) -> int:
         """Delete up to ``limit`` clicks logged before a time; return how many.
@@ -149,6 +150,22 @@ class ClickStore:
         return await self._database.write(
             lambda c: delete_older(c, clicks.c.event_id, before, limit)
         )
+
+    async def forget_evidence(self, before: int, limit: int = 500) -> int:
+        """Forget what clicks of up to ``limit`` emails made before a time say of one another.
+
+        Returns of how many. It is gathered anew where such an email is clicked again.
+        """
+        # Without waiting for publishers, who take such rows in another order.
+        oldest = older(evidence.c.message_id, before, limit).with_for_update(skip_locked=True)
+
+        def work(connection: Connection) -> int:
+            ids = list(connection.scalars(oldest))
+            if ids:
+                connection.execute(delete(evidence).where(evidence.c.message_id.in_(ids)))
+            return len(ids)
+
+        return await self._database.write(work)
 
     async def send(self, outgoing: Sequence[Outgoing]) -> None:
         """Send notifications of an event that is neither a click nor kept otherwise."""
@@ -181,14 +198,16 @@ class ClickStore:
 
 
 def _record(
-    connection: Connection, first: dict[str, LoggedClick], corrected: Sequence[LoggedClick]
-) -> set[str]:
-    everything = (*first.values(), *corrected)
-    if erased := erased_among(connection, (each.click.message_id for each in everything)):
+    connection: Connection, first: dict[str, LoggedClick], jury: Jury[LoggedClick] | None
+) -> dict[str, Verdict]:
+    ids = {each.click.message_id for each in first.values()}
+    erased = erased_among(connection, ids.union(jury.trapped) if jury else ids)
+    if erased:
         first = {id_: _without_person(each, erased) for id_, each in first.items()}
-        corrected = [_without_person(each, erased) for each in corrected]
     inserted = _insert_clicks(connection, list(first.values()))
-    new = sorted((first[id_] for id_ in inserted), key=lambda each: each.click.event_id)
+    found = {id_: first[id_] for id_ in sorted(inserted)}
+    no_longer_human = _judge(connection, jury, found, erased) if jury else []
+    new = list(found.values())
     tally = _Tally()
     unseen = _insert_links(connection, new)
     for each in new:
@@ -199,12 +218,76 @@ def _record(
             counts.clicks += 1
             counts.unique_clicks += unique
             counts.human_clicks += each.verdict is Verdict.HUMAN
-    for each in _correct(connection, corrected):
+    for each in no_longer_human:
         for counts in tally.of(each):
             counts.human_clicks -= 1
     tally.write(connection)
     _send(connection, (o for each in new for o in each.outgoing))
-    return {each.click.event_id for each in new}
+    return {each.click.event_id: each.verdict for each in new}
+
+
+def _judge(
+    connection: Connection, jury: Jury[LoggedClick], new: dict[str, LoggedClick], erased: set[str]
+) -> list[LoggedClick]:
+    """Judge new clicks together with those of before, and put the new judgements in their place.
+
+    Returns the earlier ones that were human.
+    """
+    gathered: defaultdict[str, list[str]] = defaultdict(list)
+    for event_id, each in reversed(new.items()):  # the newest first
+        if event_id in jury.evidence:
+            gathered[each.click.message_id].append(jury.evidence[event_id])
+    weighed = {id_: Evidence("".join(records)) for id_, records in gathered.items()}
+    for id_, traps in jury.trapped.items():
+        weighed[id_] = Evidence(weighed[id_].records if id_ in weighed else "", traps)
+    for id_ in erased & weighed.keys():
+        kept = weighed[id_]
+        weighed[id_] = Evidence(without_address(kept.records), without_address(kept.traps))
+    # Before any count: who has an email's evidence may change what is counted of it, too.
+    changed: dict[str, Judgement] = {}
+    for added, known in weigh(connection, weighed):
+        changed.update(jury.judge(added, known))
+    if not changed:
+        return []
+    for event_id in changed.keys() & new.keys():
+        told = jury.told(new[event_id], changed[event_id])
+        new[event_id] = _without_person(told, erased)
+    query = select(clicks).where(clicks.c.event_id.in_(list(changed))).order_by(clicks.c.event_id)
+    rows = [
+        row
+        for row in connection.execute(query.with_for_update())
+        if _SEVERITY.index(row.verdict) <= _SEVERITY.index(changed[row.event_id].verdict)
+    ]
+    values = [
+        {
+            "key": row.event_id,
+            "new_verdict": changed[row.event_id].verdict.value,
+            "new_reasons": " ".join(changed[row.event_id].reasons),
+        }
+        for row in rows
+    ]
+    if values:
+        connection.execute(_CORRECT, values)
+    fewer = [
+        _without_person(jury.counted(_click_of(row)), erased)
+        for row in rows
+        if row.event_id not in new
+        and row.verdict == Verdict.HUMAN
+        and changed[row.event_id].verdict is not Verdict.HUMAN
+    ]
+    if fewer:
+        places = [{"of": each.click.message_id, "at": each.click.link} for each in fewer]
+        connection.execute(_FEWER_HUMAN, sorted(places, key=lambda p: (p["of"], p["at"])))
+    return fewer
+
+
+_SEVERITY = [Verdict.HUMAN, Verdict.SUSPECT, Verdict.MACHINE]
+
+
+def _click_of(row: Any) -> Click:
+    return Click(
+        row.event_id, row.message_id, row.link, row.url, row.clicked_at, row.ip, row.user_agent
+    )
 
 
 def _without_person(logged: LoggedClick, erased: set[str]) -> LoggedClick:
@@ -287,35 +370,6 @@ _FEWER_HUMAN = (
     .where(clicked_links.c.message_id == bindparam("of"), clicked_links.c.link == bindparam("at"))
     .values(human_clicks=clicked_links.c.human_clicks - 1)
 )
-
-
-def _correct(connection: Connection, corrected: Sequence[LoggedClick]) -> list[LoggedClick]:
-    """Change the verdicts of clicks that are no machine's yet; return those that were human."""
-    if not corrected:
-        return []
-    by_id = {each.click.event_id: each for each in corrected}
-    doubtful = select(clicks.c.event_id, clicks.c.verdict).where(
-        clicks.c.event_id.in_(list(by_id)), clicks.c.verdict != Verdict.MACHINE.value
-    )
-    doubtful = doubtful.order_by(clicks.c.event_id).with_for_update()
-    changed = [(by_id[row.event_id], row.verdict) for row in connection.execute(doubtful)]
-    if changed:
-        connection.execute(
-            _CORRECT,
-            [
-                {
-                    "key": each.click.event_id,
-                    "new_verdict": each.verdict.value,
-                    "new_reasons": " ".join(each.reasons),
-                }
-                for each, _ in changed
-            ],
-        )
-    fewer = [each for each, before in changed if before == Verdict.HUMAN.value]
-    if fewer:
-        places = [{"of": each.click.message_id, "at": each.click.link} for each in fewer]
-        connection.execute(_FEWER_HUMAN, sorted(places, key=lambda p: (p["of"], p["at"])))
-    return fewer
 
 
 def _send(connection: Connection, outgoing: Iterable[Outgoing]) -> None:

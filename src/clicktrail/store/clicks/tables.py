@@ -45,6 +45,17 @@ clicked_links = Table(
 
 ``recent`` are the ids of the newest clicks, one behind the other, the newest first."""
 
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("message_id", String(32), primary_key=True),
+    Column("records", Text, nullable=False),
+    Column("traps", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What an email's newest clicks say of one another, by which they are judged together
+(`clicktrail.store.clicks.evidence`)."""
+
 
 def _shard() -> Column[int]:
     """Return the column that lets several writers add to the same counts (`database.turns`)."""

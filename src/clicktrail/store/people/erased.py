@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
+from clicktrail.store.clicks.tables import evidence
 from clicktrail.store.database.bulk import BulkInsert, positional
 from clicktrail.store.database.turns import ERASING, share_turn, take_turn
 from clicktrail.store.mail.tables import erased_messages
@@ -29,6 +30,9 @@ def mark_erased(connection: Connection, message_ids: Iterable[str]) -> None:
         return
     take_turn(connection, ERASING)
     _MARK.run(connection, [(message_id,) for message_id in marked])
+    for start in range(0, len(marked), _SIZES[-1]):
+        some = marked[start : start + _SIZES[-1]]
+        connection.execute(delete(evidence).where(evidence.c.message_id.in_(some)))
 
 
 def erased_among(connection: Connection, message_ids: Iterable[str]) -> set[str]:

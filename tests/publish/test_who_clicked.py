@@ -1,0 +1,360 @@
+"""Who clicked: patterns of scanners and of people, from the journal to what is counted.
+
+In whatever order an email's clicks come, in whatever batches and to whichever publisher, in the
+end each has the verdict that it would have if all had come at once.
+"""
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from clicktrail.base.ids import new_id, now_us
+from clicktrail.journal import Entry
+from clicktrail.journal.memory import MemoryJournal
+from clicktrail.model import HONEYPOT_LINK, Click, Message
+from clicktrail.publish.networks import Networks
+from clicktrail.publish.privacy import Privacy
+from clicktrail.publish.publisher import Publisher
+from clicktrail.publish.visitor_verdict import Judge
+from clicktrail.store import Store
+from clicktrail.store.clicks.evidence import RECENT, RECENT_TRAPS, RECORD
+from clicktrail.store.clicks.tables import evidence
+from support.counting import counted
+from support.publishing import HOUR, House, Receiver, click, to_stream
+
+SECOND = 1_000_000
+HIDDEN = HONEYPOT_LINK
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/142.0.0.0 Safari/537.36"
+)
+EDGE = f"{CHROME} Edg/142.0.0.0"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15"
+    " (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
+)
+OFFICE = "Mozilla/4.0 (compatible; ms-office; MSOffice rmj)"
+GATEWAY = "203.0.113.77"
+"""An address of a known mail gateway."""
+
+
+@dataclass(frozen=True)
+class At:
+    """A request for a link: so many seconds after the first, and what becomes of it."""
+
+    seconds: float
+    link: int
+    expected: str = ""
+    """Verdict and reasons; nothing for the hidden link, which is no click."""
+    ip: str = "198.51.100.3"
+    agent: str = CHROME
+
+
+HUMAN = "human"
+TABS = "suspect burst"
+RUSH = "machine burst"
+TRAPPED = "machine honeypot"
+BOTH = "machine honeypot burst"
+
+MACHINES = {
+    "five links at once from five addresses": [
+        At(n / 50, n, RUSH, f"203.0.113.{n}") for n in range(5)
+    ],
+    "five links at once from five addresses, as five browsers": [
+        At(n / 50, n, RUSH, f"203.0.113.{n}", agent)
+        for n, agent in enumerate((CHROME, EDGE, FIREFOX, IPHONE, CHROME))
+    ],
+    "five links at once from five addresses, the hidden one among them": [
+        *(At(n / 50, n, BOTH, f"203.0.113.{n}") for n in range(5)),
+        At(0.15, HIDDEN, ip="203.0.113.9"),
+    ],
+    "one link and the hidden one, from two addresses": [
+        At(0, 0, TRAPPED, "203.0.113.1"),
+        At(1.5, HIDDEN, ip="203.0.113.2"),
+    ],
+    "one link after another, the hidden one in the middle": [
+        *(At(n * 1.9, n, BOTH, f"203.0.113.{n}") for n in range(5)),
+        At(4.5, HIDDEN, ip="203.0.113.9"),
+    ],
+    "the hidden link, and hours later others from the same address": [
+        At(0, HIDDEN),
+        At(3600, 0, TRAPPED),
+        At(-3600, 1, TRAPPED),
+    ],
+    "every link by Office": [
+        At(n / 10, n, "machine user-agent burst", agent=OFFICE) for n in range(3)
+    ],
+    "a known gateway looks at one link, and at another": [
+        At(0, 0, "machine network", GATEWAY),
+        At(30, 1, "machine network", GATEWAY),
+    ],
+    "a scanner without a name opens two links": [
+        At(0, 0, "machine no-user-agent burst", agent=""),
+        At(0.2, 1, "machine no-user-agent burst", agent=""),
+    ],
+    "two runs of a scanner, minutes apart": [
+        At(start + n / 10, n, RUSH, f"203.0.113.{start + n}")
+        for start in (0, 120)
+        for n in range(4)
+    ],
+    "a scanner looks at all links when the email arrives, and a person reads it later": [
+        *(At(n / 10, n, RUSH, f"203.0.113.{n}") for n in range(5)),
+        At(300, 2, HUMAN),
+        At(330, 3, HUMAN),
+    ],
+}
+
+PEOPLE = {
+    "five links within ten minutes": [At(n * 140, n, HUMAN) for n in range(5)],
+    "one link after another, every three seconds": [At(n * 3, n, HUMAN) for n in range(5)],
+    "a link of a password reset, twice": [At(0, 0, HUMAN), At(0.4, 0, HUMAN)],
+    "a link that opens slowly, over and over": [At(n / 3, 0, HUMAN) for n in range(9)],
+    "two quick links in tabs": [At(0, 0, TABS), At(1.2, 1, TABS), At(90, 2, HUMAN)],
+    "two quick links in tabs through a private relay": [
+        At(0, 0, TABS, "172.225.6.10", IPHONE),
+        At(1.2, 1, TABS, "172.225.6.44", IPHONE),
+    ],
+    "each request from another address of a private relay": [
+        At(n * 12, n % 3, HUMAN, f"172.225.6.{n}", IPHONE) for n in range(8)
+    ],
+    "a family behind one address": [
+        At(0, 0, HUMAN, agent=CHROME),
+        At(40, 1, HUMAN, agent=IPHONE),
+        At(41, 1, HUMAN, agent=FIREFOX),
+    ],
+    "an email that was forwarded": [
+        At(0, 0, HUMAN, "198.51.100.3", CHROME),
+        At(240, 0, HUMAN, "192.0.2.200", IPHONE),
+        At(300, 1, HUMAN, "192.0.2.200", IPHONE),
+    ],
+    "Office looks at a link before the browser opens it": [
+        At(0, 0, "machine user-agent", agent=OFFICE),
+        At(0.6, 0, HUMAN, agent=EDGE),
+    ],
+    "a known gateway looks at a link while the person opens it": [
+        At(0, 0, "machine network", GATEWAY),
+        At(0.2, 0, HUMAN),
+    ],
+    "a person, long after a scanner followed the hidden link from elsewhere": [
+        At(0, HIDDEN, ip="203.0.113.9"),
+        At(0.3, 1, TRAPPED, "203.0.113.8"),
+        At(60, 0, HUMAN),
+    ],
+}
+
+PATTERNS = MACHINES | PEOPLE
+
+
+def clicks_of(message: Message, pattern: Iterable[At], at: int) -> list[tuple[Click, str]]:
+    found = []
+    for each in pattern:
+        clicked_at = at + round(each.seconds * SECOND)
+        made = click(message, 0, clicked_at=clicked_at, ip=each.ip, user_agent=each.agent)
+        url = message.links[each.link].url if each.link != HIDDEN else "https://example.com/"
+        made = replace(made, event_id=new_id(clicked_at), link=each.link, url=url)
+        found.append((made, each.expected))
+    return found
+
+
+async def verdicts(store: Store) -> dict[str, str]:
+    """Return verdict and reasons of all clicks that are kept, by event id."""
+    return {
+        row.click.event_id: " ".join((row.verdict, *row.reasons))
+        for row in await store.browse.newest_clicks(5000)
+    }
+
+
+async def check(store: Store, made: Sequence[tuple[Click, str]]) -> None:
+    """See that every click has its verdict, and that all counters say the same."""
+    expected = {each.event_id: verdict for each, verdict in made if verdict}
+    assert await verdicts(store) == expected
+    human = sum(verdict == HUMAN for verdict in expected.values())
+    day = await counted(store)
+    assert (day.clicks, day.human_clicks) == (len(expected), human)
+    for rows in (await store.statistics.links(), await store.statistics.tags()):
+        assert all(0 <= row.human_clicks <= row.clicks for row in rows)
+    assert sum(row.human_clicks for row in await store.statistics.links()) == human
+    for message_id in {each.message_id for each, _ in made}:
+        places, _ = await store.trail.links(message_id)
+        of_email = [v for each, v in made if v == HUMAN and each.message_id == message_id]
+        assert sum(place.human_clicks for place in places.values()) == len(of_email)
+
+
+class Publishers:
+    """Several publishers of one store, each with a connection of its own."""
+
+    def __init__(self, url: str, privacy: Privacy | None = None) -> None:
+        self.url = url
+        self._privacy = privacy
+        self.stores: list[Store] = []
+        self._all: list[Publisher] = []
+        self._ends = AsyncExitStack()
+
+    async def open(self, number: int) -> None:
+        for _ in range(number):
+            store = await Store.open(self.url)
+            self._ends.push_async_callback(store.close)
+            self.stores.append(store)
+        self.restart()
+
+    def restart(self) -> None:
+        """Let publishers begin with nothing in memory."""
+        networks = Networks([ipaddress.ip_network(GATEWAY)])
+        houses = [House(self.url, store, MemoryJournal(), Receiver()) for store in self.stores]
+        self._all = [
+            Publisher(h.journal, h.store, h.deliverer(), self._privacy, judge=Judge(networks))
+            for h in houses
+        ]
+
+    async def publish(self, number: int, clicks: Iterable[Click]) -> None:
+        entries = [Entry(place, each) for place, each in enumerate(clicks)]
+        await self._all[number % len(self._all)].publish(entries)
+
+    async def email(self, **changes: object) -> Message:
+        store = self.stores[0]
+        return await House(self.url, store, MemoryJournal(), Receiver()).message(**changes)
+
+    async def close(self) -> None:
+        await self._ends.aclose()
+
+
+@pytest.fixture
+async def publishers(store_url: str) -> AsyncIterator[Publishers]:
+    opened = Publishers(store_url)
+    await opened.open(2)
+    await House(store_url, opened.stores[0], MemoryJournal(), Receiver()).configuration_set(
+        "news", to_stream()
+    )
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_pattern(publishers: Publishers, name: str, together: bool) -> None:
+    """Also one by one to two publishers in turns, which are started anew after each."""
+    at = now_us() - HOUR
+    message = await publishers.email(accepted_at=at - 2 * HOUR)
+    made = clicks_of(message, PATTERNS[name], at)
+    if together:
+        await publishers.publish(0, [each for each, _ in made])
+        told = [
+            json.loads(e.payload) for e in await publishers.stores[0].streams.read("clicks", 0, 99)
+        ]
+        bots = {each["eventId"]: each["click"]["bot"] for each in told}
+        assert {id_[:-2]: " ".join((b["verdict"], *b["reasons"])) for id_, b in bots.items()} == {
+            each.event_id: verdict for each, verdict in made if verdict
+        }
+    else:
+        for number, (each, _) in enumerate(made):
+            await publishers.publish(number, [each])
+            publishers.restart()
+    await check(publishers.stores[0], made)
+
+
+async def test_an_office_behind_one_address_reads_the_newsletter_at_nine(
+    publishers: Publishers,
+) -> None:
+    """Each has an email of their own, and all click at once."""
+    at = now_us() - HOUR
+    made = []
+    for number in range(40):
+        message = await publishers.email(accepted_at=at - HOUR)
+        one = At(number / 40, number % 5, HUMAN)
+        made += clicks_of(message, [one, replace(one, seconds=one.seconds + 20, link=0)], at)
+    await publishers.publish(0, [each for each, _ in made])
+    await check(publishers.stores[0], made)
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as running:
+        yield running
+
+
+def test_the_order_in_which_clicks_come_makes_no_difference(
+    store_url: str, runner: asyncio.Runner
+) -> None:
+    """Nor which of two publishers reads which, in what batches; some clicks come twice."""
+    opened = Publishers(store_url)
+    runner.run(opened.open(2))
+    at = now_us() - HOUR
+    made: list[tuple[Click, str]] = []
+
+    async def publish(pattern: Sequence[At], order: Sequence[int], cuts: Sequence[int]) -> None:
+        message = await opened.email(accepted_at=at - 2 * HOUR)
+        new = clicks_of(message, pattern, at)
+        made.extend(new)
+        clicks = [new[place][0] for place in order]
+        while clicks:
+            one, other = cuts[0], cuts[1] + 1
+            some = opened.publish(0, clicks[:one]), opened.publish(1, clicks[one : one + other])
+            await asyncio.gather(*some)
+            clicks = clicks[one + other :]
+            cuts = [*cuts[2:], *cuts[:2]]
+
+    @given(st.data())
+    @settings(max_examples=60, deadline=None)
+    def in_some_order(data: st.DataObject) -> None:
+        pattern = PATTERNS[data.draw(st.sampled_from(sorted(PATTERNS)))]
+        order = data.draw(st.permutations(range(len(pattern))))
+        twice = data.draw(st.lists(st.sampled_from(order), max_size=3))
+        cuts = data.draw(st.lists(st.integers(0, 4), min_size=2, max_size=8).map(_even))
+        runner.run(publish(pattern, [*order, *twice], cuts))
+
+    in_some_order()
+    runner.run(check(opened.stores[0], made))
+    runner.run(opened.close())
+
+
+def _even(numbers: list[int]) -> list[int]:
+    return numbers[: len(numbers) // 2 * 2]
+
+
+async def test_two_publishers_at_once_see_what_the_other_counts(publishers: Publishers) -> None:
+    at = now_us() - HOUR
+    made = []
+    for _ in range(60):
+        message = await publishers.email(accepted_at=at - HOUR)
+        made += clicks_of(message, MACHINES["five links at once from five addresses"], at)
+    halves = [[each for each, _ in made[start::2]] for start in (0, 1)]
+    halves[1].reverse()
+    await asyncio.gather(*(publishers.publish(n, half) for n, half in enumerate(halves)))
+    await check(publishers.stores[0], made)
+
+
+@pytest.mark.parametrize("ip", ["none", "truncate"])
+async def test_a_rush_is_seen_although_addresses_are_not_kept(store_url: str, ip: str) -> None:
+    opened = Publishers(store_url, Privacy(ip, "none"))
+    await opened.open(1)
+    at = now_us() - HOUR
+    message = await opened.email(accepted_at=at - HOUR)
+    made = clicks_of(message, MACHINES["one link after another, the hidden one in the middle"], at)
+    for each, _ in made:
+        await opened.publish(0, [each])
+    await check(opened.stores[0], made)
+    await opened.close()
+
+
+async def test_what_is_remembered_of_an_email_is_bounded(publishers: Publishers) -> None:
+    at = now_us() - HOUR
+    message = await publishers.email(accepted_at=at - HOUR)
+    many = [At(n / 100, n % 5, RUSH, f"192.0.2.{n % 256}") for n in range(400)]
+    hidden = [At(60 + n, HIDDEN) for n in range(50)]
+    made = clicks_of(message, many, at)
+    for start in range(0, 400, 150):
+        await publishers.publish(start, [each for each, _ in made[start : start + 150]])
+    await publishers.publish(0, [each for each, _ in clicks_of(message, hidden, at)])
+    await check(publishers.stores[0], made)
+    query = select(evidence.c.records, evidence.c.traps)
+    [row] = await publishers.stores[0]._database.read(lambda c: c.execute(query).all())
+    assert (len(row.records), len(row.traps)) == (RECENT * RECORD, RECENT_TRAPS * RECORD)
