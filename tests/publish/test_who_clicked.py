@@ -25,7 +25,7 @@ from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.publisher import Publisher
 from clicktrail.publish.visitor_verdict import Judge
 from clicktrail.store import Store
-from clicktrail.store.clicks.evidence import RECENT, RECENT_TRAPS, RECORD
+from clicktrail.store.clicks.evidence import NOBODY, RECENT, RECENT_TRAPS, RECORD
 from clicktrail.store.clicks.tables import evidence
 from support.counting import counted
 from support.publishing import HOUR, House, Receiver, click, to_stream
@@ -355,6 +355,28 @@ async def test_what_is_remembered_of_an_email_is_bounded(publishers: Publishers)
         await publishers.publish(start, [each for each, _ in made[start : start + 150]])
     await publishers.publish(0, [each for each, _ in clicks_of(message, hidden, at)])
     await check(publishers.stores[0], made)
+    [(records, traps)] = await remembered(publishers.stores[0])
+    assert (len(records), len(traps)) == (RECENT * RECORD, RECENT_TRAPS * RECORD)
+
+
+async def remembered(store: Store) -> list[tuple[str, str]]:
     query = select(evidence.c.records, evidence.c.traps)
-    [row] = await publishers.stores[0]._database.read(lambda c: c.execute(query).all())
-    assert (len(row.records), len(row.traps)) == (RECENT * RECORD, RECENT_TRAPS * RECORD)
+    return [(r.records, r.traps) for r in await store._database.read(lambda c: c.execute(query))]
+
+
+async def test_of_a_person_who_was_erased_no_address_is_told_apart(publishers: Publishers) -> None:
+    at = now_us() - HOUR
+    store = publishers.stores[0]
+    message = await publishers.email(accepted_at=at - HOUR)
+    before = clicks_of(message, [At(-60, 0, HUMAN)], at)
+    await publishers.publish(0, [each for each, _ in before])
+    assert len(await remembered(store)) == 1
+    await store.forget_person(message.recipients[0])
+    assert await remembered(store) == []
+    after = clicks_of(message, [At(0, 0, BOTH), At(1, 1, BOTH), At(1.5, HIDDEN)], at)
+    for number, (each, _) in enumerate(after):
+        await publishers.publish(number, [each])
+    await check(store, before + after)
+    [(records, traps)] = await remembered(store)
+    ends = [all_[n - 4 : n] for all_ in (records, traps) for n in range(31, len(all_) + 1, 31)]
+    assert ends == [NOBODY] * 3
