@@ -204,7 +204,8 @@ def _record(
     erased = erased_among(connection, ids.union(jury.trapped) if jury else ids)
     if erased:
         first = {id_: _without_person(each, erased) for id_, each in first.items()}
-    inserted = _insert_clicks(connection, list(first.values()))
+    # In one order: publishers who read the same clicks wait for each other, and not in a circle.
+    inserted = _insert_clicks(connection, [first[id_] for id_ in sorted(first)])
     found = {id_: first[id_] for id_ in sorted(inserted)}
     no_longer_human = _judge(connection, jury, found, erased) if jury else []
     new = list(found.values())
