@@ -15,12 +15,14 @@ except ImportError:  # no wheel for this machine
 class Automaton:
     """One expression, for bytes. May be used by many threads at once."""
 
-    def __init__(self, expression: str) -> None:
-        """Compile an expression in ASCII. Raises `hyperscan.InvalidError`."""
+    def __init__(self, expression: str, *, once: bool = False) -> None:
+        """Compile an expression in ASCII. Raises `hyperscan.InvalidError`.
+
+        ``once`` tells of one match alone, as soon as there is one.
+        """
+        flags = hyperscan.HS_FLAG_DOTALL | (hyperscan.HS_FLAG_SINGLEMATCH if once else 0)
         self._database = hyperscan.Database()
-        self._database.compile(
-            expressions=[expression.encode("ascii")], flags=[hyperscan.HS_FLAG_DOTALL]
-        )
+        self._database.compile(expressions=[expression.encode("ascii")], flags=[flags])
         self._threads = threading.local()
 
     def ends(self, data: bytes) -> list[int]:
@@ -34,9 +36,9 @@ class Automaton:
         return found
 
 
-def automaton(expression: str) -> Automaton | None:
+def automaton(expression: str, *, once: bool = False) -> Automaton | None:
     """Return an expression's automaton; ``None`` where there is no library for it."""
-    return Automaton(expression) if hyperscan is not None else None
+    return Automaton(expression, once=once) if hyperscan is not None else None
 
 
 def _note(_expression: int, _start: int, end: int, _flags: int, found: Any) -> None:
