@@ -37,7 +37,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("serve", "serve:serve", "Run the service until Ctrl-C or SIGTERM.", every_flag=True),
-    Command("statistics", "events:statistics", "Show emails sent and clicks, by day (UTC)."),
+    Command("statistics", "events:statistics", "Show emails sent and clicks, by day."),
     Command(
         "rewrite",
         "offline:rewrite",

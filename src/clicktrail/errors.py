@@ -82,8 +82,6 @@ class StoreUnavailable(ClicktrailError):
 class StoreBeingMoved(StoreUnavailable):
     """The store holds a part of another one: nobody else begins to use it before that has ended."""
 
-    permanent = True
-
 
 class TooManyTries(ClicktrailError):
     """Who signs in has given too many wrong passwords: ``wait`` seconds, then it may try again."""

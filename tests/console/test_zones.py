@@ -120,6 +120,21 @@ async def test_what_cannot_be_cut_there_is_cut_in_utc_and_said(
         assert "cut in UTC" in (await viewer.get("/", params=asked | {"tag": "product=book"})).text
 
 
+async def test_half_an_hour_of_summer_time_is_seen_between_the_ends(store: Store) -> None:
+    await record(store, [micros("2026-03-01T12:00Z")])
+    zone = time_zone("Australia/Lord_Howe")  # +11 in summer, +10:30 in winter
+    with pytest.raises(InvalidInput, match="not a whole number of hours"):
+        await daily(store.statistics, Where(since="2026-01-15", until="2026-12-15"), zone)
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York"])
+async def test_days_at_the_ends_of_time_are_days(store: Store, name: str) -> None:
+    await record(store, [micros("2026-03-01T12:00Z")])
+    where = Where(since="0001-01-01", until="9999-12-31")
+    [day] = await daily(store.statistics, where, time_zone(name))
+    assert day.day == "2026-03-01"
+
+
 async def test_hours_that_are_forgotten_in_part_are_not_taken_for_all(store: Store) -> None:
     await record(store, [micros("2026-03-01T12:00Z"), micros("2026-03-01T20:00Z")])
     assert await store.statistics.first_hour() == ""

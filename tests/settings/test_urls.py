@@ -80,7 +80,10 @@ def test_what_is_wrong_with_it_is_said(name: str, login: str, host: str) -> None
 
 @pytest.mark.parametrize("name", RIGHT)
 @pytest.mark.parametrize("login", ["", f"user:{SECRET}@", f"user:{SECRET}@x@"])
-@pytest.mark.parametrize("before", ["", "xyz:", "xyz://", "://", "//", "{scheme}:", "{upper}://"])
+@pytest.mark.parametrize(
+    "before",
+    ["", "xyz:", "xyz://", "://", "//", "{scheme}:", "{upper}://", "/", "{scheme}:/", "{scheme}//"],
+)
 def test_a_url_of_another_scheme_is_refused(name: str, login: str, before: str) -> None:
     scheme, _, rest = RIGHT[name].partition("://")
     begin = before.format(scheme=scheme, upper=scheme.upper())
@@ -103,6 +106,8 @@ def test_a_url_without_a_host_is_refused(name: str) -> None:
         ("journal.url", f"nats://user:{SECRET}@host?x=y", "nothing may follow host and port"),
         ("journal.url", f"nats://u:{SECRET}@a:1,u:{SECRET}@b:1", "a login stands once"),
         ("journal.url", f"nats://u:{SECRET}@a:1,b:x", "its port is not a number"),
+        ("journal.url", f"nats:/u:{SECRET}@a:1,nats://u:x@b", "it does not begin with"),
+        ("store.url", f"postgres:/h/d?user=u&password={SECRET}", "it does not begin with"),
         ("smarthost.url", "smtps://host/x", "nothing may follow host and port"),
         ("smarthost.url", "maildir:", "maildir:PATH"),
         ("kinesis.endpoint", "https://host?x=y", "it may have no query"),

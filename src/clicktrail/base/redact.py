@@ -29,7 +29,8 @@ _READ = 4 * LONGEST
 # Up to the last @: a password may hold one that should have been percent-encoded.
 _LOGIN = re.compile(r"://[^\s\"'<>]{1,1000}@")
 # user:password@host, without a scheme or with half of one; no path (maildir:/home/me@work).
-_BARE_LOGIN = re.compile(r"(?!maildir:)(?://)?[^/@:]{1,200}:[^/@][^@]{0,1000}@")
+_BARE_LOGIN = re.compile(r"(?!maildir:)[^@]*:[^@]*@")
+_SECRET_PARAMETER = re.compile(r"(?i)\b(password|passwd|pwd|token|secret)=[^&\s]*")
 # Also with another one before the @, as bounces have it (bounces+anna=example.org@example.com), and
 # in xtext (RFC 3461 § 4), where the @ may be +40.
 _ADDRESS = re.compile(
@@ -98,9 +99,13 @@ def hide_login(url: str) -> None:
 
 
 def without_login(url: str) -> str:
-    """Return a URL without the user name and the password in it."""
+    """Return a URL without the user name and the password in it.
+
+    Also of one that is none: where a slash or the colon was lost, all before its last @ is hidden.
+    """
+    url = _SECRET_PARAMETER.sub(rf"\1={HIDDEN}", url)
     scheme, separator, rest = url.partition("://")
-    if not separator and _BARE_LOGIN.match(url):
+    if (not separator or "@" in scheme) and _BARE_LOGIN.match(url):
         scheme, rest = "", url
     _, at, host = rest.rpartition("@")
     return f"{scheme}{separator}{HIDDEN}@{host}" if at else url

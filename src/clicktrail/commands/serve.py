@@ -18,7 +18,7 @@ from clicktrail.base.metrics import count_into
 from clicktrail.base.redact import reason_of
 from clicktrail.commands.shared.common import Json, print_json, print_table, settings_of
 from clicktrail.doors.connections import allow_many_files
-from clicktrail.errors import ClicktrailError, InvalidInput
+from clicktrail.errors import ClicktrailError, InvalidInput, StoreBeingMoved
 from clicktrail.service.checks.opening import check_doors
 from clicktrail.service.monitor import Problems, counted_in
 from clicktrail.service.parts.folder import new_data_folder
@@ -215,7 +215,8 @@ def _serve_apart(settings: Settings, roles: list[str], processes: Sequence[str])
                     return uvloop.run(_serve_monitor(settings, roles, counts, ties))
                 return uvloop.run(_serve_here(settings, [role_of(name)], ties, shared))
             except ClicktrailError as error:
-                ties.tell_failure(reason_of(error), permanent=error.permanent)
+                for_good = error.permanent or isinstance(error, StoreBeingMoved)
+                ties.tell_failure(reason_of(error), permanent=for_good)
                 return 1
 
         # The monitor is ready before it says of the others that they are.

@@ -151,11 +151,13 @@ def test_no_text_begins_a_header_of_its_own(where: str, text: str) -> None:
         composed(**body)
 
 
-@pytest.mark.parametrize("charset", ["utf-8", "ISO-8859-1", "windows-1252", "utf-16"])
+@pytest.mark.parametrize(
+    "charset", [*"utf-8 ISO-8859-1 windows-1252 utf-16 idna unicode_escape".split()]
+)
 def test_texts_are_sent_in_their_charset_where_mail_programs_read_it(charset: str) -> None:
     given_text = {"Data": "Größe\n", "Charset": charset}
     message = read(composed(**simple(Body={"Text": given_text})).message)
-    expected = "utf-8" if charset == "utf-16" else charset.lower()
+    expected = charset.lower() if charset in ("ISO-8859-1", "windows-1252") else "utf-8"
     assert message.get_content_charset() == expected
     assert message.get_content().rstrip() == "Größe"
 
@@ -256,6 +258,15 @@ def test_an_email_may_have_as_many_bytes_as_the_limit_says() -> None:
         (
             {"Attachments": [attachment(RawContent=b"\xff", ContentTransferEncoding="SEVEN_BIT")]},
             "SEVEN_BIT",
+        ),
+        *(
+            ({"Attachments": [attachment(**{name: f"a{end}b"})]}, "line breaks")
+            for name in ("FileName", "ContentId", "ContentDescription", "ContentType")
+            for end in ("\n", "\x0b", "\x1c", "\x85", "\u2028", "\u2029")
+        ),
+        *(
+            ({"Attachments": [attachment(ContentType=f"a/b; x*=utf-8''{end}X: y")]}, "line breaks")
+            for end in ("%0d%0a", "%C2%85", "%E2%80%A8")
         ),
         ({"Body": {"Text": {"Data": "ü", "Charset": "us-ascii"}}}, "cannot hold"),
         ({"Body": {"Text": {"Data": "x", "Charset": "no-such"}}}, "not known"),

@@ -333,7 +333,7 @@ async def test_nothing_is_written_by_who_only_reads(url: str) -> None:
     def write(connection: Connection) -> None:
         connection.exec_driver_sql("DELETE FROM clicks")
 
-    with pytest.raises(StoreUnavailable, match="ReadOnly"):
+    with pytest.raises(StoreUnavailable, match="for reading only"):
         await database.read(write)
     await database.close()
 

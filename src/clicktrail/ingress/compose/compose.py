@@ -36,6 +36,7 @@ from clicktrail.ingress.sesv2.send_shapes import (
     TextAndHtml,
 )
 from clicktrail.model import domain_of
+from clicktrail.rewrite.mime.charset import known
 
 MOST_RECIPIENTS = 50
 """Recipients of one email, as in SES."""
@@ -290,7 +291,7 @@ def _body(simple: Simple) -> bytes:
 def _text(given: Text, subtype: str) -> Entity:
     try:
         return text_entity(given.data, subtype, _charset(given))
-    except UnicodeEncodeError:
+    except UnicodeError:
         raise InvalidInput(
             f"Body: Charset {given.charset!r} cannot hold the text: use UTF-8"
         ) from None
@@ -301,7 +302,7 @@ def _charset(given: Text) -> str:
     if not given.charset:
         return "utf-8"
     try:
-        readable = "\r\nAz".encode(given.charset) == b"\r\nAz"
+        readable = "\r\nAz".encode(given.charset) == b"\r\nAz" and known(given.charset) is not None
     except (LookupError, ValueError):
         readable = None
     if readable is None or not _CHARSET.fullmatch(given.charset):
@@ -319,9 +320,10 @@ def _attachment(given: Attachment) -> Entity:
         text = getattr(given, attribute) or ""
         if len(text) > most:
             raise InvalidInput(f"{member}: {name} has more than {most} characters")
-        if CONTROL.search(text):
-            raise InvalidInput(f"{member}: it holds line breaks or other control characters")
+        _check_line(text, member)
     main, sub, parameters = _type(given, member)
+    for text in (*parameters, *parameters.values()):  # as RFC 2231 has it, they may be anything
+        _check_line(text, member)
     data = given.raw_content
     clean = data.isascii() and b"\0" not in data and not _LONG_LINE.search(data)
     cte = {"QUOTED_PRINTABLE": "quoted-printable", "SEVEN_BIT": "7bit"}.get(
@@ -345,6 +347,13 @@ def _attachment(given: Attachment) -> Entity:
         description=given.content_description or "",
         inline=given.content_disposition == "INLINE",
     )
+
+
+def _check_line(text: str, member: str) -> None:
+    """Raise `InvalidInput` for a text that could not stand in one line of a header."""
+    # By what the library takes for line ends, too.
+    if CONTROL.search(text) or text.splitlines() not in ([], [text]):
+        raise InvalidInput(f"{member}: it holds line breaks or other control characters")
 
 
 def _type(given: Attachment, member: str) -> tuple[str, str, dict[str, str]]:

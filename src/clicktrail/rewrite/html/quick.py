@@ -33,8 +33,8 @@ def tags(html: bytes) -> list[Tag | re.Match[bytes]] | None:
         if place <= done:
             continue
         at = place - 3
-        if html[at] != _LESS and html[at - 3 : at - 2] == b"<":
-            at -= 3  # as of "<area "
+        if html[at - 3 : at + 2].lower() == b"<area":
+            at -= 3
         plain = PLAIN_LINK.match(html, at) if place > svg_end else None
         if plain is not None:
             result.append(plain)

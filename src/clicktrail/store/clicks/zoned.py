@@ -3,13 +3,16 @@
 import re
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from clicktrail.errors import InvalidInput
 from clicktrail.model import Where
 from clicktrail.store.clicks.statistics import Counts, Day, Statistics
 
+_FIRST = date(1970, 1, 1).toordinal()
+_YEAR = 366
+"""Days: what is counted by the hour is kept for less."""
 _NAME = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
 
 
@@ -26,7 +29,9 @@ def time_zone(name: str) -> tzinfo:
 
 
 def begin_of(day: date, zone: tzinfo) -> datetime:
-    """Return when a day begins, in UTC."""
+    """Return when a day begins, in UTC; of one at the end of time, when it does there."""
+    if day.year in (MINYEAR, MAXYEAR):
+        return datetime.combine(day, time(), UTC)
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
@@ -41,7 +46,8 @@ def hours_of(where: Where, zone: tzinfo) -> Where:
     if since is not None:
         since = f"{begin_of(date.fromisoformat(since), zone):%Y-%m-%dT%H}"
     if until is not None:
-        after = begin_of(date.fromisoformat(until) + timedelta(days=1), zone)
+        last = min(date.fromisoformat(until), date.max - timedelta(days=1))
+        after = begin_of(last + timedelta(days=1), zone)
         until = f"{after - timedelta(hours=1):%Y-%m-%dT%H}"
     return replace(where, since=since, until=until)
 
@@ -52,14 +58,23 @@ async def objection(statistics: Statistics, where: Where, zone: tzinfo) -> str:
         return ""
     if where.tag is not None:
         return "clicks by link tag are counted by days of UTC"
-    ends = [date.fromisoformat(day) for day in (where.since, where.until) if day is not None]
-    if any(begin_of(day, zone).minute for day in ends or [datetime.now(zone).date()]):
+    if not _cut_at_hours(where, zone):
         return f"{zone} is not a whole number of hours from UTC"
     first = await statistics.first_hour()
     if (hours_of(where, zone).since or "") >= first:
         return ""
     since = f"only since {first[:10]}" if first[:1].isdigit() else "no more"
     return f"what was counted is known by the hour {since}"
+
+
+def _cut_at_hours(where: Where, zone: tzinfo) -> bool:
+    """Whether each day of a period, of the last year of it, begins with an hour of UTC."""
+    last = date.fromisoformat(where.until) if where.until else datetime.now(zone).date()
+    first = last - timedelta(days=min(_YEAR, last.toordinal() - _FIRST))
+    if where.since is not None:
+        first = max(first, date.fromisoformat(where.since))
+    days = range(first.toordinal(), max(first, last).toordinal() + 1)
+    return not any(begin_of(date.fromordinal(day), zone).minute for day in days)
 
 
 async def daily(statistics: Statistics, where: Where, zone: tzinfo) -> list[Day]:
