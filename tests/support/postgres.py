@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.util import find_spec
 from itertools import count
@@ -116,10 +117,12 @@ class Postgres:
         if not self._template:
             from clicktrail.store.database.connect import open_database
 
-            self._template = self.fresh()
-            database = open_database(self.url(self._template))
+            template = self.fresh()
+            database = open_database(self.url(template))
             database.prepare()
-            asyncio.run(database.close())
+            with ThreadPoolExecutor(1) as thread:  # a loop may run in this one
+                thread.submit(asyncio.run, database.close()).result()
+            self._template = template
         return self.url(self.fresh(self._template))
 
     def _where(self) -> tuple[str, ...]:
