@@ -90,3 +90,25 @@ def test_what_is_remembered_of_many_is_what_was_tried_last() -> None:
     tries = [(str(each), f"10.{each >> 16}.{each >> 8 & 255}.{each & 255}") for each in numbers]
     assert all(asyncio.run(guess(throttle, tries)))
     assert not any(asyncio.run(guess(throttle, tries[-100:])))
+
+
+def test_an_account_of_ones_own_frees_no_guesses() -> None:
+    throttle = Throttle(Guesses(for_client=20))
+
+    async def spray() -> int:
+        await throttle.sign_in("mine", "192.0.2.1", right)
+        looked_at = 0
+        for number in range(100):
+            await throttle.sign_in("mine", "192.0.2.1", right)
+            with pytest.raises(StoreUnavailable):
+                await throttle.sign_in("mine", "192.0.2.1", away)
+            looked_at += sum(await guess(throttle, [(f"name{number}", "192.0.2.1")]))
+        return looked_at
+
+    assert asyncio.run(spray()) == 20
+    # A wrong password of a name that is known from there counts, too.
+    other = Throttle(Guesses(for_client=20))
+    asyncio.run(other.sign_in("mine", "192.0.2.1", right))
+    assert sum(asyncio.run(guess(other, [("mine", "192.0.2.1")] * 5))) == 5
+    names = [(f"name{number}", "192.0.2.1") for number in range(100)]
+    assert sum(asyncio.run(guess(other, names))) == 15

@@ -66,19 +66,25 @@ class Throttle:
             now = self._now()
             delay = self._delay(name, client, now)
             self._pairs.add(now, name, client)
-            self._clients.add(now, client)
             self._names.add(now, name)
+            # Not of who need not wait for the client's: taken back, they would free guesses.
+            is_known = self._is_known(name, client)
+            if not is_known:
+                self._clients.add(now, client)
         if delay:
             await asyncio.sleep(delay)
         try:
             found = await verify()
         except StoreUnavailable:
             with self._lock.held():
-                self._take_back(name, client)
+                self._take_back(name, client, of_client=not is_known)
             raise
+        if found is None and is_known:
+            with self._lock.held():
+                self._clients.add(self._now(), client)
         if found is not None:
             with self._lock.held():
-                self._take_back(name, client)
+                self._take_back(name, client, of_client=not is_known)
                 self._pairs.forget(name, client)
                 self._known.keep(self._known.key(name, client), [self._now()])
         return found
@@ -101,10 +107,11 @@ class Throttle:
     def _is_known(self, name: str, client: str) -> bool:
         return bool(self._known.times(self._known.key(name, client)))
 
-    def _take_back(self, name: str, client: str) -> None:
+    def _take_back(self, name: str, client: str, *, of_client: bool) -> None:
         """Count the last try no more."""
         self._pairs.take_back(name, client)
-        self._clients.take_back(client)
+        if of_client:
+            self._clients.take_back(client)
         self._names.take_back(name)
 
 
