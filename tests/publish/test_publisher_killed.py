@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from clicktrail.base.ids import now_us
 from clicktrail.journal.memory import MemoryJournal
 from clicktrail.journal.sqlite import SqliteJournal
 from support.publishing import House, click, to_stream
@@ -46,7 +47,17 @@ async def test_every_click_counts_once_and_is_told_once(house: House, tmp_path: 
     messages = [await house.message() for _ in range(5)]
     path = tmp_path / "journal.db"
     journal = SqliteJournal(path)
-    made = [click(messages[n % 5], n % 3, ip=f"10.{n % 250}.{n // 250}.1") for n in range(CLICKS)]
+    # A second apart, five of the same email: people's.
+    began = now_us() + 2_000_000
+    made = [
+        click(
+            messages[n % 5],
+            n % 3,
+            ip=f"10.{n % 250}.{n // 250}.1",
+            clicked_at=began + n * 1_000_000,
+        )
+        for n in range(CLICKS)
+    ]
     await asyncio.gather(*(journal.append(each) for each in made))
     await journal.close()
 
