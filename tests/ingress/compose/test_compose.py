@@ -85,6 +85,13 @@ def test_pictures_belong_to_the_html_and_attachments_to_the_email() -> None:
     assert tree(only_text) == ["mixed", "text/plain", "image/png", "application/pdf"]
 
 
+@pytest.mark.parametrize("given", ["logo", "<logo@example.com>", "x" * 78, f"<{'x' * 76}>"])
+def test_a_content_id_is_what_the_html_refers_to(given: str) -> None:
+    part = attachment(ContentDisposition="INLINE", ContentId=given)
+    made = composed(**simple(Attachments=[part], Body={"Html": {"Data": "x"}})).message
+    assert f"\r\nContent-ID: <{given.strip('<>')}>\r\n".encode() in made
+
+
 @pytest.mark.parametrize("encoding", ["BASE64", "QUOTED_PRINTABLE", "SEVEN_BIT", None])
 def test_attachments_arrive_in_the_encoding_asked_for(encoding: str | None) -> None:
     data = b"line = 1\r\nline 2\r\n"
@@ -267,6 +274,10 @@ def test_an_email_may_have_as_many_bytes_as_the_limit_says() -> None:
         *(
             ({"Attachments": [attachment(ContentType=f"a/b; x*=utf-8''{end}X: y")]}, "line breaks")
             for end in ("%0d%0a", "%C2%85", "%E2%80%A8")
+        ),
+        *(
+            ({"Attachments": [attachment(ContentId=wrong)]}, "ContentId is no message id")
+            for wrong in ("é@x", "a>b", "<a<b>")
         ),
         ({"Body": {"Text": {"Data": "ü", "Charset": "us-ascii"}}}, "cannot hold"),
         ({"Body": {"Text": {"Data": "x", "Charset": "no-such"}}}, "not known"),

@@ -337,13 +337,15 @@ def _attachment(given: Attachment) -> Entity:
         else:
             main, sub = "application", "octet-stream"
     content_id = (given.content_id or "").strip("<>")
+    if not content_id.isascii() or "<" in content_id or ">" in content_id:  # RFC 2045 § 7
+        raise InvalidInput(f"{member}: ContentId is no message id: letters, digits, dots and @")
     return attachment_entity(
         data,
         (main, sub),
         parameters,
         encoding=cte,
         name=given.file_name,
-        content_id=f"<{content_id}>" if content_id else "",
+        content_id=content_id,
         description=given.content_description or "",
         inline=given.content_disposition == "INLINE",
     )

@@ -75,7 +75,8 @@ def attachment_entity(
 ) -> Entity:
     """Return an attachment of a type and subtype, in a transfer encoding that can hold it.
 
-    The lines of one in ``7bit`` end with CRLF then; the others arrive byte for byte.
+    The lines of one in ``7bit`` end with CRLF then; the others arrive byte for byte. ``content_id``
+    is in ASCII, without its angle brackets.
     """
     named = EmailMessage(policy=_POLICY)
     named.set_content(
@@ -85,13 +86,14 @@ def attachment_entity(
         cte=encoding,
         disposition="inline" if inline else "attachment",
         filename=name or None,
-        cid=content_id or None,
         params=parameters,
     )
     del named["MIME-Version"]
     if description:
         named["Content-Description"] = description
     header = named.as_bytes().partition(_CRLF + _CRLF)[0] + _CRLF
+    if content_id:  # the library would fold it, or write it as encoded words (RFC 2047 § 5)
+        header += f"Content-ID: <{content_id}>\r\n".encode("ascii")
     if encoding == "7bit":
         return Entity(header, _LINE_END.sub(_CRLF, data))
     if encoding == "quoted-printable":
