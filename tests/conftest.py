@@ -2,8 +2,9 @@
 
 import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
@@ -11,6 +12,9 @@ from hypothesis import settings
 
 from support.ports import Ports
 from support.postgres import NEEDS_POSTGRES, Postgres
+
+if TYPE_CHECKING:
+    from clicktrail.store import Store
 
 structlog.configure(
     processors=[
@@ -51,6 +55,16 @@ def postgres() -> Iterator[Postgres]:
     """A server for all tests of this process."""
     with Postgres() as running:
         yield running
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator["Store"]:
+    """A new store in a file."""
+    from clicktrail.store import Store
+
+    opened = await Store.open(f"sqlite:///{tmp_path / 'store.db'}")
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=NEEDS_POSTGRES)])

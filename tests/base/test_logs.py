@@ -164,7 +164,14 @@ def test_who_tells_what_cannot_be_told_goes_on(style: str) -> None:
     )
     assert (done.returncode, done.stdout) == (0, "went on\n")
     first, second = done.stderr.splitlines()
-    assert first == "clicktrail: the log line 'of odd' is lost"
+    if style == "json":
+        assert json.loads(first) == {
+            "event": "a log line is lost",
+            "what": "of odd",
+            "level": "error",
+        }
+    else:
+        assert first == "clicktrail: a log line is lost: of odd"
     assert "afterwards" in second
 
 

@@ -55,3 +55,10 @@ def signed_in(browser: Any) -> SignIn:
         context.close()
 
     return open_page
+
+
+@pytest.fixture(scope="module")
+def page(signed_in: SignIn, running: Service) -> Iterator[Any]:
+    """A page of the service that a module calls ``running``, signed in as its administrator."""
+    with signed_in(running) as opened:
+        yield opened

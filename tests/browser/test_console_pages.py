@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.browsing import apart
+from support.browsing import apart, go
 from support.service import Service, email_with, hrefs, html_of
 from support.visitor import PASSWORD
 
@@ -19,16 +19,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Service(tmp_path_factory.mktemp("console")) as service:
         apart(lambda: service.send(email_with(HTML)))  # else the guide is the first page
         yield service
-
-
-@pytest.fixture(scope="module")
-def page(signed_in: Any, running: Service) -> Iterator[Any]:
-    with signed_in(running) as opened:
-        yield opened
-
-
-def go(page: Any, running: Service, path: str) -> None:
-    page.goto(f"http://127.0.0.1:{running.console}{path}")
 
 
 def make_set(page: Any, running: Service, name: str) -> None:

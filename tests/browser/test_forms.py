@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.browsing import apart
+from support.browsing import apart, go
 from support.service import Service, email_with, hrefs, html_of, wait_for
 
 pytestmark = pytest.mark.long
@@ -37,16 +37,6 @@ def lose(service: Service, number: int) -> None:
         lambda: json.loads(service.cli("events", "dead", "--json"))[number - 1 :] or None,
         "the dead",
     )
-
-
-@pytest.fixture(scope="module")
-def page(signed_in: Any, running: Service) -> Iterator[Any]:
-    with signed_in(running) as opened:
-        yield opened
-
-
-def go(page: Any, running: Service, path: str) -> None:
-    page.goto(f"http://127.0.0.1:{running.console}{path}")
 
 
 def told(running: Service) -> int:

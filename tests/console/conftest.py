@@ -1,7 +1,6 @@
 """A console over a store of its own, and those who are signed in."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,13 +12,6 @@ from clicktrail.model import Role
 from clicktrail.settings.kinds import Address
 from clicktrail.store import Store
 from support.service import PATIENCE
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(f"sqlite:///{tmp_path / 'store.db'}")
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

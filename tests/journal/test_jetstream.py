@@ -114,6 +114,7 @@ async def test_clicks_outlive_the_broker(tmp_path: Path, opened: Opener) -> None
         assert set(found) >= {1, 3}
 
 
+@pytest.mark.long
 async def test_a_stream_that_was_lost_is_made_again(tmp_path: Path, opened: Opener) -> None:
     with Nats(tmp_path) as server:
         writer = opened(server)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from clicktrail.base.ids import now_us
 from clicktrail.journal.memory import MemoryJournal
 from clicktrail.journal.sqlite import SqliteJournal
@@ -42,6 +44,7 @@ async def told(house: House) -> int:
     return len(await house.store.streams.read("clicks", 0, CLICKS * 2))
 
 
+@pytest.mark.long
 async def test_every_click_counts_once_and_is_told_once(house: House, tmp_path: Path) -> None:
     await house.configuration_set("news", to_stream())
     messages = [await house.message() for _ in range(5)]

@@ -262,6 +262,7 @@ def test_what_cannot_be_used_is_a_problem_until_it_can(tmp_path: Path, embedded:
         wait_for(lambda: not why() or None, "a ready service", PATIENCE)
 
 
+@pytest.mark.long
 def test_on_a_full_disk_it_is_not_ready_and_says_what_fails(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with small_disk(data, "16m"), Service(tmp_path) as service:

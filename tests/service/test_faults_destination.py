@@ -75,6 +75,7 @@ def test_what_webhooks_miss_they_are_told_when_they_are_well_again(impatient: Se
     assert impatient.cli("events", "dead", "--json").strip() == "[]"
 
 
+@pytest.mark.long
 def test_killed_between_sending_and_booking_it_sends_the_same_event_again(
     impatient: Service, clock: Clock
 ) -> None:

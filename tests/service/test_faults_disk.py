@@ -100,6 +100,7 @@ def problems_of(service: Service) -> dict[str, str]:
             return found
 
 
+@pytest.mark.long
 def test_a_full_disk_is_named_with_what_to_do_about_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with small_disk(data, "8m"):

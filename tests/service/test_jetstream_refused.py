@@ -80,6 +80,7 @@ def test_clicks_come_back_to_the_journal_after_the_broker_refused_everybody(tmp_
             service.wait_for_events(name, before + 1)
 
 
+@pytest.mark.long
 def test_nodes_without_a_store_come_back_to_the_register(
     tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,7 @@ def test_a_damaged_vault_key_is_told_and_clicks_go_on_until_it_is_put_back(
         wait_for(lambda: not why(service) or None, "a ready service", PATIENCE)
 
 
-@pytest.mark.parametrize("embedded", [True, False])
+@pytest.mark.parametrize("embedded", [pytest.param(True, marks=pytest.mark.long), False])
 def test_a_lost_vault_key_is_told_and_clicks_go_on(tmp_path: Path, embedded: bool) -> None:
     service = Service(tmp_path, embedded=embedded)
     path = service.data / "vault-key"

@@ -98,6 +98,7 @@ def test_links_counts_streams_and_accounts_come_along(
     assert (service.data / "clicktrail.db").read_bytes() == file
 
 
+@pytest.mark.long
 def test_a_move_that_was_killed_goes_on_where_it_was(tmp_path: Path, url: str) -> None:
     service = Service(tmp_path)
     seeded(service.data, 40_000)

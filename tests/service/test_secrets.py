@@ -454,6 +454,7 @@ def test_a_broker_that_cannot_be_reached_is_told_of_without_its_password(
         assert found_in(told + journal(service), [*SECRETS, *PEOPLE]) == []
 
 
+@pytest.mark.long
 def test_on_a_full_disk_and_with_a_store_that_is_held_nothing_is_told_either(
     tmp_path: Path, port: int
 ) -> None:

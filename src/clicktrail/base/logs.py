@@ -5,6 +5,7 @@ caught. What it may tell is `clicktrail.base.redact`'s to say. Of a library's ow
 told and none of the values that were put into them.
 """
 
+import json
 import logging
 import re
 import sys
@@ -57,7 +58,8 @@ def configure_logs(level: str, style: str, *, addresses: bool = False) -> None:
         pass_foreign_args=True,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *end],
     )
-    handler = _Handler(output)
+    lost = _lost_in_text if as_text else _lost_in_json
+    handler = _Handler(output, lost)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
@@ -66,7 +68,7 @@ def configure_logs(level: str, style: str, *, addresses: bool = False) -> None:
     root.setLevel(max(logging.WARNING, least))
     # Ours do not go by way of `logging`: that takes longer than all the rest of a line.
     structlog.configure(
-        processors=[_whole([*begin, *end])],
+        processors=[_whole([*begin, *end], lost)],
         logger_factory=lambda *_: output,
         wrapper_class=structlog.make_filtering_bound_logger(least),
         cache_logger_on_first_use=False,
@@ -93,20 +95,31 @@ class _Output:
 class _Handler(logging.Handler):
     """Takes the lines of libraries."""
 
-    def __init__(self, output: _Output) -> None:
+    def __init__(self, output: _Output, lost: Callable[[str], str]) -> None:
         super().__init__()
         self._output = output
+        self._lost = lost
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or that it was lost. By default logging prints what was to be told."""
         try:
             line = self.format(record)
         except Exception:
-            line = f"clicktrail: a log line of {record.pathname}:{record.lineno} is lost"
+            line = self._lost(f"{record.pathname}:{record.lineno}")
         self._output.write(line)
 
 
-def _whole(processors: Sequence[structlog.typing.Processor]) -> structlog.typing.Processor:
+def _lost_in_text(what: str) -> str:
+    return f"clicktrail: a log line is lost: {what}"
+
+
+def _lost_in_json(what: str) -> str:
+    return json.dumps({"event": "a log line is lost", "what": what, "level": "error"})
+
+
+def _whole(
+    processors: Sequence[structlog.typing.Processor], lost: Callable[[str], str]
+) -> structlog.typing.Processor:
     """Return what makes a line of an event; of one that cannot be told, that it was lost."""
 
     def told(logger: Any, method: str, event: structlog.typing.EventDict) -> str:
@@ -116,7 +129,7 @@ def _whole(processors: Sequence[structlog.typing.Processor]) -> structlog.typing
             for each in processors:
                 line = each(logger, method, line)
         except Exception:  # whoever tells of something goes on
-            return f"clicktrail: the log line {name!r} is lost"
+            return lost(str(name))
         return str(line)
 
     return told

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,13 +15,6 @@ from support.service import PATIENCE
 
 TOKEN = "the-token"
 SIGNED_IN = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(f"sqlite:///{tmp_path / 'store.db'}")
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
