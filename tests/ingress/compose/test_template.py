@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import json
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,27 @@ def test_loops_within_loops_come_to_an_end(source: str) -> None:
     finally:
         signal.signal(signal.SIGPROF, before)
     assert "takes longer than 0.3 seconds" in answer.failed or "nested too deep" in answer.failed
+
+
+def test_a_limit_that_is_lost_in_the_garbage_collector_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+
+    def callback(phase: str, _: dict[str, int]) -> None:
+        while phase == "start" and not lost and signal.getitimer(signal.ITIMER_PROF)[0]:
+            pass
+
+    before = signal.signal(signal.SIGPROF, over)
+    gc.callbacks.append(callback)
+    try:
+        answer = answer_to(Work({"Text": LOOPS[0]}, LOOPED, False, 10_000_000), 0.1)
+    finally:
+        gc.callbacks.remove(callback)
+        signal.signal(signal.SIGPROF, before)
+    assert lost
+    assert "takes longer than 0.1 seconds" in answer.failed
 
 
 async def test_others_go_on_while_a_template_loops(processes: TemplateProcesses) -> None:

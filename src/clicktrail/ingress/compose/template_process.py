@@ -24,6 +24,8 @@ log = get_logger(__name__)
 
 CPU_SECONDS = 3.0
 """How long the parts of one email may keep a processor busy."""
+_AGAIN = 0.1
+"""Seconds of processor time after which who goes on is told so again."""
 _MEMORY = 256 * 1024 * 1024
 _LENGTH = struct.Struct("!I")
 
@@ -152,7 +154,9 @@ def over(_number: int, _frame: FrameType | None) -> None:
 def answer_to(work: Work, seconds: float = CPU_SECONDS) -> Answer:
     """Return what becomes of work within so many seconds of processor time (main thread only)."""
     try:
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+        # Again and again: raised within a finalizer or a callback of the garbage collector, it is
+        # lost (sys.unraisablehook).
+        signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN)
         try:
             return Answer(parts=render(work))
         finally:
