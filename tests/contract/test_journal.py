@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -57,13 +58,14 @@ async def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield reopen
 
 
-def click(number: int = 0, **changes: str) -> Click:
-    fields = {
+def click(number: int = 0, **changes: Any) -> Click:
+    fields: dict[str, Any] = {
         "event_id": new_id(),
         "message_id": "m" * 21,
         "url": f"https://example.com/{number}?a=b&c=d",
         "ip": "192.0.2.1",
         "user_agent": "Mozilla/5.0",
+        "request": number,
     }
     return Click(link=number, clicked_at=now_us(), **fields | changes)
 

@@ -18,6 +18,7 @@ clicks = st.builds(
     st.integers(-(2**62), 2**62),
     texts,
     texts,
+    st.integers(0, 2**16),
 )
 
 
@@ -27,10 +28,15 @@ def test_a_click_comes_back_as_it_was(click: Click) -> None:
 
 
 def test_fields_of_a_later_version_are_passed_over() -> None:
-    record = encode(Click("e", "m", 1, "u", 2, "i", "a"))
-    assert record[0] == 0x97  # MessagePack: an array of seven
-    longer = b"\x98" + record[1:] + b"\xa3new"
+    record = encode(Click("e", "m", 1, "u", 2, "i", "a", 5))
+    assert record[0] == 0x98  # MessagePack: an array of eight
+    longer = b"\x99" + record[1:] + b"\xa3new"
     assert decode(longer) == decode(record)
+
+
+def test_records_of_an_earlier_version_show_nothing_of_the_request() -> None:
+    record = encode(Click("e", "m", 1, "u", 2, "i", "a"))
+    assert decode(b"\x97" + record[1:-1]) == Click("e", "m", 1, "u", 2, "i", "a", 0)
 
 
 @given(st.binary())

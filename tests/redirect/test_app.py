@@ -14,7 +14,7 @@ from clicktrail.base.ids import ID_LENGTH, now_us
 from clicktrail.errors import JournalUnavailable
 from clicktrail.journal.memory import MemoryJournal
 from clicktrail.keys.token import Key, KeyRing, Opened
-from clicktrail.model import Click
+from clicktrail.model import Click, Request
 from clicktrail.redirect import app
 from support.redirecting import MESSAGE, RING, URL, House, house_in, path_of, request, statuses
 
@@ -62,7 +62,10 @@ async def test_head_has_the_same_headers_and_is_no_click(house: House) -> None:
     del head.headers["date"], get.headers["date"]
     assert head.headers == get.headers
     assert head.content == b""
-    assert len(await house.clicks()) == 1
+    looked, clicked = await house.clicks()
+    assert looked.request & Request.HEAD
+    assert not clicked.request & Request.HEAD
+    assert house.app.clicks == 1
 
 
 @pytest.mark.parametrize(

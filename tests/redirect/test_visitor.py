@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clicktrail.doors.forwarded import Visitors, peer_address
-from clicktrail.redirect.visitor import is_prefetch
+from clicktrail.model import Request as Shown
+from clicktrail.redirect.visitor import is_prefetch, shown
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8:aaaa::/48")]
 
@@ -22,7 +23,7 @@ class Request:
             (name.strip().lower().encode(), value.strip().encode("latin-1"))
             for name, _, value in pairs
         ]
-        self.lower_head = "\r\n".join(headers).lower().encode("latin-1")
+        self.lower_head = "\r\n".join(["", *headers, "", ""]).lower().encode("latin-1")
 
     def header(self, name: bytes) -> bytes | None:
         return next(iter(self.headers(name)), None)
@@ -127,3 +128,66 @@ def test_the_peer_is_logged_as_ipv4_where_it_is() -> None:
 )
 def test_programs_that_fetch_ahead_are_known_by_three_headers(header: str, prefetch: bool) -> None:
     assert is_prefetch(Request("192.0.2.1", header)) is prefetch
+
+
+WINDOWS = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/142.0.0.0 Safari/537.36"
+)
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+SAFARI = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15"
+    " (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
+)
+DESKTOP_SITE = WINDOWS.replace("Windows NT 10.0; Win64; x64", "X11; Linux x86_64")
+HTML = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+HTML_LAST = "Accept: image/gif, image/jpeg, */*, text/html"
+LANGUAGE = "Accept-Language: de"
+NAVIGATE = "Sec-Fetch-Mode: navigate"
+BRANDS = 'Sec-CH-UA: "Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99"'
+ON_WINDOWS = 'Sec-CH-UA-Platform: "Windows"'
+ON_LINUX = 'Sec-CH-UA-Platform: "Linux"'
+ON_ANDROID = 'Sec-CH-UA-Platform: "Android"'
+
+
+@pytest.mark.parametrize(
+    ("agent", "headers", "expected"),
+    [
+        (WINDOWS, [], 0),
+        (WINDOWS, ["Accept: */*"], 0),
+        (WINDOWS, [HTML], Shown.HTML),
+        (WINDOWS, [HTML_LAST], Shown.HTML),
+        (WINDOWS, ["X-Accept: text/html", "X-Accept-Language: de"], 0),
+        (WINDOWS, [HTML, LANGUAGE], Shown.HTML | Shown.LANGUAGE),
+        (WINDOWS, ["accept-LANGUAGE:de"], Shown.LANGUAGE),
+        (WINDOWS, [NAVIGATE], Shown.NAVIGATION),
+        (WINDOWS, ["Sec-Fetch-Mode:navigate"], Shown.NAVIGATION),
+        (WINDOWS, ["Sec-Fetch-Mode: cors"], Shown.SUBRESOURCE),
+        (WINDOWS, [BRANDS], Shown.HINTS),
+        (WINDOWS, [BRANDS, ON_WINDOWS], Shown.HINTS),
+        (WINDOWS, [BRANDS, 'Sec-CH-UA-Platform: "Haiku"'], Shown.HINTS),
+        (WINDOWS, ["Sec-CH-UA: nonsense"], Shown.HINTS),
+        # The brand's own version beside Chromium's.
+        (
+            f"{WINDOWS} OPR/125.0.0.0",
+            ['Sec-CH-UA: "Opera";v="125", "Chromium";v="142"'],
+            Shown.HINTS,
+        ),
+        (DESKTOP_SITE, [BRANDS, ON_ANDROID], Shown.HINTS),
+        (WINDOWS, [BRANDS.replace("142", "120")], Shown.HINTS | Shown.OTHER_HINTS),
+        (WINDOWS, [BRANDS, ON_LINUX], Shown.HINTS | Shown.OTHER_HINTS),
+        (FIREFOX, [BRANDS, ON_WINDOWS], Shown.HINTS | Shown.OTHER_HINTS),
+        (SAFARI, [BRANDS], Shown.HINTS | Shown.OTHER_HINTS),
+        ("Example/1.0 (Android 14)", [BRANDS, ON_ANDROID], Shown.HINTS),
+        (
+            WINDOWS,
+            ['Sec-CH-UA: "Chromium";v="142", "HeadlessChrome";v="142"', ON_WINDOWS],
+            Shown.HINTS | Shown.HEADLESS,
+        ),
+        (SAFARI, ["X-Purpose: preview"], Shown.PREVIEW),
+        (SAFARI, ["Purpose: preview"], Shown.PREVIEW),
+    ],
+)
+def test_a_request_shows_who_sends_it(agent: str, headers: list[str], expected: int) -> None:
+    request = Request("192.0.2.1", "Host: a.example", *headers)
+    assert shown(request, agent.encode()) == Shown.LOOKED | expected

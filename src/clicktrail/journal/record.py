@@ -13,6 +13,9 @@ from clicktrail.model import Click
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Any])
 
+_FIRST = 7
+"""So many fields had the first records: all but what the request showed."""
+
 
 def encode(click: Click) -> bytes:
     """Return the record of a click."""
@@ -26,6 +29,7 @@ def encode(click: Click) -> bytes:
                 click.clicked_at,
                 click.ip,
                 click.user_agent,
+                click.request,
             )
         )
     except UnicodeEncodeError:  # a lone surrogate: such texts go as bytes
@@ -41,9 +45,20 @@ def decode(record: bytes) -> Click:
         texts = [f.decode("utf-8", "surrogatepass") if isinstance(f, bytes) else f for f in fields]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"not the record of a click: {error}") from None
+    if len(texts) == _FIRST:
+        texts.append(0)
     match texts[: len(Click.__slots__)]:
-        case [str(event_id), str(message_id), int(link), str(url), int(at), str(ip), str(agent)]:
-            return Click(event_id, message_id, link, url, at, ip, agent)
+        case [
+            str(event_id),
+            str(message_id),
+            int(link),
+            str(url),
+            int(at),
+            str(ip),
+            str(agent),
+            int(request),
+        ]:
+            return Click(event_id, message_id, link, url, at, ip, agent, request)
         case _:
             raise ValueError("not the record of a click: its fields are of other types")
 

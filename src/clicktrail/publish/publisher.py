@@ -14,7 +14,7 @@ from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.journal import Entry, Journal
-from clicktrail.model import HONEYPOT_LINK, Click, EventType, Judgement
+from clicktrail.model import HONEYPOT_LINK, Click, EventType, Judgement, Request
 from clicktrail.publish.deliver import Deliverer
 from clicktrail.publish.event import click_event, click_object, send_event
 from clicktrail.publish.privacy import Privacy
@@ -224,6 +224,8 @@ class _Batch:
 
     def add(self, click: Click, signs: int) -> None:
         """Add a click, as it may be kept, with what speaks against a person in it alone."""
+        if click.request & Request.HEAD:
+            return
         remembered = record(click, signs) if is_id(click.event_id) else ""
         if click.link == HONEYPOT_LINK:  # nobody wrote that link: it is no click of the email's
             self.trapped[click.message_id] = self.trapped.get(click.message_id, "") + remembered

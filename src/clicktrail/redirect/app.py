@@ -13,11 +13,11 @@ from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.journal import Journal
 from clicktrail.keys.token import PATH, Opened
-from clicktrail.model import Click
+from clicktrail.model import Click, Request
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.location import location
 from clicktrail.redirect.pages import FAVICON, METHODS, NOT_FOUND, PREFETCH, ROBOTS, redirect_to
-from clicktrail.redirect.visitor import is_prefetch
+from clicktrail.redirect.visitor import is_prefetch, shown
 from clicktrail.settings.kinds import Network
 
 log = get_logger(__name__)
@@ -111,11 +111,8 @@ class RedirectApp:
             exchange.answer(*PREFETCH)
             return
         head, body = redirect_to(location(opened.url))
-        if not get:
-            self._sent_on.inc()
-            exchange.answer(head)
-            return
         at = now_us()
+        agent = (exchange.header(b"user-agent") or b"")[:USER_AGENT_LIMIT]
         click = Click(
             new_id(at),
             opened.message_id,
@@ -123,12 +120,14 @@ class RedirectApp:
             opened.url,
             at,
             self._visitors.address(exchange),
-            (exchange.header(b"user-agent") or b"")[:USER_AGENT_LIMIT].decode("utf-8", "replace"),
+            agent.decode("utf-8", "replace"),
+            # A HEAD is no click, and says something of the clicks around it.
+            shown(exchange, agent) if get else shown(exchange, agent) | Request.HEAD,
         )
         if not self._waiting:
             # Not at once: the clicks that this turn of the loop brings are logged together.
             asyncio.get_running_loop().call_soon(self._start_logging)
-        self._waiting.append((click, exchange, head, body))
+        self._waiting.append((click, exchange, head, body if get else b""))
 
     def _start_logging(self) -> None:
         batch, self._waiting = self._waiting, []
@@ -146,8 +145,9 @@ class RedirectApp:
         except Exception as error:
             self._unlogged(len(batch), error)
         else:
-            self.clicks += len(batch)
-            self._metrics.clicks.inc(len(batch))
+            count = sum(not click.request & Request.HEAD for click, _, _, _ in batch)
+            self.clicks += count
+            self._metrics.clicks.inc(count)
             self._metrics.commit.observe(time.perf_counter() - started)
         self._sent_on.inc(len(batch))
         for _, exchange, head, body in batch:
