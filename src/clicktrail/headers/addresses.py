@@ -10,13 +10,13 @@ from clicktrail.headers.words import decoded_words
 # Everything but comments, which nest. What has matched is never matched in another way, so that
 # no value takes long. White space is that of ASCII: to most readers other kinds are letters.
 _TOKEN = re.compile(
-    r'(?P<space>\s++)|(?P<quoted>"(?:[^"\\]|\\.)*+")|(?P<literal>\[[^\[\]\\\s]*+\])'
+    r'(?P<space>\s++)|(?P<quoted>"(?>(?:[^"\\]++|\\.)*)")|(?P<literal>\[[^\[\]\\\s]*+\])'
     r'|(?P<sign>[<>,;:])|(?P<text>[^\s"\[\]<>,;:()\\]++)|(?P<bracket>[\[\]])',
     re.DOTALL | re.ASCII,
 )
 _COMMENT_PIECE = re.compile(r"[^()\\]++|\\.|[()]", re.DOTALL)
 _ADDRESS = re.compile(
-    r'(?:"(?:[^"\\]|\\.)*+"|[^\s@"<>,;:\\\[\]]++)@(?:\[[^\[\]\s]*+\]|[^\s@"<>,;:\\\[\]]++)',
+    r'(?:"(?>(?:[^"\\]++|\\.)*)"|[^\s@"<>,;:\\\[\]]++)@(?:\[[^\[\]\s]*+\]|[^\s@"<>,;:\\\[\]]++)',
     re.DOTALL | re.ASCII,
 )
 _QUOTED_LOCAL = re.compile(r'"[\w!#$%&\'*+/=?^`{|}~. -]+"')

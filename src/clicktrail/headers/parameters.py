@@ -9,15 +9,16 @@ _SIMPLE_PARAMETER = re.compile(r""";\s*([A-Za-z0-9-]+)\s*=\s*(?:"([^"\\\r\n]*)"|
 
 _TYPE = re.compile(r"\s*+([^\s;]*+)")
 _PARAMETER = re.compile(
-    r'[;\s]*+(?P<name>[^\s;="]*+)\s*+(?:=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"?|(?P<token>[^;]*+)))?',
+    r'[;\s]*+(?P<name>[^\s;="]*+)\s*+'
+    r'(?:=\s*+(?:"(?P<quoted>(?>(?:[^"\\]++|\\.)*))"?|(?P<token>[^;]*+)))?',
     re.DOTALL,
 )
 _REST = re.compile(r"[^;]*+")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # RFC 2231 § 3 and § 4: name*0, name*0*, name*.
-_EXTENDED = re.compile(r"([^*]++)(?:\*(\d{1,4}))?+(\*)?")
+_EXTENDED = re.compile(r"([^*]++)(?>(?:\*(\d{1,4}))?)(\*)?")
 
-_OUTSIDE = re.compile(r'"(?:[^"\\]|\\.)*+"?|\\.|[^"\\()]++|[()\\]', re.DOTALL)
+_OUTSIDE = re.compile(r'"(?>(?:[^"\\]++|\\.)*)"?|\\.|[^"\\()]++|[()\\]', re.DOTALL)
 _INSIDE = re.compile(r"\\.|[^\\()]++|[()\\]", re.DOTALL)
 
 _NO_CONTROLS = dict.fromkeys(range(0x20), " ")

@@ -29,10 +29,10 @@ _IN_LABEL = (
     r"\s\xab\xbb\u2010-\u205f\u3000-\u3003\u3008-\u3020\uff0e\uff61\ud800-\udfff]"
 )
 _LABEL = rf"[^\W_]{_IN_LABEL}*+"
-_END = r"(?::[0-9]++)?+(?=[/?#\\]|\Z)"
+_END = r"(?>(?::[0-9]++)?)(?=[/?#\\]|\Z)"
 # UTS 46 § 4: the dots of Chinese and Japanese are dots in the name of a host.
 _DOT = "[.\u3002\uff0e\uff61]"
-_NAME = re.compile(rf"(?:{_IN_LABEL}++{_DOT}(?=[^\W_]))++(?P<last>{_LABEL}){_DOT}?{_END}")
+_NAME = re.compile(rf"(?>(?:{_IN_LABEL}++{_DOT}(?=[^\W_]))+)(?P<last>{_LABEL}){_DOT}?{_END}")
 _ANY = re.compile(rf"(?:www{_DOT}|localhost{_DOT}?{_END})", re.I)
 _IPV4 = re.compile(rf"([0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}})\.?{_END}", re.A)
 _IPV6 = re.compile(rf"\[([0-9A-Fa-f:.]+)\]{_END}")
