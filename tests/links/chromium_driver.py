@@ -24,13 +24,19 @@ from links.casefile import OWN_HOST, is_own
 from links.documents import document
 from links.envelopes import random_envelope
 from links.trial import rewrite_in
-from links.verdict import find
+from links.verdict import NO_TRACK_UNLESS, find
 
 _BATCH = 200
 _TRACKED = re.compile(rf"https?://{re.escape(OWN_HOST)}/c/(\d+)_[0-9a-f]{{8}}-[a-z]+\Z")
-_OFF = re.compile(r"off|0|true", re.I)
-_MAY_SAY_NO = ("clicktracking", "data-msys-clicktrack", "disable-tracking")
-_SAYS_NO = ("ses:no-track", "postbox:no-track", "data-pm-no-track")
+_OFF = re.compile(r"off|0|true|false", re.I)
+_MAY_SAY_NO = (
+    "clicktracking",
+    "data-msys-clicktrack",
+    "disable-tracking",
+    "hstracking",
+    "autotrack",
+)
+_SAYS_NO = ("ses:no-track", "postbox:no-track", "data-pm-no-track", *NO_TRACK_UNLESS)
 
 # A document of DOMParser runs no script and loads nothing.
 _READ = """
@@ -132,6 +138,7 @@ def _judge_link(
 def _may_stay(link: dict[str, Any]) -> bool:
     attributes = link["others"]
     says_no = any(_OFF.search(attributes.get(name, "")) for name in _MAY_SAY_NO)
+    says_no = says_no or "untracked" in attributes.get("class", "")
     return says_no or "\ufffd" in link["value"] or any(name in attributes for name in _SAYS_NO)
 
 

@@ -122,6 +122,14 @@ _TAGS = (
     "data-pm-no-track",
     "data-msys-clicktrack=0",
     'disable-tracking="true"',
+    "mautic:disable-tracking",
+    "data-mautic-disable-tracking=false",
+    "data-ph-no-track='OFF'",
+    "no_jumpurl=1",
+    "cm_dontconvertlink",
+    'HsTracking="false"',
+    'class="x untracked"',
+    'class="untracked-not"',
 )
 _NAMES = _list("a a a a a a A area p td img b abbr a-b v:rect V:Oval link base")
 _RAW = _list("script style textarea title xmp noembed noframes iframe SCRIPT plaintext")

@@ -42,7 +42,15 @@ from links.judge import RAW, Tag, read_html5lib, read_turbohtml
 
 TAG_ATTRIBUTES = ("postbox:tags", "ses:tags")
 REMOVED_NO_TRACK = ("postbox:no-track", "ses:no-track")
-_NO_TRACK = {"clicktracking": "off", "data-msys-clicktrack": "0", "disable-tracking": "true"}
+_NO_TRACK = {
+    **{"clicktracking": "off", "data-msys-clicktrack": "0", "disable-tracking": "true"},
+    **{"hstracking": "false", "autotrack": "false"},
+}
+NO_TRACK_UNLESS = (
+    *("mautic:disable-tracking", "data-mautic-disable-tracking", "mc:disable-tracking"),
+    *("data-no-tracking", "data-ph-no-track", "no_jumpurl"),
+    *("cm_dontconvertlink", "mb_dontconvertlink"),
+)
 _CONDITIONAL = re.compile(r"(<!--\[if\b[^\]<>]*\]>)(.*)<!\[endif\]-->", re.DOTALL)
 _FOREIGN = re.compile(r"<(?:svg|math)", re.IGNORECASE)
 _DEPENDS_ON_SVG = re.compile(r"<!\[CDATA\[|xlink:|<(?:base|" + "|".join(RAW) + ")", re.IGNORECASE)
@@ -148,6 +156,12 @@ def may_be_tracked_as(tag: Tag, found: Findings) -> urlrules.Answer:
         return urlrules.ANY
     if any(name in tag.attributes for name in (*REMOVED_NO_TRACK, "data-pm-no-track")):
         return urlrules.UNCHANGED
+    if "untracked" in re.split("[\\t\\n\\f\\r ]+", tag.attributes.get("class") or ""):
+        return urlrules.UNCHANGED
+    for name in NO_TRACK_UNLESS:
+        mark = tag.attributes.get(name, "0")
+        if (mark or "").strip("\t\n\f\r ").lower() not in ("false", "0", "off"):
+            return urlrules.UNCHANGED
     for name, off in _NO_TRACK.items():
         given = tag.attributes.get(name)
         if given == off:

@@ -205,6 +205,9 @@ def test_our_own_tracking_link_is_not_tracked_again(service: Service) -> None:
         ("data-pm-no-track", " data-pm-no-track"),
         ('data-msys-clicktrack="0"', ' data-msys-clicktrack="0"'),
         ('disable-tracking="true"', ' disable-tracking="true"'),
+        ("mc:disable-tracking", " mc:disable-tracking"),
+        ('data-mautic-disable-tracking="true"', ' data-mautic-disable-tracking="true"'),
+        ('class="x untracked"', ' class="x untracked"'),
     ],
 )
 def test_links_that_ask_not_to_be_tracked(service: Service, attribute: str, left: str) -> None:

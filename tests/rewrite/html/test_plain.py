@@ -5,7 +5,7 @@ from itertools import product
 from clicktrail.base import weburl
 from clicktrail.rewrite.html import url as urls
 from clicktrail.rewrite.html.hostfirst import begins_with_host
-from clicktrail.rewrite.html.markup import NO_TRACK, NO_TRACK_VALUES
+from clicktrail.rewrite.html.markup import OPT_OUTS
 from clicktrail.rewrite.html.plain import PLAIN_HREF, PLAIN_LINK
 from clicktrail.rewrite.html.references import decode_attribute
 
@@ -97,7 +97,7 @@ def test_a_usual_value_is_classified_as_any_other() -> None:
 
 
 def test_no_link_that_is_not_to_be_tracked_is_taken_at_a_look() -> None:
-    for name in (*NO_TRACK, *dict(NO_TRACK_VALUES)):
+    for name in OPT_OUTS:
         for written in (name, name.upper(), name.title()):
             for given_ in (b"", b"=off", b'="off"', b"='0'", b' = "true"'):
                 attribute = b" " + written + given_

@@ -11,7 +11,10 @@ from clicktrail.rewrite.html import quick, scanner, visible
 from clicktrail.rewrite.html.doubts import DOUBTFUL, Doubts
 from clicktrail.rewrite.html.markup import (
     NO_TRACK,
+    NO_TRACK_CLASS,
+    NO_TRACK_UNLESS,
     NO_TRACK_VALUES,
+    SAYS_TRACK,
     Attribute,
     Tag,
     is_in_value,
@@ -115,12 +118,13 @@ class _Rewriter:
         self._base = base
         self._characters = text.counter()
         self._report = report
+        self._has_class = NO_TRACK_CLASS in text.html
         self._line, self._line_at = 1, 0
 
     def usual(self, found: re.Match[bytes]) -> bool:
         """Take a link in its usual form (`PLAIN_LINK`); ``False`` where it needs a closer look."""
         _, before, _, url_there, value, single, _, behind, _, shown = found.groups()
-        if before and behind:
+        if (before and behind) or (self._has_class and NO_TRACK_CLASS in found[0]):
             return False
         url: str | None
         href, why, doubtful = PLAIN_HREF, "http", None
@@ -253,15 +257,20 @@ class _Rewriter:
     def _is_not_to_be_tracked(self, tag: Tag) -> bool:
         if not NO_TRACK.isdisjoint(tag.attributes):
             return True
-        for name, wanted in NO_TRACK_VALUES:
-            found = tag.attributes.get(name)
-            if (
-                found is not None
-                and decode_attribute(self._text.read(*_value_at(found))).strip(_WHITE).lower()
-                == wanted
-            ):
-                return True
-        return False
+        given = tag.attributes
+        if any(name in given and self._value(given[name]) == no for name, no in NO_TRACK_VALUES):
+            return True
+        if any(
+            self._value(given[name]) not in SAYS_TRACK for name in NO_TRACK_UNLESS & given.keys()
+        ):
+            return True
+        # HTML § 3.2.6: classes are told apart by letter case.
+        classes = given.get(b"class") if self._has_class else None
+        return classes is not None and NO_TRACK_CLASS in (classes.value or b"").split()
+
+    def _value(self, attribute: Attribute) -> str:
+        """Return the value of a switch."""
+        return decode_attribute(self._text.read(*_value_at(attribute))).strip(_WHITE).lower()
 
     def _tags_of(self, tag: Tag) -> LinkTags:
         tags: LinkTags = ()

@@ -7,7 +7,7 @@ Python 3.11.5. Clauses are those of the HTML standard (WHATWG).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,6 +34,19 @@ def fold(names: str) -> str:
     return re.sub("[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", names)
 
 
+def one_of(names: Iterable[str]) -> str:
+    """Return an expression for any of these names, in any letter case, with each beginning once.
+
+    What fails at the first character is told so by one look, however many names there are.
+    """
+    ends: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        ends.setdefault(name[:1], []).append(name[1:])
+    last = [""] if ends.pop("", None) else []
+    ways = [fold(first) + one_of(rest) for first, rest in ends.items()] + last
+    return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
+
+
 RAW_TEXT_NAMES = ("script", "style", "xmp", "iframe", "noembed", "noframes", "textarea", "title")
 RAW_TEXT = frozenset(name.encode() for name in RAW_TEXT_NAMES)
 """Elements whose content is no markup (§ 13.2.6.2)."""
@@ -51,8 +64,27 @@ NO_TRACK_VALUES = (
     (b"clicktracking", "off"),
     (b"data-msys-clicktrack", "0"),
     (b"disable-tracking", "true"),
+    (b"hstracking", "false"),
+    (b"autotrack", "false"),
 )
 """The same, with the value that says so."""
+
+NO_TRACK_UNLESS = frozenset(
+    (
+        *(b"data-mautic-disable-tracking", b"mautic:disable-tracking", b"mc:disable-tracking"),
+        *(b"data-no-tracking", b"data-ph-no-track", b"no_jumpurl"),
+        *(b"cm_dontconvertlink", b"mb_dontconvertlink"),
+    )
+)
+"""The same, unless their value is one of `SAYS_TRACK`. Whose they are: docs/rules.md."""
+
+SAYS_TRACK = frozenset(("false", "0", "off"))
+
+NO_TRACK_CLASS = b"untracked"
+"""A class of links that are not to be tracked."""
+
+OPT_OUTS = (*NO_TRACK, *NO_TRACK_UNLESS, *(name for name, _ in NO_TRACK_VALUES))
+"""All attributes that may keep a link from being tracked, but ``class``."""
 
 FONT = (b"color", b"face", b"size")
 """Attributes of ``font`` that make it one of HTML (§ 13.2.6.5)."""
@@ -60,15 +92,15 @@ FONT = (b"color", b"face", b"size")
 TAG = compile_ascii(rf"<(/?+)([A-Za-z][^{WS}/>]*+){ATTRIBUTES}[{WS}/]*+>")
 """A tag: the slash of an end tag, the name."""
 
-_READ = (b"href", b"xlink:href", *OURS, *NO_TRACK, *(name for name, _ in NO_TRACK_VALUES), *FONT)
+_READ = (b"href", b"xlink:href", b"class", *OURS, *OPT_OUTS, *FONT)
 _ATTRIBUTE = (
     rf"""[{WS}/]*+({NAME})(?:[{WS}]*+=[{WS}]*+"""
     rf"""(?:"([^"]*+)"|'([^']*+)'|([^{WS}"'>][^{WS}>]*+)|(?=>))|(?![{WS}]*+=))"""
 )
 _ANY_ATTRIBUTE = compile_ascii(_ATTRIBUTE)
 _NEXT_ATTRIBUTE = compile_ascii(
-    rf"(?>(?:[{WS}/]*+(?!(?:{fold('|'.join(sorted(name.decode() for name in _READ)))})"
-    rf"[{WS}/>=]){NAME}{GIVEN})*){_ATTRIBUTE}"
+    rf"(?>(?:[{WS}/]*+(?!{one_of(name.decode() for name in _READ)}[{WS}/>=])"
+    rf"{NAME}{GIVEN})*){_ATTRIBUTE}"
 )
 _NOT_HTML = fold("|".join((*RAW_TEXT_NAMES, "svg", "math")))
 # What is not closed runs to the end, so that nothing is looked through twice.

@@ -4,17 +4,24 @@
 """
 
 from clicktrail.base import weburl
-from clicktrail.rewrite.html.markup import NO_TRACK, NO_TRACK_VALUES, WS, compile_ascii, fold
+from clicktrail.rewrite.html.markup import (
+    OPT_OUTS,
+    WS,
+    compile_ascii,
+    fold,
+    one_of,
+)
 
 _HREF = fold("href")
-_NO_TRACK = fold("|".join(sorted(name.decode() for name in (*NO_TRACK, *dict(NO_TRACK_VALUES)))))
 _NAME = rf"""[^{WS}/>=:"'<]++"""
+# A name with a colon is none of those above.
+_OPT_OUTS = [name.decode() for name in OPT_OUTS if b":" not in name]
 # § 13.2.5.38, without what is an error there.
 _BARE = rf"""[^{WS}"'=<>`][^{WS}"'<>`]*+"""
 _GIVEN = rf"""(?:="[^"]*+"|='[^']*+'|={_BARE}|(?=[{WS}>]))"""
 # No attribute that keeps a link from being tracked is among them.
-_ATTRIBUTES = rf"(?>(?:[{WS}]++(?!(?:{_NO_TRACK})[{WS}/>=]){_NAME}{_GIVEN})*)"
-_OTHERS = rf"(?>(?:[{WS}]++(?!(?:{_HREF}|{_NO_TRACK})[{WS}/>=]){_NAME}{_GIVEN})*)"
+_ATTRIBUTES = rf"(?>(?:[{WS}]++(?!{one_of(_OPT_OUTS)}[{WS}/>=]){_NAME}{_GIVEN})*)"
+_OTHERS = rf"(?>(?:[{WS}]++(?!{one_of(('href', *_OPT_OUTS))}[{WS}/>=]){_NAME}{_GIVEN})*)"
 # Ours, where nothing keeps it from going together with the white space before it.
 _TAGS = rf"([{WS}]++(?:{fold('postbox|ses')}):{fold('tags')}=\"([^\"]*+)\")(?=[{WS}>])"
 
