@@ -274,6 +274,8 @@ class Request:
     """Client hints name a browser without a window."""
     PREVIEW = 512
     """``Purpose`` or ``X-Purpose``: ``preview``: a browser makes a small picture of the page."""
+    ALTERED = 1024
+    """Something stood in or behind the link's token that does not belong there."""
 
 
 HONEYPOT_LINK = 1 << 30

@@ -20,6 +20,7 @@ from clicktrail.ingress.sesv2.set_shapes import CreateSet
 from clicktrail.ingress.sesv2.sigv4 import MOST_HEADERS, SigV4Authenticator, _signature
 from clicktrail.model import Message
 from clicktrail.publish.destinations.aws import _reason, record_errors
+from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.location import location
 from clicktrail.rewrite.html.tags import parse_tags
 from clicktrail.store.mail.terms import Query, terms_of
@@ -34,6 +35,10 @@ BODY = MIB
 FIRST = '{"ConfigurationSetName":"a","DeliveryOptions":'
 TO = '{"Content":{},"Destination":{"ToAddresses":['
 RECORD = '{"ErrorCode":"a"},'
+
+
+def alter(path: str) -> None:
+    list(candidates(path.encode()))
 
 
 def text(piece: str, before: str = "", after: str = "") -> Callable[[int], str]:
@@ -179,6 +184,10 @@ ROWS = [
     Row("tags of a link, all white", text(" \t"), parse_tags, BODY),
     Row("tags of a link, all colons", text(":"), parse_tags, BODY),
     Row("tracking links in kept HTML", page, lambda it: _without_tokens(*it), BODY),
+    *(
+        Row(f"an altered link of {piece!r}", text(piece, "A" * 50), alter, URL)
+        for piece in ("A", "=", "=3D", "%20", "A%0A", "%E2%80%8B", ".")
+    ),
     Row("a URL of letters", text("\u00e9", "http://"), location, URL),
     Row("a URL of labels", text("\u00e9.", "http://"), location, URL),
     Row("a URL of marks", text("\u0301\u0316", "http://a"), location, URL),

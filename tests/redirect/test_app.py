@@ -139,14 +139,6 @@ async def test_escaped_letters_are_the_same_letters(house: House) -> None:
     path = path_of()
     escaped = "/c/" + "".join(f"%{ord(c):02{'xX'[i % 2]}}" for i, c in enumerate(path[3:]))
     assert statuses(await house.say(request(escaped))) == [302]
-    # An escaped slash or question mark is no letter of a token.
-    assert statuses(await house.say(request(path + "%2F"), request(path + "%3Fa"))) == [404]
-
-
-@pytest.mark.parametrize("suffix", [".", ")", ">", "=", "/", "%00", "%FF", "A", "#", "\xff"])
-async def test_a_token_with_something_behind_it_is_not_found(house: House, suffix: str) -> None:
-    assert statuses(await house.say(request(path_of() + suffix))) in ([404], [400])
-    assert await house.clicks() == []
 
 
 async def test_the_absolute_form_of_a_request_is_understood(house: House) -> None:

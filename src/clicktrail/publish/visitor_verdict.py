@@ -34,12 +34,12 @@ from crawlerdetect import CrawlerDetect  # type: ignore[import-untyped]
 from crawleruseragents import is_crawler  # type: ignore[import-untyped]
 
 from clicktrail.base.ids import ID_LENGTH, first_id, made_at
-from clicktrail.model import Click, Judgement, Verdict
+from clicktrail.model import Click, Judgement, Request, Verdict
 from clicktrail.publish.networks import Networks
 from clicktrail.store.clicks.evidence import NOBODY, RECORD, Evidence
 
-USER_AGENT, NO_USER_AGENT, NETWORK, HONEYPOT, TOO_FAST, BURST, _LARGE_BURST = (
-    1 << n for n in range(7)
+USER_AGENT, NO_USER_AGENT, NETWORK, HONEYPOT, TOO_FAST, BURST, _LARGE_BURST, ALTERED = (
+    1 << n for n in range(8)
 )
 """Signs, which a number holds together."""
 
@@ -50,10 +50,14 @@ _REASONS = {
     HONEYPOT: "honeypot",
     TOO_FAST: "too-fast",
     BURST: "burst",
+    ALTERED: "altered",
 }
 
 _CERTAIN = USER_AGENT | NETWORK | HONEYPOT | _LARGE_BURST
 """Each of these alone is a machine's."""
+
+_IDLE = ALTERED
+"""Says nothing of who clicked: mail programs alter links, and people copy them."""
 
 BURST_MICROSECONDS = 2_000_000
 BURST_SUSPECT = 2
@@ -101,16 +105,19 @@ class Judge:
             signs |= NETWORK
         if accepted_at is not None and click.clicked_at - accepted_at < TOO_FAST_MICROSECONDS:
             signs |= TOO_FAST
+        if click.request & Request.ALTERED:
+            signs |= ALTERED
         return signs
 
 
-@lru_cache(1 << 7)
+@lru_cache(1 << 8)
 def judgement(signs: int) -> Judgement:
     """Return the judgement of a click with those signs."""
     reasons = tuple(reason for sign, reason in _REASONS.items() if signs & sign)
-    if signs & _CERTAIN or len(reasons) > 1:
+    weighing = sum(bool(signs & sign & ~_IDLE) for sign in _REASONS)
+    if signs & _CERTAIN or weighing > 1:
         return Judgement(Verdict.MACHINE, reasons)
-    return Judgement(Verdict.SUSPECT if reasons else Verdict.HUMAN, reasons)
+    return Judgement(Verdict.SUSPECT if weighing else Verdict.HUMAN, reasons)
 
 
 def record(click: Click, signs: int) -> str:

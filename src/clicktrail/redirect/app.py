@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.journal import Journal
 from clicktrail.keys.token import PATH, Opened
 from clicktrail.model import Click, Request
+from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.location import location
 from clicktrail.redirect.pages import FAVICON, METHODS, NOT_FOUND, PREFETCH, ROBOTS, redirect_to
@@ -96,11 +98,15 @@ class RedirectApp:
 
     def _click(self, token: bytes, exchange: Exchange) -> None:
         get = exchange.method == b"GET"
+        altered = 0
+        opened: Opened | None
         try:
             text = token.decode("ascii")
             # RFC 3986 § 6.2.2.2: an escaped letter is the same letter.
             opened = self._open(unquote(text) if "%" in text else text)
         except (InvalidToken, UnicodeDecodeError):
+            opened, altered = self._mended(token), Request.ALTERED
+        if opened is None:
             self.not_found += 1
             self._metrics.redirects.labels("404").inc()
             head, body = NOT_FOUND
@@ -122,12 +128,19 @@ class RedirectApp:
             self._visitors.address(exchange),
             agent.decode("utf-8", "replace"),
             # A HEAD is no click, and says something of the clicks around it.
-            shown(exchange, agent) if get else shown(exchange, agent) | Request.HEAD,
+            shown(exchange, agent) | altered | (0 if get else Request.HEAD),
         )
         if not self._waiting:
             # Not at once: the clicks that this turn of the loop brings are logged together.
             asyncio.get_running_loop().call_soon(self._start_logging)
         self._waiting.append((click, exchange, head, body if get else b""))
+
+    def _mended(self, path: bytes) -> Opened | None:
+        """Return what an altered link holds."""
+        for token in candidates(path):
+            with suppress(InvalidToken):
+                return self._open(token)
+        return None
 
     def _start_logging(self) -> None:
         batch, self._waiting = self._waiting, []
