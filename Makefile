@@ -5,7 +5,8 @@ FUZZ_SECONDS ?= 600
 # What is compiled is kept: images of containers say otherwise, and every process compiled it anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo run cluster test test-long fuzz lint types format docs screenshots clean
+.PHONY: help demo run cluster test test-long test-lowest fuzz lint types format docs screenshots
+.PHONY: dist constraints clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -23,9 +24,21 @@ test: ## set up, then run all tests but the long rounds
 	$(BIN)/pytest -n 6 --dist worksteal -m "not long"
 
 test-long: ## the long rounds: kills, many generated documents, browsers, SES clients
-	@$(PYTHON) tools/setup_venv.py dev browser
+	@$(PYTHON) tools/setup_venv.py dev browser dist
 	@$(BIN)/python tools/client_venvs.py || echo 'Tests of these clients will fail, or be skipped.'
 	$(BIN)/pytest -m long --durations=15
+
+# A selection that meets every library: parsers, sealing, stores, each door and way out.
+LOWEST := base keys headers rewrite settings journal redirect relay doors ingress publish \
+  service/test_behaviour.py service/test_sesv2.py service/test_templates.py \
+  service/test_console.py service/test_dkim.py service/test_data_streams.py
+
+test-lowest: ## some of the tests with the lowest versions that pyproject.toml names
+	@$(PYTHON) tools/setup_venv.py dev dist
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-lowest
+	$(BIN)/uv pip install --quiet --python .venv-lowest --resolution lowest-direct \
+	  --editable '.[kafka,nats,postgresql]' --group dev
+	.venv-lowest/bin/pytest -n 6 --dist worksteal -m "not long" $(addprefix tests/,$(LOWEST))
 
 cluster: ## several nodes on this machine, some of which are killed: no click is lost
 	@$(PYTHON) tools/setup_venv.py dev
@@ -60,5 +73,16 @@ screenshots: ## take the pictures of the console (needs Chromium)
 	@$(PYTHON) tools/setup_venv.py dev browser
 	$(BIN)/python tools/screenshots.py
 
+dist: ## the wheel and the source distribution, in dist/
+	@$(PYTHON) tools/setup_venv.py dev dist
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/twine check --strict dist/*
+
+constraints: ## write constraints.txt anew: the newest versions, which are to be tested then
+	@$(PYTHON) tools/setup_venv.py --newest dev browser dist
+	sed -i '/^#/!d' constraints.txt
+	$(BIN)/pip freeze --exclude-editable >> constraints.txt
+
 clean: ## remove what was set up and made
-	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis clicktrail-demo
+	rm -rf .venv .venv-lowest .venv-clients dist .mypy_cache .ruff_cache .pytest_cache .hypothesis clicktrail-demo

@@ -2,11 +2,11 @@
 
     python3 tools/setup_venv.py [--newest] [GROUP …]
 
-Installs the project (editable) and the named dependency groups of ``pyproject.toml``. Does nothing
-when they were installed before from the same ``pyproject.toml``, but with ``--newest``, which
-brings all that is there to the newest versions that ``pyproject.toml`` lets in. Debian and Ubuntu
-ship Python without `ensurepip`; there, pip is taken from its own package, or else from the package
-index.
+Installs the project (editable) and the named dependency groups of ``pyproject.toml``, in the
+versions of ``constraints.txt``: those that the tests have passed with. Does nothing when they were
+installed before from the same two files, but with ``--newest``, which brings all that is there to
+the newest versions that ``pyproject.toml`` lets in. Debian and Ubuntu ship Python without
+`ensurepip`; there, pip is taken from its own package, or else from the package index.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed.json"
+CONSTRAINTS = ROOT / "constraints.txt"
 DEBIAN_WHEELS = Path("/usr/share/python-wheels")
 INDEX = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
 
@@ -34,7 +35,8 @@ def main(groups: list[str], *, newest: bool = False) -> None:
     """Set up what is not yet set up; with ``newest``, in the newest versions."""
     if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older one
         sys.exit(f"Clicktrail needs Python 3.11 or newer; this is {sys.version.split()[0]}")
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    named = (ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()
+    wanted = hashlib.sha256(named).hexdigest()
     done = read_stamp()
     missing = sorted(set(groups) - set(done.get(wanted, [])))
     if wanted in done and not missing and PYTHON.exists() and not newest:
@@ -44,14 +46,16 @@ def main(groups: list[str], *, newest: bool = False) -> None:
         make_venv()
     pip("install", "--quiet", "--upgrade", "pip>=25.1")  # older ones know no dependency groups
     arguments = [item for group in groups for item in ("--group", group)]
-    upgrade = ("--upgrade", "--upgrade-strategy", "eager") if newest else ()
-    pip("install", "--quiet", *upgrade, "--editable", str(ROOT), *arguments)
+    tested = ("--constraint", str(CONSTRAINTS))
+    upgrade = ("--upgrade", "--upgrade-strategy", "eager")
+    versions = upgrade if newest else tested
+    pip("install", "--quiet", *versions, "--editable", str(ROOT), *arguments)
     installed = sorted({*groups, *done.get(wanted, [])})
     STAMP.write_text(json.dumps({wanted: installed}))
 
 
 def read_stamp() -> dict[str, list[str]]:
-    """Return the groups installed, by the hash of the ``pyproject.toml`` that named them."""
+    """Return the groups installed, by the hash of the files that named them."""
     try:
         stamp: dict[str, list[str]] = json.loads(STAMP.read_text())
     except (OSError, ValueError):
