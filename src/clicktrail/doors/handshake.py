@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from clicktrail.doors.connections import Connections, Stage
@@ -15,6 +15,13 @@ BACKLOG = 4096
 _AT_ONCE = 128
 _PAUSE = 0.1
 """In seconds, before the next try where a client cannot be taken: no file is left for it."""
+_RECORD_HEAD, _LONGEST_RECORD = 5, 5 + (1 << 14)
+"""Bytes of a TLS record (RFC 8446 § 5.1)."""
+_LOOK_AGAIN = 0.01
+"""In seconds, for the rest of a record whose beginning is here."""
+
+Choose = Callable[[bytes], Awaitable[ssl.SSLContext]]
+"""Returns what a client is to shake hands with, by the first record that it sent."""
 
 
 class TlsListener:
@@ -23,6 +30,7 @@ class TlsListener:
     asyncio's own listeners show a connection only after that: those that say nothing would be
     counted by nobody, and take the files that all others need. Here they are among ``guests``, by
     the clock ``now``. (TLS begun by the protocol itself is none: uvloop has read by then.)
+    ``choose``, where given, is asked for each client instead of ``context``.
     """
 
     def __init__(
@@ -32,7 +40,9 @@ class TlsListener:
         context: ssl.SSLContext,
         patience: float,
         now: Callable[[], float],
+        choose: Choose | None = None,
     ) -> None:
+        self._choose = choose
         self._make = make
         self._guests = guests
         self._context = context
@@ -104,10 +114,13 @@ class TlsListener:
                 client.close()
                 return
             with contextlib.suppress(OSError):  # its own fault: ssl.SSLError is one too
+                context = self._context
+                if self._choose is not None:
+                    context = await self._chosen(client, self._choose)
                 await asyncio.get_running_loop().connect_accepted_socket(
                     self._make,
                     client,
-                    ssl=self._context,
+                    ssl=context,
                     ssl_handshake_timeout=self._patience,
                 )
         except asyncio.CancelledError:
@@ -115,6 +128,41 @@ class TlsListener:
                 raise
         finally:
             self._guests.leave(handshake)
+
+    async def _chosen(self, client: socket.socket, choose: Choose) -> ssl.SSLContext:
+        """Raises `OSError` for a client that goes away or says nothing."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await choose(await first_record(client))
+        except BaseException:
+            client.close()
+            raise
+
+
+async def first_record(client: socket.socket) -> bytes:
+    """Return the first TLS record that a client sends, and leave it to be read.
+
+    What is no record of a handshake is returned as far as it is here. Raises `OSError`.
+    """
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(client, _settle, readable)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(client)
+    while True:
+        seen = client.recv(_LONGEST_RECORD, socket.MSG_PEEK)
+        whole = _RECORD_HEAD + int.from_bytes(seen[3:_RECORD_HEAD], "big")
+        is_handshake = seen[:1] == b"\x16"  # RFC 8446 § 5.1
+        if not is_handshake or len(seen) >= min(whole, _LONGEST_RECORD) > _RECORD_HEAD:
+            return seen
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Handshake:

@@ -1,6 +1,8 @@
 """A server's certificate, which is renewed while connections stay open."""
 
+import os
 import ssl
+import tempfile
 from pathlib import Path
 
 from clicktrail.base.complaints import complaint
@@ -8,6 +10,32 @@ from clicktrail.base.complaints.certificates import CertificateUnusable, load_pa
 from clicktrail.base.logs import get_logger
 
 log = get_logger(__name__)
+
+
+def server_context() -> ssl.SSLContext:
+    """Return a context for a server's handshakes, without a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def load_pem(context: ssl.SSLContext, pem: bytes) -> None:
+    """Load a certificate chain and its key (PEM) that are in no file. Raises `ssl.SSLError`.
+
+    OpenSSL takes them from a file alone, which here has no name, and is on no disk where it can be.
+    """
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("certificate", os.MFD_CLOEXEC)
+        try:
+            os.write(file, pem)
+            context.load_cert_chain(f"/proc/self/fd/{file}")
+        finally:
+            os.close(file)
+        return
+    with tempfile.NamedTemporaryFile() as written:
+        written.write(pem)
+        written.flush()
+        context.load_cert_chain(written.name)
 
 
 class Certificate:
@@ -18,8 +46,7 @@ class Certificate:
         self._chain, self._key = chain, key or chain
         self._seen = self._changed()
         self._failure = ""
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context = server_context()
         load_pair(self.context, chain, self._key)
 
     def reload(self) -> None:

@@ -46,13 +46,20 @@ class OwnDomains:
         name = _name(domain)
         if name is None or name in self._fixed:
             return name is not None
+        return name in await self._of_sets()
+
+    async def all(self) -> frozenset[str]:
+        """Return all domains that are ours. Raises `ClicktrailError` where they are not known."""
+        return self._fixed | await self._of_sets()
+
+    async def _of_sets(self) -> frozenset[str]:
         try:
             self._last = frozenset(filter(None, map(_name, await self._read())))
         except ClicktrailError as error:
             log.warning("the domains of configuration sets cannot be read", reason=error)
             if self._last is None:
                 raise
-        return name in self._last
+        return self._last
 
 
 class DomainPages:

@@ -32,6 +32,13 @@ def json_object(body: bytes) -> Answer:
     return _answer(b"200 OK", _NOT_STORED + _JSON, body)
 
 
+def octets(body: bytes) -> Answer:
+    """Return an answer that is no text: RFC 8555 § 8.3 names this type."""
+    return _answer(
+        b"200 OK", _NOT_STORED + b"Content-Type: application/octet-stream\r\n" + _COMMON, body
+    )
+
+
 def json_file(body: bytes) -> Answer:
     """Return a file that is served as it is."""
     return _answer(b"200 OK", b"Cache-Control: max-age=300\r\n" + _JSON, body)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from clicktrail.doors.connections import Connections, Stage, most_connections
-from clicktrail.doors.handshake import BACKLOG, TlsListener
-from clicktrail.doors.tls import Certificate
+from clicktrail.doors.handshake import BACKLOG, Choose, TlsListener
+from clicktrail.doors.tls import Certificate, server_context
 from clicktrail.redirect.http import Connection, Exchange, Office
 from clicktrail.settings.kinds import Address
 
@@ -42,12 +43,25 @@ class Listener:
     """Where to listen: plain http, or https with a certificate chain and its key (PEM files).
 
     With ``shared``, other processes on this machine may listen there too (``SO_REUSEPORT``).
+    ``names`` has more certificates, by the name that a client asks for: https with or without one
+    of files.
     """
 
     address: Address
     certificate: Path | None = None
     key: Path | None = None
     shared: bool = False
+    names: "Names | None" = None
+
+
+class Names(Protocol):
+    """Certificates by name."""
+
+    def serve(self, context: ssl.SSLContext, *, has_own: bool) -> Choose:
+        """Return what chooses the context of each handshake.
+
+        A name without a certificate gets that of ``context``, where it has one: ``has_own``.
+        """
 
 
 class App(Protocol):
@@ -131,16 +145,19 @@ class RedirectServer:
                 await self._office.connections.until_empty()
 
     async def _listen(self, listener: Listener) -> Address:
-        if listener.certificate is not None:
-            certificate = Certificate(listener.certificate, listener.key)
-            self._certificates.append(certificate)
-            certificate.context.set_alpn_protocols(["http/1.1"])
+        if listener.certificate is not None or listener.names is not None:
+            context = self._context(listener)
+            choose = None
+            if listener.names is not None:
+                has_own = listener.certificate is not None
+                choose = listener.names.serve(context, has_own=has_own)
             secure = TlsListener(
                 self._connection,
                 self._office.connections,
-                certificate.context,
+                context,
                 self._patience.request,
                 lambda: self._office.now,
+                choose,
             )
             address = await secure.start(listener.address, shared=listener.shared)
             self._servers.append(secure)
@@ -154,6 +171,16 @@ class RedirectServer:
         )
         self._servers.append(server)
         return Address(*server.sockets[0].getsockname()[:2])
+
+    def _context(self, listener: Listener) -> ssl.SSLContext:
+        if listener.certificate is None:
+            context = server_context()
+        else:
+            certificate = Certificate(listener.certificate, listener.key)
+            self._certificates.append(certificate)
+            context = certificate.context
+        context.set_alpn_protocols(["http/1.1"])
+        return context
 
     def _connection(self) -> Connection:
         return Connection(self._office)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from clicktrail.settings.acme import ACME_SETTINGS
 from clicktrail.settings.kinds import (
     DAYS,
     FILE,
@@ -136,10 +137,11 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "redirect.tls_listen",
         LISTEN_OR_NONE,
         "",
-        "Where clicks come in by https; needs redirect.tls_certificate.",
+        "Where clicks come in by https; needs acme.email, or redirect.tls_certificate.",
     ),
     Setting("redirect.tls_certificate", FILE, "", "PEM file with the certificate chain."),
     Setting("redirect.tls_key", FILE, "", "PEM file with the certificate's private key."),
+    *ACME_SETTINGS,
     Setting(
         "redirect.trusted_proxies",
         NETWORKS,

@@ -11,6 +11,7 @@ from clicktrail.store.database.core import Database
 from clicktrail.store.tables import configuration_version
 
 if TYPE_CHECKING:
+    from clicktrail.store.certificates import CertificateStore
     from clicktrail.store.clicks.clicks import ClickStore
     from clicktrail.store.clicks.outbox import Outbox
     from clicktrail.store.clicks.statistics import Statistics
@@ -74,6 +75,7 @@ class Store:
     nodes: "Subject[NodeStore]" = Subject("nodes:NodeStore")
     partitions: "Subject[Partitions]" = Subject("database.partitions:Partitions")
     sealing_keys: "Subject[SealingKeys]" = Subject("sealing:SealingKeys")
+    certificates: "Subject[CertificateStore]" = Subject("certificates:CertificateStore")
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -99,3 +99,43 @@ sealing_keys = Table(
     Column("fingerprint", String(16), primary_key=True),
 )
 """Keys that tracking links were sealed with (`clicktrail.store.sealing`)."""
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("name", String(253), primary_key=True),
+    Column("chain", Text, nullable=False, server_default=""),
+    Column("key", LargeBinary, nullable=False, server_default=""),
+    Column("directory", Text, nullable=False, server_default=""),
+    Column("issued_at", BigInteger, nullable=False, server_default="0"),
+    Column("expires_at", BigInteger, nullable=False, server_default="0"),
+    Column("renew_at", BigInteger, nullable=False, server_default="0"),
+    Column("due_at", BigInteger, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("problem", Text, nullable=False, server_default=""),
+    Column("holder", String(64), nullable=False, server_default=""),
+    Column("held_until", BigInteger, nullable=False, server_default="0"),
+)
+"""Certificates of tracking domains (`clicktrail.store.certificates`): ``chain`` is PEM, ``key`` a
+sealed PEM (`keys.vault`). ``due_at``: when the name is looked at next; ``holder`` does so now."""
+
+acme_accounts = Table(
+    "acme_accounts",
+    metadata,
+    Column("directory", Text, primary_key=True),
+    Column("key", LargeBinary, nullable=False),
+    Column("url", Text, nullable=False, server_default=""),
+    Column("paused_until", BigInteger, nullable=False, server_default="0"),
+)
+"""Accounts at certificate authorities, by the URL of their directory (RFC 8555 § 7.1.1)."""
+
+acme_challenges = Table(
+    "acme_challenges",
+    metadata,
+    Column("name", String(253), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("token", String(255), nullable=False),
+    Column("key_authorization", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+)
+"""Challenges that an authority is about to look at (RFC 8555 § 8), on whichever node."""

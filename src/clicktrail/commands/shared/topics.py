@@ -20,6 +20,7 @@ _TOPICS = {
     "identities": "Emails coming in",
     "tracking": "Tracking links and clicks",
     "redirect": "Tracking links and clicks",
+    "acme": "Certificates for https",
     "machine": "Clicks of machines",
     "privacy": "Privacy",
     "retention": "Privacy",

@@ -1,0 +1,1 @@
+"""Certificates of tracking domains: ordered by ACME (RFC 8555), kept in the store."""
