@@ -84,12 +84,12 @@ async def test_what_is_sent_is_not_known_by_link_tag(
     asked = FILTERS | {"tag": "product=book"}
     text = (await viewer.get("/", params=asked)).text
     values = re.findall(r'<p class="value">([^<]*)</p>', text)
-    assert values == ["–", "1", "1", "1", "–"]
+    assert values == ["–", "1", "1", "0", "–"]
     series = re.search(r'data-series="([^"]*)"', text)
     assert series
     assert set(msgspec.json.decode(unescape(series[1]))["lines"]) == {"clicks", "human_clicks"}
     csv = (await viewer.get("/statistics.csv", params=asked)).text.splitlines()
-    assert csv[2] == "2026-01-06,,1,1,1"
+    assert csv[2] == "2026-01-06,,0,0,,1,1,1,0"
 
 
 async def test_a_deleted_set_can_be_chosen_while_it_has_numbers(

@@ -38,7 +38,7 @@ def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
             command.split()[1]: typed(command, service, tracked) for command in commands[there:]
         }
         assert json.loads(told["events"])["eventId"] == event["eventId"]
-        assert "Human clicks" in told["statistics"]
+        assert "Machine" in told["statistics"]
         assert "https://example.com/books" in told["link"]
         [rewritten] = hrefs(html_of((tmp_path / "out.eml").read_bytes()))
         assert rewritten.startswith("http://click.example.com/c/")

@@ -162,8 +162,13 @@ def statistics(
     time_zone: Annotated[str, typer.Option(help="Whose days they are, as Europe/Berlin.")] = "UTC",
     as_json: Json = False,
 ) -> None:
-    """Show emails sent and clicks, by day."""
+    """Show emails sent and clicks, by day.
+
+    Tracked emails count in the day when each was accepted, and again where a person clicked it,
+    whenever that is; the rate is the click-through rate, the share of these.
+    """
     from clicktrail.store.clicks import zoned  # noqa: PLC0415 - as the store
+    from clicktrail.store.clicks.statistics import sum_of  # noqa: PLC0415
 
     zone = zoned.time_zone(time_zone)
     today = datetime.now(zone).date()
@@ -184,23 +189,33 @@ def statistics(
                 {
                     "day": d.day,
                     "sent": d.sent,
+                    "tracked": d.tracked,
+                    "clickedByPeople": d.clicked,
+                    "clickThroughRate": d.click_through_rate,
                     "clicks": d.clicks,
                     "uniqueClicks": d.unique_clicks,
                     "humanClicks": d.human_clicks,
+                    "machineClicks": d.machine_clicks,
                 }
                 for d in days
             ]
         )
         return
-    rows: list[tuple[object, ...]] = [
-        (d.day, d.sent, d.clicks, d.unique_clicks, d.human_clicks) for d in days
-    ]
+    rows = [_row(day) for day in days]
     if len(rows) > 1:
-        rows.append(
-            ("Total", *(sum(column) for column in zip(*(r[1:] for r in rows), strict=True)))
-        )
-    columns = ("Day", "Sent", "Clicks", "Unique clicks", "Human clicks")
+        rows.append(_row(sum_of(days).of("Total")))
+    columns = (  # which fit into 80 characters
+        *("Day", "Sent", "Tracked", "Clicked by people", "Rate"),
+        *("Clicks", "Unique clicks", "Machine clicks"),
+    )
     print_table(columns, rows, numbers=columns[1:], empty="Nothing was sent or clicked.")
+
+
+def _row(day: "Day") -> tuple[object, ...]:
+    rate = day.click_through_rate
+    shown = "–" if rate is None else f"{rate:.1f} %"
+    emails = (day.day, day.sent, day.tracked, day.clicked, shown)
+    return *emails, day.clicks, day.unique_clicks, day.machine_clicks
 
 
 def known_provider(text: str | None) -> str | None:

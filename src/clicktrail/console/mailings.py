@@ -8,6 +8,7 @@ from clicktrail.console.views import Views
 from clicktrail.errors import NotFound
 from clicktrail.model import Link
 from clicktrail.store import Store
+from clicktrail.store.clicks.statistics import Counts
 from clicktrail.store.mail.mailings import Mailing
 
 SHOWN = 50
@@ -27,13 +28,13 @@ class MailingPages:
         kind = "tag" if asked.get("kind") == "tag" else "subject"
         before = _number(asked.get("before"))
         found = await self._store.mailings.newest(kind, SHOWN + 1, before)
-        counts = await self._store.mailings.clicks([each.digest for each in found[:SHOWN]])
+        counts = await self._store.mailings.counts([each.digest for each in found[:SHOWN]])
         return self._views.page(
             request,
             "mailings.html",
             kinds=KINDS,
             kind=kind,
-            mailings=[(each, counts.get(each.digest, (0, 0))) for each in found[:SHOWN]],
+            mailings=[(each, counts.get(each.digest, Counts())) for each in found[:SHOWN]],
             older=found[SHOWN - 1].last_at if len(found) > SHOWN else 0,
             first=before is None,
         )
@@ -42,6 +43,7 @@ class MailingPages:
         """Show one with its click map."""
         mailing = await self._mailing(request)
         counted = await self._store.mailings.links(mailing.digest)
+        counts = await self._store.mailings.counts([mailing.digest])
         return self._views.page(
             request,
             "mailing.html",
@@ -49,9 +51,7 @@ class MailingPages:
             spots=spots(await self._links(mailing), counted),
             has_html=bool(await self._store.trail.html(mailing.message_id)),
             images=request.query_params.get("images") == "1",
-            clicks=sum(each.clicks for each in counted),
-            unique=sum(each.unique_clicks for each in counted),
-            human=sum(each.human_clicks for each in counted),
+            counts=counts.get(mailing.digest, Counts()),
         )
 
     async def map(self, request: Request) -> Response:

@@ -268,6 +268,7 @@ class _Batch:
             judged.reasons,
             outgoing,
             subject.mailings,
+            subject.tags,
         )
 
 

@@ -1,5 +1,7 @@
 """What an older version kept is there after an upgrade."""
 
+import asyncio
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +13,14 @@ from sqlalchemy import Connection, create_engine, text
 
 import clicktrail.store.database.migrate
 from clicktrail.base.ids import new_id
-from clicktrail.model import Click, Verdict
+from clicktrail.model import Click, Link, Message, MessageState, Reason, Verdict
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
-from clicktrail.store.clicks.statistics import Dimensions
+from clicktrail.store.clicks.cohorts import tags_of
+from clicktrail.store.clicks.statistics import Counts, Day, Dimensions, Group, TagClicks
 from clicktrail.store.clicks.statistics import digest as digest_of
-from clicktrail.store.mail.terms import Query
+from clicktrail.store.mail.mailings import Mailing
+from clicktrail.store.mail.terms import Query, mailings_of
 from support.postgres import NEEDS_POSTGRES, Postgres
 
 FOLDER = Path(clicktrail.store.database.migrate.__file__).parent / "migrations"
@@ -127,3 +131,96 @@ async def test_what_was_counted_before_there_were_shards_and_days_is_still_there
         logged = LoggedClick(click, where, (("k", "v"),), Verdict.MACHINE, mailings=(digest,))
         await store.clicks.record([logged])
     await store.close()
+
+
+async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empty: str) -> None:
+    """A store of now is made one of before, and upgraded: its numbers are the same."""
+    store = await Store.open(empty)
+    await many_emails(store, random.Random(3))
+    expected = await numbers(store)
+    assert sum(each.clicked for each in expected[0]) > 100
+    refused = {m.digest: m.sent + 7 for m in expected[-1] if m.configuration_set}
+    await store.close()
+
+    def older(connection: Connection) -> None:
+        for table in ("counters", "hour_counters", "tag_counters"):
+            for column in ("tracked", "clicked"):
+                connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+        connection.execute(text("DROP TABLE mailing_counts"))
+        # Those that were refused counted as emails of their mailing.
+        for digest, sent in refused.items():
+            values = {"n": sent, "digest": digest}
+            connection.execute(text("UPDATE mailings SET sent = :n WHERE digest = :digest"), values)
+        connection.execute(text("UPDATE alembic_version SET version_num = '0013'"))
+
+    engine = create_engine(empty.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        older(connection)
+    engine.dispose()
+    store = await Store.open(empty)
+    assert await numbers(store) == expected
+    await store.close()
+
+
+async def many_emails(store: Store, chance: random.Random) -> None:
+    """Fill a store with more emails than an upgrade reads at once, some of them clicked."""
+    clicks: list[LoggedClick] = []
+    ended: list[tuple[Message, MessageState]] = []
+    kinds = [(n, MessageState.SENT, True) for n in range(1, 1201)]
+    kinds += [(-n, MessageState.REFUSED, True) for n in range(1, 8)]
+    kinds += [(-n, MessageState.SENT, False) for n in range(8, 20)]
+    for number, state, tracked in kinds:
+        at = AT + number * 60_000_000
+        tags = chance.choice(((), (("k", "v"),), (("k", "v"), ("k", "w"))))
+        links = (Link(0, "https://a.example", tags), Link(1, "https://b.example", (("k", "w"),)))
+        message = Message(
+            id=new_id(at),
+            accepted_at=at,
+            source="a@b.example",
+            recipients=(chance.choice(("x@gmail.com", "x@c.example")),),
+            configuration_set=chance.choice(("news", None)) if number > 0 else "news",
+            headers=(("Subject", "Hello"),),
+            reason=None if tracked else Reason.OFF,
+            links=links if tracked else (),
+        )
+        ended.append((message, state))
+        for _ in range(chance.choice((0, 0, 1, 2)) if tracked else 0):
+            clicks.append(a_click(message, chance))
+    await asyncio.gather(*(store.messages.add(message) for message, _ in ended))
+    finishing = (
+        store.messages.finish(
+            m.id, state, m.recipients if state is MessageState.SENT else (), m.accepted_at
+        )
+        for m, state in ended
+    )
+    await asyncio.gather(*finishing)
+    await store.clicks.record(clicks)
+    while await store.search.index(1000):
+        pass
+
+
+def a_click(message: Message, chance: random.Random) -> LoggedClick:
+    link, tags = chance.choice(message.links), tags_of(message.links)
+    return LoggedClick(
+        Click(new_id(AT), message.id, link.index, link.url, AT, "", ""),
+        Dimensions("2026-09-21T14", message.configuration_set or "", "", "Google"),
+        link.tags,
+        chance.choice((Verdict.HUMAN, Verdict.MACHINE)),
+        mailings=tuple(key.digest for key in mailings_of(message)),
+        link_tags=tags,
+    )
+
+
+async def numbers(
+    store: Store,
+) -> tuple[list[Day], list[Day], list[Group], list[TagClicks], dict[bytes, Counts], list[Mailing]]:
+    statistics = store.statistics
+    mailings = await store.mailings.newest("subject", 10)
+    return (
+        await statistics.daily(),
+        await statistics.hourly(),
+        await statistics.groups("provider"),
+        await statistics.tags(),
+        await store.mailings.counts([each.digest for each in mailings]),
+        mailings,
+    )

@@ -21,6 +21,17 @@ from clicktrail.store.clicks.zoned import objection
 
 RANGES = (7, 30, 90)
 ROWS = 50
+COLUMNS = (
+    "sent",
+    "tracked",
+    "clicked_by_people",
+    "click_through_rate",
+    "clicks",
+    "unique_clicks",
+    "human_clicks",
+    "machine_clicks",
+)
+"""What CSV has of all that is counted; the rate is in per cent, and empty of no tracked email."""
 _DIMENSIONS: dict[Dimension, str] = {
     "configuration_set": "Configuration set",
     "identity": "Identity",
@@ -112,14 +123,28 @@ class Overview:
         text = io.StringIO()
         writer = csv.writer(text)
         time = "hour" if selection.hourly else "day"
-        writer.writerow((time, "sent", "clicks", "unique_clicks", "human_clicks"))
+        writer.writerow((time, *COLUMNS))
         for _, day in await selection.series(self._store.statistics):
-            sent = "" if selection.tag else day.sent
-            writer.writerow((day.day, sent, day.clicks, day.unique_clicks, day.human_clicks))
+            writer.writerow((day.day, *_cells(day, tagged=selection.tag is not None)))
         zone = str(selection.zone).replace("/", "-")
         name = f"clicktrail-{selection.since}-{selection.until}-{zone}.csv"
         headers = NOT_STORED | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(text.getvalue(), 200, headers, "text/csv; charset=utf-8; header=present")
+
+
+def _cells(counts: Counts, *, tagged: bool) -> list[int | str]:
+    """Return what `COLUMNS` have of something that is counted."""
+    rate = counts.click_through_rate
+    return [
+        "" if tagged else counts.sent,
+        counts.tracked,
+        counts.clicked,
+        "" if rate is None else f"{rate:.1f}",
+        counts.clicks,
+        counts.unique_clicks,
+        counts.human_clicks,
+        counts.machine_clicks,
+    ]
 
 
 def _figures(now: Counts, before: Counts, *, tagged: bool) -> list[Figure]:
@@ -140,19 +165,18 @@ def _figures(now: Counts, before: Counts, *, tagged: bool) -> list[Figure]:
             before.unique_clicks,
         ),
         Figure(
-            "Human clicks",
-            "Without clicks that a machine made",
-            now.human_clicks,
-            before.human_clicks,
+            "Machine clicks",
+            "Clicks of machines, and of who is suspect",
+            now.machine_clicks,
+            before.machine_clicks,
         ),
         Figure(
             "Click-through rate",
-            "Unique clicks for each email sent",
-            now.unique_clicks,
-            before.unique_clicks,
-            now.sent,
-            before.sent,
-            known=not tagged,
+            "The share of the tracked emails of these days that a person clicked",
+            now.clicked,
+            before.clicked,
+            now.tracked,
+            before.tracked,
         ),
     ]
 

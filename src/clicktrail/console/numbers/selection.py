@@ -125,7 +125,7 @@ class Selection:
             at += _HOUR
 
 
-_NONE = Day("", 0, 0, 0, 0)
+_NONE = Day(day="")
 
 
 def _seconds(time: str) -> int:

@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
@@ -12,52 +12,20 @@ from clicktrail.base.ids import ID_LENGTH, now_us
 from clicktrail.model import Click, Judgement, Verdict
 from clicktrail.store.clicks.evidence import Evidence, Jury, weigh, without_address
 from clicktrail.store.clicks.outbox import Notification, enqueue
-from clicktrail.store.clicks.statistics import (
-    Counts,
-    Dimensions,
-    add_counts,
-    add_link_counts,
-    add_tag_counts,
-    adding,
-    clicks_of,
-)
 from clicktrail.store.clicks.streams import NewStreamEvent, append
-from clicktrail.store.clicks.tables import clicked_links, clicks, evidence, mailing_links
+from clicktrail.store.clicks.tables import clicked_links, clicks, evidence
+from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Tally
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older, older
-from clicktrail.store.database.turns import take_shard
 from clicktrail.store.mail.tables import announcements
 from clicktrail.store.people.erased import erased_among, reduced_event
 from clicktrail.store.people.person import ERASED
 
-Outgoing = NewStreamEvent | Notification
-"""A notification: into a built-in stream at once, or into the outbox."""
+__all__ = ["ClickStore", "LoggedClick", "Outgoing", "SendEvent", "storable_click"]
 
 RECENT = 20
 """So many clicks of each link of an email can be shown with it."""
-
-
-MOST_TAGS = 50
-"""So many of a link's tags are counted by."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedClick:
-    """A click to record: what was seen, what it counts as, and who is told.
-
-    Its texts are as a database can hold them (`storable_click`).
-    """
-
-    click: Click
-    dimensions: Dimensions
-    tags: tuple[tuple[str, str], ...] = ()
-    """The tags of its link."""
-    verdict: Verdict = Verdict.HUMAN
-    reasons: tuple[str, ...] = ()
-    outgoing: tuple[Outgoing, ...] = ()
-    mailings: tuple[bytes, ...] = ()
-    """Digests of the mailings that its email belongs to (`clicktrail.store.mail.terms`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,47 +48,6 @@ def storable_click(click: Click) -> Click:
         user_agent=storable(click.user_agent),
         url=storable(click.url),
     )
-
-
-def _counts() -> defaultdict[Any, Counts]:
-    return defaultdict(Counts)
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Counts of one batch, by what they are kept by."""
-
-    hours: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
-    links: defaultdict[tuple[Dimensions, str], Counts] = field(default_factory=_counts)
-    tags: defaultdict[tuple[Dimensions, str, str], Counts] = field(default_factory=_counts)
-    mailings: defaultdict[tuple[bytes, int], Counts] = field(default_factory=_counts)
-    urls: dict[tuple[bytes, int], str] = field(default_factory=dict)
-
-    def of(self, logged: LoggedClick) -> list[Counts]:
-        """Return all counts that a click belongs to."""
-        click, hour = logged.click, logged.dimensions
-        key = hour.daily()
-        found = [self.hours[hour], self.links[key, click.url]]
-        if logged.tags:
-            tags = islice(dict.fromkeys(logged.tags), MOST_TAGS)
-            found += [self.tags[key, tag, value] for tag, value in tags]
-        for digest in logged.mailings:
-            place = (digest, click.link)
-            self.urls.setdefault(place, click.url)
-            found.append(self.mailings[place])
-        return found
-
-    def write(self, connection: Connection) -> None:
-        """Add all to the counters."""
-        shard = take_shard(connection)
-        add_counts(connection, shard, self.hours)
-        add_link_counts(connection, shard, self.links)
-        add_tag_counts(connection, shard, self.tags)
-        rows = [
-            (*place, shard, self.urls[place], *clicks_of(counts))
-            for place, counts in sorted(self.mailings.items(), key=lambda item: item[0])
-        ]
-        _ADD_MAILING_LINKS.run(connection, rows)
 
 
 class ClickStore:
@@ -209,7 +136,7 @@ def _record(
     found = {id_: first[id_] for id_ in sorted(inserted)}
     no_longer_human = _judge(connection, jury, found, erased) if jury else []
     new = list(found.values())
-    tally = _Tally()
+    tally = Tally()
     unseen = _insert_links(connection, new)
     for each in new:
         place = (each.click.message_id, each.click.link)
@@ -222,6 +149,7 @@ def _record(
     for each in no_longer_human:
         for counts in tally.of(each):
             counts.human_clicks -= 1
+    tally.count_people(connection, new, no_longer_human)
     tally.write(connection)
     _send(connection, (o for each in new for o in each.outgoing))
     return {each.click.event_id: each.verdict for each in new}
@@ -296,7 +224,8 @@ def _without_person(logged: LoggedClick, erased: set[str]) -> LoggedClick:
     if logged.click.message_id not in erased:
         return logged
     click = replace(logged.click, ip="", user_agent="", url=ERASED)
-    return replace(logged, click=click, tags=(), mailings=(), outgoing=_reduced(logged.outgoing))
+    outgoing = _reduced(logged.outgoing)
+    return replace(logged, click=click, tags=(), link_tags={}, mailings=(), outgoing=outgoing)
 
 
 def _reduced(outgoing: Iterable[Outgoing]) -> tuple[Outgoing, ...]:
@@ -365,7 +294,6 @@ _ADD_LINKS = BulkInsert(
         },
     ).returning(clicked_links.c.message_id, clicked_links.c.link, clicked_links.c.clicks),
 )
-_ADD_MAILING_LINKS = adding(mailing_links)
 _FEWER_HUMAN = (
     update(clicked_links)
     .where(clicked_links.c.message_id == bindparam("of"), clicked_links.c.link == bindparam("at"))

@@ -53,32 +53,49 @@ class Dimensions(NamedTuple):
 
 @dataclass(slots=True)
 class Counts:
-    """What is counted."""
+    """What is counted.
+
+    Emails that were sent and clicks count in the time when that happened. What is ``tracked`` and
+    ``clicked`` counts in the time when the email was accepted, so that the second is a part of the
+    first: their quotient is the click-through rate.
+    """
 
     sent: int = 0
+    """Emails, once for each recipient."""
     clicks: int = 0
     unique_clicks: int = 0
+    """Each link of each email once."""
     human_clicks: int = 0
+    tracked: int = 0
+    """Emails that were sent with tracking links."""
+    clicked: int = 0
+    """Those of them that a person clicked."""
 
-    def add(self, more: "Day") -> None:
-        """Add what was counted in a day or an hour."""
-        for name in _NAMES:
+    @property
+    def machine_clicks(self) -> int:
+        """Clicks of machines, and of who is suspect."""
+        return self.clicks - self.human_clicks
+
+    @property
+    def click_through_rate(self) -> float | None:
+        """The share of tracked emails that a person clicked, in per cent; ``None`` of none."""
+        return 100 * self.clicked / self.tracked if self.tracked else None
+
+    def add(self, more: "Counts") -> None:
+        """Add others."""
+        for name in NAMES:
             setattr(self, name, getattr(self, name) + getattr(more, name))
 
     def of(self, day: str) -> "Day":
         """Return them as those of a day or an hour."""
-        return Day(day, self.sent, self.clicks, self.unique_clicks, self.human_clicks)
+        return Day(*_values(self), day=day)
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """One UTC day, or one hour of it."""
+@dataclass(slots=True, kw_only=True)
+class Day(Counts):
+    """One day, or one hour of UTC."""
 
     day: str
-    sent: int
-    clicks: int
-    unique_clicks: int
-    human_clicks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +108,19 @@ class LinkClicks:
     human_clicks: int
 
 
-@dataclass(frozen=True, slots=True)
-class TagClicks:
-    """The clicks of links with one value of one link tag."""
+@dataclass(slots=True, kw_only=True)
+class TagClicks(Counts):
+    """What was counted of links with one value of one link tag; what was sent is not known."""
 
     tag: str
     value: str
-    clicks: int
-    unique_clicks: int
-    human_clicks: int
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+@dataclass(slots=True, kw_only=True)
+class Group(Counts):
     """What was counted of one configuration set, identity or provider; ``""`` for none."""
 
     name: str
-    sent: int
-    clicks: int
-    unique_clicks: int
-    human_clicks: int
 
 
 EVERYTHING = Where()
@@ -141,19 +151,20 @@ class Statistics:
     ) -> list[Group]:
         """Return sums by one dimension, the most clicked first."""
         found = _found(where)
-        column, (sent, clicks, *others) = found.c[by], (total(found.c[name]) for name in _NAMES)
+        column, numbers = found.c[by], _sums(found)
+        sent, clicks, *_ = numbers
         statement = (
-            select(column, sent, clicks, *others)
+            select(column, *numbers)
             .group_by(column)
             .order_by(clicks.desc(), sent.desc(), column)
             .limit(limit)
         )
-        return [Group(*row) for row in await self._rows(statement)]
+        return [Group(*row, name=name) for name, *row in await self._rows(statement)]
 
     async def total(self, where: Where = EVERYTHING) -> Counts:
         """Return all of it together."""
         found = _found(where)
-        (row,) = await self._rows(select(*(func.coalesce(total(found.c[n]), 0) for n in _NAMES)))
+        (row,) = await self._rows(select(*(func.coalesce(each, 0) for each in _sums(found))))
         return Counts(*row)
 
     async def first_hour(self) -> str:
@@ -164,14 +175,14 @@ class Statistics:
         earliest = select(func.min(counters.c.day)).scalar_subquery()
         ((hour, day),) = await self._rows(select(func.min(hour_counters.c.hour), earliest))
         first_day = Where(since=day, until=day)
-        if day is None or await self.total(first_day) == _sum(await self.hourly(first_day)):
+        if day is None or await self.total(first_day) == sum_of(await self.hourly(first_day)):
             return ""
         return f"{hour}U" if hour else "U"  # the first may be known in part, those after it whole
 
     async def links(self, where: Where = EVERYTHING, limit: int = 1000) -> list[LinkClicks]:
         """Return clicks by original URL, the most clicked first."""
         table = link_counters
-        clicks, *others = _sums(table)
+        clicks, *others = (total(table.c[name]) for name in _CLICKS)
         statement = (
             select(func.min(table.c.url), clicks, *others)
             .where(*_filters(table, where))
@@ -184,15 +195,16 @@ class Statistics:
     async def tags(self, where: Where = EVERYTHING, limit: int = 1000) -> list[TagClicks]:
         """Return clicks by link tag and value, the most clicked first."""
         table = tag_counters
-        clicks, *others = _sums(table)
+        _, clicks, *_ = numbers = _sums(table)
         statement = (
-            select(table.c.tag, table.c.value, clicks, *others)
+            select(table.c.tag, table.c.value, *numbers)
             .where(*_filters(table, where))
             .group_by(table.c.tag, table.c.value)
             .order_by(clicks.desc(), table.c.tag, table.c.value)
             .limit(limit)
         )
-        return [TagClicks(*row) for row in await self._rows(statement)]
+        rows = await self._rows(statement)
+        return [TagClicks(*row, tag=tag, value=value) for tag, value, *row in rows]
 
     async def forget_hours(self, before: int, limit: int = 500) -> int:
         """Delete counters by hour of up to ``limit`` rows before a time; return how many."""
@@ -210,12 +222,9 @@ class Statistics:
     async def _times(self, table: Table, where: Where) -> list[Day]:
         time = _time(table)
         statement = (
-            select(time, _sent(table), *_sums(table))
-            .where(*_filters(table, where))
-            .group_by(time)
-            .order_by(time)
+            select(time, *_sums(table)).where(*_filters(table, where)).group_by(time).order_by(time)
         )
-        return [Day(*row) for row in await self._rows(statement)]
+        return [Day(*row, day=day) for day, *row in await self._rows(statement)]
 
     async def _rows(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:
         return await self._database.read(lambda connection: connection.execute(statement).all())
@@ -228,12 +237,23 @@ def add_counts(connection: Connection, shard: int, hours: Mapping[Dimensions, Co
     """
     days: defaultdict[Dimensions, Counts] = defaultdict(Counts)
     for key, count in hours.items():
-        day = days[key.daily()]
-        for name in _NAMES:
-            setattr(day, name, getattr(day, name) + getattr(count, name))
-    for inserting, counts in ((_ADD_HOURS, hours), (_ADD, days)):
-        rows = [(*key, shard, count.sent, *clicks_of(count)) for key, count in _in_order(counts)]
+        days[key.daily()].add(count)
+    for inserting, counts in ((_ADD_HOURS, _remembered(connection, hours)), (_ADD, days)):
+        rows = [(*key, shard, *_values(count)) for key, count in _in_order(counts)]
         inserting.run(connection, rows)
+
+
+def _remembered(
+    connection: Connection, hours: Mapping[Dimensions, Counts]
+) -> dict[Dimensions, Counts]:
+    """Return what is counted by the hour: an email may be clicked first when its hour is forgotten
+    (`Statistics.forget_hours`), which must not be taken for one that is known."""
+    late = {key for key, count in hours.items() if count == Counts(clicked=count.clicked)}
+    if not late:
+        return dict(hours)
+    first = connection.scalar(select(func.min(hour_counters.c.hour)))
+    first = first or min((key.time for key in hours if key not in late), default="U")
+    return {key: n for key, n in hours.items() if key not in late or key.time >= first}
 
 
 def add_link_counts(
@@ -251,7 +271,7 @@ def add_tag_counts(
 ) -> None:
     """Add to the counters by link tag and value."""
     rows = [
-        (*key, tag, value, shard, *clicks_of(count))
+        (*key, tag, value, shard, *_values(count, NAMES[1:]))
         for (key, tag, value), count in _in_order(counts)
     ]
     _ADD_TAGS.run(connection, rows)
@@ -267,7 +287,9 @@ def digest(url: str) -> bytes:
     return hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-_NAMES = ("sent", "clicks", "unique_clicks", "human_clicks")
+NAMES = ("sent", "clicks", "unique_clicks", "human_clicks", "tracked", "clicked")
+"""The fields of `Counts`, and the columns of tables that count."""
+_CLICKS = NAMES[1:4]
 _DIMENSIONS = ("configuration_set", "identity", "provider")
 
 
@@ -276,11 +298,15 @@ def clicks_of(count: Counts) -> tuple[int, int, int]:
     return count.clicks, count.unique_clicks, count.human_clicks
 
 
+def _values(count: Counts, names: Sequence[str] = NAMES) -> list[int]:
+    return [getattr(count, name) for name in names]
+
+
 def adding(table: Table) -> BulkInsert:
     """Return what inserts rows, and adds their counts where their keys are there already."""
 
     def finish(statement: "sqlite.Insert | postgresql.Insert") -> Insert:
-        names = [name for name in _NAMES if name in table.c]
+        names = [name for name in NAMES if name in table.c]
         added = {name: table.c[name] + statement.excluded[name] for name in names}
         keys = list(table.primary_key.columns)
         return statement.on_conflict_do_update(index_elements=keys, set_=added)
@@ -297,18 +323,22 @@ def total(numbers: ColumnElement[int]) -> ColumnElement[int]:
     return cast(func.sum(numbers), BigInteger)
 
 
-def _sums(table: Table) -> list[ColumnElement[int]]:
-    return [total(table.c[name]) for name in _NAMES[1:]]
+def _sums(counted: Table | Subquery) -> list[ColumnElement[int]]:
+    """Return the sums of all that `Counts` has, in its order; 0 where a table knows nothing."""
+    return [total(each) for each in _numbers(counted)]
 
 
-def _sent(table: Table) -> ColumnElement[int]:
-    return total(table.c.sent if "sent" in table.c else literal_column("0"))
+def _numbers(counted: Table | Subquery) -> list[ColumnElement[int]]:
+    return [
+        counted.c[name] if name in counted.c else literal_column("0").label(name) for name in NAMES
+    ]
 
 
-def _sum(days: Iterable[Day]) -> Counts:
+def sum_of(counts: Iterable[Counts]) -> Counts:
+    """Return all of them together."""
     sums = Counts()
-    for day in days:
-        sums.add(day)
+    for each in counts:
+        sums.add(each)
     return sums
 
 
@@ -335,9 +365,7 @@ def _found(where: Where) -> Subquery:
 
 
 def _rows_of(table: Table, where: Where) -> Select[*tuple[Any, ...]]:
-    sent = table.c.sent if "sent" in table.c else literal_column("0").label("sent")
-    dimensions = (table.c[name] for name in _DIMENSIONS)
-    columns = (*dimensions, sent, *(table.c[name] for name in _NAMES[1:]))
+    columns = (*(table.c[name] for name in _DIMENSIONS), *_numbers(table))
     return select(*columns).where(*_filters(table, where))
 
 

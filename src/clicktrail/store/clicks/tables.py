@@ -76,6 +76,16 @@ mailing_links = Table(
 )
 """Clicks by mailing and place in the email; ``url`` is that of the first click."""
 
+mailing_counts = Table(
+    "mailing_counts",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    _shard(),
+    Column("clicked", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Emails by mailing that a person clicked."""
+
 
 def _dimensions(time: str = "day") -> list[Column[str]]:
     return [
@@ -94,6 +104,14 @@ def _click_counts() -> list[Column[int]]:
     ]
 
 
+def _cohort() -> list[Column[int]]:
+    """Return the columns of tracked emails, which count in the time when each was accepted."""
+    return [
+        Column("tracked", BigInteger, nullable=False, server_default="0"),
+        Column("clicked", BigInteger, nullable=False, server_default="0"),
+    ]
+
+
 counters = Table(
     "counters",
     metadata,
@@ -101,8 +119,11 @@ counters = Table(
     _shard(),
     Column("sent", BigInteger, nullable=False),
     *_click_counts(),
+    *_cohort(),
     sqlite_with_rowid=False,
 )
+"""``tracked`` emails were sent with tracking links; ``clicked`` are those of them that a person
+clicked (`clicktrail.store.clicks.cohorts`)."""
 
 hour_counters = Table(
     "hour_counters",
@@ -111,6 +132,7 @@ hour_counters = Table(
     _shard(),
     Column("sent", BigInteger, nullable=False),
     *_click_counts(),
+    *_cohort(),
     sqlite_with_rowid=False,
 )
 """As ``counters``, by hour (``2026-11-23T18``). Kept for some weeks."""
@@ -135,8 +157,10 @@ tag_counters = Table(
     Column("value", Text, primary_key=True),
     _shard(),
     *_click_counts(),
+    *_cohort(),
     sqlite_with_rowid=False,
 )
+"""Emails count here where they have a link with the tag, and where a person clicked such a one."""
 
 outbox = Table(
     "outbox",

@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, Table, func, select, tuple_
 
 from clicktrail.base.ids import first_id, made_at
 from clicktrail.errors import ClicktrailError, InvalidInput
+from clicktrail.store.clicks.statistics import NAMES
 from clicktrail.store.database.connect import open_database
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.moving import MARK, SOURCE, keep_others_out
@@ -23,8 +24,6 @@ from clicktrail.store.schema import metadata
 
 BATCH = 5000
 """Rows of one transaction."""
-
-_NUMBERS = ("sent", "clicks", "unique_clicks", "human_clicks")
 
 Progress = Callable[[str, int], None]
 """Is told a table's name and how many more rows of it have arrived."""
@@ -200,7 +199,7 @@ def _insert(table: Table, rows: Sequence[tuple[Any, ...]], connection: Connectio
 
 
 def _numbers(table: Table) -> list[str]:
-    return [name for name in _NUMBERS if name in table.c]
+    return [name for name in NAMES if name in table.c]
 
 
 def _sums(table: Table, connection: Connection) -> list[int]:

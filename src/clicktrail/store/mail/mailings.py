@@ -1,13 +1,14 @@
 """Mailings: tracked emails of one configuration set with the same subject, or with the same tag."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, Select, Table, delete, func, select
 
-from clicktrail.store.clicks.statistics import total
-from clicktrail.store.clicks.tables import mailing_links
+from clicktrail.store.clicks.statistics import Counts, total
+from clicktrail.store.clicks.tables import mailing_counts, mailing_links
 from clicktrail.store.database.core import Database
 from clicktrail.store.mail.tables import mailings
 
@@ -21,7 +22,7 @@ class Mailing:
     name: str
     configuration_set: str
     sent: int
-    """Emails; each has one recipient."""
+    """Emails that the smarthost took; each has one recipient."""
     first_at: int
     last_at: int
     message_id: str
@@ -65,16 +66,24 @@ class Mailings:
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return _mailing(row) if row is not None else None
 
-    async def clicks(self, digests: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
-        """Return clicks and unique clicks of mailings; those without are left out."""
-        key, table = mailing_links.c.digest, mailing_links.c
-        query = (
-            select(key, total(table.clicks), total(table.unique_clicks))
-            .where(key.in_(list(digests)))
-            .group_by(key)
-        )
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return {row[0]: (row[1], row[2]) for row in rows}
+    async def counts(self, digests: Sequence[bytes]) -> dict[bytes, Counts]:
+        """Return what is counted of mailings, but for ``sent``; those not clicked are left out."""
+
+        def query(table: Table, *names: str) -> Select[Any]:
+            key = table.c.digest
+            sums = [total(table.c[name]) for name in names]
+            return select(key, *sums).where(key.in_(list(digests))).group_by(key)
+
+        def work(connection: Connection) -> dict[bytes, Counts]:
+            found: defaultdict[bytes, Counts] = defaultdict(Counts)
+            names = ("clicks", "unique_clicks", "human_clicks")
+            for digest, *numbers in connection.execute(query(mailing_links, *names)):
+                found[digest].add(Counts(0, *numbers))
+            for digest, clicked in connection.execute(query(mailing_counts, "clicked")):
+                found[digest].clicked = clicked
+            return found
+
+        return await self._database.read(work)
 
     async def links(self, digest: bytes) -> list[PlaceClicks]:
         """Return the clicks of its links, in the order of the email."""
@@ -95,8 +104,8 @@ class Mailings:
 
         def work(connection: Connection) -> int:
             digests = list(connection.scalars(old))
-            for key in (mailings.c.digest, mailing_links.c.digest):
-                connection.execute(delete(key.table).where(key.in_(digests)))
+            for table in (mailings, mailing_links, mailing_counts):
+                connection.execute(delete(table).where(table.c.digest.in_(digests)))
             return len(digests)
 
         return await self._database.write(work)

@@ -6,7 +6,6 @@ thirty rows.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +27,8 @@ from clicktrail.model import (
     Tags,
     provider_of,
 )
-from clicktrail.store.clicks.statistics import Counts, Dimensions, add_counts
+from clicktrail.store.clicks.cohorts import Belonging, Cohorts, people_of, tags_of
+from clicktrail.store.clicks.statistics import Dimensions, add_counts, add_tag_counts
 from clicktrail.store.clicks.tables import clicked_links
 from clicktrail.store.database.bulk import BulkInsert, Row
 from clicktrail.store.database.core import Database, storable
@@ -42,7 +42,7 @@ from clicktrail.store.mail.tables import (
     messages,
     unindexed,
 )
-from clicktrail.store.mail.terms import forget_terms
+from clicktrail.store.mail.terms import forget_terms, mailings_of
 from clicktrail.store.tables import event_destinations
 
 _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED, MessageState.UNKNOWN)
@@ -230,15 +230,34 @@ def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
     if changed:
         connection.execute(_UPDATE_RECIPIENTS, changed)
     sent = [(each, row) for each, row in finished if each.state is MessageState.SENT]
-    hours: defaultdict[Dimensions, Counts] = defaultdict(Counts)
+    cohorts = _tracked(connection, [row for _, row in sent])
     for each, row in sent:
         hour = hour_of(each.at)
         for recipient in each.recipients:
             key = Dimensions(hour, row.configuration_set, row.identity, provider_of(recipient))
-            hours[key].sent += 1
-    add_counts(connection, take_shard(connection), hours)
+            cohorts.hours[key].sent += 1
+    shard = take_shard(connection)
+    add_counts(connection, shard, cohorts.hours)
+    add_tag_counts(connection, shard, cohorts.tags)
+    cohorts.write_mailings(connection, shard)
     _QUEUE.run(connection, sorted((each.message_id,) for each, _ in finished))
     _ANNOUNCE.run(connection, [(each.message_id,) for each, row in sent if row.announced])
+
+
+def _tracked(connection: Connection, sent: list[Any]) -> Cohorts:
+    """Count tracked ones of emails that were sent; some may have been clicked meanwhile."""
+    cohorts = Cohorts()
+    people = people_of(connection, [row.id for row in sent])
+    for row in sent:
+        if row.reason:
+            continue
+        if row.content is None:  # it was erased meanwhile
+            cohorts.add_sent(row, Belonging(), people.get(row.id, {}))
+        elif links := _links(_decode_content(row.content)):
+            clicked = people.get(row.id, {})
+            groups = tuple(k.digest for k in mailings_of(_message(row))) if clicked else ()
+            cohorts.add_sent(row, Belonging(tags_of(links), groups), clicked)
+    return cohorts
 
 
 _ADD_MESSAGES = BulkInsert(messages)
@@ -265,13 +284,7 @@ _announced = (
     .label("announced")
 )
 _SELECT_PENDING = (
-    select(
-        messages.c.id,
-        messages.c.configuration_set,
-        messages.c.identity,
-        message_contents.c.recipients,
-        _announced,
-    )
+    select(messages, message_contents.c.recipients, message_contents.c.content, _announced)
     # Not with JOIN: the contents may have been erased meanwhile, and it counts all the same.
     .outerjoin(message_contents, message_contents.c.message_id == messages.c.id)
     .where(messages.c.id.in_(_ids), messages.c.state == _NUMBER[MessageState.PENDING])
@@ -340,6 +353,10 @@ def _storable(value: Any) -> Any:
     return value
 
 
+def _links(content: _Content) -> tuple[Link, ...]:
+    return tuple(Link(*link) for link in content.links)
+
+
 def _message(row: Any) -> Message:
     content = _decode_content(row.content)
     set_name = row.configuration_set or None
@@ -354,7 +371,7 @@ def _message(row: Any) -> Message:
         headers=content.headers,
         tags=content.tags,
         reason=Reason(row.reason) if row.reason else None,
-        links=tuple(Link(*link) for link in content.links),
+        links=_links(content),
         warnings=content.warnings,
         state=state_of(row.state),
     )

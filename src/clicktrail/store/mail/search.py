@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, select
 from sqlalchemy.sql.dml import Insert
 
-from clicktrail.model import Message
+from clicktrail.model import Message, MessageState
 from clicktrail.store.database.bulk import BulkInsert, Row
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.turns import ERASING, INDEXING, share_turn, try_turn
@@ -102,7 +102,7 @@ def _index(connection: Connection, ids: list[str], read: Mapping[str, _Found]) -
     rows: dict[bytes, Row] = {}
     for each in found:
         message = each.message
-        for key in each.mailings:
+        for key in each.mailings if message.state is MessageState.SENT else ():
             made = rows.get(key.digest)
             sent, first = (made[4] + 1, made[5]) if made else (1, message.accepted_at)
             rows[key.digest] = (

@@ -30,10 +30,17 @@ from sqlalchemy import (
 )
 
 from clicktrail.model import Message
-from clicktrail.store.clicks.statistics import Counts, Dimensions, add_link_counts, add_tag_counts
+from clicktrail.store.clicks.statistics import (
+    NAMES,
+    Counts,
+    Dimensions,
+    add_link_counts,
+    add_tag_counts,
+)
 from clicktrail.store.clicks.tables import (
     clicks,
     link_counters,
+    mailing_counts,
     mailing_links,
     outbox,
     stream_events,
@@ -166,8 +173,8 @@ class _Forgetting:
         connection.execute(_DELETE_HTML, {"ids": [row.message_id for row in rows]})
         # A mailing of one email may tell whose it was.
         alone = list(connection.scalars(_MAILINGS_ALONE, {"ids": gone})) if gone else []
-        for key in (mailings.c.digest, mailing_links.c.digest):
-            connection.execute(delete(key.table).where(key.in_(alone)))
+        for table in (mailings, mailing_links, mailing_counts):
+            connection.execute(delete(table).where(table.c.digest.in_(alone)))
         self._done.messages += len(gone)
         self._done.messages_changed += len(rows) - len(gone)
 
@@ -276,9 +283,8 @@ class _Forgetting:
                 counts = links[where, ERASED]
             else:
                 counts = tags[where, self._person.erased(now.tag), self._person.erased(now.value)]
-            counts.clicks += now.clicks
-            counts.unique_clicks += now.unique_clicks
-            counts.human_clicks += now.human_clicks
+            for number in NAMES:
+                setattr(counts, number, getattr(counts, number) + getattr(now, number, 0))
         shard = take_shard(connection)
         add_link_counts(connection, shard, links)
         add_tag_counts(connection, shard, tags)

@@ -1,0 +1,117 @@
+"""Clicks as they are recorded, and what a batch of them adds to the counters."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection
+
+from clicktrail.model import Click, Verdict
+from clicktrail.store.clicks.cohorts import Belonging, Cohorts, LinkTags, count_people
+from clicktrail.store.clicks.outbox import Notification
+from clicktrail.store.clicks.statistics import (
+    Counts,
+    Dimensions,
+    add_counts,
+    add_link_counts,
+    add_tag_counts,
+    adding,
+    clicks_of,
+)
+from clicktrail.store.clicks.streams import NewStreamEvent
+from clicktrail.store.clicks.tables import mailing_links
+from clicktrail.store.database.turns import take_shard
+
+Outgoing = NewStreamEvent | Notification
+"""A notification: into a built-in stream at once, or into the outbox."""
+
+MOST_TAGS = 50
+"""So many of a link's tags are counted by."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedClick:
+    """A click to record: what was seen, what it counts as, and who is told.
+
+    Its texts are as a database can hold them (`storable_click`).
+    """
+
+    click: Click
+    dimensions: Dimensions
+    tags: tuple[tuple[str, str], ...] = ()
+    """The tags of its link."""
+    verdict: Verdict = Verdict.HUMAN
+    reasons: tuple[str, ...] = ()
+    outgoing: tuple[Outgoing, ...] = ()
+    mailings: tuple[bytes, ...] = ()
+    """Digests of the mailings that its email belongs to (`clicktrail.store.mail.terms`)."""
+    link_tags: LinkTags = field(default_factory=dict)
+    """The tags of all links of its email."""
+
+
+def _counts() -> defaultdict[Any, Counts]:
+    return defaultdict(Counts)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one batch, by what they are kept by."""
+
+    hours: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
+    links: defaultdict[tuple[Dimensions, str], Counts] = field(default_factory=_counts)
+    tags: defaultdict[tuple[Dimensions, str, str], Counts] = field(default_factory=_counts)
+    mailings: defaultdict[tuple[bytes, int], Counts] = field(default_factory=_counts)
+    urls: dict[tuple[bytes, int], str] = field(default_factory=dict)
+    cohorts: Cohorts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cohorts = Cohorts(self.hours, self.tags)
+
+    def of(self, logged: LoggedClick) -> list[Counts]:
+        """Return all counts that a click belongs to."""
+        click, hour = logged.click, logged.dimensions
+        key = hour.daily()
+        found = [self.hours[hour], self.links[key, click.url]]
+        if logged.tags:
+            tags = islice(dict.fromkeys(logged.tags), MOST_TAGS)
+            found += [self.tags[key, tag, value] for tag, value in tags]
+        for digest in logged.mailings:
+            place = (digest, click.link)
+            self.urls.setdefault(place, click.url)
+            found.append(self.mailings[place])
+        return found
+
+    def count_people(
+        self, connection: Connection, new: Sequence[LoggedClick], fewer: Sequence[LoggedClick]
+    ) -> None:
+        """Count the emails that a person clicked first, or that no person has clicked any more.
+
+        ``fewer`` are earlier clicks that were a person's. All of them are written already.
+        """
+        people: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        belongings: dict[str, Belonging] = {}
+        more = [each for each in new if each.verdict is Verdict.HUMAN]
+        for some, change in ((more, 1), (fewer, -1)):
+            for each in some:
+                id_ = each.click.message_id
+                people[id_][each.click.link] += change
+                belongings[id_] = Belonging(each.link_tags, each.mailings)
+        count_people(connection, people, belongings, self.cohorts)
+
+    def write(self, connection: Connection) -> None:
+        """Add all to the counters."""
+        shard = take_shard(connection)
+        add_counts(connection, shard, self.hours)
+        add_link_counts(connection, shard, self.links)
+        add_tag_counts(connection, shard, self.tags)
+        self.cohorts.write_mailings(connection, shard)
+        rows = [
+            (*place, shard, self.urls[place], *clicks_of(counts))
+            for place, counts in sorted(self.mailings.items(), key=lambda item: item[0])
+        ]
+        _ADD_MAILING_LINKS.run(connection, rows)
+
+
+_ADD_MAILING_LINKS = adding(mailing_links)
