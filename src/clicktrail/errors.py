@@ -55,6 +55,10 @@ class SmarthostUnavailable(ClicktrailError):
     permanent = False
 
 
+class SmarthostBusy(SmarthostUnavailable):
+    """As many connections to the smarthost are in use as may be."""
+
+
 class SmarthostIsOurselves(SmarthostUnavailable):
     """The smarthost greets as this service does: emails would come in again."""
 

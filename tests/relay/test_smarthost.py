@@ -19,7 +19,7 @@ from clicktrail.errors import (
 from clicktrail.ingress.submission import Transaction
 from clicktrail.model import Envelope, Recipient, Reply
 from clicktrail.relay import open_smarthost
-from clicktrail.relay.smarthost import FAULT, SmtpSmarthost
+from clicktrail.relay.smarthost import FAULT, SmtpSmarthost, SmtpTransaction
 from clicktrail.settings.settings import Settings
 from support.certificates import Authority, make_certificate
 from support.hostile_smarthost import HostileSmarthost, waited_for
@@ -252,6 +252,65 @@ async def test_no_more_connections_than_allowed_are_open() -> None:
         await second.abort()
         await third.abort()
         assert hostile.connections == 2
+
+
+async def hang_up(hostile: HostileSmarthost, transaction: Transaction) -> None:
+    """Let the smarthost hang up, and return when we know."""
+    assert isinstance(transaction, SmtpTransaction)
+    hostile.cut_all()
+    while transaction._connection.is_open:  # noqa: ASYNC110 - a test may look
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("goes", ["given away", "hung up"])
+async def test_an_email_that_rested_goes_on_with_those_who_were_taken(goes: str) -> None:
+    refused = {"no@example.com": "550 5.1.1 no such user"}
+    hostile = HostileSmarthost(refused=refused)
+    async with hostile, relay(hostile, connections="1") as smarthost:
+        resting = await begin(smarthost)
+        await name(resting)
+        with pytest.raises(SmarthostRefused, match="no such user"):
+            await name(resting, "no@example.com")
+        if goes == "given away":
+            assert (await send(smarthost))[0] == 250
+        else:
+            await hang_up(hostile, resting)
+        await name(resting, "c@example.com")
+        if goes == "given away":
+            assert (await send(smarthost))[0] == 250
+        assert (await resting.data(MESSAGE))[0] == 250
+        assert hostile.taken[-1].rcpts == ["RCPT TO:<b@example.com>", "RCPT TO:<c@example.com>"]
+        assert hostile.connections == (1 if goes == "given away" else 2)
+        assert (await send(smarthost))[0] == 250
+
+
+@pytest.mark.parametrize("step", ["rcpt", "data"])
+@pytest.mark.parametrize("change", ["recipient", "sender", "8BITMIME", "down"])
+async def test_an_email_that_rested_is_not_sent_where_it_is_not_taken_as_before(
+    change: str, step: str
+) -> None:
+    hostile = HostileSmarthost()
+    async with hostile, relay(hostile, connections="1") as smarthost:
+        resting = await begin(smarthost)
+        await name(resting)
+        await hang_up(hostile, resting)
+        if change == "recipient":
+            hostile.refused["b@example.com"] = "550 5.1.1 no such user"
+        elif change == "sender":
+            hostile.answers["MAIL"] = "451 4.7.1 slow down"
+        elif change == "8BITMIME":
+            hostile.offers = ("PIPELINING",)
+        else:
+            hostile.drops.add("CONNECT")
+        with pytest.raises((MessageRefused, SmarthostUnavailable)) as raised:
+            await (name(resting, "c@example.com") if step == "rcpt" else resting.data(MESSAGE))
+        if isinstance(raised.value, MessageRefused):
+            assert raised.value.code == 451  # the sender has it still, and tries again
+        assert not hostile.taken
+        hostile.refused.clear()
+        hostile.answers.clear()
+        hostile.drops.clear()
+        assert (await send(smarthost))[0] == 250  # its place is free
 
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT", "CONNECT"])

@@ -1,12 +1,15 @@
 """Clients that say nothing, or never all of it: others are served meanwhile."""
 
+import asyncio
 import http.client
 import json
+import re
 import shutil
+import smtplib
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 
 from support.certificates import make_certificate
 from support.holding import holding
+from support.hostile_smarthost import HostileSmarthost
 from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 from support.ses import access_key, ses_client
 
@@ -171,6 +175,78 @@ def test_senders_who_stop_within_an_email_keep_nobody_from_sending(
                 return stranger.recv(100).startswith(b"220 ") or None
 
         wait_for(is_greeted, "a greeting")
+
+
+ANNOUNCED = EMAIL + b"RCPT TO:<d@e.f>\r\n"
+
+
+@pytest.mark.parametrize("said", [ANNOUNCED, ANNOUNCED + b"DATA\r\n"])
+async def test_senders_who_stop_hold_no_connection_to_the_smarthost(
+    tmp_path: Path, said: bytes
+) -> None:
+    begun = [b"250 2.1.5 ", b"354 "][said.endswith(b"DATA\r\n")]
+    async with HostileSmarthost() as smarthost:
+        flags = ("--smarthost-connections", "2")
+        with Service(tmp_path, *flags, smarthost=f"smtp://{smarthost.address}") as service:
+            async with AsyncExitStack() as stack:
+                silent = []
+                for _ in range(3):  # of three, two hold what there is, and the third waits
+                    reader, writer = await asyncio.open_connection("127.0.0.1", service.smtp)
+                    stack.callback(writer.close)
+                    writer.write(said)
+                    silent.append((reader, writer))
+                for reader, _ in silent:
+                    while not (line := await reader.readline()).startswith(begun):
+                        assert line
+
+                def send() -> tuple[int, bytes]:
+                    with smtplib.SMTP("127.0.0.1", service.smtp, timeout=PATIENCE) as client:
+                        client.ehlo()
+                        client.mail("b@example.com")
+                        client.rcpt("c@example.com")
+                        return client.data(b"Subject: of another\r\n\r\nx")
+
+                assert (await asyncio.to_thread(send))[0] == 250
+                # Who has been silent is not punished: the email goes to whom it was named for.
+                reader, writer = silent[0]
+                if said is ANNOUNCED:
+                    writer.write(b"DATA\r\n")
+                writer.write(b"Subject: late\r\n\r\nx\r\n.\r\n")
+                while not (line := await reader.readline()).startswith(b"250 2.0.0 Ok"):
+                    assert line
+            assert [taken.rcpts for taken in smarthost.taken] == [
+                ["RCPT TO:<c@example.com>"],
+                ["RCPT TO:<d@e.f>"],
+            ]
+            metrics = (await asyncio.to_thread(get, service.monitor, "/metrics"))[1]
+            given_way = re.search(rb"^clicktrail_smarthost_given_way_total (\S+)", metrics, re.M)
+            assert given_way
+            assert float(given_way[1]) >= 2
+
+
+async def test_who_finds_all_connections_to_the_smarthost_at_work_is_told_so(
+    tmp_path: Path,
+) -> None:
+    async with HostileSmarthost(stalls={"DOT"}) as smarthost:
+        flags = ("--smarthost-connections", "1", "--smarthost-connect-timeout", "0.5")
+        with Service(tmp_path, *flags, smarthost=f"smtp://{smarthost.address}") as service:
+
+            def send() -> tuple[int, bytes]:
+                with smtplib.SMTP("127.0.0.1", service.smtp, timeout=PATIENCE) as client:
+                    client.ehlo()
+                    client.mail("b@example.com")
+                    code, text = client.rcpt("c@example.com")
+                    return (code, text) if code >= 400 else client.data(b"Subject: x\r\n\r\nx")
+
+            first = asyncio.create_task(asyncio.to_thread(send))
+            await smarthost.reached.wait()
+            code, text = await asyncio.to_thread(send)
+            assert (code, text[:6]) == (451, b"4.4.5 ")
+            assert b"in use" in text
+            metrics = (await asyncio.to_thread(get, service.monitor, "/metrics"))[1]
+            assert b'clicktrail_smarthost_waits_total{outcome="busy"} 1.0' in metrics
+            smarthost.let_go.set()
+            assert (await first)[0] == 250
 
 
 def peak_of(pid: int) -> int:

@@ -46,6 +46,15 @@ class Metrics:
         )
         self.emails = self._counter("emails", "Emails by how they ended.", "outcome")
         self.links = self._counter("links", "Links that were replaced by tracking links.")
+        self.smarthost_waits = self._counter(
+            "smarthost_waits",
+            "Emails that found all connections to the smarthost in use, by whether one came free.",
+            "outcome",
+        )
+        self.smarthost_given_way = self._counter(
+            "smarthost_given_way",
+            "Silent emails whose connection to the smarthost went to one that waited.",
+        )
         self.rewrite = self._histogram("rewrite_seconds", "Rewriting the links of one email.")
 
     def _counter(self, name: str, help_: str, *labels: str) -> Counter:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from clicktrail.base.faults import Faults
+from clicktrail.base.metrics import Metrics
 from clicktrail.errors import SettingError
 from clicktrail.relay.connection import Login, Patience, Tls
 from clicktrail.relay.maildir import MaildirSmarthost
@@ -12,11 +13,11 @@ from clicktrail.settings.settings import Settings
 
 
 def open_smarthost(
-    settings: Settings, faults: Faults | None = None
+    settings: Settings, faults: Faults | None = None, metrics: Metrics | None = None
 ) -> SmtpSmarthost | MaildirSmarthost:
     """Return the smarthost of ``smarthost.url``; it is reached with the first email.
 
-    ``faults`` gets to know when it takes no email from us.
+    ``faults`` gets to know when it takes no email from us, ``metrics`` when it is crowded.
 
     Raises `SettingError` for a URL that cannot be used.
     """
@@ -43,6 +44,7 @@ def open_smarthost(
         authorities=settings["smarthost.tls_ca"],
         connections=settings["smarthost.connections"],
         faults=faults,
+        metrics=metrics,
     )
 
 

@@ -1,20 +1,22 @@
 """The smarthost over SMTP, with connections that are used again.
 
 An email is sent once. A connection that died while it was idle is replaced before anything of the
-email is sent; once its last byte is out and no answer came, nobody knows what became of it, and
-only the sender may try again.
+email is sent, and so is one that was given away while the sender was silent; once the last byte is
+out and no answer came, nobody knows what became of the email, and only the sender may try again.
 """
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from aiosmtplib.errors import SMTPServerDisconnected
 
 from clicktrail.base.faults import Faults
 from clicktrail.base.logs import get_logger
+from clicktrail.base.metrics import Metrics
 from clicktrail.errors import (
     MessageRefused,
     SmarthostRefused,
@@ -24,6 +26,7 @@ from clicktrail.errors import (
 from clicktrail.model import Envelope, Recipient, Reply
 from clicktrail.relay.connection import Connection, Login, Tls
 from clicktrail.relay.envelope import check, mail_from, origin_of, rcpts, tell_origin, unsendable
+from clicktrail.relay.places import Places
 
 log = get_logger(__name__)
 
@@ -55,12 +58,13 @@ class SmtpSmarthost:
         authorities: Path | None = None,
         connections: int = 32,
         faults: Faults | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._login = login
         self._authorities = authorities
         self._faults = faults or Faults()
         self._verify = verify and login.tls in (Tls.REQUIRED, Tls.FROM_THE_START)
-        self._free = asyncio.Semaphore(connections)
+        self.places = Places(connections, metrics or Metrics())
         self._idle: dict[Connection, asyncio.TimerHandle] = {}
         self._context: ssl.SSLContext | None = None
         self._offered: frozenset[str] | None = None
@@ -70,15 +74,7 @@ class SmtpSmarthost:
 
     async def begin(self, envelope: Envelope) -> "SmtpTransaction":
         """Connect, or use a connection again. See `Smarthost.begin`."""
-        if self._free.locked():
-            await self._wait_for_one()
-        else:
-            await self._free.acquire()
-        try:
-            connection, reused = await self.connection()
-        except BaseException:
-            self._free.release()
-            raise
+        connection, reused = await self.take()
         try:
             check(connection, envelope)
         except MessageRefused:
@@ -86,15 +82,14 @@ class SmtpSmarthost:
             raise
         return SmtpTransaction(self, connection, envelope, reused=reused)
 
-    async def _wait_for_one(self) -> None:
-        """Wait until a connection may be used."""
+    async def take(self) -> tuple[Connection, bool]:
+        """Wait for a place, and return `connection`. Raises `SmarthostUnavailable`."""
+        await self.places.take(self._login.patience.connect)
         try:
-            async with asyncio.timeout(self._login.patience.connect):
-                await self._free.acquire()
-        except TimeoutError:
-            raise SmarthostUnavailable(
-                f"all connections to the smarthost {self._login.address} are in use"
-            ) from None
+            return await self.connection()
+        except BaseException:
+            self.places.give_back()
+            raise
 
     async def offered(self) -> frozenset[str]:
         """Return the extensions that it offered last, in lower case.
@@ -129,6 +124,7 @@ class SmtpSmarthost:
     async def close(self) -> None:
         """Say QUIT on all idle connections, and keep none from now on."""
         self._closed = True
+        await self.places.settle()
         if self._asking is not None:
             self._asking.cancel()
         idle, self._idle = self._idle, {}
@@ -138,8 +134,16 @@ class SmtpSmarthost:
 
     def give_back(self, connection: Connection) -> None:
         """Take a connection back from a transaction that is over."""
-        self._free.release()
+        self.places.give_back()
         self._keep(connection)
+
+    async def hand_over(self, connection: Connection) -> None:
+        """Take a connection back in the middle of an email. Raises nothing."""
+        try:
+            if connection.is_open:
+                await connection.reset()
+        finally:
+            self.give_back(connection)
 
     async def connection(self) -> tuple[Connection, bool]:
         """Return a connection, and whether it has been used before: it may have died meanwhile."""
@@ -200,6 +204,10 @@ class SmtpTransaction:
     does not: who gives us the email hears the answers to its recipients before the email is here,
     and it may yet be refused here, when DATA that was taken could be left by hanging up alone.
     After `SmarthostUnavailable`, and where MAIL is refused, it is over.
+
+    Between two calls it rests: where others wait, it gives its connection away, and takes one again
+    and names those whom the smarthost took before when it goes on. So it does where the smarthost
+    has hung up meanwhile: nothing of the email was sent.
     """
 
     def __init__(
@@ -209,13 +217,16 @@ class SmtpTransaction:
         self._connection = connection
         self._envelope = envelope
         self._reused = reused
+        self._takes_8bit = connection.offers("8bitmime")
+        self._taken: list[Recipient] = []
         self._begun = False
+        self._away = False  # it has given its connection away
         self._over = False
 
     @property
     def takes_8bit(self) -> bool:
         """Whether bodies may be 8 bits there: known, as the email goes over this connection."""
-        return self._connection.offers("8bitmime")
+        return self._takes_8bit
 
     async def rcpt(self, recipients: Sequence[Recipient]) -> list[Reply]:
         """Name recipients; return the smarthost's answers, refusals among them.
@@ -226,6 +237,7 @@ class SmtpTransaction:
         `SmarthostUnavailable`.
         """
         self._check()
+        await self._go_on()
         answers = [unsendable(each, self._envelope) for each in recipients]
         sendable = [each for each, no in zip(recipients, answers, strict=True) if no is None]
         try:
@@ -234,9 +246,51 @@ class SmtpTransaction:
             self._smarthost.note(error)
             raise
         finally:
-            if not (self._connection.is_open and self._begun):
+            if self._connection.is_open and self._begun:
+                self._smarthost.places.rest(self)
+            else:
                 self._end()
-        return [next(told) if no is None else no for no in answers]
+        replies = [next(told) if no is None else no for no in answers]
+        self._taken += [
+            each for each, (code, _) in zip(recipients, replies, strict=True) if code < 400
+        ]
+        return replies
+
+    def give_way(self) -> Coroutine[Any, Any, None]:
+        """Give the connection to somebody who waits for one; return what is to be done for that."""
+        return self._smarthost.hand_over(self._leave())
+
+    def _leave(self) -> Connection:
+        self._away, self._begun = True, False
+        return self._connection
+
+    async def _go_on(self) -> None:
+        """Rest no more: hold a connection that the email is announced on. Ends it where it raises.
+
+        Raises `SmarthostUnavailable`, and `MessageRefused` where what was taken before is refused.
+        """
+        self._smarthost.places.wake(self)
+        if self._begun and not self._connection.is_open:
+            self._smarthost.give_back(self._leave())
+        if not self._away:
+            return
+        try:
+            self._connection, self._reused = await self._smarthost.take()
+            self._away = False
+            if self._takes_8bit and not self._connection.offers("8bitmime"):
+                raise SmarthostUnavailable("the smarthost does not offer 8BITMIME any more")
+            replies = await self._name(self._taken)
+            for code, text in replies:
+                if code >= 400:  # who tries again hears it of the recipient whom it is about
+                    raise MessageRefused(
+                        451,
+                        "4.5.0 the mail server behind this one refuses a recipient now that it took"
+                        f" before: {code} {text}",
+                    )
+        except BaseException as error:
+            self._smarthost.note(error)
+            await self.abort()
+            raise
 
     async def _name(self, recipients: Sequence[Recipient]) -> list[Reply]:
         """Say MAIL, where it has not been said, and RCPT. Raises what `rcpt` does."""
@@ -294,6 +348,7 @@ class SmtpTransaction:
         came after the whole email: the smarthost may have it or not.
         """
         self._check()
+        await self._go_on()
         try:
             answer = await self._connection.send(message)
         except BaseException as error:
@@ -308,6 +363,7 @@ class SmtpTransaction:
         """Give the email up. Raises nothing; after the end it does nothing."""
         if self._over:
             return
+        self._smarthost.places.wake(self)
         try:
             if self._begun and self._connection.is_open:
                 await self._connection.reset()
@@ -321,4 +377,5 @@ class SmtpTransaction:
     def _end(self) -> None:
         if not self._over:
             self._over = True
-            self._smarthost.give_back(self._connection)
+            if not self._away:
+                self._smarthost.give_back(self._connection)

@@ -80,6 +80,9 @@ SMARTHOST_SETTINGS: tuple[Setting[Any], ...] = (
         "smarthost.connections",
         whole(1, 1000),
         "32",
-        "How many connections to the smarthost may be open at once.",
+        "How many connections to the smarthost may be open at once. Where all are in use, an"
+        " email whose sender is silent for two seconds gives its own to one that waits, and takes"
+        " one again when it goes on; who waits for smarthost.connect_timeout is answered 451"
+        " 4.4.5.",
     ),
 )

@@ -11,7 +11,6 @@ from clicktrail.base.logs import get_logger
 from clicktrail.errors import (
     ClicktrailError,
     MessageRefused,
-    SmarthostSilent,
     SmarthostUnavailable,
 )
 from clicktrail.ingress.accept import Acceptor
@@ -23,7 +22,7 @@ from clicktrail.ingress.rewriting import LARGE
 from clicktrail.ingress.senders import UnknownSender
 from clicktrail.ingress.sesv2.operations import ApiError, Call, Operation, bad_request
 from clicktrail.ingress.sesv2.send_shapes import SendEmailRequest, Tag
-from clicktrail.ingress.smtp.mail import Mail
+from clicktrail.ingress.smtp.mail import Mail, why
 from clicktrail.ingress.submission import Smarthost, Submission
 from clicktrail.ingress.tags import TAG_LIMIT, is_tag_text
 from clicktrail.model import Envelope, Message, MessageState, Recipient, Tags, domain_of
@@ -187,7 +186,7 @@ class EmailSender:
             raise _refused(error.code, error.text) from None
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=error)
-            raise ApiError(503, "ServiceUnavailable", _why(error)) from None
+            raise ApiError(503, "ServiceUnavailable", _words(why(error)[1])) from None
 
     async def _tell(self, call: Call, body: SendEmailRequest, tags: Tags, error: str) -> None:
         """Tell of a template that could not be rendered, where the set's destinations want it."""
@@ -241,15 +240,6 @@ def _click_tracking(body: SendEmailRequest) -> bool | None:
     tracking = overrides.tracking if overrides else None
     wanted = tracking.click_tracking_enabled if tracking else None
     return None if wanted is None else wanted == "ENABLED"
-
-
-def _why(error: SmarthostUnavailable) -> str:
-    if isinstance(error, SmarthostSilent):
-        return (
-            "the mail server behind this one has the email and did not answer: it may have sent"
-            " it; trying again may send it twice"
-        )
-    return "the mail server behind this one cannot be reached: try again later"
 
 
 def _words(text: str) -> str:

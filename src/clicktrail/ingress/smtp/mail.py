@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import (
     MessageRefused,
+    SmarthostBusy,
     SmarthostRefused,
     SmarthostSilent,
     SmarthostUnavailable,
@@ -20,6 +21,10 @@ from clicktrail.model import Envelope, Recipient, Reply
 log = get_logger(__name__)
 
 _UNAVAILABLE = 451, "4.4.1 the mail server behind this one cannot be reached: try again later"
+_BUSY = (  # RFC 3463 § 3.5: mail system congestion
+    451,
+    "4.4.5 all connections to the mail server behind this one are in use: try again later",
+)
 _SILENT = (
     451,
     "4.4.2 the mail server behind this one has the email and did not answer: it may have sent it;"
@@ -38,7 +43,8 @@ class Mail:
         """What has come of it, as soon as something may have."""
         self._smarthost = smarthost
         self._transaction: Transaction | None = None
-        self._lost = False  # the smarthost went away after it had taken recipients
+        self._lost: Reply | None = None
+        """Why it cannot go on, though recipients were taken."""
 
     async def rcpt(self, address: str, dsn: tuple[str, ...] = ()) -> Reply:
         """Name a recipient to the smarthost; the first one announces the email there."""
@@ -47,26 +53,30 @@ class Mail:
 
     async def rcpt_all(self, recipients: Sequence[Recipient]) -> list[Reply]:
         """Name recipients to the smarthost, at once where it takes them so."""
-        if self._lost:
-            return [_UNAVAILABLE] * len(recipients)
+        if self._lost is not None:
+            return [self._lost] * len(recipients)
         try:
             if self._transaction is None:
                 self._transaction = await self._smarthost.begin(self.envelope)
             answers = await self._transaction.rcpt(recipients)
-        except MessageRefused as refused:  # the email itself: the next recipient asks anew
-            self._transaction = None
-            return self._refused(recipients, refused)
+        except MessageRefused as refused:
+            return self._end(recipients, refused)
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=error)
-            self._transaction = None
-            self._lost = bool(self.recipients)
-            return self._refused(recipients, MessageRefused(*_UNAVAILABLE))
+            return self._end(recipients, MessageRefused(*why(error)))
         for recipient, answer in zip(recipients, answers, strict=True):
             if answer[0] < 400:
                 self.recipients.append(recipient.address)
             else:
                 self._refused([recipient], SmarthostRefused(*answer))
         return [(code_for_sender(code), text) for code, text in answers]
+
+    def _end(self, recipients: Sequence[Recipient], refused: MessageRefused) -> list[Reply]:
+        """Answer the end of the transaction; where it has taken nobody, the next one asks anew."""
+        self._transaction = None
+        if self.recipients:
+            self._lost = _reply(refused)
+        return self._refused(recipients, refused)
 
     def _refused(self, recipients: Sequence[Recipient], refused: MessageRefused) -> list[Reply]:
         for address, _ in recipients:
@@ -75,8 +85,8 @@ class Mail:
 
     def not_ready(self) -> tuple[int, str] | None:
         """Return why DATA cannot come now; ``None`` where it can."""
-        if self._lost:
-            return _UNAVAILABLE
+        if self._lost is not None:
+            return self._lost
         if not self.recipients:
             return 554, "5.5.1 no valid recipients"  # RFC 2920 § 3.1
         return None
@@ -109,7 +119,7 @@ class Mail:
             return _reply(refused)
         except SmarthostUnavailable as error:
             log.warning("smarthost is not available", error=error)
-            return _SILENT if isinstance(error, SmarthostSilent) else _UNAVAILABLE
+            return why(error)
         except StoreUnavailable:
             log.exception("email could not be kept")
             return NOT_KEPT
@@ -132,6 +142,13 @@ class Mail:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             await transaction.abort()
+
+
+def why(error: SmarthostUnavailable) -> Reply:
+    """Return the reply to an email that cannot be handed on."""
+    if isinstance(error, SmarthostSilent):
+        return _SILENT
+    return _BUSY if isinstance(error, SmarthostBusy) else _UNAVAILABLE
 
 
 def _reply(refused: MessageRefused) -> tuple[int, str]:

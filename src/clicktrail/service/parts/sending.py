@@ -32,7 +32,7 @@ def acceptor_of(house: House, store: Store) -> Acceptor:
 def smarthost_of(house: House) -> SmtpSmarthost | MaildirSmarthost | None:
     """Return the smarthost that the roles of this process share; ``None`` without one."""
     if house.smarthost is None and house.settings.text("smarthost.url"):
-        house.smarthost = open_smarthost(house.settings, house.faults)
+        house.smarthost = open_smarthost(house.settings, house.faults, house.metrics)
         house.ends.append(house.smarthost.close)
         if not SENDING.isdisjoint(house.roles):
             house.tries["smarthost"] = SmarthostCheck(house.settings, house.smarthost).look
