@@ -20,6 +20,10 @@ PIECES = {
     "labels": ("", "Content-Transfer-Encoding: 8bit\r\n"),
     "escapes": ("Content-Transfer-Encoding: quoted-printable\r\n\r\n", "=ü = \t"),
     "digits": ("Content-Transfer-Encoding: base64\r\n\r\n", "aü"),
+    "parameters": ("Content-Type: image/png", "; x=ü"),
+    "a parameter": ('Content-Type: image/png; x="', "ü"),
+    "fields": ("", "Content-Description: ü\r\n"),
+    "a field": ("Content-Description: ", "ü a"),
     "preamble": (MULTIPART, "ü--b"),
 }
 

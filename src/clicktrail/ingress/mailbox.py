@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.errors import HeaderParseError
-from email.header import Header, decode_header, make_header
+from email.header import decode_header, make_header
 
 from clicktrail.base.hostname import host_name
 from clicktrail.errors import InvalidInput
+from clicktrail.headers.words import encoded_words
 
 LONGEST = 998
 """RFC 5322 § 2.1.1: characters of a line."""
@@ -21,7 +22,8 @@ _LOCAL = re.compile(rf"""{_ATEXT}(?:\.{_ATEXT})*|"(?:[ !#-\[\]-~]|\\[ -~])*\""""
 _LITERAL = re.compile(r"\[[0-9A-Za-z.:-]{1,64}\]")
 _NAMED = re.compile(r"(?P<name>.*?)[ \t]*<(?P<address>[^<>]*)>[ \t]*", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_SPECIAL = re.compile(r"[()<>\[\]:;@\\,.\"]")  # RFC 5322 § 3.2.3
+# RFC 5322 § 3.2.3, and spaces that readers of words make one, or none.
+_SPECIAL = re.compile(r"[()<>\[\]:;@\\,.\"]|  |^ | $")
 _UNQUOTED = frozenset('",;:<>@\\')
 _NOT_ADDRESS = "expected an address such as news@example.com or News <news@example.com>"
 
@@ -38,7 +40,7 @@ class Mailbox:
         if not self.name:
             return self.address
         if not self.name.isascii() or "=?" in self.name or len(self.name) > 60:
-            return f"{encoded(self.name)} <{self.address}>"
+            return f"{encoded_words(self.name)} <{self.address}>"
         if _SPECIAL.search(self.name):
             quoted = self.name.replace("\\", "\\\\").replace('"', '\\"')
             return f'"{quoted}" <{self.address}>'
@@ -69,12 +71,6 @@ def read_mailbox(text: str, member: str) -> Mailbox:
 def list_header(mailboxes: Sequence[Mailbox]) -> str:
     """Return the value of an address header, an address a line."""
     return ",\r\n ".join(mailbox.header() for mailbox in mailboxes)
-
-
-def encoded(text: str, taken: int = 0) -> str:
-    """Return a text as encoded words (RFC 2047), folded; the first line has ``taken`` less."""
-    header = Header(text, "utf-8", maxlinelen=75, header_name="x" * taken, continuation_ws=" ")
-    return header.encode(linesep="\r\n")
 
 
 def _address(text: str) -> str:

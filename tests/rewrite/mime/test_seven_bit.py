@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from clicktrail.rewrite.mime.seven_bit import MOST_NESTED, NotConvertible, seven_bit
 
-ENCODINGS = ("", "7bit", "8bit", "Binary", "8BIT (as it is)", "x-unknown")
+ENCODINGS = ("", "7bit", "8bit", "Binary", "8BIT (as it is)")
 
 
 @dataclass
@@ -147,10 +149,69 @@ def test_encoded_parts_lose_what_should_not_be_in_them(
     assert payload.decode().rstrip() == meant
 
 
-def test_headers_stay() -> None:
+def test_the_header_of_the_email_stays() -> None:
     raw = "Subject: ü\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".encode()
-    raw += "Content-Disposition: attachment; filename=ü\r\n\r\nx\r\n--b--\r\n".encode()
+    raw += b"Content-Disposition: attachment; filename=u\r\n\r\nx\r\n--b--\r\n"
     assert seven_bit(raw) == raw
+
+
+NAMES = st.text(
+    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters='"\\()='), min_size=1
+).map(lambda name: f"x{name}x")
+PARTS = {
+    "a part": "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{}\r\n\r\nx\r\n--b--\r\n",
+    "the email": "Subject: x\r\n{}\r\n\r\nx\r\n",
+    "an email in it": "Content-Type: message/rfc822\r\n\r\nSubject: x\r\n{}\r\n\r\nx\r\n",
+}
+
+
+@pytest.mark.parametrize("where", PARTS)
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1"])
+@given(name=NAMES, note=NAMES)
+def test_what_headers_say_of_the_content_is_said_in_7_bits(
+    where: str, charset: str, name: str, note: str
+) -> None:
+    if charset == "iso-8859-1":
+        name, note = (f"{text.encode('ascii', 'ignore').decode()}ü" for text in (name, note))
+    header = (
+        f'Content-Type: image/png; x=y; name="{name}"; (note; z=ü) last="a b"\r\n'
+        f"Content-Disposition: attachment;\r\n\tfilename={name.replace(';', '')}\r\n"
+        f"Content-Description: {note}"
+    )
+    converted = seven_bit(PARTS[where].format(header).encode(charset))
+    assert converted.isascii()
+    *_, part = message_from_bytes(converted).walk()
+    assert part.get_content_type() == "image/png"
+    found = {key: collapse_rfc2231_value(text) for key, text in part.get_params() or ()}
+    if name.isascii():
+        assert name in found["name"]
+    else:
+        assert found | {"image/png": ""} == {"image/png": "", "x": "y", "name": name, "last": "a b"}
+    assert part.get_filename() == name.replace(";", "")
+    assert str(make_header(decode_header(part["Content-Description"]))) == note
+    assert seven_bit(converted) == converted
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        'Content-Type: text/plain; name*0="ü"',
+        'Content-Type: text/plain; name="x" ü',
+        "Content-Type: text/ü",
+        "Content-ID: <ü@x>",
+        "Content-Transfer-Encoding: ü",
+        "Content-Description: =?utf-8?q?x?= ü",
+    ],
+)
+def test_a_header_that_7_bits_cannot_say_is_named(header: str) -> None:
+    with pytest.raises(NotConvertible, match=header.partition(":")[0].title()):
+        seven_bit(PARTS["a part"].format(header).encode())
+
+
+def test_a_name_that_stands_there_twice_stays_once() -> None:
+    header = "Content-Disposition: attachment; filename=\"ü\"; filename*=utf-8''%C3%BC"
+    converted = seven_bit(PARTS["a part"].format(header).encode())
+    assert b"Content-Disposition: attachment;\r\n filename*=utf-8''%C3%BC\r\n" in converted
 
 
 SIGNED = (
@@ -178,6 +239,10 @@ def test_what_is_signed_stays_or_cannot_be_converted() -> None:
             "Content-Transfer-Encoding: 8bit\r\nContent-Transfer-Encoding: base64\r\n\r\nü",
             "two transfer encodings",
         ),
+        ("Content-Transfer-Encoding: x-uuencode\r\n\r\nü", "x-uuencode"),
+        ("Content-Transfer-Encoding: base64\r\n\r\nGrüße an alle", "labelled base64"),
+        ("Content-Transfer-Encoding: base64\r\n\r\nGrüße1", "labelled base64"),
+        ("Content-Transfer-Encoding: base64\r\n\r\nR3LDvA==\r\n--\r\nFür", "labelled base64"),
     ],
 )
 def test_what_cannot_be_converted_says_why(raw: str, why: str) -> None:

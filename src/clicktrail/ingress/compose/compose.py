@@ -14,6 +14,7 @@ from clicktrail.errors import InvalidInput
 from clicktrail.headers.addresses import UnreadableAddress, mailboxes
 from clicktrail.headers.fields import HeaderTooLong, first_field, read_header, without_fields
 from clicktrail.headers.parameters import parse_type
+from clicktrail.headers.words import text_value
 from clicktrail.ingress.compose.entities import (
     Entity,
     attachment_entity,
@@ -23,7 +24,7 @@ from clicktrail.ingress.compose.entities import (
 )
 from clicktrail.ingress.compose.template import Work
 from clicktrail.ingress.compose.template_process import Renderer
-from clicktrail.ingress.mailbox import CONTROL, LONGEST, Mailbox, encoded, list_header, read_mailbox
+from clicktrail.ingress.mailbox import CONTROL, LONGEST, Mailbox, list_header, read_mailbox
 from clicktrail.ingress.sesv2.send_shapes import (
     Attachment,
     Destination,
@@ -259,17 +260,14 @@ def _header(name: str, value: str) -> str:
 
 
 def _text_header(name: str, text: str, member: str) -> str:
-    """Return a header with a text: as it is, or as encoded words."""
+    """Return a header with a text, whatever its characters but controls."""
     if len(text) > TEXT_LIMIT:
         raise InvalidInput(f"{member}: it has more than {TEXT_LIMIT} characters")
     if CONTROL.search(text):
         raise InvalidInput(
             f"{member}: {text!a} holds line breaks or other control characters: take them out"
         )
-    plain = text.isascii() and text == text.strip() and "=?" not in text
-    if plain and len(name) + len(text) < 900:  # RFC 5322 § 2.1.1: 998 at the most
-        return _header(name, text)
-    return _header(name, encoded(text, len(name)))
+    return _header(name, text_value(text, len(name) + 2))
 
 
 def _body(simple: Simple) -> bytes:
@@ -353,8 +351,7 @@ def _attachment(given: Attachment) -> Entity:
 
 def _check_line(text: str, member: str) -> None:
     """Raise `InvalidInput` for a text that could not stand in one line of a header."""
-    # By what the library takes for line ends, too.
-    if CONTROL.search(text) or text.splitlines() not in ([], [text]):
+    if CONTROL.search(text):
         raise InvalidInput(f"{member}: it holds line breaks or other control characters")
 
 

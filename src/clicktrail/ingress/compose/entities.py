@@ -1,7 +1,7 @@
 """MIME entities as bytes (RFC 2045, RFC 2046): texts, attachments, and what holds them together.
 
-The standard library's `email` package writes the headers of attachments; it would encode and fold
-bodies line by line in Python, which takes longer than all the rest of an email.
+All is written here: the standard library's `email` package would encode and fold bodies line by
+line in Python, which takes longer than all the rest of an email, and it changes texts of headers.
 """
 
 import binascii
@@ -9,14 +9,13 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from email.message import EmailMessage
-from email.policy import SMTP
 
+from clicktrail.headers.parameters import written
+from clicktrail.headers.words import text_value
 from clicktrail.rewrite.mime.body import encode_transfer
 
 _CRLF = b"\r\n"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_POLICY = SMTP.clone(cte_type="7bit")  # every mail server takes 7-bit
 _SNIFFED = 10
 """So many lines tell whether a text is shorter in quoted-printable or in base64."""
 _SHORT = 78
@@ -78,28 +77,31 @@ def attachment_entity(
     The lines of one in ``7bit`` end with CRLF then; the others arrive byte for byte. ``content_id``
     is in ASCII, without its angle brackets.
     """
-    named = EmailMessage(policy=_POLICY)
-    named.set_content(
-        b"",
-        maintype=kind[0],
-        subtype=kind[1],
-        cte=encoding,
-        disposition="inline" if inline else "attachment",
-        filename=name or None,
-        params=parameters,
-    )
-    del named["MIME-Version"]
+    fields = [
+        _field("Content-Type", "/".join(kind), parameters),
+        f"Content-Transfer-Encoding: {encoding}\r\n",
+        _field(
+            "Content-Disposition",
+            "inline" if inline else "attachment",
+            {"filename": name} if name else {},
+        ),
+    ]
     if description:
-        named["Content-Description"] = description
-    header = named.as_bytes().partition(_CRLF + _CRLF)[0] + _CRLF
-    if content_id:  # the library would fold it, or write it as encoded words (RFC 2047 § 5)
-        header += f"Content-ID: <{content_id}>\r\n".encode("ascii")
+        fields.append(f"Content-Description: {text_value(description, 21)}\r\n")
+    if content_id:  # neither folded nor encoded words (RFC 2047 § 5)
+        fields.append(f"Content-ID: <{content_id}>\r\n")
+    header = "".join(fields).encode("ascii")
     if encoding == "7bit":
         return Entity(header, _LINE_END.sub(_CRLF, data))
     if encoding == "quoted-printable":
         # Also its line ends are bytes of the content (RFC 2045 § 6.7, rule 4).
         return Entity(header, binascii.b2a_qp(data, istext=False).replace(b"\n", _CRLF))
     return Entity(header, encode_transfer(b"", data, encoding, _CRLF)[0] + _CRLF)
+
+
+def _field(name: str, value: str, parameters: Mapping[str, str]) -> str:
+    given = [written(key, text) for key, text in parameters.items()]
+    return f"{name}: " + ";\r\n ".join((value, *given)) + "\r\n"
 
 
 def multipart(subtype: str, parts: Sequence[Entity], parameters: str = "") -> Entity:

@@ -1,13 +1,18 @@
 """An email in 7 bits, for servers that do not offer 8BITMIME (RFC 6152 § 3).
 
 Whoever hands an email to such a server must convert it. That breaks a DKIM signature, so it is
-done before one is made (RFC 6376 § 5.3). Headers stay: 8BITMIME is about bodies.
+done before one is made (RFC 6376 § 5.3). The header of the email stays, but for what it says of the
+content: 8BITMIME is about bodies. Those of parts stand in one. No byte of the content is lost: what
+cannot be said in 7 bits is refused.
 """
 
 import re
 
 import pybase64
 
+from clicktrail.headers.fields import FIELD, unfolded
+from clicktrail.headers.parameters import in_ascii
+from clicktrail.headers.words import encoded_words
 from clicktrail.rewrite.mime import quoted
 from clicktrail.rewrite.mime.body import is_long
 from clicktrail.rewrite.mime.quoted import Edit, apply
@@ -21,6 +26,13 @@ _EIGHT = re.compile(rb"[\x80-\xff]+")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 _VERSION = re.compile(rb"^mime-version[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _LABELS = frozenset(("8bit", "binary"))
+_IDENTITY = _LABELS | {"7bit"}
+_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==|[A-Za-z0-9+/]=))?")
+_NO_TEXTS = frozenset(
+    f"content-{name}" for name in ("id", "language", "location", "md5", "transfer-encoding")
+)
+_SPACES = re.compile(rb"(?:[ \t\r\n]++|\xc2\xa0|\xa0|\xef\xbb\xbf)++")
+"""What says nothing between digits: in UTF-8 and Latin-1, and the mark at the start of a file."""
 
 
 class NotConvertible(ValueError):
@@ -42,7 +54,7 @@ def seven_bit(raw: bytes, depth: int = 0) -> bytes:
         raise NotConvertible(str(error)) from None
     edits = [] if raw.isascii() else _between(raw, entities)
     for part in entities:
-        edits += _of_part(raw, part, depth)
+        edits += _of_header(raw, part, is_email=part is entities[0]) + _of_part(raw, part, depth)
     edits.sort(key=lambda edit: edit[:2])
     return apply(raw, edits)
 
@@ -89,15 +101,58 @@ def _of_part(raw: bytes, part: Part, depth: int) -> list[Edit]:
     return [*_labelled(raw, part, encoding), (part.body, part.end, body)]
 
 
+def _of_header(raw: bytes, part: Part, *, is_email: bool) -> list[Edit]:
+    """Return what changes in the header of a part; in that of an email, of ``Content-`` fields."""
+    at, end = part.start, part.start + part.header.end
+    if raw[at:end].isascii():
+        return []
+    edits: list[Edit] = []
+    while at < end and (found := FIELD.match(raw, at)):
+        at = found.end()
+        name = found[1].decode("ascii").lower()
+        if found[2].isascii() or (is_email and not name.startswith("content-")):
+            continue
+        if part.signed and not is_email:
+            raise NotConvertible("it is signed or encrypted (S/MIME, PGP)")
+        edits.append((*found.span(2), _ascii_value(name, found[2])))
+    return edits
+
+
+def _ascii_value(name: str, value: bytes) -> bytes:
+    """Return the value of a field of a part in ASCII."""
+    text, charset = unfolded(value), "utf-8"
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        charset = "iso-8859-1"
+    try:
+        if name in ("content-type", "content-disposition"):
+            return b" " + in_ascii(text.strip(), charset).encode("ascii")
+        if name in _NO_TEXTS or "=?" in text:
+            raise NotConvertible(f"the {name.title()} of a part is not ASCII")
+        # Content-Description is text (RFC 2045 § 8); what is no Content- field means nothing in a
+        # part (RFC 2046 § 5.1).
+        return b" " + encoded_words(text.strip(" \t"), charset, len(name) + 1).encode("ascii")
+    except ValueError as error:
+        raise NotConvertible(f"the {name.title()} of a part is not ASCII: {error}") from None
+
+
 def _converted(body: bytes, kind: str, encoding: str, depth: int) -> tuple[bytes, str]:
     """Return a body in 7 bits, and its transfer encoding."""
-    if encoding == "base64":  # RFC 2045 § 6.8: what is outside of the alphabet is ignored
+    if encoding not in _IDENTITY and body.isascii():
+        return body, encoding
+    if encoding == "base64":
+        if not _BASE64.fullmatch(_SPACES.sub(b"", body)):
+            # RFC 2045 § 6.8 ignores what is outside of the alphabet, or takes it for an error.
+            raise NotConvertible("a part that is labelled base64 is none")
         return _EIGHT.sub(b"", body), encoding
     if encoding == "quoted-printable":
         data = quoted.decode(body, clear=quoted.is_clear(body))
         return quoted.encode(data, _NEWLINE), encoding
     if ", " in encoding:
         raise NotConvertible("a part names two transfer encodings")
+    if encoding not in _IDENTITY:  # it would be encoded twice, which nobody could say
+        raise NotConvertible(f"the transfer encoding {encoding[:100]!a} of a part is not known")
     # RFC 2045 § 6.4: parts that are emails, or of them, have no encoding but that of their parts.
     if kind == "message/rfc822":
         inner = seven_bit(body, depth + 1)
