@@ -31,6 +31,8 @@ COMMANDS = (
 )
 ON_DATA = ("list", "statistics")
 MUST = {"--version": 0.25, "--help": 0.25, "list": 0.5, "statistics": 0.5}
+LIBRARY_MUST = 150
+"""Milliseconds that a program may wait for ``import clicktrail.api``."""
 RESULT = Path(__file__).parent / "results" / "start.md"
 
 
@@ -93,7 +95,18 @@ def compare(other: str, rounds: int) -> str:
                 f"| `{' '.join(words)}` | {theirs:.0f} | {ours:.0f} | {cpus:.2f} | {walls:.2f}"
                 f" | {MUST[words[-1]]} |"
             )
+    imports = [cost("import clicktrail.api") - cost("pass") for _ in range(rounds)]
+    least = statistics.median(imports) * 1000
+    lines += ["", f"`import clicktrail.api` takes {least:.0f} ms of CPU (must: {LIBRARY_MUST})."]
     return "\n".join(lines) + "\n"
+
+
+def cost(program: str) -> float:
+    """Run a line of Python in a new process; return its CPU time, in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", program], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

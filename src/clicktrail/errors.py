@@ -31,6 +31,10 @@ class InvalidToken(ClicktrailError):
     """A tracking link that is not ours: wrong, damaged, foreign, or sealed with a retired key."""
 
 
+class InvalidSignature(ClicktrailError):
+    """A webhook that this installation has not signed, or not just now."""
+
+
 class MessageRefused(ClicktrailError):
     """An email that is not accepted: an SMTP reply for the sender.
 

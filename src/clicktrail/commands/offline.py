@@ -10,9 +10,8 @@ from clicktrail.base.ids import new_id
 from clicktrail.commands.shared.common import keys_of, print_table, settings_of
 from clicktrail.errors import InvalidInput
 from clicktrail.headers.fields import HeaderTooLong, read_header
-from clicktrail.ingress.rewriting import policy_of
 from clicktrail.model import HttpsPolicy
-from clicktrail.rewrite import Rewritten, rewrite_message
+from clicktrail.rewrite import Rewritten, policy_of, rewrite_message
 from clicktrail.rewrite.warn import about_fields
 from clicktrail.settings.tracking import check_links
 

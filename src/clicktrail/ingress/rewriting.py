@@ -13,8 +13,8 @@ from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.keys.token import KeyRing, TrackingHosts
-from clicktrail.model import ConfigurationSet, HttpsPolicy, Reason
-from clicktrail.rewrite import Policy, Rewritten, rewrite_message
+from clicktrail.model import ConfigurationSet, Reason
+from clicktrail.rewrite import Policy, Rewritten, policy_of, rewrite_message
 from clicktrail.store.mail.html import place_of
 
 log = get_logger(__name__)
@@ -126,26 +126,6 @@ class Rewriter:
 def hosts_of(hosts: TrackingHosts, chosen: ConfigurationSet) -> TrackingHosts:
     """Return where the links of a configuration set point. Raises `InvalidInput`."""
     return hosts.at(_checked(chosen.redirect_domain)) if chosen.redirect_domain else hosts
-
-
-def policy_of(
-    hosts: TrackingHosts,
-    https: HttpsPolicy,
-    seal: Callable[[int, str], str],
-    is_own: Callable[[str], bool],
-    *,
-    honeypot: bool = False,
-    visible_urls: bool = True,
-) -> Policy:
-    """Return how the links of an email are replaced."""
-    prefix = hosts.prefix
-    return Policy(
-        link=lambda index, url: prefix(url, https) + seal(index, url),
-        is_own=is_own,
-        honeypot=honeypot,
-        visible_urls=visible_urls,
-        unserved=None if hosts.serves_all(https) else lambda url: not prefix(url, https),
-    )
 
 
 _checked = lru_cache(maxsize=256)(tracking_host)

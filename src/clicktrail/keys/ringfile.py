@@ -51,9 +51,8 @@ class KeyFile:
         """Make the file with a first key, unless it is there already."""
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            first = Key(first_id, secrets.token_bytes(KEY_SIZE), now_us())
             try:
-                write_private(self.path, _dump((first,)), replace=False)
+                write_private(self.path, new_ring(first_id), replace=False)
             except FileExistsError:
                 return  # another process was first: its key is as good
 
@@ -104,7 +103,7 @@ class KeyFile:
 
         A number never gets another key: such a file is damaged, or another installation's.
         """
-        ring = _load(self.path.read_bytes(), self.path)
+        ring = read_ring(self.path.read_bytes(), str(self.path))
         if self._ring is not None:
             known = keys_of(self._ring)
             for key_id, mark in keys_of(ring).items():
@@ -193,7 +192,13 @@ def _dump(keys: tuple[Key, ...], seals: int | None = None) -> bytes:
     return msgspec.json.format(msgspec.json.encode(_Stored(stored, seals))) + b"\n"
 
 
-def _load(raw: bytes, path: Path) -> KeyRing:
+def new_ring(first_id: int = 1) -> bytes:
+    """Return what a new file holds: one key."""
+    return _dump((Key(first_id, secrets.token_bytes(KEY_SIZE), now_us()),))
+
+
+def read_ring(raw: bytes, what: str) -> KeyRing:
+    """Return the key ring that a file holds; errors call it so. Raises `InvalidInput`."""
     try:
         stored = msgspec.json.decode(raw, type=_Stored)
         keys = [Key(k.id, b64decode(k.secret), k.created_at) for k in stored.keys]
@@ -202,4 +207,4 @@ def _load(raw: bytes, path: Path) -> KeyRing:
                 raise InvalidInput(f"key {key.id} does not go with its fingerprint")
         return KeyRing(keys, stored.seals)
     except (ValueError, InvalidInput, msgspec.DecodeError) as error:
-        raise InvalidInput(f"{path} is not a key ring ({reason_of(error)}): {PUT_BACK}") from None
+        raise InvalidInput(f"{what} is not a key ring ({reason_of(error)}): {PUT_BACK}") from None

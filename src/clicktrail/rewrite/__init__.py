@@ -2,6 +2,6 @@
 
 from clicktrail.rewrite.html.document import rewrite_html
 from clicktrail.rewrite.message import Rewritten, rewrite_message
-from clicktrail.rewrite.policy import LinkReport, Policy
+from clicktrail.rewrite.policy import LinkReport, Policy, policy_of
 
-__all__ = ["LinkReport", "Policy", "Rewritten", "rewrite_html", "rewrite_message"]
+__all__ = ["LinkReport", "Policy", "Rewritten", "policy_of", "rewrite_html", "rewrite_message"]

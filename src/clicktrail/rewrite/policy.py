@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clicktrail.keys.packing import MAX_URL
-from clicktrail.model import LinkTags
+from clicktrail.keys.token import TrackingHosts
+from clicktrail.model import HttpsPolicy, LinkTags
 
 
 @dataclass(slots=True)  # not frozen: that takes three times as long, and each email has its own
@@ -45,3 +46,23 @@ class LinkReport:
     why: str
     tags: LinkTags = ()
     text: str = ""
+
+
+def policy_of(
+    hosts: TrackingHosts,
+    https: HttpsPolicy,
+    seal: Callable[[int, str], str],
+    is_own: Callable[[str], bool],
+    *,
+    honeypot: bool = False,
+    visible_urls: bool = True,
+) -> Policy:
+    """Return how the links of an email are replaced by tracking links to those hosts."""
+    prefix = hosts.prefix
+    return Policy(
+        link=lambda index, url: prefix(url, https) + seal(index, url),
+        is_own=is_own,
+        honeypot=honeypot,
+        visible_urls=visible_urls,
+        unserved=None if hosts.serves_all(https) else lambda url: not prefix(url, https),
+    )
