@@ -23,9 +23,21 @@ class NameServer:
         self._records = records
         self._loop = asyncio.new_event_loop()
         self._transport = cast(asyncio.DatagramTransport, None)
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._listens = threading.Event()
+        self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
+        self._thread.start()
+        self._listens.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._transport.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self) -> None:
         server = self
 
         class Protocol(asyncio.DatagramProtocol):
@@ -36,15 +48,9 @@ class NameServer:
 
         opening = self._loop.create_datagram_endpoint(Protocol, local_addr=("127.0.0.1", 0))
         self._transport = self._loop.run_until_complete(opening)[0]
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._transport.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._listens.set()
+        self._loop.run_forever()
         self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()
 
     @property
     def address(self) -> Address:

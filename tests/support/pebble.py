@@ -94,10 +94,21 @@ class Pebble:
         self._process.kill()
         self._process.wait(PATIENCE)
 
+    async def resolve(self, name: str) -> list[str]:
+        """Return what the name server has of a name."""
+        if name not in self.records:
+            raise OSError(0, "no such name")
+        return [line.split()[1] for line in self.records[name]]
+
     def root(self, path: Path) -> Path:
         """Write the certificate that what it issues is checked against."""
         path.write_bytes(self._get(f"{self._management}/roots/0"))
         return path
+
+    @property
+    def orders(self) -> int:
+        """How many orders it was given since it was started first."""
+        return self.told("Added order")
 
     def told(self, text: str) -> int:
         """Return how many lines of its log hold a text."""

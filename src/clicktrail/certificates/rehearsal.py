@@ -62,6 +62,8 @@ async def _at(look: _Look, challenge: Challenge, address: str, port: int, wait: 
         return False, f"does not answer within {wait:g} seconds"
     except ssl.SSLError as error:
         return True, f"makes no handshake for it ({error.reason or 'TLS'}): another server?"
+    except (ConnectionResetError, httpcore.ReadError, httpcore.WriteError):
+        return True, "hangs up: another server?"
     except (OSError, httpcore.NetworkError) as error:
         return False, f"cannot be reached ({getattr(error, 'strerror', None) or 'refused'})"
     except httpcore.ProtocolError:
