@@ -48,8 +48,8 @@ from clicktrail.model import (  # noqa: E402
 from clicktrail.store import Store  # noqa: E402
 from clicktrail.store.clicks.clicks import LoggedClick  # noqa: E402
 from clicktrail.store.clicks.statistics import Dimensions  # noqa: E402
+from clicktrail.store.mail.grouping import mailings_of  # noqa: E402
 from clicktrail.store.mail.html import place_of  # noqa: E402
-from clicktrail.store.mail.terms import mailings_of  # noqa: E402
 from support.service import Service  # noqa: E402
 from support.visitor import Visitor  # noqa: E402
 

@@ -37,8 +37,8 @@ from clicktrail.store.clicks.cohorts import tags_of
 from clicktrail.store.clicks.statistics import NAMES, Counts, Dimensions, sum_of
 from clicktrail.store.clicks.tables import clicks
 from clicktrail.store.clicks.zoned import daily, hours_of, time_zone
+from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.tables import messages
-from clicktrail.store.mail.terms import mailings_of
 from clicktrail.store.schema import metadata
 from support.jury import Correction
 

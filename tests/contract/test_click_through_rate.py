@@ -12,7 +12,7 @@ from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.cohorts import tags_of
 from clicktrail.store.clicks.statistics import Counts, Dimensions
-from clicktrail.store.mail.terms import mailings_of
+from clicktrail.store.mail.grouping import mailings_of
 from support.counting import counted
 from support.jury import Correction
 

@@ -1,4 +1,4 @@
-"""What the console looks at: search, mailings, what became of an email; whatever the database."""
+"""What the console looks at: mailings, what became of an email; whatever the database."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from clicktrail.store.clicks.clicks import RECENT, LoggedClick, Outgoing
 from clicktrail.store.clicks.outbox import Failed, Notification
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.streams import NewStreamEvent
-from clicktrail.store.mail.terms import Query, mailings_of
+from clicktrail.store.mail.grouping import mailings_of
 from support.jury import Correction
 
 DAY = 1_790_000_000_000_000  # 2026-09-21
@@ -51,11 +51,6 @@ async def indexed(store: Store) -> None:
         pass
 
 
-async def found(store: Store, text: str, **narrowed: str) -> list[str]:
-    rows = await store.search.find(replace(Query.parse(text), **narrowed), 50)  # type: ignore[arg-type]
-    return [row.id for row in rows]
-
-
 def clicked(message: Message, link: int = 0, at: int = DAY + HOUR, **more: object) -> LoggedClick:
     url = message.links[link].url
     click = Click(new_id(at), message.id, link, url, at, "192.0.2.1", "Firefox")
@@ -65,99 +60,6 @@ def clicked(message: Message, link: int = 0, at: int = DAY + HOUR, **more: objec
         mailings=tuple(key.digest for key in mailings_of(message)),
     )
     return replace(made, **more)  # type: ignore[arg-type]
-
-
-class TestSearch:
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "someone@gmail.com",
-            "SOMEONE@GMAIL.COM",
-            "@gmail.com",
-            "summer",
-            "offers Summer our",
-            "campaign=summer",
-            "<one.two@example.com>",
-            "someone@gmail.com offers campaign=summer",
-        ],
-    )
-    async def test_an_email_is_found_by_all_that_is_known_of_it(
-        self, store: Store, text: str
-    ) -> None:
-        message = await sent(store)
-        await sent(
-            store,
-            recipients=("other@example.net",),
-            headers=(("Subject", "Hi"),),
-            tags={},
-            links=(),
-        )
-        assert await found(store, text) == []
-        await indexed(store)
-        assert await found(store, text) == [message.id]
-
-    @pytest.mark.parametrize("text", ["", "winter", "one@gmail.com", "campaign=", "summer winter"])
-    async def test_others_are_not(self, store: Store, text: str) -> None:
-        await sent(store)
-        await indexed(store)
-        assert await found(store, text) == []
-
-    async def test_the_newest_come_first_page_by_page(self, store: Store) -> None:
-        ids = [(await sent(store, DAY + n * HOUR)).id for n in range(7)][::-1]
-        await indexed(store)
-        pages, before = [], None
-        for _ in range(4):
-            rows = await store.search.find(Query.parse("summer"), 3, before)
-            pages.append([row.id for row in rows])
-            before = rows[-1].id if rows else before
-        assert pages == [ids[:3], ids[3:6], ids[6:], []]
-
-    async def test_it_can_be_narrowed_to_a_set(self, store: Store) -> None:
-        news = await sent(store)
-        bills = await sent(store, configuration_set="bills")
-        await indexed(store)
-        assert await found(store, "summer", configuration_set="bills") == [bills.id]
-        assert await found(store, "summer", configuration_set="news") == [news.id]
-        assert await found(store, "", configuration_set="bills") == [bills.id]
-        assert await found(store, "summer", identity="example.com") == []
-
-    async def test_encoded_words_of_a_subject_are_read(self, store: Store) -> None:
-        message = await sent(store, headers=(("subject", "=?utf-8?q?Gr=C3=BC=C3=9Fe_aus?= Ulm"),))
-        await indexed(store)
-        assert await found(store, "grüsse") == [message.id]  # ß is folded to ss
-        assert await found(store, "GRÜßE ulm") == [message.id]
-
-    async def test_one_that_was_refused_is_found_by_whom_it_was_for(self, store: Store) -> None:
-        message = await sent(
-            store, state=MessageState.REFUSED, headers=(("To", '"A, B" <a.b@example.org>, c@d.e'),)
-        )
-        await indexed(store)
-        assert await found(store, "a.b@example.org") == await found(store, "c@d.e") == [message.id]
-
-    async def test_what_is_forgotten_by_age_is_not_found(self, store: Store) -> None:
-        await sent(store)
-        young = await sent(store, DAY + 48 * HOUR)
-        await indexed(store)
-        assert await store.messages.forget(DAY + HOUR) == 1
-        assert await found(store, "summer") == [young.id]
-
-    async def test_an_erased_person_is_not_found(self, store: Store) -> None:
-        both = await sent(store, recipients=("someone@gmail.com", "b@example.org"))
-        alone = await sent(store, html=("<a>",), headers=(("Subject", "For you alone"),))
-        await indexed(store)
-        assert await store.trail.html(alone.id)
-        await store.forget_person("someone@gmail.com")
-        await indexed(store)
-        assert await found(store, "someone@gmail.com") == []
-        assert await found(store, "alone") == []
-        assert await found(store, "b@example.org") == [both.id]
-        assert await store.trail.html(alone.id) == ()
-        assert [m.name for m in await store.mailings.newest("subject", 9)] == ["Our summer offers"]
-
-    async def test_nobody_indexes_an_email_twice(self, store: Store) -> None:
-        await sent(store)
-        assert await store.search.index(10) == 1
-        assert await store.search.index(10) == 0
 
 
 class TestMailings:

@@ -19,7 +19,8 @@ from clicktrail.publish.event import mail_object
 from clicktrail.rewrite import Policy, rewrite_message
 from clicktrail.rewrite.html.tags import parse_tags
 from clicktrail.rewrite.warn import about_fields
-from clicktrail.store.mail.terms import mailings_of, terms_of
+from clicktrail.store.mail.grouping import mailings_of
+from clicktrail.store.mail.texts import text_of
 from clicktrail.store.people.person import Person
 from limits.growth import Row, check_growth
 
@@ -56,7 +57,7 @@ def find(given: str) -> None:
     """Find an email by a header of this value: what is done in the store."""
     header = tuple((name, given) for name in ("Subject", "To", "Message-ID"))
     email = Message("id", 0, "a@b.c", (), headers=header, links=(Link(0, "http://a/"),))
-    terms_of(email)
+    text_of(email)
     mailings_of(email)
     Person("a@b.c").is_in(given)
 

@@ -23,7 +23,7 @@ from clicktrail.publish.destinations.aws import _reason, record_errors
 from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.location import location
 from clicktrail.rewrite.html.tags import parse_tags
-from clicktrail.store.mail.terms import Query, terms_of
+from clicktrail.store.mail.texts import Query, text_of
 from clicktrail.store.people.person import Person
 from limits.growth import MIB, Row, check_growth
 from support.limits import message_with
@@ -194,10 +194,10 @@ ROWS = [
     Row("a URL of escapes", text("%\u00e9 ", "http://a/"), location, URL),
     Row("an answer of a destination", raw("["), lambda it: _reason(400, it), BODY),
     Row("records of an answer", raw(RECORD, '{"Records":[', "{}]}"), records, BODY),
-    Row("words to be found by", words, terms_of, BODY),
-    Row("addresses to be found by", addresses, terms_of, BODY),
-    Row("an address without end", lambda size: message_with(to="a" * size), terms_of, BODY),
-    Row("tags to be found by", email_tags, terms_of, BODY),
+    Row("words to be found by", words, text_of, BODY),
+    Row("addresses to be found by", addresses, text_of, BODY),
+    Row("an address without end", lambda size: message_with(to="a" * size), text_of, BODY),
+    Row("tags to be found by", email_tags, text_of, BODY),
     Row("a person in a text", text("a@b.c.", "", "x"), Person("a@b.c").is_in, BODY),
     Row("a person in escapes", text("%25"), Person("a@b.c").is_in, BODY),
 ]

@@ -38,6 +38,25 @@ async def test_only_what_is_older_is_deleted_in_small_steps(
     assert await total(house) == 12
 
 
+async def test_the_index_of_what_was_deleted_is_written_anew_once_a_day(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, store = now_us(), house.store
+    compacted: list[float] = []
+
+    async def compact(pause: float) -> None:
+        compacted.append(pause)
+
+    monkeypatch.setattr(store.search, "compact", compact)
+    looking = Retention(store, Periods())
+    await looking.apply(now)
+    assert compacted == []
+    for _ in range(2):
+        await house.message(accepted_at=now - 61 * DAY)
+        await looking.apply(now)
+    assert len(compacted) == 1
+
+
 async def test_nothing_is_deleted_where_it_is_kept_for_ever(house: House) -> None:
     await house.configuration_set("news")
     await fill(house, now_us() - 1000 * DAY, 2)

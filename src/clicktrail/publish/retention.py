@@ -21,6 +21,8 @@ journal again, which the store knows and does not count again: so it must still 
 old they are by now."""
 BATCH = 200
 """Rows deleted in one transaction."""
+COMPACT_SECONDS = 86400.0
+"""How often the index of what was deleted is written anew, where something was."""
 PAUSE_SECONDS = 0.01
 """The shortest pause between two of them. It is as long as the one before took: others, who are
 answering emails and clicks, have at least half of the time to write."""
@@ -71,6 +73,8 @@ class Retention:
         self._store = store
         self._periods = periods
         self._first = first
+        self._compacted = -COMPACT_SECONDS
+        """When, on the monotonic clock."""
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
@@ -106,6 +110,9 @@ class Retention:
         for job in jobs:
             if job.days:
                 await self._apply(job, now - job.days * DAY, done)
+        if "messages" in done and time.monotonic() >= self._compacted + COMPACT_SECONDS:
+            await store.search.compact(PAUSE_SECONDS)
+            self._compacted = time.monotonic()
         return done
 
     async def _apply(self, job: _Job, before: int, done: dict[str, int]) -> None:

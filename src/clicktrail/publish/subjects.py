@@ -8,8 +8,8 @@ from functools import lru_cache
 from clicktrail.model import Message
 from clicktrail.publish.event import mail_object, reduced_mail_object
 from clicktrail.store import Store
+from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.messages import Origin
-from clicktrail.store.mail.terms import mailings_of
 
 LinkTags = tuple[tuple[str, str], ...]
 

@@ -39,11 +39,17 @@ def test_several_processes_may_make_it_at_once(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def is_no_index(name: str | None, *_: object) -> bool:
+    return not (name or "").startswith(("message_index", "message_numbers"))
+
+
 async def test_migrations_make_the_tables_of_the_schema(path: Path) -> None:
     await (await Store.open(f"sqlite:///{path}")).close()
     engine = create_engine(URL.create("sqlite", database=str(path)))
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # The index of emails has tables of its own.
+        opts = {"compare_type": True, "include_name": is_no_index}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, metadata) == []
     engine.dispose()
     with closing(sqlite3.connect(path)) as connection:

@@ -2,7 +2,9 @@
 
 import json
 import random
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from clicktrail.store.clicks.outbox import Notification
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.streams import NewStreamEvent
 from clicktrail.store.database.connect import open_database
+from clicktrail.store.mail.trigrams import indexed_text
 from clicktrail.store.people import forget
 from clicktrail.store.people.forget import Forgotten
 from support.counting import counted
@@ -166,6 +169,40 @@ async def test_nothing_of_a_person_is_in_the_file_any_more(store: Store, file: P
     assert not await store.forget_person(ANNA)
     await store.close()
     assert traces_in(file) == []
+
+
+BLOCKS = "SELECT block FROM message_index_data WHERE id > 10 ORDER BY id"
+"""The segments of FTS5's index; rows 1 and 10 are its counts and its list of segments."""
+
+
+async def test_nothing_that_a_person_was_found_by_is_in_the_index_any_more(
+    store: Store, file: Path
+) -> None:
+    for n in range(5):
+        emails = [
+            await email_to(store, f"reader{n}@gmail.example"),
+            await email_to(store, ANNA, link=LINK),
+            await email_to(store, ANNA, "berta@mail.example"),
+        ]
+        for each in emails:
+            await store.messages.finish(each.id, MessageState.SENT, each.recipients, now_us())
+        assert await store.search.index(2) == 2  # a segment, and others later
+    while await store.search.index(100):
+        pass
+    await store.forget_person(ANNA)
+    with closing(sqlite3.connect(file)) as connection:
+        numbers = dict(connection.execute("SELECT message_id, number FROM message_numbers"))
+        left = (await store.messages.get_many(numbers)).values()
+        assert len(left) == len(numbers) == 10
+        [(made,)] = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'message_index'")
+        blocks = list(connection.execute(BLOCKS))
+    with closing(sqlite3.connect(":memory:")) as anew:
+        anew.execute(made)
+        rows = [(numbers[message.id], indexed_text(message)) for message in left]
+        anew.executemany("INSERT INTO message_index (rowid, text) VALUES (?, ?)", rows)
+        anew.execute("INSERT INTO message_index (message_index) VALUES ('optimize')")
+        assert [len(block) for (block,) in anew.execute(BLOCKS)] == [len(b) for (b,) in blocks]
+        assert [block for (block,) in anew.execute(BLOCKS)] == [block for (block,) in blocks]
 
 
 async def test_what_was_counted_stays(store: Store) -> None:

@@ -39,7 +39,7 @@ class Belonging:
 
     tags: LinkTags = field(default_factory=dict)
     mailings: Sequence[bytes] = ()
-    """Digests (`clicktrail.store.mail.terms`)."""
+    """Digests (`clicktrail.store.mail.grouping`)."""
 
 
 def tags_of(links: Iterable[Link]) -> dict[int, tuple[tuple[str, str], ...]]:

@@ -46,7 +46,7 @@ class LoggedClick:
     reasons: tuple[str, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
     mailings: tuple[bytes, ...] = ()
-    """Digests of the mailings that its email belongs to (`clicktrail.store.mail.terms`)."""
+    """Digests of the mailings that its email belongs to (`clicktrail.store.mail.grouping`)."""
     link_tags: LinkTags = field(default_factory=dict)
     """The tags of all links of its email."""
 

@@ -9,5 +9,8 @@ from sqlalchemy import BigInteger, Integer, MetaData
 
 metadata = MetaData()
 
+derived = MetaData()
+"""Tables that one kind of database has and that are made anew from the others: indexes."""
+
 # SQLite numbers rows by itself only where the column's type is exactly INTEGER.
 Serial = BigInteger().with_variant(Integer(), "sqlite")

@@ -222,4 +222,10 @@ def _finish(sequences: dict[str, int], connection: Connection) -> None:
         connection.exec_driver_sql(
             "SELECT setval(pg_get_serial_sequence(%s, %s), %s)", (name, key.name, number)
         )
+    # What emails are found by is another database's there, and made anew.
+    connection.exec_driver_sql(
+        "INSERT INTO unindexed (message_id, grouped) SELECT message_contents.message_id, 1"
+        " FROM message_contents JOIN messages ON messages.id = message_contents.message_id"
+        " WHERE messages.state <> 0 ON CONFLICT (message_id) DO NOTHING"
+    )
     connection.exec_driver_sql(f"DROP TABLE {MARK}")

@@ -16,7 +16,7 @@ from clicktrail.base.ids import day_of, first_id
 from clicktrail.store.clicks.tables import clicked_links, clicks, delivered
 from clicktrail.store.database.core import Database
 from clicktrail.store.database.turns import DIVIDING, take_turn
-from clicktrail.store.mail.tables import message_contents, message_html, message_terms, messages
+from clicktrail.store.mail.tables import message_contents, message_html, message_texts, messages
 
 DAY = 86_400_000_000
 AHEAD = 7
@@ -26,7 +26,7 @@ BY_DAY: dict[str, tuple[Column[str], ...]] = {
     "messages": (
         message_contents.c.message_id,
         message_html.c.message_id,
-        message_terms.c.message_id,
+        message_texts.c.message_id,
     ),
     "clicks": (clicks.c.event_id,),
     "events": (delivered.c.event_id,),

@@ -1,12 +1,14 @@
 """What people look through: emails and clicks, the newest first. By primary key alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from clicktrail.model import Click, MessageState, Reason, Verdict
-from clicktrail.store.clicks.tables import clicks
+from clicktrail.store.clicks.statistics import total
+from clicktrail.store.clicks.tables import clicked_links, clicks
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.mail.messages import state_of
 from clicktrail.store.mail.tables import messages
@@ -54,6 +56,17 @@ class Browse:
         query = select(messages).where(messages.c.id == storable(message_id))
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return message_row(row) if row is not None else None
+
+    async def clicks_of(self, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Return clicks, and people's clicks, of emails; those without clicks are left out."""
+        at = clicked_links.c
+        query = (
+            select(at.message_id, total(at.clicks), total(at.human_clicks))
+            .where(at.message_id.in_(list(ids)))
+            .group_by(at.message_id)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row[0]: (row[1], row[2]) for row in rows}
 
     async def newest_click(self) -> str:
         """Return the id of the newest click; empty where there is none."""

@@ -34,6 +34,7 @@ from clicktrail.store.database.bulk import BulkInsert, Row
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older, older
 from clicktrail.store.database.turns import take_shard
+from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.html import pack_html
 from clicktrail.store.mail.tables import (
     announcements,
@@ -42,7 +43,7 @@ from clicktrail.store.mail.tables import (
     messages,
     unindexed,
 )
-from clicktrail.store.mail.terms import forget_terms, mailings_of
+from clicktrail.store.mail.trigrams import forget_texts
 from clicktrail.store.tables import event_destinations
 
 _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED, MessageState.UNKNOWN)
@@ -210,7 +211,7 @@ def messages_of(connection: Connection, ids: Sequence[str]) -> list[Message]:
 def _forget(connection: Connection, before: int, limit: int) -> int:
     key = message_contents.c.message_id
     old = list(connection.scalars(older(key, before, limit)))
-    forget_terms(connection, messages_of(connection, old))
+    forget_texts(connection, messages_of(connection, old))
     for column in (key, message_html.c.message_id, unindexed.c.message_id):
         connection.execute(delete(column.table).where(column.in_(old)))
     return len(old)
@@ -264,7 +265,7 @@ _ADD_MESSAGES = BulkInsert(messages)
 _ADD_CONTENTS = BulkInsert(message_contents)
 _ADD_HTML = BulkInsert(message_html)
 _ANNOUNCE = BulkInsert(announcements)
-_QUEUE = BulkInsert(unindexed, finish=lambda s: s.on_conflict_do_nothing())
+_QUEUE = BulkInsert(unindexed, ("message_id",), finish=lambda s: s.on_conflict_do_nothing())
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _SELECT_MESSAGES = (
     select(messages, message_contents.c.recipients, message_contents.c.content)

@@ -3,7 +3,7 @@ does not wait for it. Tracked ones are grouped into mailings in the same transac
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +11,36 @@ from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, se
 from sqlalchemy.sql.dml import Insert
 
 from clicktrail.model import Message, MessageState
+from clicktrail.store.clicks.tables import clicked_links
 from clicktrail.store.database.bulk import BulkInsert, Row
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.turns import ERASING, INDEXING, share_turn, try_turn
 from clicktrail.store.mail.browse import MessageRow, message_row
+from clicktrail.store.mail.grouping import MailingKey, mailings_of
 from clicktrail.store.mail.messages import messages_of
-from clicktrail.store.mail.tables import mailings, message_terms, messages, unindexed
-from clicktrail.store.mail.terms import MailingKey, Query, add_terms, mailings_of, terms_of
+from clicktrail.store.mail.tables import mailings, messages, unindexed
+from clicktrail.store.mail.texts import Clicked, Query, text_of
+from clicktrail.store.mail.trigrams import Window, add_texts, compact, is_whole, window
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
 
-_FREQUENT = 2000
-"""A term is looked at no further than so many emails when the rarest is looked for."""
+LOOKED_AT = 20_000
+"""Emails that one search looks at, the newest that the database's indexes give."""
+READ = 2000
+"""Emails whose contents one search reads to see what no index knows."""
+_WINDOW = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, the newest first."""
+
+    rows: list[MessageRow]
+    older: str
+    """Before which the next search looks; ``""`` where there is nothing older."""
+    whole: bool = True
+    """Whether there is an index of what was looked for; else the newest emails are read."""
 
 
 class Search:
@@ -32,73 +49,127 @@ class Search:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, query: Query, limit: int, before: str | None = None) -> list[MessageRow]:
-        """Return emails, the newest first; with ``before``, those older than that id."""
-        terms = query.terms()
-        if not terms:
-            return []
+    async def find(self, query: Query, limit: int, before: str | None = None) -> Found:
+        """Return up to ``limit`` emails; with ``before``, those older (`Found.older`).
 
-        def work(connection: Connection) -> Sequence[Any]:
-            first, *others = sorted(terms, key=lambda term: _frequency(connection, term))
-            at = message_terms
-            statement = (
-                select(messages)
-                .join(at, at.c.message_id == messages.c.id)
-                .where(at.c.term == first)
-                .order_by(at.c.message_id.desc())
-                .limit(limit)
-            )
-            for term in others:
-                other = message_terms.alias()
-                has = exists().where(other.c.term == term, other.c.message_id == at.c.message_id)
-                statement = statement.where(has)
-            if before:
-                statement = statement.where(at.c.message_id < storable(before))
-            return connection.execute(statement).all()
-
-        return [message_row(row) for row in await self._database.read(work)]
+        There may be less of them and older ones all the same: it looks at so many emails and no
+        more (`LOOKED_AT`, `READ`), and the next search goes on behind these.
+        """
+        at = storable(before) if before else None
+        return await self._database.read(lambda connection: _find(connection, query, limit, at))
 
     async def index(self, limit: int) -> int:
-        """Index up to ``limit`` emails that are not yet; return how many.
+        """Index up to ``limit`` emails that are not yet, the newest; return how many.
 
         None while somebody else does.
         """
-        queued = select(unindexed.c.message_id).order_by(unindexed.c.message_id).limit(limit)
+        key = unindexed.c.message_id
+        queued = select(key).order_by(key.desc()).limit(limit)
         ids = list(await self._database.read(lambda c: c.scalars(queued).all()))
         if not ids:
             return 0
         read = await self._database.read(lambda connection: messages_of(connection, ids))
         # Headers are outside bytes: no transaction and no event loop waits for what is in them.
         found = await asyncio.to_thread(
-            lambda: {message.id: _Found.of(message) for message in read}
+            lambda: {message.id: _Indexed.of(message) for message in read}
         )
         return await self._database.write(lambda connection: _index(connection, ids, found))
 
+    async def compact(self, pause: float = 0.0) -> None:
+        """Leave nothing in the index of what was deleted; pause so many seconds between writes."""
+        await compact(self._database, pause)
+
+
+def _find(connection: Connection, query: Query, limit: int, before: str | None) -> Found:
+    whole = not query.indexed() or is_whole(connection)
+    rows: list[MessageRow] = []
+    looked_at = read = 0
+    at = before
+    while looked_at < LOOKED_AT and read < READ:
+        looked = window(connection, query, at, _WINDOW)
+        wanted = limit + 1 - len(rows)
+        some = connection.execute(_shown(looked, query).limit(wanted)).all()
+        meant = _meant(connection, query, [row.id for row in some])
+        read += len(some)
+        for row in some:
+            if row.id in meant:
+                if len(rows) == limit:
+                    return Found(_sorted(rows), str(at), whole)
+                rows.append(message_row(row))
+            at = row.at
+        if len(some) == wanted:
+            looked_at += wanted
+            continue
+        ends = looked.read.subquery("looked")
+        counted = select(func.count(), func.min(ends.c.at)).select_from(ends)
+        number, last = connection.execute(counted).one()
+        if number < _WINDOW:
+            return Found(_sorted(rows), "", whole)
+        at = last
+        looked_at += number
+    return Found(_sorted(rows), str(at), whole)
+
+
+def _sorted(rows: list[MessageRow]) -> list[MessageRow]:
+    return sorted(rows, key=lambda row: row.id, reverse=True)
+
+
+def _meant(connection: Connection, query: Query, ids: list[str]) -> set[str]:
+    """Return those of some emails that have all that is looked for."""
+    if not query.pieces:
+        return set(ids)
+    return {each.id for each in messages_of(connection, ids) if query.matches(each)}
+
+
+def _shown(looked: Window, query: Query) -> Any:
+    found = looked.found.subquery("found")
+    statement = select(messages, found.c.at).join(found, found.c.id == messages.c.id)
+    for column, value in (
+        (messages.c.configuration_set, query.configuration_set),
+        (messages.c.identity, query.identity),
+        (messages.c.reason, query.reason),
+    ):
+        if value:
+            statement = statement.where(column == storable(value))
+    if query.clicked is Clicked.UNTRACKED:
+        statement = statement.where(messages.c.reason != "")
+    elif query.clicked:
+        is_clicked = exists().where(clicked_links.c.message_id == messages.c.id)
+        one = is_clicked if query.clicked is Clicked.YES else ~is_clicked
+        statement = statement.where(messages.c.reason == "", one)
+    return statement.order_by(found.c.at.desc())
+
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Indexed:
     """An email, and what it is found by and grouped by."""
 
     message: Message
-    terms: list[int]
+    text: str
     mailings: list[MailingKey]
 
     @classmethod
-    def of(cls, message: Message) -> "_Found":
-        return cls(message, terms_of(message), mailings_of(message))
+    def of(cls, message: Message) -> "_Indexed":
+        return cls(message, text_of(message), mailings_of(message))
 
 
-def _index(connection: Connection, ids: list[str], read: Mapping[str, _Found]) -> int:
+def _index(connection: Connection, ids: list[str], read: Mapping[str, _Indexed]) -> int:
     if not try_turn(connection, INDEXING):
         return 0
     share_turn(connection, ERASING)
     taking = delete(unindexed).where(unindexed.c.message_id.in_(ids))
-    ours = connection.scalars(taking.returning(unindexed.c.message_id)).all()
+    taken = connection.execute(taking.returning(unindexed.c.message_id, unindexed.c.grouped)).all()
+    grouped = {row.message_id: row.grouped for row in taken}
     found = []
-    for message in sorted(messages_of(connection, ours), key=lambda message: message.id):
+    for message in sorted(messages_of(connection, list(grouped)), key=lambda message: message.id):
         known = read.get(message.id)  # somebody may have been erased from it since
-        found.append(known if known and known.message == message else _Found.of(message))
-    add_terms(connection, [(each.message, each.terms) for each in found])
+        found.append(known if known and known.message == message else _Indexed.of(message))
+    add_texts(connection, [(each.message, each.text) for each in found])
+    _group(connection, [each for each in found if not grouped[each.message.id]])
+    return len(ids)
+
+
+def _group(connection: Connection, found: list[_Indexed]) -> None:
     rows: dict[bytes, Row] = {}
     for each in found:
         message = each.message
@@ -110,7 +181,6 @@ def _index(connection: Connection, ids: list[str], read: Mapping[str, _Found]) -
                 min(first, message.accepted_at), message.accepted_at, message.id,
             )  # fmt: skip
     _ADD_MAILINGS.run(connection, [rows[digest] for digest in sorted(rows)])
-    return len(ids)
 
 
 def _joining(statement: "sqlite.Insert | postgresql.Insert") -> Insert:
@@ -127,8 +197,3 @@ def _joining(statement: "sqlite.Insert | postgresql.Insert") -> Insert:
 
 
 _ADD_MAILINGS = BulkInsert(mailings, finish=_joining)
-
-
-def _frequency(connection: Connection, term: int) -> int:
-    some = select(message_terms.c.term).where(message_terms.c.term == term).limit(_FREQUENT)
-    return connection.scalar(select(func.count()).select_from(some.subquery())) or 0

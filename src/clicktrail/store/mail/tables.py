@@ -1,8 +1,19 @@
 """The tables of emails, and of what finds them."""
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, String, Table, Text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
 
-from clicktrail.store.database.metadata import metadata
+from clicktrail.store.database.metadata import derived, metadata
 
 messages = Table(
     "messages",
@@ -36,22 +47,33 @@ message_html = Table(
 )
 """What is shown of emails whose configuration set keeps it (`clicktrail.store.mail.html`)."""
 
-message_terms = Table(
-    "message_terms",
-    metadata,
-    Column("term", BigInteger, primary_key=True, autoincrement=False),
-    Column("message_id", String(32), primary_key=True),
-    sqlite_with_rowid=False,
+message_numbers = Table(
+    "message_numbers",
+    derived,
+    Column("number", Integer, primary_key=True),
+    Column("message_id", String(32), nullable=False, unique=True),
 )
-"""What emails are found by (`clicktrail.store.mail.search`); a term is a digest."""
+"""Emails by their rows in SQLite's full-text index (`clicktrail.store.mail.trigrams`): small
+numbers, which take little there, in the order in which emails are indexed."""
+
+message_texts = Table(
+    "message_texts",
+    derived,
+    Column("message_id", String(32), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("facets", ARRAY(BigInteger), nullable=False),
+)
+"""What emails are found by, on PostgreSQL."""
 
 unindexed = Table(
     "unindexed",
     metadata,
     Column("message_id", String(32), primary_key=True),
+    Column("grouped", SmallInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
-"""Emails that cannot be found yet: whoever has time indexes them."""
+"""Emails that cannot be found yet: whoever has time indexes them. ``grouped``: 1 where the index
+was made anew, and the email is in its mailings."""
 
 mailings = Table(
     "mailings",

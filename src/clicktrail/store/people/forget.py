@@ -51,7 +51,8 @@ from clicktrail.store.database.core import Database
 from clicktrail.store.database.turns import ERASING, take_shard, take_turn
 from clicktrail.store.mail.messages import messages_of
 from clicktrail.store.mail.tables import erased_messages, mailings, message_contents, message_html
-from clicktrail.store.mail.terms import add_terms, forget_terms, terms_of
+from clicktrail.store.mail.texts import text_of
+from clicktrail.store.mail.trigrams import add_texts, compact, forget_texts
 from clicktrail.store.people.erased import mark_erased, reduced_event
 from clicktrail.store.people.person import ERASED, Person
 
@@ -132,6 +133,7 @@ class _Forgetting:
         # What was prepared before a publisher knew, and written meanwhile.
         await self._events(stream_events, after=streams)
         await self._events(outbox, after=waiting)
+        await compact(self._database)
         self._done.flushed = await self._database.flush()
         return self._done
 
@@ -155,7 +157,6 @@ class _Forgetting:
         # Read again: the smarthost's answer may have changed the recipients.
         rows = connection.execute(_SELECT_CONTENTS, {"ids": ids}).all()
         known = messages_of(connection, [row.message_id for row in rows])
-        forget_terms(connection, known)  # those that they have been found by
         for row in rows:
             recipients: list[str] = _unpack(row.recipients)
             others = [each for each in recipients if not self._person.is_one(each)]
@@ -166,7 +167,8 @@ class _Forgetting:
             values = {"key": row.message_id, "to": _pack(others), "new": content}
             connection.execute(_CHANGE_CONTENTS, values)
         left = [self._without_address(m) for m in known if m.id not in gone]
-        add_terms(connection, [(message, terms_of(message)) for message in left])
+        found = forget_texts(connection, known, {message.id for message in left})
+        add_texts(connection, [(m, text_of(m)) for m in left if m.id in found])
         mark_erased(connection, gone)
         connection.execute(_DELETE_CONTENTS, {"ids": gone})
         # An email to others may show the address too.

@@ -14,7 +14,7 @@ from alembic import op
 
 from clicktrail.base.ids import hour_of
 from clicktrail.model import Link, Message
-from clicktrail.store.mail.terms import mailings_of
+from clicktrail.store.mail.grouping import mailings_of
 
 revision = "0014"
 down_revision = "0013"

@@ -1,0 +1,213 @@
+"""The databases' own full-text indexes: trigrams of what emails are found by.
+
+SQLite: a contentless table of FTS5 with the tokenizer ``trigram`` (SQLite, "FTS5", § 4.3.4 and
+§ 4.4.1), whose rows are numbers of emails. PostgreSQL: the texts themselves, by day, with an index
+of ``pg_trgm`` (PostgreSQL, appendix F); where that extension is not there, the newest texts are
+read one by one. Each gives candidates: only who reads an email knows that it is meant.
+"""
+
+import asyncio
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    literal,
+    literal_column,
+    select,
+    table,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from clicktrail.model import Message
+from clicktrail.store.database.bulk import BulkInsert
+from clicktrail.store.database.core import Database
+from clicktrail.store.mail.tables import message_numbers, message_texts, messages, unindexed
+from clicktrail.store.mail.texts import GRAM, Query, facets_of, text_of
+
+MERGED_PAGES = 200
+"""Pages of SQLite's index that one transaction writes anew: some 10 ms."""
+MOST_GRAMS = 60
+"""Of so many trigrams SQLite looks for emails that have all."""
+_PRIVATE, _PRIVATE_SIZE = 0xE000, 0x1900  # the private-use area of Unicode's first plane
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Queries for emails, the newest first: ``id``, and ``at``, before which the next are.
+
+    ``read`` are those that were looked at, as many as were asked for, or all that are left;
+    ``found`` are those of them that may be meant.
+    """
+
+    found: Select[Any]
+    read: Select[Any]
+
+
+def window(connection: Connection, query: Query, before: str | None, size: int) -> Window:
+    """Return up to ``size`` emails that a query may mean, before an ``at`` of it."""
+    if not query.indexed() and not query.facets():
+        key = messages.c.id
+        every = select(key.label("id"), key.label("at")).order_by(key.desc()).limit(size)
+        every = every if before is None else every.where(key < before)
+        return Window(every, every)
+    if connection.dialect.name == "postgresql":
+        return _window_of_texts(connection, query, before, size)
+    grams = [gram for piece in query.indexed() for gram in _spread(piece)][:MOST_GRAMS]
+    grams += [_private(facet) for facet in query.facets()]
+    wanted = " AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)
+    at = _INDEX.c.rowid
+    hits = select(at).where(literal_column("message_index").op("MATCH")(literal(wanted)))
+    if before is not None and before.isdecimal():
+        hits = hits.where(at < int(before[:18]))
+    found = hits.order_by(at.desc()).limit(size).subquery("hits")
+    ids = select(message_numbers.c.message_id.label("id"), found.c.rowid.label("at")).join(
+        found, found.c.rowid == message_numbers.c.number
+    )
+    return Window(ids, ids)
+
+
+def is_whole(connection: Connection) -> bool:
+    """Whether all emails are looked through for pieces of texts: the database has trigrams."""
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.exec_driver_sql(_HAS_TRIGRAMS).scalar())
+
+
+def add_texts(connection: Connection, found: Iterable[tuple[Message, str]]) -> None:
+    """Let emails be found that are not yet, by their texts, within a transaction."""
+    if connection.dialect.name == "postgresql":
+        _ADD_TEXTS.run(connection, sorted((m.id, text, facets_of(m)) for m, text in found))
+        return
+    texts = {message.id: _with_facets(message, text) for message, text in found}
+    numbers = _numbers(connection, list(texts))
+    new = sorted(texts.keys() - numbers)
+    if new:
+        _ADD_NUMBERS.run(connection, [(id_,) for id_ in new])
+        numbers |= _numbers(connection, new)
+    rows = sorted((number, texts[id_]) for id_, number in numbers.items())
+    if rows:
+        connection.exec_driver_sql("INSERT INTO message_index (rowid, text) VALUES (?, ?)", rows)
+
+
+def forget_texts(
+    connection: Connection, gone: Sequence[Message], stay: Container[str] = ()
+) -> set[str]:
+    """Let emails no longer be found, within a transaction; return which were.
+
+    They must be as they were indexed. Of those that ``stay`` the texts are to be added again. On
+    SQLite what they were found by is in the file until `compact`.
+    """
+    ids = [message.id for message in gone]
+    if connection.dialect.name == "postgresql":
+        return set(connection.scalars(_FORGET_TEXTS, {"ids": ids}))
+    numbers = _numbers(connection, ids)
+    waiting = set(connection.scalars(_WAITING, {"ids": ids}))
+    found = {m.id: m for m in gone if m.id in numbers and m.id not in waiting}
+    rows = sorted((numbers[id_], indexed_text(m)) for id_, m in found.items())
+    if rows:
+        connection.exec_driver_sql(
+            "INSERT INTO message_index (message_index, rowid, text) VALUES ('delete', ?, ?)", rows
+        )
+    left = [number for id_, number in numbers.items() if id_ not in stay]
+    connection.execute(_FORGET_NUMBERS, {"numbers": left})
+    return set(found)
+
+
+async def compact(database: Database, pause: float = 0.0) -> None:
+    """Write SQLite's index anew, without what was deleted, in short transactions.
+
+    Not by ``secure-delete`` of FTS5: that is as slow for each word, and a file that was changed by
+    it can no longer be read by SQLite before 3.42 (SQLite, "FTS5", § 6.11).
+    """
+    # A negative number takes all of the index in hand; positive ones go on with that (§ 6.8).
+    size = -MERGED_PAGES
+    while await database.write(partial(_merge, size)):
+        size = MERGED_PAGES
+        await asyncio.sleep(pause)
+
+
+def _merge(pages: int, connection: Connection) -> bool:
+    """Merge so many pages; return whether more is to be done."""
+    if connection.dialect.name == "postgresql":
+        return False  # VACUUM removes what was deleted
+    before = connection.exec_driver_sql("SELECT total_changes()").scalar() or 0
+    connection.exec_driver_sql(
+        "INSERT INTO message_index (message_index, rank) VALUES ('merge', ?)", (pages,)
+    )
+    after = connection.exec_driver_sql("SELECT total_changes()").scalar() or 0
+    return bool(after - before >= 2)
+
+
+def _window_of_texts(connection: Connection, query: Query, before: str | None, size: int) -> Window:
+    key = message_texts.c.message_id
+    every = select(message_texts).order_by(key.desc()).limit(size)
+    every = every if before is None else every.where(key < before)
+    facets = literal(query.facets(), ARRAY(BigInteger))
+    if not query.indexed() or is_whole(connection):
+        found = every.where(*_conditions(message_texts.c, query.indexed(), facets))
+        return Window(ids := found.with_only_columns(key.label("id"), key.label("at")), ids)
+    read = every.subquery("read")
+    ids = select(read.c.message_id.label("id"), read.c.message_id.label("at"))
+    return Window(ids.where(*_conditions(read.c, query.indexed(), facets)), ids)
+
+
+def _conditions(
+    columns: ReadOnlyColumnCollection[str, Any],
+    pieces: Iterable[str],
+    facets: BindParameter[Sequence[int]],
+) -> list[ColumnElement[bool]]:
+    found = [columns.text.contains(piece, autoescape=True) for piece in pieces]
+    return [*found, columns.facets.op("@>")(facets)] if facets.value else found
+
+
+def _spread(piece: str) -> list[str]:
+    """Return trigrams that cover a piece: the more lists of emails, the longer it takes."""
+    last = len(piece) - GRAM
+    return list(dict.fromkeys(piece[at : at + GRAM] for at in (*range(0, last, GRAM), last)))
+
+
+def indexed_text(message: Message) -> str:
+    """Return what SQLite indexes of an email."""
+    return _with_facets(message, text_of(message))
+
+
+def _with_facets(message: Message, text: str) -> str:
+    return "\n".join((text, *map(_private, facets_of(message))))
+
+
+def _private(facet: int) -> str:
+    """Return a facet as one trigram of characters that no text has a meaning for."""
+    places = (facet >> shift & 0xFFFF for shift in (0, 16, 32))
+    return "".join(chr(_PRIVATE + place % _PRIVATE_SIZE) for place in places)
+
+
+def _numbers(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Return the numbers of those emails that have one."""
+    rows = connection.execute(_SELECT_NUMBERS, {"ids": ids})
+    return {row.message_id: row.number for row in rows}
+
+
+_HAS_TRIGRAMS = "SELECT to_regclass('message_texts_words') IS NOT NULL"
+_INDEX = table("message_index", literal_column("rowid"))
+_ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
+_found: BindParameter[list[int]] = bindparam("numbers", expanding=True)
+_ADD_TEXTS = BulkInsert(message_texts, finish=lambda s: s.on_conflict_do_nothing())
+_ADD_NUMBERS = BulkInsert(message_numbers, ("message_id",))
+_FORGET_TEXTS = (
+    delete(message_texts)
+    .where(message_texts.c.message_id.in_(_ids))
+    .returning(message_texts.c.message_id)
+)
+_FORGET_NUMBERS = delete(message_numbers).where(message_numbers.c.number.in_(_found))
+_SELECT_NUMBERS = select(message_numbers).where(message_numbers.c.message_id.in_(_ids))
+_WAITING = select(unindexed.c.message_id).where(unindexed.c.message_id.in_(_ids))
