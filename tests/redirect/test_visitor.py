@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from clicktrail.doors.forwarded import Visitors, peer_address
 from clicktrail.model import Request as Shown
-from clicktrail.redirect.visitor import is_prefetch, shown
+from clicktrail.redirect.visitor import USER_AGENT_LIMIT, Visitor, look, seen_before
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8:aaaa::/48")]
 
@@ -23,13 +23,19 @@ class Request:
             (name.strip().lower().encode(), value.strip().encode("latin-1"))
             for name, _, value in pairs
         ]
-        self.lower_head = "\r\n".join(["", *headers, "", ""]).lower().encode("latin-1")
 
     def header(self, name: bytes) -> bytes | None:
         return next(iter(self.headers(name)), None)
 
     def headers(self, name: bytes) -> list[bytes]:
         return [value for other, value in self._headers if other == name]
+
+
+def shown(*headers: str) -> Visitor:
+    fields = "\r\n".join(["", *headers, ""]).encode("latin-1")
+    found = look(fields)
+    assert seen_before(fields) == seen_before(fields) == found
+    return found
 
 
 def address(peer: str, *headers: str) -> str:
@@ -127,7 +133,7 @@ def test_the_peer_is_logged_as_ipv4_where_it_is() -> None:
     ],
 )
 def test_programs_that_fetch_ahead_are_known_by_three_headers(header: str, prefetch: bool) -> None:
-    assert is_prefetch(Request("192.0.2.1", header)) is prefetch
+    assert shown(header).is_prefetch is prefetch
 
 
 WINDOWS = (
@@ -189,5 +195,11 @@ ON_ANDROID = 'Sec-CH-UA-Platform: "Android"'
     ],
 )
 def test_a_request_shows_who_sends_it(agent: str, headers: list[str], expected: int) -> None:
-    request = Request("192.0.2.1", "Host: a.example", *headers)
-    assert shown(request, agent.encode()) == Shown.LOOKED | expected
+    found = shown("Host: a.example", f"User-Agent: {agent}", *headers)
+    assert found == Visitor(agent, Shown.LOOKED | expected, False)
+
+
+def test_what_is_not_there_or_long_or_no_text_is_read_all_the_same() -> None:
+    assert look(b"\r\n") == Visitor("", Shown.LOOKED, False)
+    assert shown("user-agent:" + "x" * 5000).user_agent == "x" * USER_AGENT_LIMIT
+    assert look(b"\r\nUser-Agent: \xff\r\n").user_agent == "\ufffd"

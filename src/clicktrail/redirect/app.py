@@ -19,13 +19,10 @@ from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.location import location
 from clicktrail.redirect.pages import FAVICON, METHODS, NOT_FOUND, PREFETCH, ROBOTS, redirect_to
-from clicktrail.redirect.visitor import is_prefetch, shown
+from clicktrail.redirect.visitor import look, seen_before
 from clicktrail.settings.kinds import Network
 
 log = get_logger(__name__)
-
-USER_AGENT_LIMIT = 1024
-"""A longer User-Agent is logged cut off."""
 
 TELL_SECONDS = 1.0
 """How often the log tells of clicks that cannot be logged."""
@@ -59,6 +56,8 @@ class RedirectApp:
         self._open = open_token
         self._journal = journal
         self._visitors = Visitors(trusted_proxies)
+        # Behind a proxy no two visitors send the same: it adds their addresses.
+        self._look = look if trusted_proxies else seen_before
         self._pages = pages
         self._metrics = metrics or Metrics()
         self._sent_on = self._metrics.redirects.labels("302")
@@ -112,13 +111,13 @@ class RedirectApp:
             head, body = NOT_FOUND
             exchange.answer(head, body if get else b"")
             return
-        if is_prefetch(exchange):
+        visitor = self._look(exchange.fields)
+        if visitor.is_prefetch:
             self._metrics.redirects.labels("503").inc()
             exchange.answer(*PREFETCH)
             return
         head, body = redirect_to(location(opened.url))
         at = now_us()
-        agent = (exchange.header(b"user-agent") or b"")[:USER_AGENT_LIMIT]
         click = Click(
             new_id(at),
             opened.message_id,
@@ -126,9 +125,9 @@ class RedirectApp:
             opened.url,
             at,
             self._visitors.address(exchange),
-            agent.decode("utf-8", "replace"),
+            visitor.user_agent,
             # A HEAD is no click, and says something of the clicks around it.
-            shown(exchange, agent) | altered | (0 if get else Request.HEAD),
+            visitor.request | altered | (0 if get else Request.HEAD),
         )
         if not self._waiting:
             # Not at once: the clicks that this turn of the loop brings are logged together.

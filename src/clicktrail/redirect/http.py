@@ -39,8 +39,8 @@ class Exchange(Protocol):
     """As in the request line (RFC 9112 § 3.2)."""
     peer: str
     """The IP address at the other end of the connection."""
-    lower_head: bytes
-    """All of the request's head, in lower case."""
+    fields: bytes
+    """The header lines: each begins with CRLF, and the last ends with it."""
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of that lower-case name."""
@@ -121,8 +121,8 @@ class Connection(asyncio.Protocol):
         "_complete",
         "_ending",
         "_eof",
-        "_head",
         "_keep",
+        "_lower",
         "_office",
         "_parser",
         "_paused",
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         "_serving",
         "_transport",
         "active_at",
-        "lower_head",
+        "fields",
         "method",
         "peer",
         "target",
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._serving = False
         self._keep = self._complete = False
-        self._head = self.lower_head = b""
+        self.fields = self._lower = b""
         self._transport = cast(asyncio.Transport, None)
         self.method = self.target = b""
         self.peer = ""
@@ -167,19 +167,17 @@ class Connection(asyncio.Protocol):
 
     def header(self, name: bytes) -> bytes | None:
         """See `Exchange.header`."""
-        start = self.lower_head.find(b"\r\n" + name + b":")
-        if start < 0:
-            return None
-        start += len(name) + 3
-        return self._head[start : self._head.find(b"\r\n", start)].strip(b" \t")
+        return next(iter(self.headers(name)), None)
 
     def headers(self, name: bytes) -> list[bytes]:
         """See `Exchange.headers`."""
         found = []
         start = 0
-        while (start := self.lower_head.find(b"\r\n" + name + b":", start)) >= 0:
+        fields = self.fields
+        lower = self._lower = self._lower or fields.lower()
+        while (start := lower.find(b"\r\n" + name + b":", start)) >= 0:
             start += len(name) + 3
-            found.append(self._head[start : self._head.find(b"\r\n", start)].strip(b" \t"))
+            found.append(fields[start : fields.find(b"\r\n", start)].strip(b" \t"))
         return found
 
     def answer(self, head: bytes, body: bytes = b"") -> None:
@@ -354,8 +352,7 @@ class Connection(asyncio.Protocol):
         if not self.target:
             self._refuse(_BAD_REQUEST)
             return
-        self._head = head
-        self.lower_head = head.lower()
+        self.fields, self._lower = head[line:-2], b""
         self._busy = True
         try:
             self._office.handler(self)

@@ -2,64 +2,79 @@
 
 import re
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple
 
 from clicktrail.model import Request
 
-
-class Headers(Protocol):
-    """Request headers by lower-case name."""
-
-    lower_head: bytes
-    """All of the request's head, in lower case."""
-
-    def header(self, name: bytes) -> bytes | None:
-        """Return the first header of that name."""
-        ...
-
-
-def is_prefetch(headers: Headers) -> bool:
-    """Whether a program fetches ahead, before the person has clicked (behaviour § 6).
-
-    ``Sec-Purpose: prefetch`` (Fetch standard § 2.2.2), and its forerunners ``Purpose`` and
-    ``X-Moz``.
-    """
-    if b"prefetch" not in headers.lower_head:
-        return False
-    for name in (b"sec-purpose", b"purpose", b"x-moz"):
-        value = headers.header(name)
-        if value is not None and b"prefetch" in value.lower():
-            return True
-    return False
-
-
-_LOOKED, _HTML, _LANGUAGE = Request.LOOKED, Request.HTML, Request.LANGUAGE
-_NAVIGATION, _SUBRESOURCE, _PREVIEW = Request.NAVIGATION, Request.SUBRESOURCE, Request.PREVIEW
+USER_AGENT_LIMIT = 1024
+"""A longer User-Agent is logged cut off."""
 
 _HINT_LIMIT = 512
 """Bytes of a client hint that are read."""
+_REMEMBERED, _REMEMBERED_LIMIT = 1024, 1024
+"""So many headers are remembered, of at most so many bytes."""
 
 
-def shown(headers: Headers, user_agent: bytes) -> int:
-    """Return what a request shows of who sends it (`Request`). What it means is judged later."""
-    head = headers.lower_head
-    bits = _LOOKED
-    # As all browsers begin it; who writes it otherwise is read more closely.
-    if b"\r\naccept: text/html" in head or b"text/html" in (headers.header(b"accept") or b""):
-        bits |= _HTML
-    if b"\r\naccept-language:" in head:
-        bits |= _LANGUAGE
-    if b"\r\nsec-" in head:
-        if b"\r\nsec-fetch-mode: navigate\r" in head:
-            bits |= _NAVIGATION
-        elif mode := headers.header(b"sec-fetch-mode"):
-            bits |= _NAVIGATION if mode == b"navigate" else _SUBRESOURCE
-        if brands := headers.header(b"sec-ch-ua"):
-            platform = headers.header(b"sec-ch-ua-platform") or b""
-            bits |= _hinted(user_agent, brands[:_HINT_LIMIT], platform[:_HINT_LIMIT])
-    if b"purpose: preview\r" in head:
-        bits |= _PREVIEW
-    return bits
+class Visitor(NamedTuple):
+    """What the headers of a request show. What it means is judged later."""
+
+    user_agent: str
+    request: int
+    """Bits of `Request`."""
+    is_prefetch: bool
+    """Whether a program fetches ahead, before the person has clicked (behaviour § 6).
+
+    ``Sec-Purpose: prefetch`` (Fetch standard § 2.2.2), and its forerunners ``Purpose`` and
+    ``X-Moz``."""
+
+
+def seen_before(fields: bytes) -> Visitor:
+    """Return what header lines show, as `look` does, quicker where they are those of many."""
+    return _remembered(fields) if len(fields) <= _REMEMBERED_LIMIT else look(fields)
+
+
+def look(fields: bytes) -> Visitor:
+    """Return what header lines show: each begins with CRLF, and the last ends with it."""
+    lower = fields.lower()
+    agent = _header(fields, lower, b"user-agent")[:USER_AGENT_LIMIT]
+    bits = Request.LOOKED
+    at = lower.find(b"\r\naccept")
+    while at >= 0:
+        rest = at + 8
+        # As all browsers begin it; who writes it otherwise is read more closely.
+        if lower.startswith(b": text/html", rest) or (
+            lower[rest] == _COLON and b"text/html" in lower[rest : lower.find(b"\r", rest)]
+        ):
+            bits |= Request.HTML
+        elif lower.startswith(b"-language:", rest):
+            bits |= Request.LANGUAGE
+        at = lower.find(b"\r\naccept", rest)
+    if b"\r\nsec-" in lower:
+        if mode := _header(lower, lower, b"sec-fetch-mode"):
+            bits |= Request.NAVIGATION if mode == b"navigate" else Request.SUBRESOURCE
+        if brands := _header(lower, lower, b"sec-ch-ua"):
+            platform = _header(lower, lower, b"sec-ch-ua-platform")
+            bits |= _hinted(agent, brands[:_HINT_LIMIT], platform[:_HINT_LIMIT])
+    is_prefetch = False
+    if b"pre" in lower:
+        names = (b"sec-purpose", b"purpose", b"x-moz")
+        is_prefetch = any(b"prefetch" in _header(lower, lower, name) for name in names)
+        if b"preview" in (_header(lower, lower, n) for n in (b"purpose", b"x-purpose")):
+            bits |= Request.PREVIEW
+    return Visitor(agent.decode("utf-8", "replace"), bits, is_prefetch)
+
+
+_remembered = lru_cache(_REMEMBERED)(look)
+_COLON = ord(":")
+
+
+def _header(fields: bytes, lower: bytes, name: bytes) -> bytes:
+    """Return the first header of a lower-case name; nothing where there is none."""
+    start = lower.find(b"\r\n" + name + b":")
+    if start < 0:
+        return b""
+    start += len(name) + 3
+    return fields[start : fields.find(b"\r\n", start)].strip(b" \t")
 
 
 @lru_cache(1024)
