@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from clicktrail.base.ids import new_id
-from clicktrail.model import HONEYPOT_LINK, Click, Judgement, Verdict
+from clicktrail.model import HONEYPOT_LINK, Click, Judgement, Request, Verdict
 from clicktrail.publish.networks import Networks
 from clicktrail.publish.visitor_verdict import (
     Judge,
@@ -16,6 +16,7 @@ from clicktrail.publish.visitor_verdict import (
     record,
 )
 from clicktrail.store.clicks.evidence import RECORD, Evidence
+from clicktrail.store.clicks.reasons import REASONS
 from support.publishing import BROWSER
 
 SECOND = 1_000_000
@@ -120,6 +121,61 @@ def test_browsers_do_not_name_themselves_machines(agent: str) -> None:
 def test_crawlers_scanners_and_libraries_are_machines(agent: str) -> None:
     [judgement] = judge_all(click(agent=agent))
     assert judgement == Judgement(Verdict.MACHINE, ("user-agent",))
+
+
+@pytest.mark.parametrize("agent", ["Lynx/2.9.0dev.12 libwww-FM/2.14", "w3m/0.5.3", "Links (2.29)"])
+def test_text_browsers_are_no_libraries(agent: str) -> None:
+    assert not names_itself_a_machine(agent)
+
+
+WHOLE = Request.LOOKED | Request.HTML | Request.LANGUAGE
+SAFARI = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 12_5 like Mac OS X) AppleWebKit/605.1.15"
+    " (KHTML, like Gecko) Version/12.1 Mobile/15E148 Safari/604.1"
+)
+IE = "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko"
+
+
+@pytest.mark.parametrize(
+    ("request_", "agent", "expected"),
+    [
+        (0, BROWSER, "human"),
+        (Request.LOOKED, BROWSER, "machine no-headers"),
+        (Request.LOOKED, SAFARI, "machine no-headers"),
+        (Request.LOOKED, IE, "human"),
+        (Request.LOOKED, "Example/1.0", "human"),
+        (Request.LOOKED, "", "suspect no-user-agent"),
+        (WHOLE, BROWSER, "human"),
+        (WHOLE, SAFARI, "human"),  # before 16.4 without Sec-Fetch, as others over http
+        (WHOLE | Request.NAVIGATION | Request.HINTS, BROWSER, "human"),
+        (WHOLE & ~Request.LANGUAGE, BROWSER, "suspect few-headers"),
+        (WHOLE & ~Request.HTML, BROWSER, "suspect few-headers"),
+        (WHOLE & ~Request.HTML, IE, "human"),
+        (WHOLE | Request.SUBRESOURCE, BROWSER, "suspect few-headers"),
+        (WHOLE | Request.HINTS | Request.OTHER_HINTS, BROWSER, "suspect client-hints"),
+        (WHOLE | Request.HINTS | Request.HEADLESS, BROWSER, "machine client-hints"),
+        (WHOLE | Request.PREVIEW, SAFARI, "machine preview"),
+        (Request.LOOKED | Request.HTML, "", "suspect no-user-agent"),
+        (
+            Request.LOOKED | Request.LANGUAGE | Request.OTHER_HINTS,
+            BROWSER,
+            "machine few-headers client-hints",
+        ),
+    ],
+)
+def test_what_a_request_shows_speaks_for_itself(request_: int, agent: str, expected: str) -> None:
+    made = click(agent=agent)
+    made.request = request_
+    [found] = judge_all(made)
+    assert " ".join((found.verdict, *found.reasons)) == expected
+
+
+def test_every_reason_has_a_sign_and_words() -> None:
+    for reason, why in REASONS.items():
+        assert why.sentence.endswith(".")
+        assert why.weight in (0, 1, 2), reason
+    told = {reason for n in range(18) for reason in judgement(1 << n).reasons}
+    assert told == set(REASONS)
 
 
 def test_a_click_long_after_acceptance_is_human() -> None:

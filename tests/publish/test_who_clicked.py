@@ -19,7 +19,7 @@ from sqlalchemy import select
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.journal import Entry
 from clicktrail.journal.memory import MemoryJournal
-from clicktrail.model import HONEYPOT_LINK, Click, Message
+from clicktrail.model import HONEYPOT_LINK, Click, Message, Request
 from clicktrail.publish.networks import Networks
 from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.publisher import Publisher
@@ -42,6 +42,7 @@ IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15"
     " (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
 )
+LYNX = "Lynx/2.9.0dev.12 libwww-FM/2.14 SSL-MM/1.4.1 GNUTLS/3.8.3"
 OFFICE = "Mozilla/4.0 (compatible; ms-office; MSOffice rmj)"
 GATEWAY = "203.0.113.77"
 """An address of a known mail gateway."""
@@ -54,9 +55,11 @@ class At:
     seconds: float
     link: int
     expected: str = ""
-    """Verdict and reasons; nothing for the hidden link, which is no click."""
+    """Verdict and reasons; nothing for the hidden link and for ``HEAD``, which are no clicks."""
     ip: str = "198.51.100.3"
     agent: str = CHROME
+    shown: int = 0
+    """What the request shows beside the User-Agent: nothing that is known."""
 
 
 HUMAN = "human"
@@ -64,6 +67,10 @@ TABS = "suspect burst"
 RUSH = "machine burst"
 TRAPPED = "machine honeypot"
 BOTH = "machine honeypot burst"
+SWEEP = "suspect sweep"
+SWEPT = "machine honeypot sweep"
+LOOKED = Request.LOOKED
+SHOWN = Request.LOOKED | Request.HTML | Request.LANGUAGE
 
 MACHINES = {
     "five links at once from five addresses": [
@@ -101,6 +108,40 @@ MACHINES = {
         At(0, 0, "machine no-user-agent burst", agent=""),
         At(0.2, 1, "machine no-user-agent burst", agent=""),
     ],
+    "one link after another, every three seconds": [At(n * 3, n, SWEEP) for n in range(5)],
+    "one link after another, from as many addresses": [
+        At(n * 9, n, SWEEP, f"203.0.113.{n}", agent)
+        for n, agent in enumerate((CHROME, EDGE, FIREFOX, IPHONE))
+    ],
+    "slowly, in the order of the email": [At(n * 35, n, SWEEP) for n in range(5)],
+    "one link after another, slowly, the hidden one in the middle": [
+        *(At(n * 8, n, SWEPT, f"203.0.113.{n}") for n in range(4)),
+        At(20, HIDDEN, ip="203.0.113.9"),
+    ],
+    "looks at each link first": [
+        *(At(n * 70, n, "suspect head", shown=SHOWN) for n in range(3)),
+        *(At(n * 70 - 1, n, shown=SHOWN | Request.HEAD) for n in range(3)),
+    ],
+    "looks at three links at once, and opens one": [
+        *(At(n / 10, n, ip=f"203.0.113.{n}", shown=SHOWN | Request.HEAD) for n in range(3)),
+        At(1, 3, RUSH, "203.0.113.9", shown=SHOWN),
+    ],
+    "a library that names itself a browser": [At(0, 0, "machine no-headers", shown=LOOKED)],
+    "a browser without a window that names itself another": [
+        At(0, 0, "machine client-hints", shown=SHOWN | Request.HINTS | Request.HEADLESS)
+    ],
+    "a browser without a language that opens two links": [
+        At(n, n, "machine burst few-headers", shown=LOOKED | Request.HTML) for n in range(2)
+    ],
+    "a picture of a page": [At(0, 0, "machine preview", shown=SHOWN | Request.PREVIEW)],
+    "a scanner and its person, who comes a moment later": [
+        At(0, 0, "suspect double-fetch", "203.0.113.5", CHROME, SHOWN),
+        At(2.5, 0, HUMAN, "198.51.100.3", IPHONE, SHOWN),
+    ],
+    "one link by many, at once": [
+        At(n / 5, 0, TABS, f"203.0.113.{n}", agent)
+        for n, agent in enumerate((CHROME, EDGE, CHROME))
+    ],
     "two runs of a scanner, minutes apart": [
         At(start + n / 10, n, RUSH, f"203.0.113.{start + n}")
         for start in (0, 120)
@@ -115,7 +156,21 @@ MACHINES = {
 
 PEOPLE = {
     "five links within ten minutes": [At(n * 140, n, HUMAN) for n in range(5)],
-    "one link after another, every three seconds": [At(n * 3, n, HUMAN) for n in range(5)],
+    "all of a short email, a minute apart, in its order": [
+        At(n * 60, n, HUMAN, shown=SHOWN) for n in range(5)
+    ],
+    "five links in tabs, not in the order of the email": [
+        At(n * 30, link, HUMAN, shown=SHOWN) for n, link in enumerate((3, 0, 4, 1, 2))
+    ],
+    "a text browser": [At(0, 0, HUMAN, agent=LYNX, shown=LOOKED | Request.HTML)],
+    "an old browser, and one that nobody knows": [
+        At(0, 0, HUMAN, agent="Mozilla/5.0 (Windows NT 6.1; Trident/7.0; rv:11.0) like Gecko"),
+        At(50, 0, HUMAN, agent="Example/1.0", shown=LOOKED),
+    ],
+    "somebody looks at the link elsewhere": [
+        At(0, 0, ip="203.0.113.5", shown=LOOKED | Request.HEAD),
+        At(1, 0, HUMAN, shown=SHOWN),
+    ],
     "a link of a password reset, twice": [At(0, 0, HUMAN), At(0.4, 0, HUMAN)],
     "a link that opens slowly, over and over": [At(n / 3, 0, HUMAN) for n in range(9)],
     "two quick links in tabs": [At(0, 0, TABS), At(1.2, 1, TABS), At(90, 2, HUMAN)],
@@ -160,7 +215,9 @@ def clicks_of(message: Message, pattern: Iterable[At], at: int) -> list[tuple[Cl
         clicked_at = at + round(each.seconds * SECOND)
         made = click(message, 0, clicked_at=clicked_at, ip=each.ip, user_agent=each.agent)
         url = message.links[each.link].url if each.link != HIDDEN else "https://example.com/"
-        made = replace(made, event_id=new_id(clicked_at), link=each.link, url=url)
+        made = replace(
+            made, event_id=new_id(clicked_at), link=each.link, url=url, request=each.shown
+        )
         found.append((made, each.expected))
     return found
 
@@ -378,5 +435,9 @@ async def test_of_a_person_who_was_erased_no_address_is_told_apart(publishers: P
         await publishers.publish(number, [each])
     await check(store, before + after)
     [(records, traps)] = await remembered(store)
-    ends = [all_[n - 4 : n] for all_ in (records, traps) for n in range(31, len(all_) + 1, 31)]
+    ends = [
+        all_[n - len(NOBODY) : n]
+        for all_ in (records, traps)
+        for n in range(RECORD, len(all_) + 1, RECORD)
+    ]
     assert ends == [NOBODY] * 3

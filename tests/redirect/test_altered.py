@@ -90,7 +90,7 @@ def test_a_path_is_tried_a_few_times_whatever_it_holds() -> None:
 
 def test_that_a_link_was_altered_is_told_and_says_nothing_of_who_clicked() -> None:
     at = 1_790_000_000_000_000
-    click = Click(new_id(at), "m", 0, URL, at, "ip", BROWSER, Request.LOOKED | Request.ALTERED)
+    click = Click(new_id(at), "m", 0, URL, at, "ip", BROWSER, Request.ALTERED)
     signs = Judge().signs(click, None)
     assert judgement(signs) == Judgement(Verdict.HUMAN, ("altered",))
     click.user_agent = ""

@@ -14,7 +14,7 @@ import pytest
 from support.certificates import make_certificate
 from support.nginx import NEEDS_NGINX, example_of, nginx
 from support.ports import Ports
-from support.service import BROWSER, PATIENCE, Answer, Service, email_with, hrefs, html_of
+from support.service import HEADERS, PATIENCE, Answer, Service, email_with, hrefs, html_of
 
 pytestmark = NEEDS_NGINX
 
@@ -48,7 +48,7 @@ class Proxy:
                 "127.0.0.1", self.http, source_address=(CLIENT, 0), timeout=PATIENCE
             )
         try:
-            connection.request("GET", parts.path, headers={"User-Agent": BROWSER} | (headers or {}))
+            connection.request("GET", parts.path, headers=HEADERS | (headers or {}))
             answer = connection.getresponse()
             shown = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, shown, answer.read())

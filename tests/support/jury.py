@@ -13,9 +13,9 @@ class Correction:
     def __init__(self, corrected: Sequence[LoggedClick]) -> None:
         self._corrected = {each.click.event_id: each for each in corrected}
         self.evidence: Mapping[str, str] = {}
-        self.trapped = {each.click.message_id: "-" * RECORD for each in corrected}
+        self.visits = {e.click.message_id: Evidence(traps="-" * RECORD) for e in corrected}
 
-    def judge(self, new: Evidence, known: Evidence) -> Mapping[str, Judgement]:
+    def judge(self, message_id: str, new: Evidence, known: Evidence) -> Mapping[str, Judgement]:
         return {id_: Judgement(e.verdict, e.reasons) for id_, e in self._corrected.items()}
 
     def told(self, logged: LoggedClick, judged: Judgement) -> LoggedClick:

@@ -43,6 +43,12 @@ AT_ANY_PORT = (
 
 HREF = re.compile(r"""<[^<>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.I)
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+HEADERS = {
+    "User-Agent": BROWSER,
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "en-US,en;q=0.5",
+}
+"""What a browser sends."""
 
 _numbers = count(1)
 
@@ -263,7 +269,7 @@ class Service:
         connection = http.client.HTTPConnection("127.0.0.1", self.http, timeout=PATIENCE)
         try:
             target = parts.path + (f"?{parts.query}" if parts.query else "")
-            connection.request(method, target, headers={"User-Agent": BROWSER} | (headers or {}))
+            connection.request(method, target, headers=HEADERS | (headers or {}))
             answer = connection.getresponse()
             shown = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, shown, answer.read())

@@ -220,23 +220,28 @@ class _Batch:
     at: int
     logged: list[LoggedClick] = field(default_factory=list)
     evidence: dict[str, str] = field(default_factory=dict)
-    trapped: dict[str, str] = field(default_factory=dict)
+    visits: dict[str, Evidence] = field(default_factory=dict)
 
     def add(self, click: Click, signs: int) -> None:
         """Add a click, as it may be kept, with what speaks against a person in it alone."""
-        if click.request & Request.HEAD:
-            return
         remembered = record(click, signs) if is_id(click.event_id) else ""
-        if click.link == HONEYPOT_LINK:  # nobody wrote that link: it is no click of the email's
-            self.trapped[click.message_id] = self.trapped.get(click.message_id, "") + remembered
+        # What nobody wrote, and what was not opened, is no click of the email's.
+        if click.link == HONEYPOT_LINK:
+            self._visit(click.message_id, Evidence(traps=remembered))
+            return
+        if click.request & Request.HEAD:
+            self._visit(click.message_id, Evidence(remembered))
             return
         if remembered:
             self.evidence[click.event_id] = remembered
         self.logged.append(self._logged(click, judgement(signs)))
 
-    def judge(self, new: Evidence, known: Evidence) -> dict[str, Judgement]:
-        """Return the judgements that have changed, by event id."""
-        return judge_again(new, known)
+    def _visit(self, message_id: str, seen: Evidence) -> None:
+        self.visits[message_id] = seen + self.visits.get(message_id, Evidence())
+
+    def judge(self, message_id: str, new: Evidence, known: Evidence) -> dict[str, Judgement]:
+        """Return the judgements of an email's clicks that have changed, by event id."""
+        return judge_again(new, known, self.subjects[message_id].links)
 
     def told(self, logged: LoggedClick, judged: Judgement) -> LoggedClick:
         """Return a new click with another judgement, as it is told."""

@@ -25,6 +25,8 @@ class Subject:
     """The ``mail`` object of its notifications."""
     origin: Origin | None
     accepted_at: int | None = None
+    links: int = 0
+    """How many tracked links it has; 0 where that is not known."""
     tags: Mapping[int, LinkTags] = field(default_factory=dict)
     """The tags of its links, by index."""
     mailings: tuple[bytes, ...] = ()
@@ -86,6 +88,7 @@ def _subject(message: Message) -> Subject:
         mail_object(message),
         Origin.of(message),
         message.accepted_at,
+        len(message.links),
         {link.index: _shared(link.tags) for link in message.links if link.tags},
         tuple(key.digest for key in mailings_of(message)),
     )

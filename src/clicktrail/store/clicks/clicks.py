@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, literal_column, sele
 
 from clicktrail.base.ids import ID_LENGTH, now_us
 from clicktrail.model import Click, Judgement, Verdict
-from clicktrail.store.clicks.evidence import Evidence, Jury, weigh, without_address
+from clicktrail.store.clicks.evidence import Evidence, Jury, weigh
 from clicktrail.store.clicks.outbox import Notification, enqueue
 from clicktrail.store.clicks.streams import NewStreamEvent, append
 from clicktrail.store.clicks.tables import clicked_links, clicks, evidence
@@ -128,7 +128,7 @@ def _record(
     connection: Connection, first: dict[str, LoggedClick], jury: Jury[LoggedClick] | None
 ) -> dict[str, Verdict]:
     ids = {each.click.message_id for each in first.values()}
-    erased = erased_among(connection, ids.union(jury.trapped) if jury else ids)
+    erased = erased_among(connection, ids.union(jury.visits) if jury else ids)
     if erased:
         first = {id_: _without_person(each, erased) for id_, each in first.items()}
     # In one order: publishers who read the same clicks wait for each other, and not in a circle.
@@ -167,15 +167,14 @@ def _judge(
         if event_id in jury.evidence:
             gathered[each.click.message_id].append(jury.evidence[event_id])
     weighed = {id_: Evidence("".join(records)) for id_, records in gathered.items()}
-    for id_, traps in jury.trapped.items():
-        weighed[id_] = Evidence(weighed[id_].records if id_ in weighed else "", traps)
+    for id_, visits in jury.visits.items():
+        weighed[id_] = weighed.get(id_, Evidence()) + visits
     for id_ in erased & weighed.keys():
-        kept = weighed[id_]
-        weighed[id_] = Evidence(without_address(kept.records), without_address(kept.traps))
+        weighed[id_] = weighed[id_].without_person()
     # Before any count: who has an email's evidence may change what is counted of it, too.
     changed: dict[str, Judgement] = {}
-    for added, known in weigh(connection, weighed):
-        changed.update(jury.judge(added, known))
+    for id_, added, known in weigh(connection, weighed):
+        changed.update(jury.judge(id_, added, known))
     if not changed:
         return []
     for event_id in changed.keys() & new.keys():

@@ -21,22 +21,15 @@ if TYPE_CHECKING:
 L = TypeVar("L")
 """A click as it is recorded: `clicktrail.store.clicks.clicks.LoggedClick`."""
 
-RECORD = 31
+RECORD = 34
 """Characters of a record, which begins with the click's event id."""
-NOBODY = "----"
-"""Its end, where it does not tell from which address the click came."""
+NOBODY = "------"
+"""Its end, where it does not tell from which address and browser the click came."""
 RECENT = 24
 """So many clicks of an email are remembered, the last that came. (With more, SQLite would keep
 the row on two pages.)"""
 RECENT_TRAPS = 4
 """So many visits of its hidden link."""
-
-
-def without_address(records: str) -> str:
-    """Return records of an email whose recipient was erased."""
-    return "".join(
-        records[at : at + RECORD - len(NOBODY)] + NOBODY for at in range(0, len(records), RECORD)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +38,20 @@ class Evidence:
 
     records: str = ""
     traps: str = ""
+
+    def __add__(self, older: "Evidence") -> "Evidence":
+        """Return this evidence before what is older."""
+        return Evidence(self.records + older.records, self.traps + older.traps)
+
+    def without_person(self) -> "Evidence":
+        """Return what may be remembered of an email whose recipient was erased."""
+        return Evidence(_without_person(self.records), _without_person(self.traps))
+
+
+def _without_person(records: str) -> str:
+    return "".join(
+        records[at : at + RECORD - len(NOBODY)] + NOBODY for at in range(0, len(records), RECORD)
+    )
 
 
 class Jury(Protocol[L]):
@@ -56,12 +63,12 @@ class Jury(Protocol[L]):
         ...
 
     @property
-    def trapped(self) -> Mapping[str, str]:
-        """Return the records of visits of hidden links, by the email's id."""
+    def visits(self) -> Mapping[str, Evidence]:
+        """Return the records of what is no click, by the email's id: HEAD, and hidden links."""
         ...
 
-    def judge(self, new: Evidence, known: Evidence) -> Mapping[str, Judgement]:
-        """Return judgements that have changed, by event id.
+    def judge(self, message_id: str, new: Evidence, known: Evidence) -> Mapping[str, Judgement]:
+        """Return judgements of an email's clicks that have changed, by event id.
 
         ``known`` is what was there before. What is new was judged by itself alone.
         """
@@ -78,8 +85,8 @@ class Jury(Protocol[L]):
 
 def weigh(
     connection: Connection, new: Mapping[str, Evidence]
-) -> Iterator[tuple[Evidence, Evidence]]:
-    """Add evidence by email; yield what is new beside what was known, where there is both or more.
+) -> Iterator[tuple[str, Evidence, Evidence]]:
+    """Add evidence by email; yield its id, what is new and what was known, where it is not alone.
 
     Of an email with one new click about which nothing else is known, there is nothing to say.
     Holds the emails' rows until the transaction ends, so that others who add to them wait.
@@ -88,7 +95,8 @@ def weigh(
     for id_, records, traps in _ADD.run(connection, rows):
         added = new[id_]
         if len(records) > RECORD or traps:
-            yield added, Evidence(records[len(added.records) :], traps[len(added.traps) :])
+            known = Evidence(records[len(added.records) :], traps[len(added.traps) :])
+            yield id_, added, known
 
 
 _MOST, _MOST_TRAPS = RECENT * RECORD, RECENT_TRAPS * RECORD

@@ -1,0 +1,62 @@
+"""What speaks against a person: signs, which a number holds together, and what they come to."""
+
+from functools import lru_cache
+
+from clicktrail.model import Judgement
+from clicktrail.store.clicks.reasons import REASONS, judgement_of
+
+OWN_BITS = 12
+"""So many signs a click may have by itself: they are remembered of it."""
+
+(
+    USER_AGENT,
+    NO_USER_AGENT,
+    NETWORK,
+    TOO_FAST,
+    NO_HEADERS,
+    FEW_HEADERS,
+    OTHER_HINTS,
+    HEADLESS,
+    PREVIEW,
+    IS_HEAD,
+    ALTERED,
+) = (1 << n for n in range(11))
+"""Signs of a click by itself. ``IS_HEAD`` is that of a visit that is no click."""
+
+HONEYPOT, BURST, LARGE_BURST, HEAD, SWEEP, DOUBLE_FETCH = (1 << OWN_BITS + n for n in range(6))
+"""Signs that the clicks of an email give one another."""
+
+_SIGNS = {
+    "user-agent": USER_AGENT,
+    "no-user-agent": NO_USER_AGENT,
+    "network": NETWORK,
+    "honeypot": HONEYPOT,
+    "too-fast": TOO_FAST,
+    "burst": BURST,
+    "no-headers": NO_HEADERS,
+    "few-headers": FEW_HEADERS,
+    "client-hints": OTHER_HINTS | HEADLESS,
+    "preview": PREVIEW,
+    "head": HEAD,
+    "sweep": SWEEP,
+    "double-fetch": DOUBLE_FETCH,
+    "altered": ALTERED,
+}
+"""By the reason that is told (`clicktrail.store.clicks.reasons.REASONS`)."""
+
+CERTAIN = sum(_SIGNS[reason] for reason, why in REASONS.items() if why.weight > 1) & ~OTHER_HINTS
+"""Each of these alone is a machine's."""
+
+
+@lru_cache(1 << 8)
+def judgement(signs: int) -> Judgement:
+    """Return the judgement of a click with those signs."""
+    if signs & BURST:
+        signs &= ~(SWEEP | DOUBLE_FETCH)  # the same fact twice
+    reasons = [reason for reason in REASONS if signs & _SIGNS[reason]]
+    weight = sum(REASONS[reason].weight for reason in reasons)
+    return judgement_of(reasons, weight + sum(bool(signs & more) for more in _HEAVIER))
+
+
+_HEAVIER = (LARGE_BURST, HEADLESS)
+"""Signs that weigh one more than their reason."""

@@ -1,0 +1,308 @@
+"""What the clicks of an email say of one another.
+
+All of it follows from the clicks, their times and what each shows by itself, so neither their order
+nor who reads them makes a difference; each new click can only speak against others.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+from zlib import crc32
+
+from clicktrail.base.ids import ID_LENGTH, first_id, made_at
+from clicktrail.model import Click, Judgement
+from clicktrail.publish.visitor_verdict.signs import (
+    ALTERED,
+    BURST,
+    CERTAIN,
+    DOUBLE_FETCH,
+    HEAD,
+    HONEYPOT,
+    IS_HEAD,
+    LARGE_BURST,
+    SWEEP,
+    TOO_FAST,
+    judgement,
+)
+from clicktrail.store.clicks.evidence import NOBODY, RECORD, Evidence
+
+K = TypeVar("K")
+
+SECOND = 1_000_000
+
+BURST_MICROSECONDS = 2 * SECOND
+BURST_SUSPECT = 2
+BURST_MACHINE = 3
+"""Different links of one email within that time."""
+CROWD = 3
+"""So many visitors, with more than one browser, are as good as two links."""
+
+RUSH_MICROSECONDS = 30 * SECOND
+"""How far from a visit of the hidden link the same rush may reach: clicks of the email that follow
+one another within `BURST_MICROSECONDS`."""
+
+SWEEP_MICROSECONDS = 15 * SECOND
+SWEEP_LINKS = 4
+SWEEP_ALL = 3
+"""Different links of which each follows the last within that time: so many, or all of the email
+where it has so many."""
+SLOW_SWEEP_MICROSECONDS = 40 * SECOND
+SLOW_SWEEP_LINKS = 5
+SLOW_SWEEP_SHARE = 0.8
+"""The same in the order of the email: so many, and that much of all its links."""
+
+HEAD_MICROSECONDS = 60 * SECOND
+"""How far from a ``HEAD`` of the same address a click is not a person's."""
+
+DOUBLE_MICROSECONDS = 5 * SECOND
+"""How soon after a scanner the person opens the same link."""
+
+_IDLE = TOO_FAST | ALTERED
+"""Whoever has these alone seems a person."""
+
+_NEAR = max(HEAD_MICROSECONDS, SLOW_SWEEP_MICROSECONDS)
+
+_LOOK_BACK, _LOOK_AHEAD = 32, 8
+"""So many clicks each is compared with: work is linear in them."""
+
+
+def record(click: Click, signs: int) -> str:
+    """Return what is remembered of a click to judge others by.
+
+    Its id, which tells the time, the link, the signs, and three bytes by which its address and
+    browser are told from others that click in the same email. ``click`` is as it may be kept.
+    """
+    link = min(max(click.link, 0), 0xFFFF)
+    return f"{click.event_id}{link:04x}{signs:03x}{_visitor(click.ip, click.user_agent)}"
+
+
+@lru_cache(4096)
+def _visitor(ip: str, agent: str) -> str:
+    if not ip:
+        return NOBODY
+    return f"{_checksum(ip) & 0xFFFF:04x}{_checksum(agent) & 0xFF:02x}"
+
+
+def _checksum(text: str) -> int:
+    return crc32(text.encode(errors="replace"))
+
+
+def judge_again(new: Evidence, known: Evidence, links: int = 0) -> dict[str, Judgement]:
+    """Return the judgements of an email's clicks that what is new changes, by event id.
+
+    New clicks have been judged by their own signs. ``links`` is how many the email has; 0 where
+    that is not known.
+    """
+    if not (new.traps or known.traps or _is_near(new.records, known.records)):
+        return {}
+    earlier = _read(known.records)
+    everything = {**earlier, **_read(new.records)}
+    traps = _read(known.traps)
+    before = judge_together(list(earlier.values()), list(traps.values()), links)
+    traps.update(_read(new.traps))
+    after = judge_together(list(everything.values()), list(traps.values()), links)
+    found: dict[str, Judgement] = {}
+    for event_id, signs in after.items():
+        judged = judgement(signs)
+        if judged != judgement(before.get(event_id, everything[event_id].signs)):
+            found[event_id] = judged
+    return found
+
+
+class Seen(NamedTuple):
+    """A click, as it is remembered; in the order of time."""
+
+    at: int
+    event_id: str
+    link: int
+    signs: int
+    visitor: str
+    """``""`` where it is not known."""
+    agent: str
+
+
+def judge_together(clicks: Sequence[Seen], traps: Sequence[Seen], links: int) -> dict[str, int]:
+    """Return all signs of clicks of one email, by event id.
+
+    ``traps`` are visits of its hidden link. Takes as many steps as there are clicks.
+    """
+    ordered, trapped = sorted(clicks), sorted(traps)
+    found = {each.event_id: each.signs for each in ordered}
+    for sign, ids in (
+        *_bursts(ordered),
+        *_sweeps(ordered, trapped, links),
+        (HEAD, _looked_at(ordered)),
+        (DOUBLE_FETCH, _fetched_twice(ordered)),
+        (HONEYPOT, _trapped(ordered, trapped) if trapped else ()),
+    ):
+        for event_id in ids:
+            found[event_id] |= sign
+    return found
+
+
+_Found = Iterator[tuple[int, Iterable[str]]]
+"""A sign, and the clicks that have it."""
+
+
+def _bursts(ordered: Sequence[Seen]) -> _Found:
+    """Find the clicks that are in some two seconds with other links, or with other visitors."""
+    links: Counter[int] = Counter()
+    visitors: Counter[str] = Counter()
+    agents: Counter[str] = Counter()
+    end = 0
+    done = {BURST: 0, BURST | LARGE_BURST: 0}
+    for start, first in enumerate(ordered):
+        while end < len(ordered) and ordered[end].at - first.at <= BURST_MICROSECONDS:
+            _count(ordered[end], 1, links, visitors, agents)
+            end += 1
+        crowd = len(visitors) >= CROWD and len(agents) > 1
+        for signs, enough in (
+            (BURST, len(links) >= BURST_SUSPECT or crowd),
+            (BURST | LARGE_BURST, len(links) >= BURST_MACHINE),
+        ):
+            if enough:
+                yield signs, [e.event_id for e in ordered[max(start, done[signs]) : end]]
+                done[signs] = end
+        _count(first, -1, links, visitors, agents)
+
+
+def _count(
+    each: Seen, by: int, links: Counter[int], visitors: Counter[str], agents: Counter[str]
+) -> None:
+    _add(links, each.link, by)
+    if each.visitor:
+        _add(visitors, each.visitor, by)
+        _add(agents, each.agent, by)
+
+
+def _add(counter: Counter[K], key: K, by: int) -> None:
+    counter[key] += by
+    if not counter[key]:
+        del counter[key]
+
+
+def _sweeps(ordered: Sequence[Seen], traps: Sequence[Seen], links: int) -> _Found:
+    """Find the clicks of who opens link after link; with the hidden one among them, for certain."""
+    hidden = {each.event_id for each in traps}
+    for run in _runs(sorted([*ordered, *traps]), SWEEP_MICROSECONDS):
+        own = [each for each in run if each.event_id not in hidden]
+        different = len({each.link for each in own})
+        is_all = links >= SWEEP_ALL and different >= links
+        ids = [each.event_id for each in own]
+        if different >= SWEEP_LINKS or is_all:
+            yield SWEEP, ids
+        if different >= SWEEP_ALL and len(own) < len(run):
+            yield HONEYPOT, ids
+    least = max(SLOW_SWEEP_LINKS, round(links * SLOW_SWEEP_SHARE))
+    if links and len(ordered) >= least:
+        yield SWEEP, _in_order(ordered, least)
+
+
+def _in_order(ordered: Sequence[Seen], least: int) -> list[str]:
+    """Return the clicks that are part of so many links in their order, one soon after the other."""
+    before, after = _chains(ordered, 1), _chains([*reversed(ordered)], -1)[::-1]
+    return [
+        each.event_id
+        for each, b, a in zip(ordered, before, after, strict=True)
+        if b + a - 1 >= least
+    ]
+
+
+def _chains(clicks: Sequence[Seen], way: int) -> list[int]:
+    """Return how long the longest chain is that ends with each click."""
+    found: list[int] = []
+    for place, each in enumerate(clicks):
+        longest = 0
+        for other in range(max(0, place - _LOOK_BACK), place):
+            one = clicks[other]
+            near = abs(each.at - one.at) <= SLOW_SWEEP_MICROSECONDS
+            if near and (each.link - one.link) * way > 0:
+                longest = max(longest, found[other])
+        found.append(longest + 1)
+    return found
+
+
+def _looked_at(ordered: Sequence[Seen]) -> Iterator[str]:
+    """Find the clicks near a ``HEAD`` of the same address."""
+    looks: defaultdict[str, list[int]] = defaultdict(list)
+    for each in ordered:
+        if each.signs & IS_HEAD and each.visitor:
+            looks[each.visitor].append(each.at)
+    for each in ordered if looks else ():
+        if times := looks.get(each.visitor):
+            near = bisect_left(times, each.at - HEAD_MICROSECONDS)
+            if near < len(times) and times[near] - each.at <= HEAD_MICROSECONDS:
+                yield each.event_id
+
+
+def _fetched_twice(ordered: Sequence[Seen]) -> Iterator[str]:
+    """Find the clicks soon after which the same link is opened by somebody who seems a person."""
+    for place, each in enumerate(ordered):
+        if each.signs & (CERTAIN | IS_HEAD) or not each.visitor:
+            continue
+        for other in ordered[place + 1 : place + 1 + _LOOK_AHEAD]:
+            if other.at - each.at > DOUBLE_MICROSECONDS:
+                break
+            is_other = other.visitor not in ("", each.visitor) and other.agent != each.agent
+            if is_other and other.link == each.link and not other.signs & ~_IDLE:
+                yield each.event_id
+                break
+
+
+def _trapped(ordered: Sequence[Seen], traps: Sequence[Seen]) -> Iterator[str]:
+    """Find the clicks of who followed the hidden link, and of the rushes in which it was."""
+    visitors = {each.visitor for each in traps} - {""}
+    yield from (each.event_id for each in ordered if each.visitor in visitors)
+    times = [each.at for each in traps]
+    hidden = {each.event_id for each in traps}
+    for rush in _runs(sorted([*ordered, *traps]), BURST_MICROSECONDS):
+        first, last = bisect_left(times, rush[0].at), bisect_right(times, rush[-1].at)
+        for one in rush if first < last else ():
+            near = bisect_left(times, one.at - RUSH_MICROSECONDS, first, last)
+            is_near = near < last and times[near] - one.at <= RUSH_MICROSECONDS
+            if is_near and one.event_id not in hidden:
+                yield one.event_id
+
+
+def _runs(ordered: Iterable[Seen], gap: int) -> Iterator[list[Seen]]:
+    """Return the clicks in parts within which each follows the last within a time."""
+    run: list[Seen] = []
+    for each in ordered:
+        if run and each.at - run[-1].at > gap:
+            yield run
+            run = []
+        run.append(each)
+    if run:
+        yield run
+
+
+def _is_near(new: str, known: str) -> bool:
+    """Whether new clicks may say something of others. Most are alone, and need no closer look."""
+    added = [new[place : place + _TIME] for place in range(0, len(new), RECORD)]
+    times = sorted([*added, *(known[at : at + _TIME] for at in range(0, len(known), RECORD))])
+    for place in range(0, len(new), RECORD):
+        at = made_at(new[place : place + ID_LENGTH])
+        low, high = first_id(at - _NEAR), first_id(at + _NEAR + _STEP)
+        if bisect_left(times, high) - bisect_left(times, low) > 1:
+            return True
+    return False
+
+
+_TIME = len(first_id(0))
+"""The part of an id that tells the time."""
+_STEP = 64
+"""Microseconds: so exactly ids tell the time."""
+
+
+def _read(records: str) -> dict[str, Seen]:
+    found: dict[str, Seen] = {}
+    for at in range(0, len(records), RECORD):
+        event_id = records[at : at + ID_LENGTH]
+        rest = records[at + ID_LENGTH : at + RECORD]
+        who = "" if rest.endswith(NOBODY) else rest[7:]
+        found[event_id] = Seen(
+            made_at(event_id), event_id, int(rest[:4], 16), int(rest[4:7], 16), who[:4], who[4:]
+        )
+    return found
