@@ -15,13 +15,18 @@ from clicktrail.rewrite.mime.body import (
 from clicktrail.rewrite.mime.quoted import apply
 from clicktrail.rewrite.mime.structure import Part, Unparsable, parts_of
 from clicktrail.rewrite.mime.text import Text, open_text
+from clicktrail.rewrite.pixel import NO_PLACE, add_pixel
 from clicktrail.rewrite.policy import LinkReport, Policy
 from clicktrail.rewrite.warn import AMP, AMP_STAYS, about_links, about_size
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """What became of an email. With a ``reason`` it is unchanged, and ``links`` is empty."""
+    """What became of an email.
+
+    With a ``reason`` it is unchanged, but for the image where there is a ``pixel``; ``links`` is
+    empty.
+    """
 
     message: bytes
     links: tuple[Link, ...] = ()
@@ -29,7 +34,9 @@ class Rewritten:
     warnings: tuple[str, ...] = ()
     report: tuple[LinkReport, ...] = ()
     html: tuple[str, ...] = ()
-    """With ``keep_html``: its HTML parts, as they are sent but for a honeypot."""
+    """With ``keep_html``: its HTML parts, as they are sent but for what is hidden in them."""
+    pixel: bool = False
+    """Whether it has an image that tells of opens."""
 
 
 @dataclass(slots=True)
@@ -84,11 +91,21 @@ def rewrite_message(
         warnings.append(AMP_STAYS)
     if report:
         warnings += about_links(rows)
+    reason = None
     if not links:
         reason = Reason.NO_LINKS if done else Reason.UNPARSABLE
-        return Rewritten(raw, (), reason, tuple(warnings), tuple(rows))
-    html = tuple(map(_as_sent_html, done)) if keep_html else ()
-    if policy.honeypot:
+        reason = reason if policy.links else Reason.OFF
+        if policy.pixel is None or not done:
+            return Rewritten(raw, (), reason, tuple(warnings), tuple(rows))
+        for one in done:
+            one.outcome.edits.clear()  # links that stay keep all their attributes
+    html = tuple(map(_as_sent_html, done)) if keep_html and links else ()
+    pixel = False
+    if policy.pixel is not None:
+        pixel = any(add_pixel(one.text, one.outcome, policy.pixel) for one in done)
+        if not pixel:
+            warnings.append(NO_PLACE)
+    if policy.honeypot and links:
         with_links = (one for one in done if one.outcome.links)
         any(add_honeypot(one.text, one.outcome, policy, links[0].url) for one in with_links)
     try:
@@ -96,7 +113,7 @@ def rewrite_message(
     except Undecodable as error:
         warnings.append(f"undecodable: nothing is tracked: {error}")
         return Rewritten(raw, (), Reason.UNPARSABLE, tuple(warnings), tuple(rows))
-    return Rewritten(message, tuple(links), None, tuple(warnings), tuple(rows), html)
+    return Rewritten(message, tuple(links), reason, tuple(warnings), tuple(rows), html, pixel)
 
 
 def _read(
@@ -106,7 +123,9 @@ def _read(
     body = raw[part.body : part.end]
     data, clear = decode_transfer(body, part.encoding)
     text = open_text(data, part.parameters.get("charset"))
-    outcome = rewrite_text(text, policy, part=number, first=first, report=report)
+    outcome = Outcome([], [], [], [])
+    if policy.links:
+        outcome = rewrite_text(text, policy, part=number, first=first, report=report)
     return _Done(part, body, data, clear, text, outcome)
 
 

@@ -17,7 +17,8 @@ class Policy:
     this installation. URLs of more than ``max_url`` bytes (UTF-8) stay as they are. With
     ``honeypot``, a hidden link is added to an email with links (`HONEYPOT_LINK`). Without
     ``visible_urls``, links whose text is a URL of their own host stay as they are. ``unserved``
-    tells of which URLs nobody would serve the tracking link: they stay too.
+    tells of which URLs nobody would serve the tracking link: they stay too. Without ``links``, all
+    of them stay. ``pixel`` is the URL of the image that tells of opens, if there is to be one.
     """
 
     link: Callable[[int, str], str]
@@ -26,6 +27,8 @@ class Policy:
     honeypot: bool = False
     visible_urls: bool = True
     unserved: Callable[[str], bool] | None = None
+    links: bool = True
+    pixel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

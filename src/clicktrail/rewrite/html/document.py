@@ -10,6 +10,7 @@ from clicktrail.model import Link, LinkTags
 from clicktrail.rewrite.html import quick, scanner, visible
 from clicktrail.rewrite.html.doubts import DOUBTFUL, Doubts
 from clicktrail.rewrite.html.markup import (
+    BODY_END,
     NO_TRACK,
     NO_TRACK_CLASS,
     NO_TRACK_UNLESS,
@@ -44,6 +45,12 @@ class Outcome:
     links: list[Link]
     warnings: list[str]
     report: list[LinkReport]
+    body_end: int = -1
+    """Where the last end tag of the body begins; -1, if there is none."""
+    templates: bool = False
+    """Whether there is one."""
+    known: int = 0
+    """A place near the end where text is read as text: nothing before matters to what follows."""
 
 
 @dataclass(slots=True)
@@ -78,9 +85,12 @@ def rewrite_text(
     """Find the links of a document and say what replaces them. The parameters are the same."""
     html = text.html
     found = quick.tags(html)
+    quickly = found is not None
     if found is None:
         found = list(scanner.tags(html))
     rewriter = _Rewriter(text, policy, part, first, _base_of(text, found), report)
+    if quickly and found:
+        rewriter.outcome.known = _behind(found[-1])
     found.reverse()
     while found:  # taken from the list: of a large email they are many
         tag = found.pop()
@@ -90,9 +100,17 @@ def rewrite_text(
             whole = tag_at(html, tag.start(), tag.end())
             assert whole is not None
             rewriter.tag(whole)
+    if not quickly and scanner.needs_care(html):
+        rewriter.outcome.body_end = -1  # it may be in a drawing that is not closed
     if rewriter.doubts:
         rewriter.outcome.warnings += rewriter.doubts.told()
     return rewriter.outcome
+
+
+def _behind(tag: Tag | re.Match[bytes]) -> int:
+    if isinstance(tag, Tag):
+        return 0 if tag.in_outlook or tag.in_svg else tag.end
+    return tag.end()
 
 
 _WHITE = "\t\n\f\r "
@@ -188,6 +206,10 @@ class _Rewriter:
             link_tags = self._tags_of(tag) if edits else ()
             if href is not None and href.value is not None:
                 edits += self._link(tag, href, link_tags)
+        elif tag.name == BODY_END:
+            self.outcome.body_end = tag.start
+        elif tag.name == b"template":
+            self.outcome.templates = True
         if tag.ours:
             edits.sort()
             edits = [edit for edit in edits if edit[0] < edit[1] or edit[2]]

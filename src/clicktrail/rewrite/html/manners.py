@@ -121,7 +121,9 @@ def _grammar() -> str:
     )
     svg_begin = rf"{fold('svg')}[{_NAME_ENDS}]"
     in_svg = rf"{svg}<(?:{link}|{with_ours})"
-    return rf"\A{dull}(?:\z|<(?:{link}|{vml}|{with_ours}|{in_outlook}|{svg_begin}|{in_svg}))"
+    others = rf"/{fold('body')}[{_NAME_ENDS}]|{fold('template')}[{_NAME_ENDS}]"
+    places = f"{link}|{vml}|{with_ours}|{in_outlook}|{svg_begin}|{in_svg}|{others}"
+    return rf"\A{dull}(?:\z|<(?:{places}))"
 
 
 _AUTOMATON = automaton(_grammar())
@@ -132,7 +134,8 @@ def landmarks(html: bytes) -> list[int] | None:
 
     These are offsets, in order, just behind:
 
-    - ``<a``, ``<area``, ``<base``, ``<svg`` and the character after it, or ``<v:``;
+    - ``<a``, ``<area``, ``<base``, ``<svg``, ``<template``, ``</body`` and the character after it,
+      or ``<v:``;
     - the name of an attribute of ours in another tag, and the character after it;
     - in a conditional comment: the same and another character or two, or what may be the end of the
       name of an attribute of ours.

@@ -51,8 +51,11 @@ RAW_TEXT_NAMES = ("script", "style", "xmp", "iframe", "noembed", "noframes", "te
 RAW_TEXT = frozenset(name.encode() for name in RAW_TEXT_NAMES)
 """Elements whose content is no markup (§ 13.2.6.2)."""
 
-MATTER = frozenset((b"a", b"area", b"base"))
-"""Elements that may hold a link or a base."""
+MATTER = frozenset((b"a", b"area", b"base", b"template"))
+"""Elements that may hold a link or a base, and those whose content is in no document."""
+
+BODY_END = b"/body"
+"""The name of the end tag of the body, which is told as well."""
 
 OURS = frozenset((b"postbox:tags", b"ses:tags", b"postbox:no-track", b"ses:no-track"))
 """Attributes that leave the email."""
@@ -105,7 +108,7 @@ _NEXT_ATTRIBUTE = compile_ascii(
 _NOT_HTML = fold("|".join((*RAW_TEXT_NAMES, "svg", "math")))
 # What is not closed runs to the end, so that nothing is looked through twice.
 _TEMPLATE = compile_ascii(
-    rf"(?s:<!--.*?(?:-->|\Z)"
+    rf"(?s:<!--(?:-?>|.*?(?:--!?>|\Z))"
     rf"|<(?P<raw>{_NOT_HTML})(?=[{WS}/>]).*?(?:(?=</(?i:(?P=raw))[{WS}/>])|\Z)"
     rf"|<(?P<end>/?){fold('template')}(?=[{WS}/>]){ATTRIBUTES}[{WS}/]*+>"
     rf"|</?[A-Za-z][^{WS}/>]*+{ATTRIBUTES}[{WS}/]*+>|</?[A-Za-z].*|<[!?/][^>]*+)"
@@ -135,7 +138,7 @@ class Attribute(NamedTuple):
 
 @dataclass(slots=True)
 class Tag:
-    """A start tag. ``attributes`` are by lower-case name; the first one wins.
+    """A start tag, or `BODY_END`. ``attributes`` are by lower-case name; the first one wins.
 
     They are those that matter to anybody here, as few of an email's do.
     """
@@ -187,12 +190,17 @@ def is_in_value(html: bytes, tag: Tag, at: int) -> bool:
     return any(found.end() == at and found[4] for found in first.values())
 
 
+def has_templates(html: bytes) -> bool:
+    """Whether there is something like a template."""
+    return _TEMPLATE_NAME.search(html) is not None
+
+
 def templates(html: bytes) -> list[tuple[int, int]]:
     """Return where the outermost templates begin and end: their content is in no document.
 
     (HTML § 4.12.3.) Exact where comments, raw text, svg and math are closed.
     """
-    if _TEMPLATE_NAME.search(html) is None:
+    if not has_templates(html):
         return []
     result: list[tuple[int, int]] = []
     depth = begin = 0

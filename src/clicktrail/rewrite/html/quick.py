@@ -8,6 +8,7 @@ import re
 
 from clicktrail.rewrite.html.manners import landmarks
 from clicktrail.rewrite.html.markup import (
+    BODY_END,
     MATTER,
     Tag,
     comment_end,
@@ -44,6 +45,10 @@ def tags(html: bytes) -> list[Tag | re.Match[bytes]] | None:
             at = _tag_before(html, done, place)
         elif html[place - 5 : place - 1].lower() == b"<svg":
             svg_end = _end_of_svg(html, place)
+            continue
+        elif html[place - 7 : place - 1].lower() == b"</body":
+            done = html.index(b">", place - 1) + 1
+            result.append(Tag(BODY_END, place - 7, done, {}, ()))
             continue
         elif html[at] != _LESS or html[at + 1] not in _A:
             comment = _comment_around(html, done, place)

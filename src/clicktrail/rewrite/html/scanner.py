@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from clicktrail.rewrite.html.foreign import Foreign
 from clicktrail.rewrite.html.markup import (
     ATTRIBUTES,
+    BODY_END,
     GIVEN,
     MATTER,
     NAME,
@@ -32,7 +33,7 @@ from clicktrail.rewrite.html.plain import PLAIN_LINK
 _OUR_ATTRIBUTES = rf"(?:{fold('postbox|ses')}):(?:{fold('tags|no-track')})(?=[{WS}/>=])"
 _OTHER_ATTRIBUTES = rf"(?>(?:[{WS}/]*+(?!{_OUR_ATTRIBUTES}){NAME}{GIVEN})*)"
 _USUAL_ATTRIBUTES = rf"""(?>(?:[{WS}]++[A-Za-z\-]++="[^"]*+")*)"""
-_ALWAYS = fold("|".join(("area", "a", "base", "plaintext", *RAW_TEXT_NAMES)))
+_ALWAYS = fold("|".join(("area", "a", "base", "body", "plaintext", "template", *RAW_TEXT_NAMES)))
 # How many tags and texts are passed over in one go: what a go needs of memory grows with it.
 _AT_ONCE = 1000
 
@@ -59,13 +60,19 @@ _NEEDS_OURS = compile_ascii(f":(?:{fold('tags|no-track')})")
 _NEEDS_CARE = compile_ascii(f"<(?:{fold('svg|math')})")
 
 
+def needs_care(html: bytes) -> bool:
+    """Whether there may be SVG or MathML, where other rules hold (`Foreign`)."""
+    return _NEEDS_CARE.search(html) is not None
+
+
 def tags(html: bytes) -> Iterator[Tag | re.Match[bytes]]:
     """Yield the start tags that may hold a link, a base or attributes of ours, in order.
 
+    And templates, and end tags of the body.
     Nothing in comments (but Outlook's conditional ones), in raw text, or in a tag that the end of
     the file cuts off. A link in its usual form (`PLAIN_LINK`) is a match, anything else a `Tag`.
     """
-    careful = _NEEDS_CARE.search(html) is not None
+    careful = needs_care(html)
     skip = _SKIP_TO_OURS if _NEEDS_OURS.search(html) else _SKIP
     foreign = Foreign()
     in_outlook = False
@@ -121,7 +128,9 @@ def tags(html: bytes) -> Iterator[Tag | re.Match[bytes]]:
         at = found_tag.end()
         name = found_tag[2].lower()
         if found_tag[1]:
-            if careful and not in_outlook:
+            if name == b"body" and not (in_outlook or foreign.inside):
+                yield Tag(BODY_END, found_tag.start(), at, {}, ())
+            elif careful and not in_outlook:
                 foreign.end(name)
             continue
         tag = tag_of(found_tag)

@@ -1,0 +1,277 @@
+"""The image that tells of opens: where a browser shows it, and nothing else changes."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+
+import html5lib  # type: ignore[import-untyped]
+import pytest
+import turbohtml
+
+from clicktrail.model import Reason
+from clicktrail.rewrite import Policy, Rewritten, rewrite_message
+from clicktrail.rewrite.pixel import NO_PLACE, PLACEHOLDER
+from links.casefile import decode, encode, is_own, tracking_link
+from links.documents import document, simple_document
+from links.envelopes import Envelope, plain, random_envelope
+from support.rewrite_checks import check_wire
+
+PIXEL = "https://t.example/o/AbC-_1"
+IMAGE = re.compile(
+    rf'<img src="{re.escape(PIXEL)}" width="1" height="1" alt=""'
+    r' style="(?:display:block;)?width:1px;height:1px;border:0">'
+)
+PLAIN = Policy(link=tracking_link, is_own=is_own)
+OPENS = replace(PLAIN, pixel=PIXEL)
+OPENS_ALONE = replace(OPENS, links=False)
+LINK = '<a href="https://shop.example/offer?n=1#top">x</a>'
+LINES = f"{' ' * 70}\r\n" * 130
+HERE = PLACEHOLDER.decode()
+
+
+def email_of(html: str, charset: str = "utf-8", encoding: str = "8bit") -> bytes:
+    head = f"Content-Type: text/html; charset={charset}\r\nContent-Transfer-Encoding: {encoding}"
+    return f"{head}\r\n\r\n".encode() + encode(html.encode(charset), encoding)
+
+
+def rewritten(html: str, policy: Policy = OPENS_ALONE) -> str:
+    return rewrite_message(email_of(html), policy).message.decode().partition("\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("html", "behind"),
+    [
+        ("<p>end", "<p>end"),
+        ("", ""),
+        ("text", "text"),
+        (f"{LINK} \r\n\r\n", "</a>"),
+        (f"{LINK}</HTML>", "</a>"),
+        (f"<body>{LINK}</Body\r\n></html>", "</a>"),
+        (f"{LINK}</body></body></html>", "</a></body>"),
+        (f"{LINK}</body></html><!-- </body> -->", "</a>"),
+        (f"{LINK}<!-- </body> -->", "</a><!-- </body> -->"),
+        (f"{LINK}<style>.a:after {{ content: '</body>' }}</style>", "</body>' }</style>"),
+        (f"{LINK}<textarea></body></textarea></body>", "</body></textarea>"),
+        (f'{LINK}<p title="</body>">end</p>', '<p title="</body>">end</p>'),
+        (f"{LINK}</body><!--[if mso]></body><![endif]--></html>", "</a>"),
+        (f"{LINK}</body><script>var a='</body>'", "</a>"),
+        (f"{LINK}<template></body></template>", "</body></template>"),
+        (f"<TEMPLATE>{LINK}</template></body>", "</template>"),
+        (f"<template>{LINK}</body></template>end", "</template>end"),
+        (f"<p>{LINES}</p></body>{LINES}", "</p>"),
+    ],
+)
+@pytest.mark.parametrize("policy", [OPENS, OPENS_ALONE], ids=["with links", "alone"])
+def test_it_stands_at_the_end_of_what_a_browser_shows(
+    html: str, behind: str, policy: Policy
+) -> None:
+    done = rewritten(html, policy)
+    [found] = IMAGE.finditer(done)
+    assert done[: found.start()].endswith(behind)
+    assert IMAGE.sub("", done) == rewritten(html, replace(policy, pixel=None))
+    assert is_shown(done)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        f"{LINK}<!-- not closed </body>",
+        f"{LINK}<style>not closed </body>",
+        f"{LINK}<plaintext></body>",
+        f'{LINK}<p title="not closed </body>',
+        f"{LINK}<template>not closed </body>",
+        f"{LINK}<!--[if mso]></body>",
+    ],
+)
+def test_where_nothing_is_shown_there_is_none_and_a_warning_says_so(html: str) -> None:
+    result = rewrite_message(email_of(html), OPENS)
+    assert (result.pixel, result.links != ()) == (False, True)
+    assert PIXEL.encode() not in result.message
+    assert NO_PLACE in result.warnings
+    assert rewrite_message(email_of(html), OPENS_ALONE).message == email_of(html)
+
+
+def test_where_templates_and_drawings_leave_a_doubt_there_is_none() -> None:
+    for html in (f"<svg><template>{LINK}</body>", f"<a><svg></a><style/>{LINK}</svg></body>"):
+        assert not rewrite_message(email_of(html), OPENS).pixel
+    done = rewritten(f"<template><!--a--!></template><svg><path d='M0'/></svg>{LINK}</body>")
+    assert is_shown(done)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<body><p>above ", f" below</p>{LINK}</body>"),
+        (f"{LINK}<td>", "</td></body></html>"),
+        (f"<!-- {HERE} --><p title='{HERE}'>", "</p></body>"),
+        (f"<template>{HERE}</template><style>{HERE}</style>{LINK}", LINK),
+        (f"<!--[if mso]>{HERE}<![endif]-->", f"{HERE}</body>"),
+    ],
+)
+def test_it_stands_where_the_placeholder_is_shown(before: str, after: str) -> None:
+    for policy in (OPENS_ALONE, OPENS):
+        done = rewritten(f"{before}{HERE}{after}", policy)
+        links = replace(policy, pixel=None)
+        [found] = IMAGE.finditer(done)
+        assert "block" not in found[0]
+        assert done[: found.start()] == rewritten(before, links)
+        assert done[found.end() :].endswith(after if policy is OPENS_ALONE else "")
+        assert is_shown(done)
+
+
+def test_a_placeholder_that_is_not_shown_stays_and_the_image_is_at_the_end() -> None:
+    html = f"<!-- {HERE} --><body title='{HERE}'>text"
+    assert rewritten(html) == html + IMAGE.findall(rewritten(html))[0]
+
+
+def test_without_being_asked_there_is_none_and_a_placeholder_stays() -> None:
+    for html in (f"<body>{LINK}</body>", f"<body>{HERE}</body>"):
+        assert PIXEL not in rewritten(html, PLAIN)
+    assert rewritten(f"<p>{HERE}{LINK}", PLAIN).startswith(f"<p>{HERE}<a ")
+
+
+def test_opens_alone_leave_links_and_their_attributes_as_they_are() -> None:
+    tagged = LINK.replace("<a", '<a postbox:tags="a:b" ses:no-track')
+    html = f"<body>{tagged}</body>"
+    result = rewrite_message(email_of(html), OPENS_ALONE)
+    assert (result.reason, result.links, result.pixel) == (Reason.OFF, (), True)
+    assert IMAGE.sub("", result.message.decode()).encode() == email_of(html)
+
+
+def test_an_email_without_links_has_it_too() -> None:
+    raw = email_of('<body postbox:tags="a:b"><a href="mailto:a@b.c">x</a></body>')
+    result = rewrite_message(raw, OPENS)
+    assert (result.reason, result.links, result.pixel) == (Reason.NO_LINKS, (), True)
+    assert IMAGE.sub("", result.message.decode()).encode() == raw
+
+
+def test_beside_the_hidden_link_it_stands_in_the_body_too() -> None:
+    done = rewritten(f"<body>{LINK}</body>", replace(OPENS, honeypot=True))
+    assert re.search(rf"</a><a [^>]*></a>{IMAGE.pattern}</body>\Z", done)
+
+
+def test_rewritten_again_it_stays_one() -> None:
+    for policy in (OPENS, OPENS_ALONE):
+        once = rewrite_message(email_of(f"<body>{LINK}</body>"), policy).message
+        other = replace(policy, pixel=PIXEL.rpartition("/")[0] + "/of-another-email")
+        assert rewrite_message(once, other).message == once
+
+
+def test_only_the_first_html_part_gets_it() -> None:
+    parts = "\r\n".join(
+        f"--b\r\nContent-Type: {kind}\r\n\r\n<body>{inner}</body>\r\n"
+        for kind, inner in (("text/plain", "t"), ("text/html", "none"), ("text/html", LINK))
+    )
+    raw = f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n{parts}--b--\r\n'.encode()
+    html = rewrite_message(raw, OPENS).message.decode()
+    assert len(IMAGE.findall(html)) == 1
+    assert "<body>none<img " in html
+    attached = raw.replace(b"text/html", b"text/html\r\nContent-Disposition: attachment")
+    assert rewrite_message(attached, OPENS) == Rewritten(attached, reason=Reason.NO_HTML)
+    signed = raw.replace(b"multipart/mixed", b"multipart/signed")
+    assert rewrite_message(signed, OPENS).message == signed
+
+
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [
+        (charset, encoding)
+        for charset in ("utf-8", "utf-16", "iso-2022-jp", "windows-1251")
+        for encoding in ("7bit", "8bit", "quoted-printable", "base64")
+        if charset != "utf-16" or encoding not in ("7bit", "8bit")  # it is not sent so
+    ],
+)
+@pytest.mark.parametrize("end", ["</body></html>\r\n", "\r\n", "", "=", " ", HERE + "</body>"])
+def test_it_survives_every_charset_and_encoding(charset: str, encoding: str, end: str) -> None:
+    text = {"iso-2022-jp": "日本", "windows-1251": "Привет", "utf-16": "Ω"}.get(charset, "é")
+    text = "e" if encoding == "7bit" and charset != "iso-2022-jp" else text
+    html = f"<html><body><p>{text}</p>{LINK}{'long ' * 30}{end}"
+    result = rewrite_message(email_of(html, charset, encoding), OPENS_ALONE)
+    head, _, body = result.message.partition(b"\r\n\r\n")
+    after = decode(body, head.decode().rpartition(": ")[2]).decode(charset)
+    assert IMAGE.sub(HERE if HERE in html else "", after) == html
+    assert len(IMAGE.findall(after)) == 1
+    assert max(map(len, body.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize("first", range(0, 2000, 500))
+def test_in_documents_of_every_kind_all_else_is_as_without_it(first: int) -> None:
+    check_documents(first, 500)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(10_000, 30_000, 1000))
+def test_in_twenty_thousand_documents_all_else_is_as_without_it(first: int) -> None:
+    check_documents(first, 1000)
+
+
+def check_documents(first: int, count: int) -> None:
+    shown = 0
+    for seed in range(first, first + count):
+        rng = Random(seed)
+        text = (document if seed % 4 else simple_document)(rng)
+        if seed % 7 == 0:
+            place = rng.randrange(len(text) + 1)
+            text = text[:place] + HERE + text[place:]
+        envelope = random_envelope(rng, text) if seed % 2 else plain(text)
+        shown += check_document(envelope, seed)
+    assert shown > count / 2
+
+
+def check_document(envelope: Envelope, seed: int) -> bool:
+    raw = envelope.raw
+    before = envelope.text_of(raw)
+    pixels = 0
+    for policy in (OPENS, OPENS_ALONE):
+        without = rewrite_message(raw, replace(policy, pixel=None))
+        result = rewrite_message(raw, policy)
+        assert (result.links, result.reason) == (without.links, without.reason), seed
+        after = envelope.text_of(result.message)
+        found = IMAGE.findall(after)
+        assert len(found) == result.pixel, seed
+        assert result.pixel or result.message == without.message, seed
+        assert result.pixel or NO_PLACE in result.warnings, seed
+        if not found:
+            continue
+        check_wire(raw, result.message)
+        expected = envelope.text_of(without.message) if policy.links else before
+        bare = [IMAGE.sub(each, after) for each in ("", HERE)]
+        assert expected in bare, seed
+        assert is_shown(after), (seed, after)
+        pixels += 1
+    return pixels == 2
+
+
+def is_shown(html: str) -> bool:
+    """Whether a browser shows the image: a parser puts it into the body, and into no template.
+
+    Parsers differ in `select`, of which the standard was changed.
+    """
+    return PIXEL in set(_shown_by_turbohtml(html)) or PIXEL in set(_shown_by_html5lib(html))
+
+
+_HIDING = frozenset(("template", "head", "title"))
+
+
+def _shown_by_turbohtml(html: str) -> Iterator[str]:
+    stack: list[turbohtml.Node] = [turbohtml.parse(html, positions=False)]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, turbohtml.Element):
+            if node.tag in _HIDING:
+                continue
+            if node.tag == "img":
+                yield str(node.attrs.get("src"))
+        stack += node.children
+
+
+def _shown_by_html5lib(html: str) -> Iterator[str]:
+    stack = [html5lib.parse(html, namespaceHTMLElements=False)]
+    while stack:
+        node = stack.pop()
+        if node.tag in _HIDING:
+            continue
+        if node.tag == "img":
+            yield node.get("src", "")
+        stack += list(node)
