@@ -1,5 +1,7 @@
 """Mailings: emails that share a subject or a tag, with one click map for all of them."""
 
+from dataclasses import dataclass
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,10 +11,29 @@ from clicktrail.errors import NotFound
 from clicktrail.model import Link
 from clicktrail.store import Store
 from clicktrail.store.clicks.statistics import Counts
-from clicktrail.store.mail.mailings import Mailing
+from clicktrail.store.mail.mailings import Mailing, PlaceClicks, Version
 
 SHOWN = 50
+VERSIONS = 20
+"""So many versions of a mailing can be chosen, those of the most emails."""
+OTHERS = "others"
+MOST_OTHERS = 200
 KINDS = {"subject": "By subject", "tag": "By email tag"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which emails of a mailing are looked at: their links lead to the same."""
+
+    name: str
+    """As the page's address has it."""
+    message_id: str
+    """The newest of them; ``""`` for what is of several versions."""
+    counted: list[PlaceClicks]
+    versions: tuple[Version, ...]
+    """All that can be chosen."""
+    others: list[PlaceClicks]
+    """The clicks of emails that are of none of these."""
 
 
 class MailingPages:
@@ -42,14 +63,15 @@ class MailingPages:
     async def show(self, request: Request) -> Response:
         """Show one with its click map."""
         mailing = await self._mailing(request)
-        counted = await self._store.mailings.links(mailing.digest)
         counts = await self._store.mailings.counts([mailing.digest])
+        chosen = await self._chosen(mailing, request)
         return self._views.page(
             request,
             "mailing.html",
             mailing=mailing,
-            spots=spots(await self._links(mailing), counted),
-            has_html=bool(await self._store.trail.html(mailing.message_id)),
+            chosen=chosen,
+            spots=spots(await self._links(chosen.message_id), chosen.counted),
+            has_html=bool(await self._store.trail.html(chosen.message_id)),
             images=request.query_params.get("images") == "1",
             counts=counts.get(mailing.digest, Counts()),
         )
@@ -57,13 +79,29 @@ class MailingPages:
     async def map(self, request: Request) -> Response:
         """Return the email with clicks drawn over its links, for the frame."""
         mailing = await self._mailing(request)
-        drawn = spots(await self._links(mailing), await self._store.mailings.links(mailing.digest))
-        parts = await self._store.trail.html(mailing.message_id)
+        chosen = await self._chosen(mailing, request)
+        drawn = spots(await self._links(chosen.message_id), chosen.counted)
+        parts = await self._store.trail.html(chosen.message_id)
         return frame(parts, drawn, images=request.query_params.get("images") == "1")
 
-    async def _links(self, mailing: Mailing) -> tuple[Link, ...]:
-        message = await self._store.messages.get_many([mailing.message_id])
-        return message[mailing.message_id].links if message else ()
+    async def _chosen(self, mailing: Mailing, request: Request) -> "Chosen":
+        """Return the version that is asked for, else that of the most emails."""
+        read, digest = self._store.mailings, mailing.digest
+        versions = await read.versions(digest, VERSIONS)
+        by_name = {each.version.hex(): each for each in versions}
+        asked = request.query_params.get("version", "")
+        if not versions:  # it was sent before they were told apart
+            return Chosen("", mailing.message_id, await read.links(digest), (), [])
+        others = await read.other_links(digest, [each.version for each in versions], MOST_OTHERS)
+        if asked == OTHERS and others:
+            return Chosen(OTHERS, "", [], tuple(versions), others)
+        one = by_name.get(asked, versions[0])
+        counted = await read.links(digest, one.version)
+        return Chosen(one.version.hex(), one.message_id, counted, tuple(versions), others)
+
+    async def _links(self, message_id: str) -> tuple[Link, ...]:
+        message = await self._store.messages.get_many([message_id] if message_id else [])
+        return message[message_id].links if message else ()
 
     async def _mailing(self, request: Request) -> Mailing:
         wanted = request.path_params["digest"]

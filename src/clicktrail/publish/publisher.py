@@ -274,6 +274,7 @@ class _Batch:
             outgoing,
             subject.mailings,
             subject.tags,
+            subject.version,
         )
 
 

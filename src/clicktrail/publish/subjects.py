@@ -10,6 +10,7 @@ from clicktrail.publish.event import mail_object, reduced_mail_object
 from clicktrail.store import Store
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.messages import Origin
+from clicktrail.store.mail.pages import version_of
 
 LinkTags = tuple[tuple[str, str], ...]
 
@@ -31,6 +32,8 @@ class Subject:
     """The tags of its links, by index."""
     mailings: tuple[bytes, ...] = ()
     """Digests of the mailings that it belongs to."""
+    version: bytes = b""
+    """Which version of them it is (`clicktrail.store.mail.pages`)."""
 
 
 class Subjects:
@@ -91,6 +94,7 @@ def _subject(message: Message) -> Subject:
         len(message.links),
         {link.index: _shared(link.tags) for link in message.links if link.tags},
         tuple(key.digest for key in mailings_of(message)),
+        version_of(message.links),
     )
 
 

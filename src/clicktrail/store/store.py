@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clicktrail.store.certificates import CertificateStore
     from clicktrail.store.clicks.clicks import ClickStore
     from clicktrail.store.clicks.outbox import Outbox
+    from clicktrail.store.clicks.pages import Pages
     from clicktrail.store.clicks.statistics import Statistics
     from clicktrail.store.clicks.streams import Streams
     from clicktrail.store.configuration_store import ConfigurationStore
@@ -67,6 +68,7 @@ class Store:
     clicks: "Subject[ClickStore]" = Subject("clicks.clicks:ClickStore")
     outbox: "Subject[Outbox]" = Subject("clicks.outbox:Outbox")
     streams: "Subject[Streams]" = Subject("clicks.streams:Streams")
+    pages: "Subject[Pages]" = Subject("clicks.pages:Pages")
     statistics: "Subject[Statistics]" = Subject("clicks.statistics:Statistics")
     browse: "Subject[Browse]" = Subject("mail.browse:Browse")
     search: "Subject[Search]" = Subject("mail.search:Search")

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,10 +18,9 @@ from clicktrail.model import Click, Link, Message, MessageState, Reason, Verdict
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.cohorts import tags_of
-from clicktrail.store.clicks.statistics import Counts, Day, Dimensions, Group, TagClicks
+from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.statistics import digest as digest_of
 from clicktrail.store.mail.grouping import mailings_of
-from clicktrail.store.mail.mailings import Mailing
 from clicktrail.store.mail.texts import Query
 from support.postgres import NEEDS_POSTGRES, Postgres
 
@@ -148,7 +148,7 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
     store = await Store.open(empty)
     await many_emails(store, random.Random(3))
     expected = await numbers(store)
-    assert sum(each.clicked for each in expected[0]) > 100
+    assert sum(each.clicked for each in expected[1]) > 100
     refused = {m.digest: m.sent + 7 for m in expected[-1] if m.configuration_set}
     await store.close()
 
@@ -157,7 +157,16 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
         for table in ("counters", "hour_counters", "tag_counters"):
             for column in ("tracked", "clicked"):
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
-        connection.execute(text("DROP TABLE mailing_counts"))
+        old = "digest, link, shard, url, clicks, unique_clicks, human_clicks"
+        for statement in (
+            "DROP TABLE mailing_counts",
+            "DROP TABLE mailing_versions",
+            "ALTER TABLE link_counters DROP COLUMN page",
+            f"CREATE TABLE was AS SELECT {old} FROM mailing_links",
+            "DROP TABLE mailing_links",
+            "ALTER TABLE was RENAME TO mailing_links",
+        ):
+            connection.execute(text(statement))
         # Those that were refused counted as emails of their mailing.
         for digest, sent in refused.items():
             values = {"n": sent, "digest": digest}
@@ -222,16 +231,17 @@ def a_click(message: Message, chance: random.Random) -> LoggedClick:
     )
 
 
-async def numbers(
-    store: Store,
-) -> tuple[list[Day], list[Day], list[Group], list[TagClicks], dict[bytes, Counts], list[Mailing]]:
+async def numbers(store: Store) -> tuple[Any, ...]:
     statistics = store.statistics
     mailings = await store.mailings.newest("subject", 10)
+    links = [await store.mailings.links(each.digest) for each in mailings]
     return (
+        links,
         await statistics.daily(),
         await statistics.hourly(),
         await statistics.groups("provider"),
         await statistics.tags(),
+        await store.pages.top(),
         await store.mailings.counts([each.digest for each in mailings]),
         mailings,
     )

@@ -98,7 +98,7 @@ class Overview:
             chart=_chart(selection, drawn),
             groups=groups,
             tags=await statistics.tags(replace(where, tag=None), ROWS),
-            links=[] if where.tag else await statistics.links(where, ROWS),
+            links=[] if where.tag else await self._store.pages.top(where, ROWS),
             hourly_days=HOURLY_DAYS,
             ranges=[(f"{n} days", selection.last(n)) for n in RANGES],
             sets=await choices(

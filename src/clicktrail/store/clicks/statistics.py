@@ -30,6 +30,7 @@ from clicktrail.model import Where
 from clicktrail.store.clicks.tables import counters, hour_counters, link_counters, tag_counters
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
+from clicktrail.store.mail.pages import digest_of, page_of
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -185,7 +186,7 @@ class Statistics:
         clicks, *others = (total(table.c[name]) for name in _CLICKS)
         statement = (
             select(func.min(table.c.url), clicks, *others)
-            .where(*_filters(table, where))
+            .where(*chosen(table, where))
             .group_by(table.c.digest)
             .order_by(clicks.desc(), func.min(table.c.url))
             .limit(limit)
@@ -198,7 +199,7 @@ class Statistics:
         _, clicks, *_ = numbers = _sums(table)
         statement = (
             select(table.c.tag, table.c.value, *numbers)
-            .where(*_filters(table, where))
+            .where(*chosen(table, where))
             .group_by(table.c.tag, table.c.value)
             .order_by(clicks.desc(), table.c.tag, table.c.value)
             .limit(limit)
@@ -222,7 +223,7 @@ class Statistics:
     async def _times(self, table: Table, where: Where) -> list[Day]:
         time = _time(table)
         statement = (
-            select(time, *_sums(table)).where(*_filters(table, where)).group_by(time).order_by(time)
+            select(time, *_sums(table)).where(*chosen(table, where)).group_by(time).order_by(time)
         )
         return [Day(*row, day=day) for day, *row in await self._rows(statement)]
 
@@ -261,7 +262,8 @@ def add_link_counts(
 ) -> None:
     """Add to the counters by original URL."""
     rows = [
-        (*key, digest(url), shard, url, *clicks_of(count)) for (key, url), count in counts.items()
+        (*key, digest(url), shard, url, *clicks_of(count), digest_of([page_of(url)]))
+        for (key, url), count in counts.items()
     ]
     _ADD_LINKS.run(connection, sorted(rows, key=lambda row: row[:5]))
 
@@ -366,7 +368,7 @@ def _found(where: Where) -> Subquery:
 
 def _rows_of(table: Table, where: Where) -> Select[*tuple[Any, ...]]:
     columns = (*(table.c[name] for name in _DIMENSIONS), *_numbers(table))
-    return select(*columns).where(*_filters(table, where))
+    return select(*columns).where(*chosen(table, where))
 
 
 def _day_after(day: str, days: int = 1) -> str:
@@ -377,7 +379,8 @@ def _time(table: Table) -> Column[str]:
     return table.c.hour if table is hour_counters else table.c.day
 
 
-def _filters(table: Table, where: Where) -> list[ColumnElement[bool]]:
+def chosen(table: Table, where: Where) -> list[ColumnElement[bool]]:
+    """Return what rows must have to be looked at."""
     wanted: list[ColumnElement[bool]] = []
     for name in _DIMENSIONS:
         if (value := getattr(where, name)) is not None:

@@ -66,6 +66,7 @@ mailing_links = Table(
     "mailing_links",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
+    Column("version", LargeBinary, primary_key=True),
     Column("link", Integer, primary_key=True, autoincrement=False),
     _shard(),
     Column("url", Text, nullable=False),
@@ -74,7 +75,10 @@ mailing_links = Table(
     Column("human_clicks", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Clicks by mailing and place in the email; ``url`` is that of the first click."""
+"""Clicks by mailing, version and place in the email; ``url`` is that of the first click.
+
+Emails are of one version where their links lead to the same (`clicktrail.store.mail.pages`); of
+clicks before there were versions, it is empty."""
 
 mailing_counts = Table(
     "mailing_counts",
@@ -145,9 +149,11 @@ link_counters = Table(
     _shard(),
     Column("url", Text, nullable=False),
     *_click_counts(),
+    Column("page", LargeBinary, nullable=False, server_default=""),
     sqlite_with_rowid=False,
 )
-"""``digest`` stands for the URL, which may be long."""
+"""``digest`` stands for the URL, which may be long, ``page`` for what it leads to without what is a
+recipient's own (`clicktrail.store.mail.pages`)."""
 
 tag_counters = Table(
     "tag_counters",

@@ -49,6 +49,8 @@ class LoggedClick:
     """Digests of the mailings that its email belongs to (`clicktrail.store.mail.grouping`)."""
     link_tags: LinkTags = field(default_factory=dict)
     """The tags of all links of its email."""
+    version: bytes = b""
+    """What the links of its email lead to (`clicktrail.store.mail.pages`)."""
 
 
 def _counts() -> defaultdict[Any, Counts]:
@@ -62,8 +64,8 @@ class Tally:
     hours: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
     links: defaultdict[tuple[Dimensions, str], Counts] = field(default_factory=_counts)
     tags: defaultdict[tuple[Dimensions, str, str], Counts] = field(default_factory=_counts)
-    mailings: defaultdict[tuple[bytes, int], Counts] = field(default_factory=_counts)
-    urls: dict[tuple[bytes, int], str] = field(default_factory=dict)
+    mailings: defaultdict[tuple[bytes, bytes, int], Counts] = field(default_factory=_counts)
+    urls: dict[tuple[bytes, bytes, int], str] = field(default_factory=dict)
     cohorts: Cohorts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +80,7 @@ class Tally:
             tags = islice(dict.fromkeys(logged.tags), MOST_TAGS)
             found += [self.tags[key, tag, value] for tag, value in tags]
         for digest in logged.mailings:
-            place = (digest, click.link)
+            place = (digest, logged.version, click.link)
             self.urls.setdefault(place, click.url)
             found.append(self.mailings[place])
         return found

@@ -1,7 +1,7 @@
 """Mailings: tracked emails of one configuration set with the same subject, or with the same tag."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, Table, delete, func, select
 from clicktrail.store.clicks.statistics import Counts, total
 from clicktrail.store.clicks.tables import mailing_counts, mailing_links
 from clicktrail.store.database.core import Database
-from clicktrail.store.mail.tables import mailings
+from clicktrail.store.mail.tables import mailing_versions, mailings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,17 @@ class PlaceClicks:
     clicks: int
     unique_clicks: int
     human_clicks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Emails of a mailing whose links lead to the same, in the same order."""
+
+    version: bytes
+    sent: int
+    message_id: str
+    """The newest of them."""
+    clicks: int
 
 
 class Mailings:
@@ -85,8 +96,31 @@ class Mailings:
 
         return await self._database.read(work)
 
-    async def links(self, digest: bytes) -> list[PlaceClicks]:
-        """Return the clicks of its links, in the order of the email."""
+    async def versions(self, digest: bytes, limit: int) -> list[Version]:
+        """Return its versions, those of the most emails first."""
+        at, counted = mailing_versions.c, mailing_links.c
+        newest = (
+            select(at.version, at.sent, at.message_id)
+            .where(at.digest == digest)
+            .order_by(at.sent.desc(), at.last_at.desc(), at.version)
+            .limit(limit)
+        )
+        sums = (
+            select(counted.version, total(counted.clicks))
+            .where(counted.digest == digest)
+            .group_by(counted.version)
+        )
+
+        def work(connection: Connection) -> list[Version]:
+            rows = connection.execute(newest).all()
+            shown = counted.version.in_([row.version for row in rows])
+            clicks = {row[0]: row[1] for row in connection.execute(sums.where(shown))}
+            return [Version(*row, clicks.get(row.version, 0)) for row in rows]
+
+        return await self._database.read(work)
+
+    async def links(self, digest: bytes, version: bytes | None = None) -> list[PlaceClicks]:
+        """Return the clicks of its links, in the order of the email: of all, or of a version."""
         at = mailing_links.c
         numbers = (total(at.clicks), total(at.unique_clicks), total(at.human_clicks))
         query = (
@@ -94,6 +128,27 @@ class Mailings:
             .where(at.digest == digest)
             .group_by(at.link)
             .order_by(at.link)
+        )
+        if version is not None:
+            query = query.where(at.version == version)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [PlaceClicks(*row) for row in rows]
+
+    async def other_links(
+        self, digest: bytes, versions: Iterable[bytes], limit: int
+    ) -> list[PlaceClicks]:
+        """Return the clicks of links of other versions than these, the most clicked first.
+
+        Links that lead to different URLs are different, though their place be the same.
+        """
+        at = mailing_links.c
+        clicks, *numbers = (total(at.clicks), total(at.unique_clicks), total(at.human_clicks))
+        query = (
+            select(at.link, at.url, clicks, *numbers)
+            .where(at.digest == digest, at.version.not_in(list(versions)))
+            .group_by(at.link, at.url)
+            .order_by(clicks.desc(), at.link, at.url)
+            .limit(limit)
         )
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [PlaceClicks(*row) for row in rows]
@@ -104,7 +159,7 @@ class Mailings:
 
         def work(connection: Connection) -> int:
             digests = list(connection.scalars(old))
-            for table in (mailings, mailing_links, mailing_counts):
+            for table in (mailings, mailing_links, mailing_counts, mailing_versions):
                 connection.execute(delete(table).where(table.c.digest.in_(digests)))
             return len(digests)
 

@@ -18,9 +18,11 @@ from clicktrail.store.database.turns import ERASING, INDEXING, share_turn, try_t
 from clicktrail.store.mail.browse import MessageRow, message_row
 from clicktrail.store.mail.grouping import MailingKey, mailings_of
 from clicktrail.store.mail.messages import messages_of
+from clicktrail.store.mail.pages import version_of
 from clicktrail.store.mail.tables import mailings, messages, unindexed
 from clicktrail.store.mail.texts import Clicked, Query, text_of
 from clicktrail.store.mail.trigrams import Window, add_texts, compact, is_whole, window
+from clicktrail.store.mail.versions import add_versions
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -147,10 +149,12 @@ class _Indexed:
     message: Message
     text: str
     mailings: list[MailingKey]
+    version: bytes
 
     @classmethod
     def of(cls, message: Message) -> "_Indexed":
-        return cls(message, text_of(message), mailings_of(message))
+        groups, version = mailings_of(message), version_of(message.links)
+        return cls(message, text_of(message), groups, version)
 
 
 def _index(connection: Connection, ids: list[str], read: Mapping[str, _Indexed]) -> int:
@@ -181,6 +185,7 @@ def _group(connection: Connection, found: list[_Indexed]) -> None:
                 min(first, message.accepted_at), message.accepted_at, message.id,
             )  # fmt: skip
     _ADD_MAILINGS.run(connection, [rows[digest] for digest in sorted(rows)])
+    add_versions(connection, [(e.message, e.mailings, e.version) for e in found])
 
 
 def _joining(statement: "sqlite.Insert | postgresql.Insert") -> Insert:

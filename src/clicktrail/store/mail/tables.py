@@ -90,6 +90,18 @@ mailings = Table(
 """Tracked emails of one configuration set with the same subject, or with the same tag."""
 Index("mailings_newest", mailings.c.kind, mailings.c.last_at)
 
+mailing_versions = Table(
+    "mailing_versions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("version", LargeBinary, primary_key=True),
+    Column("sent", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("message_id", String(32), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Emails of a mailing whose links lead to the same, and the newest of them."""
+
 announcements = Table(
     "announcements",
     metadata,

@@ -50,7 +50,13 @@ from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.core import Database
 from clicktrail.store.database.turns import ERASING, take_shard, take_turn
 from clicktrail.store.mail.messages import messages_of
-from clicktrail.store.mail.tables import erased_messages, mailings, message_contents, message_html
+from clicktrail.store.mail.tables import (
+    erased_messages,
+    mailing_versions,
+    mailings,
+    message_contents,
+    message_html,
+)
 from clicktrail.store.mail.texts import text_of
 from clicktrail.store.mail.trigrams import add_texts, compact, forget_texts
 from clicktrail.store.people.erased import mark_erased, reduced_event
@@ -175,7 +181,7 @@ class _Forgetting:
         connection.execute(_DELETE_HTML, {"ids": [row.message_id for row in rows]})
         # A mailing of one email may tell whose it was.
         alone = list(connection.scalars(_MAILINGS_ALONE, {"ids": gone})) if gone else []
-        for table in (mailings, mailing_links, mailing_counts):
+        for table in (mailings, mailing_links, mailing_counts, mailing_versions):
             connection.execute(delete(table).where(table.c.digest.in_(alone)))
         self._done.messages += len(gone)
         self._done.messages_changed += len(rows) - len(gone)
