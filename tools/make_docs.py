@@ -98,6 +98,11 @@ def settings_page() -> str:
         " is unknown, or whose value cannot be used, is refused at start, with its name, the value"
         " and what is expected.",
         "",
+        "A secret (a password, a token, a URL with a login) had better not be a flag: other users"
+        " of the machine see it in `ps`, and `serve` warns of it. Each has a setting of the same"
+        " name with `_file`, for a file that holds it: see"
+        " [Secrets](operations.md#secrets).",
+        "",
         "| setting | default | expected | meaning | flag | environment |",
         "| --- | --- | --- | --- | --- | --- |",
     ]

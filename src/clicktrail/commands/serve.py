@@ -15,7 +15,7 @@ from clicktrail import __version__
 from clicktrail.base.files import at_work, is_orphaned, served, size_of
 from clicktrail.base.logs import configure_logs, get_logger
 from clicktrail.base.metrics import count_into
-from clicktrail.base.redact import reason_of
+from clicktrail.base.redact import reason_of, without_login
 from clicktrail.commands.shared.common import Json, print_json, print_table, settings_of
 from clicktrail.doors.connections import allow_many_files
 from clicktrail.errors import ClicktrailError, InvalidInput, StoreBeingMoved
@@ -61,6 +61,7 @@ def serve(
     configure_logs(
         settings["log.level"], settings["log.format"], addresses=settings["log.addresses"] == "yes"
     )
+    warn_of_secrets(settings)
     allow_many_files()
     folder = new_data_folder(settings)
     with at_work(folder) as possible:
@@ -92,6 +93,20 @@ def serve(
             else:
                 status = _serve_apart(settings, roles, processes)
     raise typer.Exit(status)
+
+
+def warn_of_secrets(settings: Settings) -> None:
+    """Say which secrets stand on the command line, where they had better not."""
+    for setting in SETTINGS:
+        text = settings.text(setting.name)
+        is_public = not text or ("://" in text and without_login(text) == text)
+        if setting.secret and not is_public and settings.source(setting.name) == setting.flag:
+            log.warning(
+                "a secret is on the command line, where every user of this machine can see it:"
+                " give it in a file",
+                flag=setting.flag,
+                instead=f"{setting.flag}-file",
+            )
 
 
 def makes_store(settings: Settings, roles: Sequence[str]) -> bool:

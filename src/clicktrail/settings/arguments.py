@@ -11,7 +11,9 @@ from setproctitle import setproctitle
 
 from clicktrail.base.redact import HIDDEN, redact, without_login
 
-SECRET_FLAG = re.compile(r"--(?:[a-z-]+-)?(?:password|secret|token|access-key(?:-id)?|url|webhook)")
+SECRET_FLAG = re.compile(
+    r"--(?:[a-z-]+-)?(?:password|secret|token|access-key(?:-id)?|mac-key|url|webhook)"
+)
 """Flags whose values are not shown. A test sees to it that it fits every secret setting."""
 
 

@@ -263,6 +263,7 @@ def _store(text: str) -> str:
 TEXT = Kind("a text", str)
 PATH = Kind("a path", _path)
 FILE = Kind("a path, or nothing", _optional(_path))
+SECRET_FILE = Kind("a path, or nothing", _optional(_path))
 LISTEN = Kind("host:port (for IPv6 [address]:port)", _address)
 LISTEN_OR_NONE = Kind("host:port (for IPv6 [address]:port), or nothing", _optional(_address))
 LISTEN_OR_SOCKET = Kind(

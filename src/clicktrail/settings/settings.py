@@ -2,13 +2,13 @@
 
 A setting is given, the later winning, in ``clicktrail.toml``, in the environment
 (``smtp.listen`` is ``CLICKTRAIL_SMTP_LISTEN``) and as a flag of ``clicktrail serve``
-(``--smtp-listen``). A value that cannot be used raises `SettingError` with the setting's name, the
-value, and what is expected.
+(``--smtp-listen``). A secret may stand in a file of its own (`secret_files`). A value that cannot
+be used raises `SettingError` with the setting's name, the value, and what is expected.
 """
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,6 +19,7 @@ from clicktrail.keys.token import TrackingHosts
 from clicktrail.settings.arguments import is_text
 from clicktrail.settings.file import read_file
 from clicktrail.settings.kinds import FILE, Address, Setting
+from clicktrail.settings.secret_files import CREDENTIALS, beside, credentials, read_secret
 from clicktrail.settings.table import SETTINGS
 from clicktrail.settings.tracking import tracking_hosts
 from clicktrail.settings.urls import UrlUnusable
@@ -45,6 +46,9 @@ class Settings:
                 raise SettingError(f"unknown setting {name!r} in {source}: {meant(name, _BY_NAME)}")
         self._sources = {name: source for name, (_, source) in given.items()}
         self._texts = {s.name: given.get(s.name, (s.default, ""))[0] for s in SETTINGS}
+        for setting in SETTINGS:
+            if setting.secret:
+                self._read_secret(setting.name)
         self._values = {s.name: self._parse(s, self._texts[s.name]) for s in SETTINGS}
         self._check()
 
@@ -82,6 +86,19 @@ class Settings:
     def tracking_hosts(self) -> TrackingHosts:
         """Where tracking links point: see `tracking_hosts`."""
         return tracking_hosts(self)
+
+    def _read_secret(self, name: str) -> None:
+        """Take a secret from its file, where one is named. Raises `SettingError`."""
+        file = beside(name)
+        path = self._parse(_BY_NAME[file], self._texts[file])
+        if path is None:
+            return
+        source = self.source(file)
+        if self._texts[name].strip():
+            both = f"{name} (from {self.source(name)}) and {file} (from {source}) are both given"
+            raise SettingError(f"{both}: leave one out")
+        self._texts[name] = read_secret(file, path, source)
+        self._sources[name] = str(path)
 
     def _parse(self, setting: Setting[T], text: str) -> T:
         try:
@@ -167,12 +184,12 @@ def load_settings(
     environment: Mapping[str, str] | None = None,
     file: Path | None = None,
 ) -> Settings:
-    """Gather the settings from the file, the environment and the flags, the later winning.
+    """Gather the settings: file, systemd's credentials, environment, flags, the later winning.
 
     ``file`` must exist when given; else ``clicktrail.toml`` of the working folder is read where
     there is one. Raises `SettingError`.
     """
-    texts: dict[str, tuple[str, str]] = {}
+    layers: list[dict[str, tuple[str, str]]] = []
     env = os.environ if environment is None else environment
     for name in (CONFIG_VARIABLE, *(setting.environment for setting in SETTINGS)):
         if not is_text(env.get(name, "")):  # its value may be secret
@@ -183,13 +200,23 @@ def load_settings(
     named = file or (Path(env[CONFIG_VARIABLE]) if env.get(CONFIG_VARIABLE) else None)
     path = named or DEFAULT_FILE
     if named is not None or path.exists():
-        for name, text in read_file(path):
-            texts[name] = (text, str(path))
+        layers.append({name: (text, str(path)) for name, text in read_file(path)})
     check_variables(env, {CONFIG_VARIABLE, *(setting.environment for setting in SETTINGS)})
-    for setting in SETTINGS:
-        if setting.environment in env:
-            texts[setting.name] = (env[setting.environment], setting.environment)
-    for name, text in (flags or {}).items():
-        setting = _BY_NAME[name]
-        texts[name] = (text, setting.flag)
-    return Settings(texts)
+    layers.append({name: (text, CREDENTIALS) for name, text in credentials(env, SETTINGS)})
+    layers.append(
+        {s.name: (env[s.environment], s.environment) for s in SETTINGS if s.environment in env}
+    )
+    layers.append({name: (text, _BY_NAME[name].flag) for name, text in (flags or {}).items()})
+    return Settings(_merged(layers))
+
+
+def _merged(layers: Iterable[Mapping[str, tuple[str, str]]]) -> dict[str, tuple[str, str]]:
+    """Return the texts in force, the later layer winning: a secret over its file too, or this."""
+    texts: dict[str, tuple[str, str]] = {}
+    for layer in layers:
+        for secret in (setting.name for setting in SETTINGS if setting.secret):
+            for name, other in ((secret, beside(secret)), (beside(secret), secret)):
+                if layer.get(name, ("", ""))[0]:
+                    texts.pop(other, None)
+        texts |= layer
+    return texts

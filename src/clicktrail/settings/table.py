@@ -25,11 +25,12 @@ from clicktrail.settings.kinds import (
     workers,
 )
 from clicktrail.settings.limits import API_LIMITS, CONSOLE_LIMITS, MILTER_LIMITS, SMTP_LIMITS
+from clicktrail.settings.secret_files import with_file
 from clicktrail.settings.smarthost import SMARTHOST_SETTINGS
 from clicktrail.settings.streams import STREAM_SETTINGS
 from clicktrail.settings.tracking import TRACKING_SETTINGS
 
-SETTINGS: tuple[Setting[Any], ...] = (
+_ROWS: tuple[Setting[Any], ...] = (
     Setting("data", PATH, "clicktrail-data", "Folder for the database, the journal and the keys."),
     Setting(
         "store.url",
@@ -343,3 +344,5 @@ SETTINGS: tuple[Setting[Any], ...] = (
         " address.",
     ),
 )
+
+SETTINGS = tuple(each for row in _ROWS for each in with_file(row))
