@@ -32,7 +32,8 @@ _SAID_LIMIT = 512 * 1024
 """Bytes, unpacked."""
 _TEXT_LIMIT, _SHORT_TEXT = 1000, 300
 _MARK = 16
-_NOT_TYPED = ("csrf",)
+_NOT_TYPED = ("csrf", "place")
+_UNSENT = "You were signed out, so nothing was done. Send it again, if it is still right."
 _TOO_LONG = " What was typed is too long to be shown again."
 
 
@@ -99,31 +100,62 @@ async def answer(
 
 def refuse(request: Request, error: ClicktrailError, form: str) -> Response:
     """Lead back to the form at ``/page#place``, which says why, and holds what was typed."""
-    typed = {n: v for n, v in request.state.form.items() if n not in _NOT_TYPED}
-    return _lead(request, form, Said(str(error)[:_TEXT_LIMIT], typed=typed))
+    return _lead(request, form, Said(str(error)[:_TEXT_LIMIT], typed=_typed(request)))
 
 
-def _lead(request: Request, address: str, said: Said) -> Response:
+def keep_unsent(request: Request) -> tuple[str, str]:
+    """Return what the browser is to keep of a form that came when its session had ended, and its
+    mark.
+
+    The token of that session authenticates it still: it is in the browser, and no other site knows
+    it. Nothing is kept here: anybody may send such a form.
+    """
+    place = field(request, "place")[:_SHORT_TEXT]
+    kept = _kept(cookie(request, SESSION), Said(_UNSENT, place, typed=_typed(request)))
+    return kept, kept[:_MARK]
+
+
+def show_unsent(request: Request, page: str, mark: str, token: str) -> Response:
+    """Lead who has signed in, with the session ``token``, to the page of a form that was not sent.
+
+    It holds what was typed, where the browser has kept that.
+    """
+    unsent = _read(request, mark)
+    return _lead(request, f"{page}#{unsent.place}" if unsent.text else page, unsent, token)
+
+
+def keep_said(request: Request, response: Response, kept: str) -> None:
+    """Let the browser keep what a page is to say."""
+    keep(request, response, COOKIE, kept, _LIFE)
+
+
+def _typed(request: Request) -> dict[str, list[str]]:
+    return {name: all_ for name, all_ in request.state.form.items() if name not in _NOT_TYPED}
+
+
+def _lead(request: Request, address: str, said: Said, token: str = "") -> Response:
     if not said.text:
         return RedirectResponse(address, 303)
+    token = token or cookie(request, SESSION)
     page, _, place = address.partition("#")
-    said = replace(said, place=place)
-    kept = _kept(request, said)
-    if len(kept) > _COOKIE_LIMIT:
-        kept = _kept(request, replace(said, text=said.text[:_SHORT_TEXT] + _TOO_LONG, typed={}))
+    kept = _kept(token, replace(said, place=place))
     sign = "&" if "?" in page else "?"
     response = RedirectResponse(f"{page}{sign}said={kept[:_MARK]}#{place}", 303)
-    keep(request, response, COOKIE, kept, _LIFE)
+    keep_said(request, response, kept)
     return response
 
 
 def said(request: Request) -> Said:
     """Return what the page that is asked for says of a form; nothing for most pages."""
-    mark, kept = request.query_params.get("said", ""), cookie(request, COOKIE)
-    if len(mark) != _MARK or not kept.startswith(mark) or not cookie(request, SESSION):
+    return _read(request, request.query_params.get("said", ""))
+
+
+def _read(request: Request, mark: str) -> Said:
+    kept, token = cookie(request, COOKIE), cookie(request, SESSION)
+    if len(mark) != _MARK or not kept.startswith(mark) or not token:
         return _NOTHING
     given, _, text = kept.partition(".")
-    if not hmac.compare_digest(given.encode(), _authenticator(request, text).encode()):
+    if not hmac.compare_digest(given.encode(), _authenticator(token, text).encode()):
         return _NOTHING
     try:
         packed = base64.urlsafe_b64decode(text + "==")
@@ -132,12 +164,17 @@ def said(request: Request) -> Said:
         return _NOTHING
 
 
-def _kept(request: Request, said: Said) -> str:
+def _kept(token: str, said: Said) -> str:
+    """Return what a cookie holds: without what was typed where that is too long."""
     packed = zlib.compress(msgspec.json.encode(said), 9)
     text = base64.urlsafe_b64encode(packed).decode().rstrip("=")  # which no cookie may hold
-    return f"{_authenticator(request, text)}.{text}"
+    kept = f"{_authenticator(token, text)}.{text}"
+    if len(kept) <= _COOKIE_LIMIT:
+        return kept
+    return _kept(token, replace(said, text=said.text[:_SHORT_TEXT] + _TOO_LONG, typed={}))
 
 
-def _authenticator(request: Request, text: str) -> str:
-    key = cookie(request, SESSION).encode()
-    return hmac.new(key, b"clicktrail console said " + text.encode(), hashlib.sha256).hexdigest()
+def _authenticator(token: str, text: str) -> str:
+    return hmac.new(
+        token.encode(), b"clicktrail console said " + text.encode(), hashlib.sha256
+    ).hexdigest()

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.entry.cookies import SESSION, cookie, is_https, keep
-from clicktrail.console.forms import field
+from clicktrail.console.forms import field, keep_said, keep_unsent
 from clicktrail.console.views import Views
 from clicktrail.model import Role
 from clicktrail.store.people.accounts import SESSION_LIFE, Account, AccountStore
@@ -41,14 +41,14 @@ class Doorman:
         async def endpoint(request: Request) -> Response:
             account = await self.recognise(request)
             if account is None:
-                return _to_sign_in(request)
+                return await _to_sign_in(request)
             if request.method not in _SAFE:
                 if (refusal := await self._refusal(request)) is not None:
                     return refusal
                 # Once more: while the form came in, the account may have gone, or its role.
                 account = await self.recognise(request)
                 if account is None:
-                    return _to_sign_in(request)
+                    return await _to_sign_in(request)
                 needed = Role.ADMINISTRATOR if request.url.path != SIGN_OUT else role
                 if needed is Role.ADMINISTRATOR and account.role is not Role.ADMINISTRATOR:
                     return self._views.problem(request, 403, _ADMINISTRATORS)
@@ -94,7 +94,8 @@ class Doorman:
 
 SIGN_OUT = "/sign-out"
 UNSENT = "unsent"
-"""In the query of the sign-in page: a form was sent without a session."""
+"""In the query of the sign-in page: a form was sent without a session. The mark of what the browser
+keeps of it, or ``1``."""
 _CROSS_SITE = "This request comes from another site, so nothing was done."
 _STALE = "This page is from an earlier session: load it again, and try once more."
 _TOO_LARGE = "This form is too large."
@@ -125,16 +126,25 @@ def local_target(text: str) -> str:
     return text if good else "/"
 
 
-def _to_sign_in(request: Request) -> Response:
+async def _to_sign_in(request: Request) -> Response:
     """Answer who is not signed in, or not any more: with the way there, and back."""
     if request.headers.get("accept") == "text/event-stream":
         return Response("sign in first\n", 401, media_type="text/plain")
     if request.method in _SAFE:
-        target, unsent = request.url.path, ""
-        target += f"?{request.url.query}" if request.url.query else ""
-    else:
-        target, unsent = _page_of(request), f"&{UNSENT}=1"
-    return RedirectResponse(f"/sign-in?next={quote(target, safe='')}{unsent}", 303)
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?next={quote(target, safe='')}", 303)
+    kept, mark = "", "1"
+    has_come = hasattr(request.state, "form")
+    # Strangers' forms, and those of other sites, are not read.
+    if (cookie(request, SESSION) and not _is_cross_site(request)) and (
+        has_come or await _read_form(request)
+    ):
+        kept, mark = keep_unsent(request)
+    page = quote(_page_of(request), safe="")
+    response = RedirectResponse(f"/sign-in?next={page}&{UNSENT}={mark}", 303)
+    if kept:
+        keep_said(request, response, kept)
+    return response
 
 
 def _page_of(request: Request) -> str:
@@ -145,7 +155,8 @@ def _page_of(request: Request) -> str:
         return "/"
     if page.netloc != request.headers.get("host"):
         return "/"
-    return local_target(page.path + (f"?{page.query}" if page.query else ""))
+    query = "&".join(each for each in page.query.split("&") if not each.startswith("said="))
+    return local_target(page.path + (f"?{query}" if query else ""))
 
 
 def _is_cross_site(request: Request) -> bool:

@@ -1,13 +1,13 @@
 """Signing in and out, and the link by which somebody sets a password."""
 
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.entry.cookies import SESSION, cookie
 from clicktrail.console.entry.doorman import UNSENT, end_session, local_target, set_session
-from clicktrail.console.forms import field
+from clicktrail.console.forms import field, show_unsent
 from clicktrail.console.views import Views
 from clicktrail.doors.forwarded import ScopeHeaders, Visitors
 from clicktrail.doors.throttle import Throttle
@@ -47,7 +47,8 @@ class Entrance:
             return answer
         if token is None:
             return self._form(request, 403, name, _WRONG)
-        return set_session(request, RedirectResponse(target, 303), token)
+        mark = request.query_params.get(UNSENT, "")
+        return set_session(request, show_unsent(request, target, mark, token), token)
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
@@ -84,7 +85,10 @@ class Entrance:
 
     def _form(self, request: Request, status: int, name: str, message: str) -> Response:
         target = local_target(request.query_params.get("next", "/"))
-        action = "/sign-in" if target == "/" else f"/sign-in?next={quote(target, safe='')}"
+        mark = request.query_params.get(UNSENT, "")
+        given = {"next": target.removeprefix("/") and target, UNSENT: mark if mark != "1" else ""}
+        query = urlencode({name: value for name, value in given.items() if value})
+        action = f"/sign-in?{query}" if query else "/sign-in"
         return self._views.page(
             request, "sign_in.html", status, action=action, name=name, message=message
         )
