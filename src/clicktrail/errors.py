@@ -19,6 +19,12 @@ class InvalidInput(ClicktrailError):
     """Something given by the user cannot be used (a name, an ARN, an address, a file)."""
 
 
+class NoRoom(ClicktrailError):
+    """A file that is missing cannot be made: the disk is full."""
+
+    permanent = False
+
+
 class NotFound(ClicktrailError):
     """The named configuration set, destination, identity, key or event does not exist."""
 

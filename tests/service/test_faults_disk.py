@@ -1,6 +1,7 @@
 """The journal cannot be written, or the disk is full: people are sent on, and clicks are kept."""
 
 import json
+import shutil
 import smtplib
 import sqlite3
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from clicktrail.base.files import at_work
 from clicktrail.keys.ringfile import KeyFile
 from support.crowd import Crowd, check_books, marks_of, settle
-from support.faults import filled, no_file_grows_beyond, small_disk
+from support.faults import filled, no_file_grows_beyond, small_disk, without_another_file
+from support.postgres import NEEDS_POSTGRES, Postgres
 from support.service import AT_ANY_PORT, PATIENCE, Service, email_with, hrefs, html_of, wait_for
 
 KIB = 1024
@@ -166,6 +169,61 @@ def test_started_on_a_full_disk_people_are_sent_on_and_the_rest_comes_when_there
         assert service.stop() == 0
         assert "Traceback" not in service.log.read_text()
         assert "/welcome/" not in service.log.read_text()
+
+
+MADE = {
+    "journal": ("journal.db*",),
+    "spool": ("spool",),
+    "lock of the service": ("at-work",),
+    "locks of the roles": ("at-work-*",),
+    "locks of the databases": ("*.lock",),
+    "vault's key": ("vault-key",),
+    "secrets": ("api-token", "webhook-secret"),
+    "all": ("*.lock", "at-work*", "journal.db*", "spool", "vault-key", "api-token", "w*-secret"),
+}
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [pytest.param(each, marks=[] if each == "all" else pytest.mark.long) for each in MADE],
+)
+@pytest.mark.parametrize("store", ["file", pytest.param("postgresql", marks=NEEDS_POSTGRES)])
+def test_what_must_be_made_anew_on_a_full_disk_keeps_nobody_from_clicking(
+    tmp_path: Path,
+    missing: str,
+    store: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if store == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        monkeypatch.setenv("CLICKTRAIL_STORE_URL", server.url(server.fresh()))
+    data = tmp_path / "data"
+    with small_disk(data, "16m", files=100):
+        service = Service(tmp_path, embedded=False)
+        with service:
+            name = service.configuration_set()
+            raw = service.send(email_with("<a href=http://a.example/>x</a>", name))
+            [link] = hrefs(html_of(raw))
+        for pattern in MADE[missing]:
+            for file in data.glob(pattern):
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+        with without_another_file(data):
+            service.start()
+            try:
+                answer = service.request(link)
+                assert (answer.status, answer.location) == (302, "http://a.example/")
+                assert any(MAKE_ROOM in why for why in problems_of(service).values())
+            except BaseException:
+                service.kill()
+                raise
+        with at_work(data, alone=True) as possible:
+            assert not possible  # as with the lock that there was no room for
+        wait_for(lambda: problems_of(service) == {} or None, "readiness")
+        service.request(link)
+        service.wait_for_clicks(name, 1)
+        assert service.stop() == 0
+        assert "Traceback" not in service.log.read_text()
 
 
 def test_started_without_its_postgresql_a_node_answers_clicks(tmp_path: Path, port: int) -> None:

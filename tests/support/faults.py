@@ -30,13 +30,16 @@ def no_file_grows_beyond(size: int, pid: int) -> Iterator[None]:
 
 
 @contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """Mount a small disk there, or skip the test where that is not allowed."""
+def small_disk(folder: Path, size: str, files: int = 0) -> Iterator[None]:
+    """Mount a small disk there, or skip the test where that is not allowed.
+
+    ``files`` is how many it has room for.
+    """
     folder.mkdir()
     mount = shutil.which("mount")
     if os.geteuid() != 0 or mount is None:
         pytest.skip("NOT TESTED: a really full disk; mounting one needs root")
-    command = [mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    command = [mount, "-t", "tmpfs", "-o", f"size={size},nr_inodes={files}", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True).returncode:
         pytest.skip("NOT TESTED: a really full disk; mounting one is not allowed here")
     try:
@@ -56,6 +59,23 @@ def filled(disk: Path) -> Iterator[None]:
         yield
     finally:
         ballast.unlink()
+
+
+@contextmanager
+def without_another_file(disk: Path) -> Iterator[None]:
+    """Fill a disk to its last byte and its last file."""
+    made: list[Path] = []
+    with filled(disk):
+        with suppress(OSError):
+            while True:
+                file = disk / f"ballast-{len(made)}"
+                file.touch()
+                made.append(file)
+        try:
+            yield
+        finally:
+            for file in made:
+                file.unlink()
 
 
 class Clock:

@@ -1,5 +1,6 @@
 """Files that only their owner may read (mode 0600), and who is at work in a data folder."""
 
+import errno
 import fcntl
 import glob
 import os
@@ -8,6 +9,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a disk, or what one user may have of it, is full: with room it goes on."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -158,15 +164,31 @@ def _give_to_owner(handle: int, folder: Path) -> None:
 def at_work(folder: Path, *, alone: bool = False) -> Iterator[bool]:
     """Be at work in a data folder, with others or ``alone``; give whether that is possible now.
 
-    It ends with the context and all processes that were forked in it, however they end.
+    It ends with the context and all processes that were forked in it, however they end. On a full
+    disk, which has no room for the file, the folder is locked in its place. Raises `OSError`.
     """
-    with open_lock(folder / "at-work") as file:
+    with ExitStack() as ends:
+        locks: list[int] = []
         try:
-            fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+            locks.append(ends.enter_context(open_lock(folder / "at-work")).fileno())
+        except OSError as error:
+            if alone or not is_full(error):
+                raise
+        if alone or not locks:
+            locks.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            ends.callback(os.close, locks[-1])
+        yield all(_may_work(lock, alone=alone) for lock in locks)
+
+
+def _may_work(handle: int, *, alone: bool) -> bool:
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno != errno.EBADF:  # NFS locks no folder alone: flock(2)
+            raise
+    return True
 
 
 @contextmanager
@@ -178,7 +200,12 @@ def served(folder: Path, roles: Iterable[str]) -> Iterator[list[str]]:
     with ExitStack() as files:
         others = []
         for role in roles:
-            file = files.enter_context(open_lock(folder / f"at-work-{role}"))
+            try:
+                file = files.enter_context(open_lock(folder / f"at-work-{role}"))
+            except OSError as error:
+                if is_full(error):  # it cannot be told
+                    continue
+                raise
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
+from clicktrail.base.files import is_full
 from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import reason_of
-from clicktrail.errors import ClicktrailError, InvalidInput, SettingError
+from clicktrail.errors import ClicktrailError, InvalidInput, NoRoom, SettingError
 from clicktrail.service.checkup import Checkup
 from clicktrail.service.house import House
 from clicktrail.service.shared import Shared
@@ -97,7 +98,8 @@ class Service:
             try:
                 await load(role).build(house)
             except OSError as error:
-                raise ClicktrailError(f"{role} cannot start: {reason_of(error)}") from None
+                kind = NoRoom if is_full(error) else ClicktrailError
+                raise kind(f"{role} cannot start: {reason_of(error)}") from None
         checkup = Checkup(house.faults, house.tries)
         house.ends.append(checkup.stop)
         await checkup.start()

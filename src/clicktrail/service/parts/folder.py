@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from clicktrail.base.complaints import complaint, why_not_writable
-from clicktrail.base.files import is_locked, is_orphaned, size_of, write_private
-from clicktrail.errors import SettingError
+from clicktrail.base.files import is_full, is_locked, is_orphaned, size_of, write_private
+from clicktrail.errors import NoRoom, SettingError
 from clicktrail.keys.vault import FollowedVault, Vault
 from clicktrail.settings.settings import Settings
 
@@ -123,7 +123,7 @@ def followed_vault(folder: Path) -> Vault:
 def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
     """Return a secret from the settings, or else from a file, where one is made at first use.
 
-    Raises `SettingError` where the file cannot be used.
+    Raises `SettingError` where the file cannot be used, `NoRoom` where it cannot be made now.
     """
     if given:
         return given
@@ -132,7 +132,8 @@ def secret_of(given: str, file: Path, make: Callable[[], str]) -> str:
             with suppress(FileExistsError):  # another process was first
                 write_private(file, make().encode() + b"\n", replace=False)
     except OSError as error:
-        raise SettingError(f"{file} cannot be used: {complaint(error, file)}") from None
+        kind = NoRoom if is_full(error) else SettingError
+        raise kind(f"{file} cannot be used: {complaint(error, file)}") from None
     return secret_in(file)
 
 
