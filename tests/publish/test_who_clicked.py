@@ -195,6 +195,11 @@ PEOPLE = {
         At(0, 0, "machine user-agent", agent=OFFICE),
         At(0.6, 0, HUMAN, agent=EDGE),
     ],
+    "Excel looks twice before the browser opens it": [
+        At(-0.2, 0, agent=OFFICE, shown=LOOKED | Request.HEAD),
+        At(0, 0, "machine user-agent", agent=OFFICE, shown=LOOKED),
+        At(0.6, 0, HUMAN, agent=EDGE, shown=SHOWN),
+    ],
     "a known gateway looks at a link while the person opens it": [
         At(0, 0, "machine network", GATEWAY),
         At(0.2, 0, HUMAN),

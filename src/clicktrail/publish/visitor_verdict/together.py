@@ -54,7 +54,7 @@ SLOW_SWEEP_SHARE = 0.8
 """The same in the order of the email: so many, and that much of all its links."""
 
 HEAD_MICROSECONDS = 60 * SECOND
-"""How far from a ``HEAD`` of the same address a click is not a person's."""
+"""How far from a ``HEAD`` of the same visitor a click is not a person's."""
 
 DOUBLE_MICROSECONDS = 5 * SECOND
 """How soon after a scanner the person opens the same link."""
@@ -185,16 +185,15 @@ def _add(counter: Counter[K], key: K, by: int) -> None:
 
 def _sweeps(ordered: Sequence[Seen], traps: Sequence[Seen], links: int) -> _Found:
     """Find the clicks of who opens link after link; with the hidden one among them, for certain."""
+    for run in _runs(ordered, SWEEP_MICROSECONDS):
+        different = len({each.link for each in run})
+        if different >= SWEEP_LINKS or (links and different >= max(links, SWEEP_ALL)):
+            yield SWEEP, [each.event_id for each in run]
     hidden = {each.event_id for each in traps}
-    for run in _runs(sorted([*ordered, *traps]), SWEEP_MICROSECONDS):
+    for run in _runs(sorted([*ordered, *traps]), RUSH_MICROSECONDS) if traps else ():
         own = [each for each in run if each.event_id not in hidden]
-        different = len({each.link for each in own})
-        is_all = links >= SWEEP_ALL and different >= links
-        ids = [each.event_id for each in own]
-        if different >= SWEEP_LINKS or is_all:
-            yield SWEEP, ids
-        if different >= SWEEP_ALL and len(own) < len(run):
-            yield HONEYPOT, ids
+        if len(own) < len(run) and len({each.link for each in own}) >= SWEEP_ALL:
+            yield HONEYPOT, [each.event_id for each in own]
     least = max(SLOW_SWEEP_LINKS, round(links * SLOW_SWEEP_SHARE))
     if links and len(ordered) >= least:
         yield SWEEP, _in_order(ordered, least)
@@ -225,13 +224,16 @@ def _chains(clicks: Sequence[Seen], way: int) -> list[int]:
 
 
 def _looked_at(ordered: Sequence[Seen]) -> Iterator[str]:
-    """Find the clicks near a ``HEAD`` of the same address."""
-    looks: defaultdict[str, list[int]] = defaultdict(list)
+    """Find the clicks near a ``HEAD`` of the same address and browser.
+
+    Of the same browser: Office sends ``HEAD`` before it hands a link to the person's own.
+    """
+    looks: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for each in ordered:
         if each.signs & IS_HEAD and each.visitor:
-            looks[each.visitor].append(each.at)
+            looks[each.visitor, each.agent].append(each.at)
     for each in ordered if looks else ():
-        if times := looks.get(each.visitor):
+        if times := looks.get((each.visitor, each.agent)):
             near = bisect_left(times, each.at - HEAD_MICROSECONDS)
             if near < len(times) and times[near] - each.at <= HEAD_MICROSECONDS:
                 yield each.event_id

@@ -49,8 +49,8 @@ REASONS = {
     ),
     "preview": Why("The request says that it is for a preview.", 2),
     "head": Why(
-        "The same address has asked for a link of the email without opening it (HEAD), within a"
-        " minute.",
+        "The same address and browser has asked for a link of the email without opening it (HEAD),"
+        " within a minute.",
         1,
     ),
     "sweep": Why(
