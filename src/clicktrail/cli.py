@@ -86,6 +86,7 @@ COMMANDS = (
     Command("smtp-user", "identity:users", "Who may sign in to send emails by SMTP."),
     Command("access-key", "access_keys:keys", "Access keys: who may call the API."),
     Command("console-user", "console_users:users", "Who may sign in to the console."),
+    Command("clicks", "clicks:clicks", "Clicks: why one is a person's or a machine's."),
     Command("events", "events:events", "Notifications: read, look at, replay."),
     Command("keys", "keys:keys", "The key ring that seals and opens tracking links."),
     Command("link", "keys:links", "Tracking links."),

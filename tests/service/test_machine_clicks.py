@@ -1,14 +1,19 @@
 """Scanners and people before the whole service: what is counted as a person's in the end."""
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from clicktrail.keys.token import PATH
-from support.service import BROWSER, Service, email_with, hrefs, html_of, wait_for
+from clicktrail.store.clicks.reasons import REASONS
+from support.service import BROWSER, PATIENCE, Service, email_with, hrefs, html_of, wait_for
 
 LINKS = "".join(f'<p><a href="https://shop.example/{n}">{n}</a></p>' for n in range(5))
 OFFICE = "Mozilla/4.0 (compatible; ms-office; MSOffice rmj)"
@@ -91,3 +96,40 @@ def test_what_is_found_out_after_a_restart_corrects_what_was_counted_before(
     house.start()
     email.open(email.hidden, "203.0.113.9")
     email.counted(2, 0)
+
+
+def test_why_is_told_in_words(house: Service) -> None:
+    email = Email(house)
+    email.open(email.links[0], "198.51.100.3", OFFICE)
+    [event] = house.wait_for_events(email.name, 1)
+    told = house.cli("clicks", "explain", event["eventId"])
+    assert told.startswith("machine: ")
+    assert "user-agent (weighs 2)\n" in told
+    assert REASONS["user-agent"].sentence in told
+    as_json = json.loads(house.cli("clicks", "explain", event["eventId"], "--json"))
+    assert as_json["verdict"] == "machine"
+    assert [each["reason"] for each in as_json["reasons"]] == ["user-agent"]
+    email.open(email.links[0], "198.51.100.3")
+    person = next(
+        e for e in house.wait_for_events(email.name, 2) if e["eventId"] != event["eventId"]
+    )
+    assert "Nothing speaks against a person." in house.cli("clicks", "explain", person["eventId"])
+
+
+def test_a_request_without_a_browsers_headers_is_no_persons(house: Service) -> None:
+    email = Email(house)
+    headers = {"X-Forwarded-For": "198.51.100.3", "Accept": "*/*", "User-Agent": BROWSER}
+    parts = urlsplit(email.links[0])
+    with closing(HTTPConnection("127.0.0.1", house.http, timeout=PATIENCE)) as connection:
+        connection.request("GET", parts.path, headers=headers)
+        assert connection.getresponse().status == 302
+    email.counted(1, 0)
+
+
+def test_what_was_looked_at_first_is_no_persons(house: Service) -> None:
+    email = Email(house)
+    headers = {"X-Forwarded-For": "198.51.100.3"}
+    assert house.request(email.links[0], "HEAD", headers).status == 302
+    email.open(email.links[0], "198.51.100.3")
+    email.open(email.links[0], "192.0.2.200")
+    email.counted(2, 1)

@@ -11,6 +11,7 @@ from clicktrail import __version__
 from clicktrail.console.forms import path_of, said
 from clicktrail.console.zones import given_zone, page_time, zone_of
 from clicktrail.model import Role
+from clicktrail.store.clicks.reasons import why
 
 SECURITY = {
     # Content Security Policy Level 3. All is our own: no inline scripts or styles, no other sites.
@@ -38,7 +39,7 @@ class Views:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            number=number, share=share, time=page_time, listed=listed, span=span
+            number=number, share=share, time=page_time, listed=listed, span=span, why=why
         )
         self._environment.globals.update(version=__version__, path_of=path_of)
 

@@ -73,6 +73,11 @@ REASONS = {
 """By id, in the order in which they are told."""
 
 
+def why(reasons: Iterable[str]) -> list[tuple[str, str]]:
+    """Return reasons with their sentences; one that is no longer given stands for itself."""
+    return [(id_, REASONS[id_].sentence if id_ in REASONS else id_) for id_ in reasons]
+
+
 def judgement_of(reasons: Iterable[str], weight: int) -> Judgement:
     """Return the judgement of a click with those reasons, of that weight together."""
     if weight >= MACHINE_WEIGHT:

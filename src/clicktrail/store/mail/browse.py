@@ -89,6 +89,16 @@ class Browse:
 
         return await self._database.read(work)
 
+    async def click(self, event_id: str) -> ClickRow | None:
+        """Return a click by its event id; ``None`` where it is not kept."""
+        query = (
+            select(clicks, messages.c.configuration_set)
+            .outerjoin(messages, messages.c.id == clicks.c.message_id)
+            .where(clicks.c.event_id == storable(event_id))
+        )
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        return None if row is None else click_row(row)
+
     async def newest_clicks(self, limit: int, before: str | None = None) -> list[ClickRow]:
         """Return clicks, the newest first; with ``before``, those older than that id."""
         query = (
