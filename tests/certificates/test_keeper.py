@@ -16,9 +16,11 @@ import pytest
 from clicktrail.base.ids import now_us
 from clicktrail.certificates.accounts import Terms
 from clicktrail.certificates.authority import Authority, Binding, OrderFailed, new_account_key
+from clicktrail.keys.vault import Vault
 from clicktrail.store import Store
 from support.ordering import Town
 from support.pebble import Pebble, needs_pebble
+from support.redirecting import until
 from support.service import PATIENCE
 
 pytestmark = needs_pebble
@@ -242,6 +244,30 @@ async def test_the_authority_says_when_to_renew(town: Town) -> None:
             await town.is_due(NAME, after.renew_at)
             await node.served(NAME, first)
         assert pebble.orders == 2
+
+
+async def test_certificates_are_served_without_the_store(town: Town) -> None:
+    with town.pebble() as pebble:
+        async with town.node(pebble) as node:
+            await town.issued()
+            first = await node.served(NAME)
+        (town.folder / "certificates" / "damaged.shop.example").write_bytes(b"{")
+        async with town.node(pebble, away=True) as node:
+            assert await node.shown(NAME) == first
+            await until(lambda: bool(node.faults.current()))
+            assert node.faults.current() == {"certificates": "the database is away"}
+
+
+async def test_a_vault_key_that_is_another_one(town: Town) -> None:
+    with town.pebble() as pebble:
+        async with town.node(pebble):
+            await town.issued()
+        town.vault = Vault(bytes([1]) * 64)
+        async with town.node(pebble) as node:
+            await until(lambda: bool(node.faults.current()))
+            [why] = node.faults.current().values()
+            assert "sealed with another key" in why
+            assert await node.shown(NAME) is None
 
 
 @pytest.mark.long

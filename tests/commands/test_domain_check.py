@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from clicktrail.doors.forwarded import Visitors
 from clicktrail.keys.probe import ask
 from clicktrail.keys.token import Key, KeyRing
 from clicktrail.redirect.domains import DomainPages, OwnDomains
+from clicktrail.settings.acme import LETS_ENCRYPT
 from clicktrail.settings.kinds import Address, Network
 from support.certificates import Authority, make_certificate
 from support.nameserver import NameServer
@@ -24,6 +26,7 @@ from support.redirecting import RING, House, house_in
 from support.service import Service, invoke
 
 NAME = "click.example.test"
+CAA_OF_TEST = "CAA 0 issue above.example"
 FOREIGN = KeyRing([Key(1, bytes(64), 0)])
 RECORDS = {
     NAME: ["A 127.0.0.1"],
@@ -470,3 +473,70 @@ class TestTheCommand:
         assert _name_server("192.0.2.53:5353") == Address("192.0.2.53", 5353)
         assert _name_server("[2001:db8::53]:53") == Address("2001:db8::53", 53)
         assert _name_server(None) is None
+
+
+class TestPolicies:
+    """Who may certify a domain (CAA), and parents that want https alone (HSTS)."""
+
+    @pytest.mark.parametrize(
+        ("lines", "directory", "status", "told"),
+        [
+            (["CAA 0 issue letsencrypt.org"], LETS_ENCRYPT, "ok", "let letsencrypt.org"),
+            (['CAA 0 issue "letsencrypt.org; x=1"'], LETS_ENCRYPT, "ok", "let letsencrypt.org"),
+            (["CAA 0 issue sectigo.com"], LETS_ENCRYPT, "failed", 'CAA 0 issue "letsencrypt.org"'),
+            (['CAA 0 issue ";"'], LETS_ENCRYPT, "failed", "let nobody certify it"),
+            (["CAA 0 issue own.example"], "https://ca.own.example/dir", "note", "ca.own.example"),
+            (["SERVFAIL"], LETS_ENCRYPT, "warning", "authorities refuse then"),
+            (["CAA 0 iodef mailto:me@example.test"], LETS_ENCRYPT, "", ""),
+            (["A 127.0.0.1"], LETS_ENCRYPT, "failed", "records of test let above.example"),
+        ],
+    )
+    async def test_who_may_certify(
+        self, lines: list[str], directory: str, status: str, told: str
+    ) -> None:
+        # They stand above: those of the nearest domain hold.
+        records = {"a.b.parent.test": ["A 127.0.0.1"], "parent.test": lines, "test": [CAA_OF_TEST]}
+        with NameServer(records) as server:
+            look = Look({}, 5.0, server.address, directory=directory)
+            found = await check_domain("a.b.parent.test", lambda: ask(RING, time.time()), look)
+        said = [(each.status.value, each.text) for each in found if each.check == "caa"]
+        if not status:
+            assert said == []
+            return
+        [(was, text)] = said
+        assert was == status
+        assert told in text
+
+    @pytest.mark.parametrize(
+        ("header", "warned"),
+        [
+            (b"Strict-Transport-Security: max-age=31536000; includeSubDomains; preload", True),
+            (b"strict-transport-security: IncludeSubdomains;max-age=1", True),
+            (b"Strict-Transport-Security: max-age=31536000", False),
+            (b"Strict-Transport-Security: max-age=0; includeSubDomains", False),
+            (b"X-Other: 1", False),
+        ],
+    )
+    async def test_a_parent_that_wants_https_alone(
+        self, tmp_path: Path, authority: Authority, header: bytes, warned: bool
+    ) -> None:
+        records = {NAME: ["A 127.0.0.1"], "example.test": ["A 127.0.0.1"]}
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*authority.issue("example.test"))
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + header + b"\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        port = server.sockets[0].getsockname()[1]
+        with NameServer(records) as names:
+            async with server, house_in(tmp_path, pages=pages()) as house:
+                ports = {"http": house.address.port, "https": port}
+                look = Look(ports, 5.0, names.address, authority.file)
+                found = await check_domain(NAME, lambda: ask(RING, time.time()), look)
+        told = [each.text for each in found if each.check == "hsts"]
+        assert [text.partition(" tells")[0] for text in told] == (
+            ["https://example.test"] if warned else []
+        )

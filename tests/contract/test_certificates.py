@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from clicktrail.base.ids import now_us
+from clicktrail.service.condition import complaints
 from clicktrail.store import Store
-from clicktrail.store.certificates import CertificateStore, Challenge
+from clicktrail.store.certificates import CertificateStore, Challenge, Health, State
 
 NAME, DIRECTORY = "click.example.com", "https://authority.example/directory"
 
@@ -88,3 +89,36 @@ async def test_challenges_are_answered_until_they_end(kept: CertificateStore) ->
     assert await kept.challenges() == [second]
     await kept.end_challenge(NAME)
     assert await kept.challenges() == []
+
+
+@pytest.mark.parametrize(
+    ("at", "health"),
+    [
+        *((10, Health.VALID), (60, Health.VALID), (74, Health.VALID)),
+        *((76, Health.EXPIRING), (90, Health.EXPIRED), (1000, Health.EXPIRED)),
+    ],
+)
+def test_how_a_certificate_is(at: int, health: Health) -> None:
+    assert State(NAME, DIRECTORY, 90, 60, 60, 0, "").health(at) is health
+
+
+async def test_names_that_nobody_has_looked_at_are_missing(kept: CertificateStore) -> None:
+    await kept.take("b.example.com", "holder", 60)
+    await kept.take("old.example.com", "holder", 60)
+    found = await kept.states(["b.example.com", "a.example.com"])
+    assert [(each.name, each.health(1)) for each in found] == [
+        ("a.example.com", Health.MISSING),
+        ("b.example.com", Health.MISSING),
+    ]
+    assert len(await kept.states()) == 2
+
+
+def test_what_is_wrong_is_a_sentence_each() -> None:
+    now = now_us()
+    fine = State("fine.example.com", DIRECTORY, now + 9 * 10**12, now + 6 * 10**12, 0, 0, "")
+    gone = State("gone.example.com", DIRECTORY, now - 1, now - 30, now + 60, 3, "it leads away")
+    none = State("none.example.com", "", 0, 0, 0, 0, "")
+    assert complaints([fine, gone, none]) == [
+        "gone.example.com has a certificate that has expired: it leads away",
+        "none.example.com has no certificate",
+    ]

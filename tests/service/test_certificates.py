@@ -1,7 +1,9 @@
 """Certificates that come by themselves: the whole service, and Pebble as the authority."""
 
+import json
 import socket
 import ssl
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +21,7 @@ from support.service import (
     email_with,
     hrefs,
     html_of,
+    invoke,
     wait_for,
 )
 
@@ -104,6 +107,37 @@ def test_certificates_come_by_themselves_and_links_lead_over_https(
     told = secure.service.log.read_text() + secure.service.said
     assert "whose terms of service are agreed to" in told
     assert "PRIVATE KEY" not in told
+    metrics = read(secure.service, "/metrics")
+    assert 'clicktrail_certificates{state="valid"} 2.0' in metrics
+    assert "clicktrail_certificates_first_expiry_timestamp_seconds" in metrics
+
+
+def read(service: Service, path: str) -> str:
+    url = f"http://127.0.0.1:{service.monitor}{path}"
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def test_what_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Secure(tmp_path)
+    with made.pebble as pebble:
+        del pebble.records[NAME]
+        made.service._flags += pebble.flags()
+        with made.service:
+            wait_for(lambda: made.service.logged("no certificate") or None, "a refusal")
+            assert 'clicktrail_certificates{state="missing"} 1.0' in read(made.service, "/metrics")
+            # What is wrong with a domain takes no node out of rotation: then it would not mend.
+            assert '"ready"' in read(made.service, "/readyz")
+            monkeypatch.setenv("CLICKTRAIL_ACME_EMAIL", "me@example.com")
+            monkeypatch.setenv("CLICKTRAIL_REDIRECT_TLS_LISTEN", f"127.0.0.1:{made.port}")
+            resolver = ("--resolver", str(pebble.names.address))
+            where = ("--data", str(made.service.data), *resolver, "--json")
+            found = invoke(["domain", "check", NAME, *where])
+        told = {each["check"]: each for each in json.loads(found.stdout)["findings"]}
+        assert told["order"]["status"] == "warning"
+        assert "does not resolve" in told["order"]["text"]
+        assert "Traceback" not in made.service.log.read_text()
 
 
 @pytest.mark.long

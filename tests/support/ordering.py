@@ -12,8 +12,10 @@ from cryptography import x509
 from clicktrail.base.faults import Faults
 from clicktrail.certificates.accounts import Terms
 from clicktrail.certificates.challenges import Challenges
+from clicktrail.certificates.copies import Copies
 from clicktrail.certificates.keeper import Keeper, Pace, Wanted
 from clicktrail.certificates.shelf import Shelf
+from clicktrail.errors import StoreUnavailable
 from clicktrail.keys.vault import Vault
 from clicktrail.redirect.app import RedirectApp
 from clicktrail.redirect.challenges import ChallengePages
@@ -97,8 +99,12 @@ class Town:
         aside: bool = False,
         terms: Terms | None = None,
         store: Store | None = None,
+        away: bool = False,
     ) -> AsyncIterator[Node]:
-        """Run a node; ``aside``, at ports of its own, where the authority does not come."""
+        """Run a node; ``aside``, at ports of its own, where the authority does not come.
+
+        The store is not there where it is ``away``.
+        """
         certificates = (store or self.store).certificates
         http, tls = (0, 0) if aside else self.ports
         challenges = Challenges(certificates.challenges)
@@ -108,6 +114,8 @@ class Town:
             return self.names
 
         async def opened() -> CertificateStore:
+            if away:
+                raise StoreUnavailable("the database is away")
             return certificates
 
         pages = ChallengePages(
@@ -130,7 +138,7 @@ class Town:
             pebble.resolve,
         )
         faults = Faults()
-        keeper = Keeper(wanted, names, opened, self.vault, shelf, faults, pace)
+        keeper = Keeper(wanted, names, opened, self.vault, shelf, Copies(self.folder), faults, pace)
         keeper.start()
         try:
             yield Node(keeper, faults, server.addresses[1])

@@ -71,6 +71,12 @@ def is_known_to_others(name: str) -> bool:
     return len(labels) > 1 and labels[-1] not in ("localhost", "localdomain")
 
 
+def may_be_certified(name: str) -> bool:
+    """Whether an authority may certify a `host_name`: it is no address, and can be public."""
+    # CA/Browser Forum, Baseline Requirements § 7.1.4.2: neither internal names nor underscores.
+    return is_known_to_others(name) and not _is_address(name) and "_" not in name
+
+
 def a_labels(domain: str) -> str:
     """Return a domain in lower case, other alphabets as ASCII (RFC 5891); any text, as far as it
     goes: what cannot be a domain stays as it is."""

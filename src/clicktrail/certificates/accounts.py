@@ -62,9 +62,15 @@ class Accounts:
         await store.set_account(self._terms.directory, "")
 
     async def paused(self, store: CertificateStore) -> bool:
-        """Whether the authority wants to be left alone now."""
+        """Whether the authority wants to be left alone now.
+
+        Raises `InvalidInput` where the account's key cannot be opened: no certificate's can be.
+        """
         account = await store.account(self._terms.directory)
-        return account is not None and account.paused_until > now_us()
+        if account is None:
+            return False
+        self._vault.open(account.sealed, self._purpose)
+        return account.paused_until > now_us()
 
     async def pause(self, store: CertificateStore, seconds: float) -> None:
         """Leave the authority alone for so long, on all nodes."""

@@ -11,13 +11,15 @@ from functools import partial
 from cryptography import x509
 
 from clicktrail.base.faults import Faults
+from clicktrail.base.hostname import may_be_certified
 from clicktrail.base.ids import now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import reason_of
 from clicktrail.base.tasks import end
 from clicktrail.certificates.accounts import Accounts, Terms
 from clicktrail.certificates.authority import OrderFailed, new_key
-from clicktrail.certificates.rehearsal import Resolve, may_have_one, rehearse, system_resolve
+from clicktrail.certificates.copies import Copies
+from clicktrail.certificates.rehearsal import Resolve, rehearse, system_resolve
 from clicktrail.certificates.shelf import Shelf, purpose
 from clicktrail.certificates.threads import in_thread
 from clicktrail.errors import ClicktrailError
@@ -80,6 +82,7 @@ class Keeper:
         store: Callable[[], Awaitable[CertificateStore]],
         vault: Vault,
         shelf: Shelf,
+        copies: Copies,
         faults: Faults,
         pace: Pace = Pace(),
     ) -> None:
@@ -88,6 +91,7 @@ class Keeper:
         self._open = store
         self._vault = vault
         self._shelf = shelf
+        self._copies = copies
         self._faults = faults
         self._pace = pace
         self._accounts = Accounts(wanted.terms, vault)
@@ -97,7 +101,8 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin in the background."""
+        """Serve what is known of before, and begin in the background."""
+        self._shelf.put(self._copies.read())
         self._task = asyncio.create_task(self._run(), name="certificates")
 
     async def stop(self) -> None:
@@ -121,11 +126,12 @@ class Keeper:
     async def _look(self, store: CertificateStore) -> None:
         # From a while before: another node's clock, and how long its transaction took.
         found = await store.issued_since(self._seen - 600_000_000)
-        self._shelf.put(found)
+        if new := self._shelf.put(found):
+            await asyncio.to_thread(self._copies.write, new)
         self._seen = max([self._seen, *(each.issued_at for each in found)])
-        names = sorted(name for name in set(await self._names()) if may_have_one(name))
+        names = sorted(name for name in set(await self._names()) if may_be_certified(name))
         due = await store.due(names, self._wanted.terms.directory)
-        if not due or await self._accounts.paused(store):
+        if await self._accounts.paused(store):
             return
         random.shuffle(due)  # other nodes begin elsewhere
         for name in due:
@@ -259,7 +265,7 @@ class Keeper:
         kept = await store.keep(
             name, chain, sealed, self._wanted.terms.directory, (expires_at, renew_at, due_at)
         )
-        self._shelf.put([kept])
+        await asyncio.to_thread(self._copies.write, self._shelf.put([kept]))
         await store.end_challenge(name)
         log.info("certificate issued", name=name, renewed_in_days=_days_until(renew_at))
 

@@ -4,7 +4,6 @@ A failed order counts against us (rate limits); a look of our own does not.
 """
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -110,12 +109,3 @@ async def _look_by_http(challenge: Challenge, address: str, port: int, wait: flo
     if response.status == 200 and body == challenge.key_authorization.encode():
         return ""
     return f"is another server, or not this installation (HTTP {response.status})"
-
-
-def may_have_one(name: str) -> bool:
-    """Whether an authority may certify a name: it is no address, and has more than one label."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return "." in name and not name.endswith(".localhost") and "_" not in name
-    return False

@@ -41,16 +41,24 @@ class Shelf:
         self._challenges = challenges
         self._default = default
         self._kept: dict[str, Kept] = {}
+        self._issued: dict[str, int] = {}
+        """When what was put here last was issued, by name."""
         self._loaded: OrderedDict[str, ssl.SSLContext] = OrderedDict()
         self._answers: dict[Challenge, ssl.SSLContext] = {}
 
-    def put(self, certificates: Iterable[Kept]) -> None:
-        """Serve certificates from now on, in place of older ones of the same names."""
+    def put(self, certificates: Iterable[Kept]) -> list[Kept]:
+        """Serve certificates from now on, in place of older ones of the same names.
+
+        Return those that are new here.
+        """
+        new = []
         for each in certificates:
-            before = self._kept.get(each.name)
-            if before is None or before.issued_at < each.issued_at:
+            if self._issued.get(each.name, 0) < each.issued_at:
+                self._issued[each.name] = each.issued_at
                 self._kept[each.name] = each
                 self._loaded.pop(each.name, None)
+                new.append(each)
+        return new
 
     def serve(self, context: ssl.SSLContext, *, has_own: bool) -> Choose:
         """See `clicktrail.redirect.server.Names`."""
@@ -86,6 +94,7 @@ class Shelf:
             load_pem(context, kept.chain.encode() + b"\n" + key)
         except (ClicktrailError, OSError) as error:  # of which ssl.SSLError is one
             log.error("a certificate cannot be used", name=asked, reason=reason_of(error))
+            del self._kept[asked]  # told once, and not with each handshake
             return None
         context.set_alpn_protocols(["http/1.1"])
         self._loaded[asked] = context

@@ -1,6 +1,6 @@
 """The console's routes: which page is where, and who may see it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from clicktrail.console.identities import Identities
 from clicktrail.console.live import Live
 from clicktrail.console.mailings import MailingPages
 from clicktrail.console.messages import Messages
-from clicktrail.console.numbers.overview import Overview
+from clicktrail.console.numbers.overview import Notices, Overview
 from clicktrail.console.views import SECURITY, Views
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import ClicktrailError, InvalidInput, StoreUnavailable
@@ -32,6 +32,10 @@ from clicktrail.store import Store
 STATIC = Path(__file__).parent / "static"
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def _none() -> Sequence[str]:
+    return ()
 
 
 class Console:
@@ -49,17 +53,18 @@ class Console:
         send_test: SendTest | None = None,
         visitors: Visitors | None = None,
         retry_for: float = 86400,
+        notices: Notices = _none,
     ) -> None:
         """``sampler`` does the guide's steps, ``send_test`` sends test events.
 
         ``visitors`` tells whose a request is behind proxies, ``retry_for`` how long notifications
-        are tried, in seconds.
+        are tried, in seconds. ``notices`` tells what people should look after.
         """
         views = Views()
         doorman = Doorman(store.accounts, views)
         entrance = Entrance(store.accounts, views, visitors or Visitors(()))
         guide = Guide(store, views, sampler)
-        overview = Overview(store, views, guide)
+        overview = Overview(store, views, guide, notices)
         sets = Configurations(store, views)
         destinations = Destinations(store, views, send_test)
         identities = Identities(store, views)

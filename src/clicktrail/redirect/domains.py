@@ -22,11 +22,18 @@ from clicktrail.redirect.pages import (
     Answer,
     json_object,
 )
+from clicktrail.settings.settings import Settings
 
 ALLOWED_PATH = b"/domains/allowed"
 _PROBE_PATH = probe.PATH.encode()
 
 log = get_logger(__name__)
+
+
+def fixed_domains(settings: Settings) -> list[str]:
+    """Return the domains that the settings name."""
+    hosts = settings.tracking_hosts
+    return [hosts.http, hosts.https, *settings["redirect.domains"]]
 
 
 class OwnDomains:

@@ -8,6 +8,7 @@ from clicktrail.base.hostname import host_name
 from clicktrail.certificates.accounts import Terms
 from clicktrail.certificates.authority import HTTP_01, TLS_ALPN_01, Binding
 from clicktrail.certificates.challenges import Challenges
+from clicktrail.certificates.copies import Copies
 from clicktrail.certificates.keeper import Keeper, Wanted
 from clicktrail.certificates.rehearsal import Resolve, system_resolve
 from clicktrail.certificates.shelf import Shelf
@@ -40,7 +41,10 @@ class Certificates:
         self.challenges = Challenges(read)
         first = settings.tracking_hosts.https or settings.tracking_hosts.http
         self.shelf = Shelf(vault, self.challenges, host_name(first))
-        self._keeper = Keeper(wanted(settings), names, store, vault, self.shelf, house.faults)
+        copies = Copies(house.folder)
+        self._keeper = Keeper(
+            wanted(settings), names, store, vault, self.shelf, copies, house.faults
+        )
         house.ends.append(self._keeper.stop)
 
     def start(self) -> None:

@@ -1,7 +1,8 @@
 """The operator's port: ``/healthz``, ``/readyz``, ``/readyz/redirect`` and ``/metrics``."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from clicktrail.settings.kinds import Address
 
 if TYPE_CHECKING:  # a node that only redirects has none
     from clicktrail.store import Store
+    from clicktrail.store.certificates import State
 
 log = get_logger(__name__)
 
@@ -70,6 +72,7 @@ class Monitor:
     ``problems`` tells what of the service is not ready: the roles try what they need. The store is
     tried here too.
     ``store`` is `None` on a node that needs none, and until it can be opened.
+    ``certificates`` looks up in it those that are ordered here.
     """
 
     def __init__(
@@ -79,7 +82,9 @@ class Monitor:
         store: "Store | None",
         folder: Path,
         problems: Callable[[], Problems],
+        certificates: Callable[["Store"], Awaitable[Sequence["State"]]],
     ) -> None:
+        self._certificates = certificates
         self._registry = registry
         self.store = store
         self._folder = folder
@@ -168,6 +173,7 @@ class Monitor:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 rows = await self.store.outbox.waiting()
+                _tell_certificates(found, await self._certificates(self.store))
         except (ClicktrailError, TimeoutError):
             reachable.add_metric((), 0)
             return found
@@ -179,6 +185,18 @@ class Monitor:
             oldest.add_metric(key, max(age, 0) / 1e6)
             dead.add_metric(key, each.dead)
         return found
+
+
+def _tell_certificates(found: _LookedUp, states: Sequence["State"]) -> None:
+    now = now_us()
+    healths = Counter(str(each.health(now)) for each in states)
+    count = found.gauge("certificates", "Certificates of tracking domains.", ("state",))
+    for health in ("valid", "expiring", "expired", "missing"):
+        count.add_metric((health,), healths[health])
+    first = min((each.expires_at for each in states if each.expires_at), default=None)
+    if first is not None:
+        name = "certificates_first_expiry_timestamp_seconds"
+        found.gauge(name, "When the first of them expires.").add_metric((), first / 1e6)
 
 
 def _without_what_clicks_survive(problems: Problems) -> Problems:

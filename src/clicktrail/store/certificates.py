@@ -3,8 +3,9 @@
 All times are microseconds since 1970, of the clock of the machine that writes them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlalchemy import Connection, and_, delete, or_, select, update
 
@@ -31,6 +32,16 @@ class Kept:
     expires_at: int
 
 
+class Health(StrEnum):
+    """How a certificate is."""
+
+    VALID = "valid"
+    EXPIRING = "expiring"
+    """It should have been renewed: of the time that was left for that, half is over."""
+    EXPIRED = "expired"
+    MISSING = "missing"
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """How it stands with a name: ``expires_at`` is 0 where there is no certificate yet."""
@@ -42,6 +53,15 @@ class State:
     due_at: int
     failures: int
     problem: str
+
+    def health(self, now: int) -> Health:
+        """Return how its certificate is at a time."""
+        if not self.expires_at:
+            return Health.MISSING
+        if self.expires_at <= now:
+            return Health.EXPIRED
+        is_late = self.expires_at - now < (self.expires_at - self.renew_at) / 2
+        return Health.EXPIRING if self.renew_at and is_late else Health.VALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +100,17 @@ class CertificateStore:
             lambda connection: [Kept(*row) for row in connection.execute(query)]
         )
 
-    async def states(self) -> list[State]:
-        """Return how it stands with every name that was ever looked at, by name."""
+    async def states(self, names: Iterable[str] | None = None) -> list[State]:
+        """Return how it stands with names, by name; with all that were ever looked at, if none are
+        given."""
         query = select(*(certificates.c[each] for each in _STATE)).order_by(certificates.c.name)
-        return await self._database.read(
+        found = await self._database.read(
             lambda connection: [State(*row) for row in connection.execute(query)]
         )
+        if names is None:
+            return found
+        known = {each.name: each for each in found}
+        return [known.get(name) or State(name, "", 0, 0, 0, 0, "") for name in sorted(set(names))]
 
     async def keep(
         self, name: str, chain: str, sealed: bytes, directory: str, times: tuple[int, int, int]

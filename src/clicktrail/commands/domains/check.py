@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import dns.resolver
 from clicktrail.base.redact import reason_of
 from clicktrail.commands.domains.certificate import NoTls, look_at_certificate
 from clicktrail.commands.domains.findings import Door, Finding, Status
+from clicktrail.commands.domains.policies import authorized, only_https
 from clicktrail.commands.domains.probe import probe
 from clicktrail.keys.probe import Question
 from clicktrail.settings.kinds import Address
@@ -35,6 +36,8 @@ class Look:
     seconds: float = 10.0
     resolver: Address | None = None
     authorities: Path | None = None
+    directory: str = ""
+    """Where certificates are ordered (RFC 8555 § 7.1.1), where they come by themselves."""
 
 
 async def check_domain(name: str, ask: Callable[[], Question], look: Look) -> list[Finding]:
@@ -50,9 +53,34 @@ async def check_domain(name: str, ask: Callable[[], Question], look: Look) -> li
         for address in addresses[:MOST_ADDRESSES]
     ]
     jobs = [_look_at(door, ask(), look.authorities) for door in doors]
+    jobs += _policies(name, look)
     for found in await asyncio.gather(*jobs):
         findings += found
     return findings
+
+
+def _policies(name: str, look: Look) -> list[Coroutine[None, None, list[Finding]]]:
+    resolver = _resolver(look)
+
+    async def addresses(parent: str) -> list[str]:
+        answer = await resolver.resolve(f"{parent}.", "A", lifetime=look.seconds, search=False)
+        return [record.address for record in answer]
+
+    jobs = []
+    if look.directory:
+        jobs.append(authorized(name, look.directory, resolver, look.seconds))
+    if "http" in look.ports:
+        port = look.ports.get("https", 443)
+        jobs.append(only_https(name, port, addresses, look.seconds))
+    return jobs
+
+
+def _resolver(look: Look) -> dns.asyncresolver.Resolver:
+    resolver = dns.asyncresolver.Resolver(configure=look.resolver is None)
+    if look.resolver is not None:
+        resolver.nameservers = [look.resolver.host]
+        resolver.port = look.resolver.port
+    return resolver
 
 
 async def _resolve(name: str, look: Look) -> tuple[list[Finding], list[str]]:
@@ -61,10 +89,7 @@ async def _resolve(name: str, look: Look) -> tuple[list[Finding], list[str]]:
         return [], [str(ipaddress.ip_address(name))]
     except ValueError:
         pass
-    resolver = dns.asyncresolver.Resolver(configure=look.resolver is None)
-    if look.resolver is not None:
-        resolver.nameservers = [look.resolver.host]
-        resolver.port = look.resolver.port
+    resolver = _resolver(look)
     addresses: list[str] = []
     canonical = ""
     troubles: list[str] = []

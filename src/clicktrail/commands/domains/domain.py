@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clicktrail.base.hostname import host_name
+from clicktrail.base.ids import now_us
 from clicktrail.commands.domains.findings import Finding, Status
 from clicktrail.commands.shared.common import (
     Json,
@@ -23,6 +25,9 @@ from clicktrail.keys.probe import ask
 from clicktrail.model import ConfigurationSet
 from clicktrail.settings.kinds import LISTEN, Address
 from clicktrail.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from clicktrail.store.certificates import State
 
 domains = typer.Typer(no_args_is_help=True, help="Domains of tracking links.")
 
@@ -70,9 +75,13 @@ def check(
         timeout,
         _name_server(resolver),
         authorities,
+        settings["acme.directory"] if settings["acme.email"] else "",
     )
     sets = with_store(context, lambda store: store.configuration.list_sets())
     findings = [_use(domain, settings, sets)]
+    if settings["acme.email"]:
+        [state] = with_store(context, lambda store: store.certificates.states([domain]))
+        findings.append(_order(state, now_us()))
     findings += asyncio.run(check_domain(domain, lambda: ask(ring, time.time()), look))
     ready = all(found.status is not Status.FAILED for found in findings)
     if as_json:
@@ -111,6 +120,27 @@ def _use(domain: str, settings: Settings, sets: Iterable[ConfigurationSet]) -> F
         "no configuration set uses it yet; where certificates are made on demand, list it in"
         " redirect.domains first",
     )
+
+
+def _order(state: "State", now: int) -> Finding:
+    """Say how it stands with the certificate that comes by itself."""
+    from clicktrail.store.certificates import Health  # noqa: PLC0415 - much to load
+
+    health = state.health(now)
+    why = f": {state.problem}" if state.problem else ""
+    until = f"{datetime.fromtimestamp(state.expires_at / 1e6, UTC):%Y-%m-%d}"
+    if health is Health.MISSING:
+        status = Status.WARNING if why else Status.NOTE
+        text = f"no certificate was issued yet{why or ', and none was asked for'}"
+    elif health is Health.VALID:
+        renewed = f"{datetime.fromtimestamp(state.renew_at / 1e6, UTC):%Y-%m-%d}"
+        status, text = Status.OK, f"the certificate is kept until {until}, renewed on {renewed}"
+    elif health is Health.EXPIRING:
+        text = f"the certificate of {until} should have been renewed{why}"
+        status = Status.WARNING
+    else:
+        status, text = Status.FAILED, f"the certificate has expired on {until}{why}"
+    return Finding("order", status, text)
 
 
 def _is(domain: str, host: str) -> bool:

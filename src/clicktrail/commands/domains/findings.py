@@ -22,7 +22,7 @@ class Finding:
     """One thing that was found, in words. ``address`` is the IP address that it is about."""
 
     check: str
-    """``use``, ``name``, ``certificate``, ``http`` or ``https``."""
+    """``use``, ``order``, ``name``, ``caa``, ``hsts``, ``certificate``, ``http`` or ``https``."""
     status: Status
     text: str
     address: str | None = None

@@ -26,7 +26,9 @@ class _Told(msgspec.Struct):
     client: str
 
 
-class _Answer(msgspec.Struct):
+class Answer(msgspec.Struct):
+    """An answer: header names are in lower case, of the body not more than `ANSWER_LIMIT`."""
+
     status: int
     headers: dict[str, str]
     body: bytes
@@ -38,7 +40,7 @@ async def probe(door: Door, question: Question) -> list[Said]:
     Certificates are not looked at: whether it is us can be told without.
     """
     try:
-        answer = await _get(door, question.path)
+        answer = await get(door, question.path)
     except httpcore.TimeoutException:
         return [(Status.FAILED, f"no answer within {door.seconds:g} seconds")]
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
@@ -50,7 +52,8 @@ async def probe(door: Door, question: Question) -> list[Said]:
     return [(Status.FAILED, _explain(answer))]
 
 
-async def _get(door: Door, path: str) -> _Answer:
+async def get(door: Door, path: str) -> Answer:
+    """Return what a server answers, whatever its certificate is. Raises what httpcore raises."""
     url = httpcore.URL(scheme=door.scheme, host=door.address, port=door.port, target=path)
     headers: list[tuple[bytes | str, bytes | str]] = [
         ("Host", door.host),
@@ -71,10 +74,10 @@ async def _get(door: Door, path: str) -> _Answer:
             each.decode("latin-1").lower(): value.decode("latin-1")
             for each, value in response.headers
         }
-        return _Answer(response.status, found, body)
+        return Answer(response.status, found, body)
 
 
-def _from_somebody(door: Door, question: Question, answer: _Answer) -> list[Said]:
+def _from_somebody(door: Door, question: Question, answer: Answer) -> list[Said]:
     try:
         told = read_json(answer.body, _Told)
     except InvalidJson:
@@ -94,7 +97,7 @@ def _from_somebody(door: Door, question: Question, answer: _Answer) -> list[Said
     return said
 
 
-def _redirected(door: Door, question: Question, answer: _Answer) -> Said:
+def _redirected(door: Door, question: Question, answer: Answer) -> Said:
     asked = f"{door.scheme}://{door.host}{question.path}"
     try:
         parts = urlsplit(urljoin(asked, answer.headers.get("location", "")))
@@ -109,7 +112,7 @@ def _redirected(door: Door, question: Question, answer: _Answer) -> Said:
     return Status.FAILED, f"is redirected to {shown!r} (HTTP {answer.status})"
 
 
-def _explain(answer: _Answer) -> str:
+def _explain(answer: Answer) -> str:
     if answer.status == 404 and _OUR_NOT_FOUND in answer.body:
         return (
             "a Clicktrail answers, but not this one: it has other keys (another keys.json), or its"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -32,6 +33,9 @@ COLUMNS = (
     "machine_clicks",
 )
 """What CSV has of all that is counted; the rate is in per cent, and empty of no tracked email."""
+Notices = Callable[[], Awaitable[Sequence[str]]]
+"""Returns what is wrong with the installation, a sentence each."""
+
 _DIMENSIONS: dict[Dimension, str] = {
     "configuration_set": "Configuration set",
     "identity": "Identity",
@@ -68,7 +72,8 @@ class Figure:
 class Overview:
     """The overview, and the same numbers as CSV."""
 
-    def __init__(self, store: Store, views: Views, guide: Guide) -> None:
+    def __init__(self, store: Store, views: Views, guide: Guide, notices: Notices) -> None:
+        self._notices = notices
         self._store = store
         self._views = views
         self._guide = guide
@@ -91,6 +96,7 @@ class Overview:
         return self._views.page(
             request,
             "overview.html",
+            notices=await self._notices(),
             selection=selection,
             figures=_figures(now, before, tagged=where.tag is not None),
             days=[day for _, day in drawn],

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from clicktrail.store import Store
+    from clicktrail.store.certificates import State
 
 _AGAIN_SECONDS = 2.0
 
@@ -82,7 +84,10 @@ class Watch:
                 self._opening = asyncio.create_task(self._use_store_later(folder))
         if address is None:
             return
-        monitor = Monitor(address, self._registry, self._store, folder, self._all_problems)
+        certificates = partial(_certificates, settings)
+        monitor = Monitor(
+            address, self._registry, self._store, folder, self._all_problems, certificates
+        )
         with opening(settings, "metrics.listen"):
             await monitor.start()
         self._ends.append(monitor.stop)
@@ -113,3 +118,9 @@ class Watch:
         if self._roll is not None and self._roll.problem:
             found[KEYS_OF_NODES] = self._roll.problem
         return found
+
+
+async def _certificates(settings: Settings, store: "Store") -> "Sequence[State]":
+    condition = import_module("clicktrail.service.condition")
+    found: Sequence[State] = await condition.certificates_of(settings, store)
+    return found

@@ -14,7 +14,7 @@ from clicktrail.journal.spool import SpooledJournal
 from clicktrail.redirect.app import Pages, RedirectApp
 from clicktrail.redirect.applinks import AppLinks
 from clicktrail.redirect.challenges import ChallengePages
-from clicktrail.redirect.domains import DomainPages, OwnDomains
+from clicktrail.redirect.domains import DomainPages, OwnDomains, fixed_domains
 from clicktrail.redirect.server import Listener, RedirectServer
 from clicktrail.service.checks import check_authorities, check_certificate, check_folder
 from clicktrail.service.checks.opening import opening
@@ -108,8 +108,7 @@ def _own_domains(house: House) -> OwnDomains:
         )
         return found
 
-    settings, hosts = house.settings, house.settings.tracking_hosts
-    return OwnDomains((hosts.http, hosts.https, *settings["redirect.domains"]), custom_domains)
+    return OwnDomains(fixed_domains(house.settings), custom_domains)
 
 
 def _domain_pages(house: House, visitors: Visitors, domains: OwnDomains) -> DomainPages:
