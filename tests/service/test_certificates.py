@@ -167,6 +167,20 @@ def test_workers_that_are_killed_in_the_middle_of_an_order(tmp_path: Path) -> No
     [
         (("--acme-email", "me@example.com"), "so redirect.tls_listen is needed too"),
         (("--acme-email", "me"), "expected an email address"),
+        (
+            (
+                *("--acme-email", "me@example.com", "--redirect-tls-listen", "127.0.0.1:1"),
+                *("--tracking-host", "127.0.0.1", "--role", "api"),
+            ),
+            "no authority certifies 127.0.0.1",
+        ),
+        (
+            (
+                *("--acme-email", "me@example.com", "--redirect-tls-listen", "127.0.0.1:1"),
+                *("--acme-directory", "http://authority.example/"),
+            ),
+            "does not begin with https://",
+        ),
         (("--redirect-tls-listen", "127.0.0.1:1"), "so redirect.tls_certificate is needed too"),
         (
             (

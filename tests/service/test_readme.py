@@ -12,24 +12,30 @@ from support.service import PATIENCE, Service, email_with, hrefs, html_of
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LOOPBACK = "127.0.0.0/8"
+HOST = "click.example.com"
 OF_A_NEWCOMER = re.compile(r"^\$ (clicktrail (?!serve).*)$", re.M)
 
 
-def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path, port: int) -> None:
     [settings] = re.findall(r"```toml\n(.*?)```", README, re.S)
     [link] = re.findall(r"```html\n(.*?)```", README, re.S)
     # The login is for a mail server; here a folder takes the emails.
     without_login = re.sub(r"^(username|password) = .*\n", "", settings, flags=re.M)
     (tmp_path / "clicktrail.toml").write_text(without_login)
     (tmp_path / "my.eml").write_bytes(email_with(link).as_bytes())
-    flags = ("--config", str(tmp_path / "clicktrail.toml"), "--tracking-without-https", "http")
-    with Service(tmp_path, *flags, "--webhook-allow", LOOPBACK) as service:
+    # Certificates come in `test_certificates`: here nobody is asked, and nobody listens on 443.
+    flags = (
+        *("--config", str(tmp_path / "clicktrail.toml"), "--tracking-https-host", HOST),
+        *("--redirect-tls-listen", f"127.0.0.1:{port}", "--webhook-allow", LOOPBACK),
+        *("--acme-directory", "https://127.0.0.1:1/directory", "--acme-resolver", "127.0.0.1:1"),
+    )
+    with Service(tmp_path, *flags) as service:
         commands = OF_A_NEWCOMER.findall(README)
         there = next(n for n, each in enumerate(commands) if each.startswith("clicktrail events"))
         for command in commands[:there]:
             typed(command, service)
         [tracked] = hrefs(html_of(service.send(email_with(link))))
-        assert tracked.startswith("http://click.example.com/c/")
+        assert tracked.startswith(f"https://{HOST}/c/")
         assert service.request(tracked).location == "https://example.com/books"
         [event] = service.wait_for_events("clicks", 1)
         assert event["click"]["linkTags"] == {"product": ["book"], "genre": ["fiction"]}
@@ -41,7 +47,7 @@ def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
         assert "Machine" in told["statistics"]
         assert "https://example.com/books" in told["link"]
         [rewritten] = hrefs(html_of((tmp_path / "out.eml").read_bytes()))
-        assert rewritten.startswith("http://click.example.com/c/")
+        assert rewritten.startswith(f"https://{HOST}/c/")
 
 
 def typed(command: str, service: Service, tracked: str = "") -> str:
@@ -50,7 +56,7 @@ def typed(command: str, service: Service, tracked: str = "") -> str:
     The link stands where the README leaves it out, nothing is followed for ever, and the webhook
     leads to a port of this machine that nobody listens on.
     """
-    line = command.replace("http://click.example.com/c/…", tracked).replace(" --follow", "")
+    line = command.replace(f"https://{HOST}/c/…", tracked).replace(" --follow", "")
     line = line.replace("--webhook https://example.com/", "--webhook http://127.0.0.1:9/")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(

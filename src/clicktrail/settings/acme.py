@@ -3,7 +3,6 @@
 from typing import Any
 
 from clicktrail.settings.kinds import (
-    ENDPOINT,
     FILE,
     LISTEN_OR_NONE,
     TEXT,
@@ -11,6 +10,7 @@ from clicktrail.settings.kinds import (
     Setting,
     choice,
 )
+from clicktrail.settings.urls import UrlUnusable, read_url
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 
@@ -23,6 +23,12 @@ def _email(text: str) -> str:
     is_plain = text.isascii() and text.isprintable() and not set(text) & set(' ,?&"<>')
     if text and not (local and at and domain and is_plain):
         raise ValueError
+    return text
+
+
+def _directory(text: str) -> str:
+    if not all(host for host, _ in read_url(text, ("https",)).hosts):  # RFC 8555 § 6.1
+        raise UrlUnusable("it names no host")
     return text
 
 
@@ -43,7 +49,7 @@ ACME_SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         "acme.directory",
-        ENDPOINT,
+        Kind("an https:// URL", _directory),
         LETS_ENCRYPT,
         "URL of the certificate authority's ACME directory; Let's Encrypt's if not given.",
     ),

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from clicktrail.base.hostname import is_unspecified
+from clicktrail.base.hostname import host_name, is_unspecified, may_be_certified
 from clicktrail.errors import SettingError
 from clicktrail.keys.token import TrackingHosts
 from clicktrail.settings.kinds import HOST, Address, Setting, choice
@@ -81,6 +81,13 @@ def check_links(settings: Given) -> None:
         raise SettingError(
             "tracking.scheme = https, but nobody is known to serve https: set redirect.tls_listen,"
             " or tracking.https_host to where a proxy serves it"
+        )
+    by_acme = hosts.https and settings["acme.email"] and not settings["redirect.tls_certificate"]
+    if by_acme and not may_be_certified(name := host_name(hosts.https)):
+        raise SettingError(
+            f"acme.email is set, but no authority certifies {name}, where https links would lead:"
+            " name the host that leads here, for example --tracking-host click.example.com, or give"
+            " it a certificate with redirect.tls_certificate"
         )
     for host, listener in ((hosts.http, "redirect.listen"), (hosts.https, "redirect.tls_listen")):
         name, _, port = host.rpartition(":")
