@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.service import Service
+from support.service import PATIENCE, Service
 from support.visitor import PASSWORD
 
 SignIn = Callable[[Service], AbstractContextManager[Any]]
@@ -42,6 +42,7 @@ def signed_in(browser: Any) -> SignIn:
         found = re.search(r"http://\S+/welcome/[\w-]+", service.said)
         assert found
         context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))

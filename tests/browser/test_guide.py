@@ -36,7 +36,7 @@ def test_the_guide_leads_from_an_empty_installation_to_a_click_seen_live(
         tab.goto(link)
         tab.wait_for_url("**/sign-in?next=%2Fguide")  # another browser, where nobody signed in
         reader.close()
-        page.wait_for_selector("text=Your click is here", timeout=15_000)
+        page.wait_for_selector("text=Your click is here")
         assert page.locator(".step.done").count() == 4  # the last one is new on the page
         page.click("text=click map")
         page.wait_for_url("**/messages/*")

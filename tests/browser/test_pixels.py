@@ -27,6 +27,7 @@ from clicktrail.base.ids import new_id
 from clicktrail.keys.token import KEY_SIZE, Key, KeyRing, TrackingHosts
 from clicktrail.model import HttpsPolicy, Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
+from support.service import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
@@ -72,6 +73,9 @@ PLACEHOLDER = re.compile(rb'(href=")(?:\{\{|\[|<%)[^"]*(")')
 LINK = re.compile(rb"<a\s[^>]*href=.?https?:", re.IGNORECASE)
 READS_ADDRESSES = re.compile(rb"\[\s*href\s*[*^$|~]?=|attr\(\s*href", re.IGNORECASE)
 
+NO_FRAME, TRIES = "Unable to capture screenshot", 10
+"""What Chromium says where nothing was drawn in time, on a busy machine: asked again, it draws."""
+
 Show = Callable[[bytes, int], bytes]
 """HTML in UTF-8, and a width in CSS pixels → a PNG of the whole page."""
 
@@ -85,6 +89,7 @@ def show() -> Iterator[Show]:
             java_script_enabled=False, reduced_motion="reduce", color_scheme="light"
         )
 
+        context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         shown = b""
         page.route("**/*", lambda route: route.abort())
@@ -97,9 +102,16 @@ def show() -> Iterator[Show]:
             nonlocal shown
             shown = html
             page.set_viewport_size({"width": width, "height": 900})
-            page.goto(ADDRESS, wait_until="load")
-            png: bytes = page.screenshot(full_page=True, animations="disabled")
-            return png
+            for left in reversed(range(TRIES)):
+                page.goto(ADDRESS, wait_until="load")
+                try:
+                    png: bytes = page.screenshot(full_page=True, animations="disabled")
+                except PLAYWRIGHT.Error as error:
+                    if NO_FRAME not in str(error) or not left:
+                        raise
+                else:
+                    return png
+            raise AssertionError("it returns, or raises")
 
         yield one
         browser.close()
