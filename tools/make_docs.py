@@ -28,8 +28,8 @@ MARK = "<!-- made by `make docs` from here on -->\n"
 KEPT = "Kept and given back; it changes nothing."
 SAME = "As in SES."
 DIFFERENCES = {
-    "BatchGetMetricData": "`Namespace` `VDM`; metrics `SEND`, `CLICK`, and `DELIVERY_CLICK` as the"
-    " same as `CLICK`, by day (UTC); every other metric is an item of `Errors`. Dimensions"
+    "BatchGetMetricData": "`Namespace` `VDM`; metrics `SEND`, `CLICK`, `OPEN`, and `DELIVERY_CLICK`"
+    " as the same as `CLICK`, by day (UTC); every other metric is an item of `Errors`. Dimensions"
     " `CONFIGURATION_SET`, `EMAIL_IDENTITY`, `ISP` (Yandex, Google, Mail.Ru Group, Microsoft,"
     " Other). Counted at once, not hours later.",
     "CreateConfigurationSet": "`TrackingOptions` (domain and `HttpsPolicy`),"
@@ -40,8 +40,8 @@ DIFFERENCES = {
     " `SmimeScheme` is refused.",
     "CreateConfigurationSetEventDestination": "`KinesisFirehoseDestination.DeliveryStreamArn`"
     " names any kind of destination, see above; `IamRoleArn` is kept and given back. `Sns`-,"
-    " `CloudWatch`-, `EventBridge`- and `PinpointDestination` are refused. `SEND`, `CLICK` and"
-    " `RENDERING_FAILURE` happen; other types are kept, and never come.",
+    " `CloudWatch`-, `EventBridge`- and `PinpointDestination` are refused. `SEND`, `CLICK`, `OPEN`"
+    " and `RENDERING_FAILURE` happen; other types are kept, and never come.",
     "CreateEmailIdentity": "A domain or an address, good for sending at once: nobody has to be"
     " asked whether it is yours. It is signed with DKIM where `DkimSigningAttributes` are given.",
     "DeleteConfigurationSet": "Links that were sent keep working.",
@@ -74,8 +74,8 @@ DIFFERENCES = {
     " refused, as there are none, and so are `ListManagementOptions`. A `Raw` email keeps its own"
     " `From`. The answer comes when your mail server has taken the email, so"
     " what it refuses is told at once (`MessageRejected`). `EndpointId`,"
-    " `TenantName`, `FromEmailAddressIdentityArn` and `FeedbackForwardingEmailAddressIdentityArn`,"
-    " `TemplateArn` and `OpenTrackingEnabled` (openings are never tracked) are passed over.",
+    " `TenantName`, `FromEmailAddressIdentityArn` and `FeedbackForwardingEmailAddressIdentityArn`"
+    " and `TemplateArn` are passed over.",
     "TagResource": "Of configuration sets and identities.",
     "UntagResource": "Of configuration sets and identities.",
     "UpdateConfigurationSet": "`MessageSecurityOptions` may hold the `DefaultScheme`; the"

@@ -26,7 +26,7 @@ Header = tuple[str, str]
 class EventType(StrEnum):
     """Event types of the SES v2 API (``MatchingEventTypes``).
 
-    `SEND`, `CLICK` and `RENDERING_FAILURE` are produced.
+    `SEND`, `CLICK`, `OPEN` and `RENDERING_FAILURE` are produced.
     """
 
     SEND = "SEND"
@@ -41,7 +41,7 @@ class EventType(StrEnum):
     SUBSCRIPTION = "SUBSCRIPTION"
 
 
-PRODUCED = frozenset({EventType.SEND, EventType.CLICK, EventType.RENDERING_FAILURE})
+PRODUCED = frozenset({EventType.SEND, EventType.CLICK, EventType.OPEN, EventType.RENDERING_FAILURE})
 """The event types that come; the others are taken, as programs for SES name them."""
 
 
@@ -156,12 +156,24 @@ class ConfigurationSet:
     """Whether the HTML of tracked emails is kept, for click maps."""
     track_visible_urls: bool = True
     """Whether links whose text is their own URL are tracked too."""
+    engagement_opens: bool = False
+    """Whether engagement statistics count opens too."""
 
     @property
     def click_tracking(self) -> bool:
         """Whether emails with this configuration set get tracking links (behaviour § 1)."""
         return self.engagement or any(
             d.enabled and EventType.CLICK in d.types for d in self.destinations
+        )
+
+    @property
+    def open_tracking(self) -> bool:
+        """Whether emails with this configuration set get the image that tells of opens.
+
+        Not by engagement statistics alone: an image is new to who gets the email.
+        """
+        return (self.engagement and self.engagement_opens) or any(
+            d.enabled and EventType.OPEN in d.types for d in self.destinations
         )
 
     def subscribers(self, event_type: EventType) -> tuple[EventDestination, ...]:
@@ -238,7 +250,10 @@ class Message:
 
 @dataclass(slots=True)  # not frozen: as a Link, it is made on a hot path
 class Click:
-    """One click, as logged before the redirect. Holds all that the token knew."""
+    """One click, as logged before the redirect. Holds all that the token knew.
+
+    With `OPEN_LINK` it is an open, as logged before the image is sent.
+    """
 
     event_id: str
     message_id: str
@@ -280,6 +295,9 @@ class Request:
 
 HONEYPOT_LINK = 1 << 30
 """The index of the hidden link that only machines follow: no email has as many links of its own."""
+
+OPEN_LINK = HONEYPOT_LINK + 1
+"""The index of the image that tells of opens."""
 
 PROVIDERS: dict[str, tuple[str, ...]] = {
     "Yandex": ("yandex.ru", "yandex.com", "ya.ru", "yandex.by", "yandex.kz"),

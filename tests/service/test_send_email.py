@@ -309,7 +309,7 @@ def test_metrics_that_are_not_counted_are_errors_of_their_query(ses: Any) -> Non
     now = datetime.now(UTC)
     query = {"Namespace": "VDM", "StartDate": now - timedelta(days=1), "EndDate": now}
     answer = ses.batch_get_metric_data(
-        Queries=[{"Id": "a", "Metric": "OPEN", **query}, {"Id": "b", "Metric": "SEND", **query}]
+        Queries=[{"Id": "a", "Metric": "DELIVERY", **query}, {"Id": "b", "Metric": "SEND", **query}]
     )
     assert [(e["Id"], e["Code"]) for e in answer["Errors"]] == [("a", "ACCESS_DENIED")]
     assert [r["Id"] for r in answer["Results"]] == ["b"]

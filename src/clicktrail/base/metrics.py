@@ -29,6 +29,10 @@ class Metrics:
             "redirects", "Answers of the redirect to requests for tracking links.", "status"
         )
         self.clicks = self._counter("clicks", "Clicks that were logged durably.")
+        self.opens = self._counter("opens", "Opens that were logged durably.")
+        self.opens_recorded = self._counter(
+            "opens_recorded", "Opens that were counted and told.", "verdict"
+        )
         self.clicks_unlogged = self._counter(
             "clicks_unlogged", "People who were redirected though their click could not be logged."
         )

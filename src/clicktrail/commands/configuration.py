@@ -79,6 +79,13 @@ VisibleUrls = Annotated[
     ),
 ]
 
+Opens = Annotated[
+    bool | None,
+    typer.Option(
+        "--opens/--no-opens", help="Count opens too: emails get an image that tells of them."
+    ),
+]
+
 
 @sets.command("create")
 def create_set(
@@ -163,6 +170,7 @@ def show_set(context: typer.Context, name: SetName, as_json: Json = False) -> No
         (
             ("Name", found.name),
             ("Click tracking", on(found.click_tracking)),
+            ("Open tracking", on(found.open_tracking)),
             ("Engagement statistics", on(found.engagement)),
             ("Redirect domain", found.redirect_domain or "the installation's"),
             ("HTTPS policy", found.https_policy.value),
@@ -260,18 +268,24 @@ def remove_destination(context: typer.Context, set_name: SetName, name: Destinat
 
 
 @engagement.command("enable")
-def enable_engagement(context: typer.Context, set_name: SetName) -> None:
-    """Count clicks. This alone notifies nobody."""
-    with_store(context, lambda store: store.configuration.update_set(set_name, engagement=True))
-    typer.echo(f"Engagement statistics of {set_name} are on: clicks are counted.")
+def enable_engagement(context: typer.Context, set_name: SetName, opens: Opens = None) -> None:
+    """Count clicks, and opens where you say so. This alone notifies nobody."""
+
+    async def enable(store: "Store") -> ConfigurationSet:
+        changes: dict[str, Any] = {} if opens is None else {"engagement_opens": opens}
+        await store.configuration.update_set(set_name, engagement=True, **changes)
+        return await store.configuration.get_set(set_name)
+
+    what = "clicks and opens are" if with_store(context, enable).engagement_opens else "clicks are"
+    typer.echo(f"Engagement statistics of {set_name} are on: {what} counted.")
 
 
 @engagement.command("disable")
 def disable_engagement(context: typer.Context, set_name: SetName) -> None:
-    """Stop counting clicks, unless an event destination wants them."""
+    """Stop counting clicks and opens, unless an event destination wants them."""
 
     async def disable(store: "Store") -> ConfigurationSet:
-        await store.configuration.update_set(set_name, engagement=False)
+        await store.configuration.update_set(set_name, engagement=False, engagement_opens=False)
         return await store.configuration.get_set(set_name)
 
     left = with_store(context, disable)
@@ -294,7 +308,7 @@ def _note(context: typer.Context, made: EventDestination) -> None:
     if never := sorted(made.types - PRODUCED):
         typer.echo(
             f"Note: {', '.join(never)}: such events never come. Clicktrail knows of"
-            f" {', '.join(sorted(PRODUCED))} alone; bounces, opens and the like are told by what"
+            f" {', '.join(sorted(PRODUCED))} alone; bounces and the like are told by what"
             " sends your emails",
             err=True,
         )
@@ -313,6 +327,7 @@ def shown(found: ConfigurationSet) -> dict[str, Any]:
     return {
         "name": found.name,
         "clickTracking": found.click_tracking,
+        "openTracking": found.open_tracking,
         "engagementStatistics": found.engagement,
         "redirectDomain": found.redirect_domain,
         "httpsPolicy": found.https_policy.value,

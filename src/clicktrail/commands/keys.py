@@ -19,7 +19,7 @@ from clicktrail.commands.shared.common import (
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.keys import nodes
 from clicktrail.keys.ringfile import KeyFile
-from clicktrail.keys.token import PATH
+from clicktrail.keys.token import OPEN_PATH, PATH
 from clicktrail.service.parts.folder import data_folder
 from clicktrail.service.parts.nodes import are_several, node_name
 from clicktrail.service.parts.sealing import begin_anew, has_store, lost_of, missing
@@ -162,9 +162,9 @@ def open_link(
 ) -> None:
     """Show what a tracking link holds, and which email it is from."""
     path = urlsplit(url).path
-    if "/" in url and not path.startswith(PATH):
+    if "/" in url and not path.startswith((PATH, OPEN_PATH)):
         raise InvalidInput(f"{url!r} is not a tracking link: its path does not begin with {PATH}")
-    opened = keys_of(context).open(path.removeprefix(PATH))
+    opened = keys_of(context).open(path.removeprefix(PATH).removeprefix(OPEN_PATH))
     try:
         message = with_store(context, lambda store: store.messages.get(opened.message_id))
     except NotFound:

@@ -46,6 +46,7 @@ def forget(
         (done.messages, "emails to this address alone: contents deleted"),
         (done.messages_changed, "other emails in which it stood: replaced"),
         (done.clicks, "clicks: address, User-Agent and URL deleted"),
+        (done.opens, "opens: address and User-Agent deleted"),
         (done.events, "events of built-in streams: reduced"),
         (done.notifications, "notifications that wait: reduced"),
         (done.dead_letters, "dead letters: reduced"),

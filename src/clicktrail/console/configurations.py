@@ -25,6 +25,10 @@ def outcome(found: ConfigurationSet) -> list[str]:
         said.append("Clicks are counted, nothing is sent.")
     else:
         said.append("Clicks are not tracked: links stay as they are.")
+    if found.open_tracking:
+        openers = [d.name for d in found.subscribers(EventType.OPEN)]
+        whom = f", and each is sent to {listed(openers)}" if openers else ""
+        said.append(f"Opens are counted{whom}: emails get an image of one pixel.")
     if sends:
         said.append(f"Each email sent on is told to {listed(sends)}.")
     if found.click_tracking:
@@ -85,6 +89,7 @@ class Configurations:
             await self._configuration.update_set(
                 name,
                 engagement=field(request, "engagement") == "on",
+                engagement_opens=field(request, "engagement_opens") == "on",
                 redirect_domain=field(request, "redirect_domain") or None,
                 https_policy=_policy(field(request, "https_policy")),
                 keep_html=field(request, "keep_html") == "on",

@@ -13,6 +13,7 @@ from clicktrail.console.views import Views
 from clicktrail.errors import NotFound
 from clicktrail.model import Message, MessageState, Reason
 from clicktrail.store import Store
+from clicktrail.store.clicks.opens import Open
 from clicktrail.store.mail.browse import ClickRow, MessageRow
 from clicktrail.store.mail.grouping import mailings_of, subject_of
 from clicktrail.store.mail.mailings import PlaceClicks
@@ -65,6 +66,7 @@ class Moment:
     text: str
     told: list[Told]
     click: ClickRow | None = None
+    open: Open | None = None
 
 
 class Messages:
@@ -105,7 +107,9 @@ class Messages:
         row = await self._row(request)
         contents = (await self._store.messages.get_many([row.id])).get(row.id)
         places, clicks = await self._store.trail.links(row.id)
-        told = await self._store.trail.told([row.id, *(each.click.event_id for each in clicks)])
+        opens = await self._store.opens.of(row.id)
+        ids = [*(each.click.event_id for each in clicks), *(each.event_id for each in opens)]
+        told = await self._store.trail.told([row.id, *ids])
         moments = [Moment(row.accepted_at, _ENDED[row.state], told[row.id])]
         moments += [
             Moment(
@@ -116,6 +120,8 @@ class Messages:
             )
             for each in clicks
         ]
+        moments += [_opening(each, told[each.event_id]) for each in opens]
+        moments[1:] = sorted(moments[1:], key=lambda each: each.at)
         return self._views.page(
             request,
             "message.html",
@@ -166,6 +172,11 @@ class Messages:
         if row is None:
             raise NotFound(f"there is no email {message_id!r}")
         return row
+
+
+def _opening(opened: Open, told: list[Told]) -> Moment:
+    by = f" by {opened.proxy}'s image proxy" if opened.proxy else ""
+    return Moment(opened.opened_at, f"Image of an open fetched{by}", told, open=opened)
 
 
 def _why(reason: Reason | None, contents: Message | None) -> str:

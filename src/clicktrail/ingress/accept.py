@@ -135,7 +135,12 @@ class Acceptor:
         accepted_at = now_us()
         message_id = new_id(accepted_at)
         rewritten = await self._rewriter.rewrite(
-            raw, message_id, chosen, len(submission.recipients), submission.click_tracking
+            raw,
+            message_id,
+            chosen,
+            len(submission.recipients),
+            submission.click_tracking,
+            submission.open_tracking,
         )
         outgoing = rewritten.message
         if convert:  # before it is signed, or the signature would not hold (RFC 6376 § 5.3)

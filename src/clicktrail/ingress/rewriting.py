@@ -13,7 +13,7 @@ from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.keys.token import KeyRing, TrackingHosts
-from clicktrail.model import ConfigurationSet, Reason
+from clicktrail.model import OPEN_LINK, ConfigurationSet, Reason
 from clicktrail.rewrite import Policy, Rewritten, policy_of, rewrite_message
 from clicktrail.store.mail.html import place_of
 
@@ -61,40 +61,57 @@ class Rewriter:
         message_id: str,
         chosen: ConfigurationSet | None,
         recipients: int,
-        wanted: bool | None,
+        clicks: bool | None,
+        opens: bool | None = None,
     ) -> Rewritten:
-        """Return an email as it goes on. ``wanted`` overrides what its configuration set says.
+        """Return an email as it goes on.
 
-        Raises `InvalidInput` where there are no keys.
+        ``clicks`` and ``opens`` override what its configuration set says of tracking them. Raises
+        `InvalidInput` where there are no keys.
         """
-        if chosen is None or not (chosen.click_tracking if wanted is None else wanted):
+        if chosen is None:
+            return Rewritten(raw, reason=Reason.OFF)
+        clicks = chosen.click_tracking if clicks is None else clicks
+        opens = chosen.open_tracking if opens is None else opens
+        if not (clicks or opens):
             return Rewritten(raw, reason=Reason.OFF)
         if recipients != 1:
             return Rewritten(raw, reason=Reason.SEVERAL_RECIPIENTS)
         ring = self._keys.ring()
         started = time.perf_counter()
         try:
-            rewritten = await self._rewrite(raw, message_id, chosen, ring)
+            rewritten = await self._rewrite(raw, message_id, chosen, ring, clicks, opens)
         except Exception as error:  # what cannot be parsed raises nothing: see `rewrite_message`
             self._fail(chosen.name, error, message_id)
             return Rewritten(raw, warnings=(UNTRACKED,))
         finally:
             self._metrics.rewrite.observe(time.perf_counter() - started)
-        if self._failing and rewritten.links:
+        if self._failing and (rewritten.links or rewritten.pixel):
             self._recover(chosen.name)
         return rewritten
 
     async def _rewrite(
-        self, raw: bytes, message_id: str, chosen: ConfigurationSet, ring: KeyRing
+        self,
+        raw: bytes,
+        message_id: str,
+        chosen: ConfigurationSet,
+        ring: KeyRing,
+        clicks: bool,
+        opens: bool,
     ) -> Rewritten:
+        hosts, https = hosts_of(self._hosts, chosen), chosen.https_policy
+        seal = ring.sealer(message_id).seal
         policy = policy_of(
-            hosts_of(self._hosts, chosen),
-            chosen.https_policy,
-            ring.sealer(message_id).seal,
+            hosts,
+            https,
+            seal,
             ring.is_tracking_link,
             honeypot=not self._honeypots.isdisjoint((chosen.name, "*")),
             visible_urls=chosen.track_visible_urls,
         )
+        policy.links = clicks
+        if opens and (prefix := hosts.open_prefix(https)):
+            policy.pixel = prefix + seal(OPEN_LINK, "")
         made: dict[int, str] = {}
         if chosen.keep_html:
             policy = replace(policy, link=_remembering(policy.link, made))

@@ -36,6 +36,8 @@ class Submission:
     configuration."""
     click_tracking: bool | None = None
     """Says for this email alone whether clicks are tracked; ``None``: its configuration set."""
+    open_tracking: bool | None = None
+    """The same of opens."""
 
 
 class Transaction(Protocol):

@@ -29,6 +29,9 @@ from clicktrail.model import HttpsPolicy
 PATH = "/c/"
 """A tracking link is ``{scheme}://{host}/c/{token}``."""
 
+OPEN_PATH = "/o/"
+"""The image that tells of opens is ``{scheme}://{host}/o/{token}``, `OPEN_LINK` in its token."""
+
 KEY_SIZE = 64
 """Bytes of a key: AES-256 in SIV mode takes two."""
 
@@ -189,6 +192,17 @@ class TrackingHosts:
             if required or not self.downgrade:
                 return ""
         return f"http://{self.http}{PATH}"
+
+    def open_prefix(self, policy: HttpsPolicy) -> str:
+        """Return ``scheme://host/o/`` for the image that tells of opens.
+
+        https where anybody serves it, else http: programs that show emails fetch both. It is empty
+        where the policy wants https, and nobody is known to serve it.
+        """
+        required = policy is HttpsPolicy.REQUIRE
+        if self.https and (required or self.scheme != "http"):
+            return f"https://{self.https}{OPEN_PATH}"
+        return "" if required else f"http://{self.http}{OPEN_PATH}"
 
     def serves_all(self, policy: HttpsPolicy) -> bool:
         """Whether every link gets a tracking link: no `prefix` is empty."""

@@ -12,6 +12,7 @@ import msgspec
 from clicktrail.base.ids import rfc3339
 from clicktrail.model import Click, Header, Message, Tags, Verdict, domain_of
 from clicktrail.publish.addresses import domain_in, split_addresses
+from clicktrail.store.clicks.opens import Open
 
 HEADERS_LIMIT = 10 * 1024
 """Bytes of header names and values that a notification carries."""
@@ -69,6 +70,28 @@ def click_object(
             "linkTags": by_tag,
             "bot": {"verdict": verdict, "reasons": reasons},
         }
+    )
+
+
+def open_object(opened: Open) -> bytes:
+    """Return the ``open`` object of an open."""
+    told: dict[str, Any] = {
+        "ipAddress": opened.ip,
+        "timestamp": rfc3339(opened.opened_at),
+        "userAgent": opened.user_agent,
+        "bot": {"verdict": opened.verdict, "reasons": opened.reasons},
+    }
+    if opened.proxy:
+        told["proxy"] = opened.proxy
+    return _encode(told)
+
+
+def open_event(mail: bytes, opened: bytes, event_id: str) -> bytes:
+    """Return an Open event; its parts are JSON from `mail_object` and `open_object`."""
+    return b'{"eventType":"Open","mail":%b,"open":%b,"eventId":%b}' % (
+        mail,
+        opened,
+        _encode(event_id),
     )
 
 

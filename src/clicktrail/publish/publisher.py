@@ -14,9 +14,10 @@ from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.journal import Entry, Journal
-from clicktrail.model import HONEYPOT_LINK, Click, EventType, Judgement, Request
+from clicktrail.model import HONEYPOT_LINK, OPEN_LINK, Click, EventType, Judgement, Request
 from clicktrail.publish.deliver import Deliverer
 from clicktrail.publish.event import click_event, click_object, send_event
+from clicktrail.publish.opens import judged, logged_open
 from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.routing import Target, address, targets
 from clicktrail.publish.subjects import Subject, Subjects
@@ -24,6 +25,7 @@ from clicktrail.publish.visitor_verdict import Judge, judge_again, judgement, re
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick, Outgoing, SendEvent, storable_click
 from clicktrail.store.clicks.evidence import Evidence
+from clicktrail.store.clicks.opens import LoggedOpen
 from clicktrail.store.clicks.outbox import Notification
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.configuration import Configuration
@@ -166,20 +168,40 @@ class Publisher:
         ids = [click.message_id for click in clicks]
         subjects = await self._subjects.of(ids, configuration.version)
         told = cache(partial(targets, configuration, event_type=EventType.CLICK))
-        batch = _Batch(subjects, told, now_us())
+        opens = cache(partial(targets, configuration, event_type=EventType.OPEN))
+        batch = _Batch(subjects, told, opens, now_us())
         for click in clicks:
+            if click.link == OPEN_LINK:
+                self._add_open(batch, click)
+                continue
             signs = self._judge.signs(click, subjects[click.message_id].accepted_at)
             batch.add(self._privacy.of(click), signs)
         return batch
 
+    def _add_open(self, batch: "_Batch", click: Click) -> None:
+        if click.request & Request.HEAD:
+            return
+        subject = batch.subjects[click.message_id]
+        found = judged(self._judge, click, subject.accepted_at)
+        to = batch.opens(subject.origin.configuration_set if subject.origin else None)
+        kept = self._privacy.of(click)
+        batch.opened.append(logged_open(kept, found, subject, to, batch.at))
+
     async def _record(self, batch: "_Batch") -> int:
+        opened = await self._store.opens.record(batch.opened) if batch.opened else []
+        for each in opened:
+            self._metrics.opens_recorded.labels(each.verdict.value).inc()
+        if any(isinstance(o, Notification) for each in batch.opened for o in each.outgoing):
+            self._deliverer.wake()
+        if not (batch.logged or batch.visits):
+            return len(opened)
         new = await self._store.clicks.record(batch.logged, batch)
         # What is read again, after a crash or by way of the spool, has been counted.
         for verdict, count in Counter(new.values()).items():
             self._metrics.clicks_recorded.labels(verdict.value).inc(count)
         if any(isinstance(o, Notification) for each in batch.logged for o in each.outgoing):
             self._deliverer.wake()
-        return len(new)
+        return len(new) + len(opened)
 
     async def _insist(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it works. Raises `_Stopped` where it does not and the publisher stops."""
@@ -217,7 +239,10 @@ class _Batch:
 
     subjects: Mapping[str, Subject]
     targets: Callable[[str | None], Sequence[Target]]
+    opens: Callable[[str | None], Sequence[Target]]
+    """Who is told of opens."""
     at: int
+    opened: list[LoggedOpen] = field(default_factory=list)
     logged: list[LoggedClick] = field(default_factory=list)
     evidence: dict[str, str] = field(default_factory=dict)
     visits: dict[str, Evidence] = field(default_factory=dict)

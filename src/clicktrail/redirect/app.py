@@ -13,12 +13,20 @@ from clicktrail.base.metrics import Metrics
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.journal import Journal
-from clicktrail.keys.token import PATH, Opened
-from clicktrail.model import Click, Request
+from clicktrail.keys.token import OPEN_PATH, PATH, Opened
+from clicktrail.model import OPEN_LINK, Click, Request
 from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.location import location
-from clicktrail.redirect.pages import FAVICON, METHODS, NOT_FOUND, PREFETCH, ROBOTS, redirect_to
+from clicktrail.redirect.pages import (
+    FAVICON,
+    METHODS,
+    NOT_FOUND,
+    PIXEL,
+    PREFETCH,
+    ROBOTS,
+    redirect_to,
+)
 from clicktrail.redirect.visitor import look, seen_before
 from clicktrail.settings.kinds import Network
 
@@ -27,7 +35,7 @@ log = get_logger(__name__)
 TELL_SECONDS = 1.0
 """How often the log tells of clicks that cannot be logged."""
 
-_PATH = PATH.encode()
+_PATH, _OPEN_PATH = PATH.encode(), OPEN_PATH.encode()
 
 
 class Pages(Protocol):
@@ -38,11 +46,12 @@ class Pages(Protocol):
 
 
 class RedirectApp:
-    """Answers the requests of people who click tracking links (behaviour § 6).
+    """Answers the requests of people who click tracking links (behaviour § 6), and of the programs
+    that show them emails with the image that tells of opens.
 
-    ``open_token`` raises `InvalidToken` for a token that is not ours. ``clicks`` counts logged
-    clicks, ``unlogged`` redirects whose click could not be logged, ``not_found`` bad tokens.
-    ``pages`` answers other paths.
+    ``open_token`` raises `InvalidToken` for a token that is not ours. ``clicks`` and ``opens`` say
+    how many were logged, ``unlogged`` how many were answered and could not be, ``not_found`` counts
+    bad tokens. ``pages`` answers other paths.
     """
 
     def __init__(
@@ -61,9 +70,10 @@ class RedirectApp:
         self._pages = pages
         self._metrics = metrics or Metrics()
         self._sent_on = self._metrics.redirects.labels("302")
+        self._shown = self._metrics.redirects.labels("200")
         self._waiting: list[tuple[Click, Exchange, bytes, bytes]] = []
         self._logging: set[asyncio.Task[None]] = set()
-        self.clicks = 0
+        self.clicks = self.opens = 0
         self.unlogged = 0
         self.not_found = 0
         self._untold = 0
@@ -83,6 +93,8 @@ class RedirectApp:
         path = target.partition(b"?")[0]
         if path.startswith(_PATH):
             self._click(path[len(_PATH) :], exchange)
+        elif path.startswith(_OPEN_PATH):
+            self._click(path[len(_OPEN_PATH) :], exchange, image=True)
         elif self._pages is None or not self._pages.handle(exchange, path):
             head, body = {b"/robots.txt": ROBOTS, b"/favicon.ico": FAVICON}.get(path, NOT_FOUND)
             exchange.answer(head, body if method == b"GET" else b"")
@@ -95,7 +107,7 @@ class RedirectApp:
                 await asyncio.wait(self._logging)
         self._tell()
 
-    def _click(self, token: bytes, exchange: Exchange) -> None:
+    def _click(self, token: bytes, exchange: Exchange, *, image: bool = False) -> None:
         get = exchange.method == b"GET"
         altered = 0
         opened: Opened | None
@@ -105,7 +117,7 @@ class RedirectApp:
             opened = self._open(unquote(text) if "%" in text else text)
         except (InvalidToken, UnicodeDecodeError):
             opened, altered = self._mended(token), Request.ALTERED
-        if opened is None:
+        if opened is None or (opened.link == OPEN_LINK) is not image:
             self.not_found += 1
             self._metrics.redirects.labels("404").inc()
             head, body = NOT_FOUND
@@ -116,7 +128,7 @@ class RedirectApp:
             self._metrics.redirects.labels("503").inc()
             exchange.answer(*PREFETCH)
             return
-        head, body = redirect_to(location(opened.url))
+        head, body = PIXEL if image else redirect_to(location(opened.url))
         at = now_us()
         click = Click(
             new_id(at),
@@ -149,6 +161,7 @@ class RedirectApp:
 
     async def _log(self, batch: list[tuple[Click, Exchange, bytes, bytes]]) -> None:
         started = time.perf_counter()
+        opens = [click for click, _, _, _ in batch if click.link == OPEN_LINK]
         try:
             await self._journal.append(*[click for click, _, _, _ in batch])
         except JournalUnavailable as error:
@@ -158,10 +171,15 @@ class RedirectApp:
             self._unlogged(len(batch), error)
         else:
             count = sum(not click.request & Request.HEAD for click, _, _, _ in batch)
+            if opens:
+                count -= (opened := sum(not each.request & Request.HEAD for each in opens))
+                self.opens += opened
+                self._metrics.opens.inc(opened)
             self.clicks += count
             self._metrics.clicks.inc(count)
             self._metrics.commit.observe(time.perf_counter() - started)
-        self._sent_on.inc(len(batch))
+        self._sent_on.inc(len(batch) - len(opens))
+        self._shown.inc(len(opens))
         for _, exchange, head, body in batch:
             exchange.answer(head, body)
 

@@ -69,6 +69,16 @@ padding: 0 1em }</style>
 """,
 )
 
+PIXEL = _answer(
+    b"200 OK",
+    _NOT_STORED + b"Content-Type: image/gif\r\n" + _COMMON,
+    # GIF89a, one transparent pixel: 43 bytes, the smallest that all programs show.
+    bytes.fromhex(
+        "474946383961 01000100800000 000000000000 21f9040100000000 2c00000000010001000002024401003b"
+    ),
+)
+"""The image that tells of opens."""
+
 PREFETCH = _answer(b"503 Service Unavailable", _NOT_STORED + _TEXT)
 """For a program that fetches ahead: it will ask again when the person clicks."""
 

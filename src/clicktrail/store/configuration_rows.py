@@ -54,6 +54,7 @@ def load(connection: Connection) -> Configuration:
             options=row.options,
             keep_html=row.keep_html,
             track_visible_urls=row.track_visible_urls,
+            engagement_opens=row.engagement_opens,
         )
     ordered = select(event_destinations).order_by(
         event_destinations.c.created_at, event_destinations.c.name
@@ -88,6 +89,7 @@ def set_row(made: ConfigurationSet) -> dict[str, Any]:
         "options": made.options,
         "keep_html": made.keep_html,
         "track_visible_urls": made.track_visible_urls,
+        "engagement_opens": made.engagement_opens,
     }
 
 

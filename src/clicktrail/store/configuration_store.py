@@ -105,6 +105,7 @@ class ConfigurationStore:
         name: str,
         *,
         engagement: bool | None = None,
+        engagement_opens: bool | None = None,
         redirect_domain: str | Literal["keep"] | None = _KEEP,
         https_policy: HttpsPolicy | None = None,
         sending: bool | None = None,
@@ -119,6 +120,8 @@ class ConfigurationStore:
         changes: dict[str, Any] = {}
         if engagement is not None:
             changes["engagement"] = engagement
+        if engagement_opens is not None:
+            changes["engagement_opens"] = engagement_opens
         if redirect_domain != _KEEP:
             changes["redirect_domain"] = check_redirect_domain(redirect_domain)
         if https_policy is not None:

@@ -13,6 +13,7 @@ from clicktrail.store.tables import configuration_version
 if TYPE_CHECKING:
     from clicktrail.store.certificates import CertificateStore
     from clicktrail.store.clicks.clicks import ClickStore
+    from clicktrail.store.clicks.opens import OpenStore
     from clicktrail.store.clicks.outbox import Outbox
     from clicktrail.store.clicks.pages import Pages
     from clicktrail.store.clicks.statistics import Statistics
@@ -66,6 +67,7 @@ class Store:
     accounts: "Subject[AccountStore]" = Subject("people.accounts:AccountStore")
     messages: "Subject[MessageStore]" = Subject("mail.messages:MessageStore")
     clicks: "Subject[ClickStore]" = Subject("clicks.clicks:ClickStore")
+    opens: "Subject[OpenStore]" = Subject("clicks.opens:OpenStore")
     outbox: "Subject[Outbox]" = Subject("clicks.outbox:Outbox")
     streams: "Subject[Streams]" = Subject("clicks.streams:Streams")
     pages: "Subject[Pages]" = Subject("clicks.pages:Pages")

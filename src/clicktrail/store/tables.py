@@ -30,6 +30,7 @@ configuration_sets = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("engagement", Boolean, nullable=False),
+    Column("engagement_opens", Boolean, nullable=False, server_default=false()),
     Column("redirect_domain", Text),
     Column("https_policy", String(16), nullable=False),
     Column("created_at", BigInteger, nullable=False),

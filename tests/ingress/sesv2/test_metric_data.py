@@ -23,7 +23,7 @@ async def asked(store: Store, start: str, end: str, *metrics: str, **dimensions:
     query = {"Namespace": "VDM", "StartDate": at(start), "EndDate": at(end)}
     body = {"Queries": [{"Id": m, "Metric": m, "Dimensions": dimensions, **query} for m in metrics]}
     request = msgspec.json.decode(msgspec.json.encode(body), type=BatchGetMetricDataRequest)
-    return await MetricData(store.statistics).batch_get_metric_data(CALL, request)
+    return await MetricData(store.statistics, store.opens).batch_get_metric_data(CALL, request)
 
 
 async def store_with_emails(folder: Path) -> Store:
@@ -80,13 +80,13 @@ async def test_dimensions_narrow_what_is_counted(
 
 async def test_a_metric_that_is_not_counted_fails_alone(tmp_path: Path) -> None:
     store = await store_with_emails(tmp_path)
-    answer = await asked(store, "2026-03-01", "2026-03-02", "OPEN", "SEND", "x" * 10)
+    answer = await asked(store, "2026-03-01", "2026-03-02", "DELIVERY", "SEND", "x" * 10)
     assert [result["Id"] for result in answer["Results"]] == ["SEND"]
     assert [(e["Id"], e["Code"]) for e in answer["Errors"]] == [
-        ("OPEN", "ACCESS_DENIED"),
+        ("DELIVERY", "ACCESS_DENIED"),
         ("x" * 10, "ACCESS_DENIED"),
     ]
-    assert "SEND, CLICK, DELIVERY_CLICK" in answer["Errors"][0]["Message"]
+    assert "SEND, CLICK, DELIVERY_CLICK, OPEN" in answer["Errors"][0]["Message"]
     await store.close()
 
 
@@ -118,5 +118,5 @@ async def test_dates_out_of_range_are_refused(tmp_path: Path, number: float) -> 
         BatchGetMetricDataRequest,
     )
     with pytest.raises(ApiError):
-        await MetricData(store.statistics).batch_get_metric_data(CALL, body)
+        await MetricData(store.statistics, store.opens).batch_get_metric_data(CALL, body)
     await store.close()

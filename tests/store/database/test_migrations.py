@@ -160,6 +160,9 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
         old = "digest, link, shard, url, clicks, unique_clicks, human_clicks"
         for statement in (
             "DROP TABLE mailing_counts",
+            "DROP TABLE opens",
+            "DROP TABLE open_counters",
+            "ALTER TABLE configuration_sets DROP COLUMN engagement_opens",
             "DROP TABLE mailing_versions",
             "ALTER TABLE link_counters DROP COLUMN page",
             f"CREATE TABLE was AS SELECT {old} FROM mailing_links",

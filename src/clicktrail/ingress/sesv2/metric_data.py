@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -10,12 +11,14 @@ from clicktrail.errors import StoreUnavailable
 from clicktrail.ingress.sesv2.operations import Call, Operation, bad_request
 from clicktrail.ingress.sesv2.send_shapes import BatchGetMetricDataRequest, MetricQuery
 from clicktrail.model import OTHER_PROVIDER, PROVIDERS, Where
+from clicktrail.store.clicks.opens import DayOfOpens, OpenStore
 from clicktrail.store.clicks.statistics import Day, Statistics
 
 MOST_QUERIES = 100
 MOST_DAYS = 1100
 DIMENSIONS: Final = ("CONFIGURATION_SET", "EMAIL_IDENTITY", "ISP")
-METRICS: Final = {"SEND": "sent", "CLICK": "clicks", "DELIVERY_CLICK": "clicks"}
+OPEN: Final = "OPEN"
+METRICS: Final = {"SEND": "sent", "CLICK": "clicks", "DELIVERY_CLICK": "clicks", OPEN: "opens"}
 """SES's metrics that are counted here, and by what name."""
 
 _PROVIDERS = {name.casefold(): name for name in (*PROVIDERS, OTHER_PROVIDER)}
@@ -24,8 +27,9 @@ _PROVIDERS = {name.casefold(): name for name in (*PROVIDERS, OTHER_PROVIDER)}
 class MetricData:
     """Does BatchGetMetricData."""
 
-    def __init__(self, statistics: Statistics) -> None:
+    def __init__(self, statistics: Statistics, opens: OpenStore) -> None:
         self._statistics = statistics
+        self._opens = opens
 
     def rows(self) -> list[Operation]:
         """Return the operations that are done here."""
@@ -69,11 +73,12 @@ class MetricData:
                 "ACCESS_DENIED",
                 f"the metric {query.metric!a} is not counted here: use one of {', '.join(METRICS)}",
             )
-        found: list[Day] = []
+        found: Sequence[Day | DayOfOpens] = []
         if days:
             since, until = days[0].date().isoformat(), days[-1].date().isoformat()
             try:
-                found = await self._statistics.daily(replace(where, since=since, until=until))
+                counted = self._opens if query.metric == OPEN else self._statistics
+                found = await counted.daily(replace(where, since=since, until=until))
             except StoreUnavailable:
                 return _error(query, "INTERNAL_FAILURE", "the database cannot be read: try again")
         values = {day.day: getattr(day, name) for day in found}

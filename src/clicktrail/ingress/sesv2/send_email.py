@@ -161,6 +161,8 @@ class EmailSender:
             if code >= 400:
                 await mail.abort()
                 raise _refused(code, text, recipient)
+        overrides = body.configuration_overrides
+        tracking = overrides.tracking if overrides else None
         submission = Submission(
             message=message,
             sender=composed.sender,
@@ -170,7 +172,8 @@ class EmailSender:
             protocol="HTTP",
             configuration_set=body.configuration_set_name,
             tags=tags,
-            click_tracking=_click_tracking(body),
+            click_tracking=_is_on(tracking.click_tracking_enabled) if tracking else None,
+            open_tracking=_is_on(tracking.open_tracking_enabled) if tracking else None,
         )
         try:
             return await mail.submit(self._acceptor, submission)
@@ -235,10 +238,7 @@ def _tags(given: list[Tag]) -> Tags:
     return tags
 
 
-def _click_tracking(body: SendEmailRequest) -> bool | None:
-    overrides = body.configuration_overrides
-    tracking = overrides.tracking if overrides else None
-    wanted = tracking.click_tracking_enabled if tracking else None
+def _is_on(wanted: str | None) -> bool | None:
     return None if wanted is None else wanted == "ENABLED"
 
 

@@ -98,7 +98,7 @@ class Tag(Body):
 
 
 class TrackingOverrides(Body):
-    """Whether this email's clicks (and openings, which are never tracked here) are tracked."""
+    """Whether this email's clicks and opens are tracked."""
 
     click_tracking_enabled: OnOff | None = None
     open_tracking_enabled: OnOff | None = None
@@ -116,10 +116,9 @@ PASSED_OVER = (
     "EndpointId",
     "TenantName",
     "TemplateArn",
-    "OpenTrackingEnabled",
 )
 """Members of SendEmail that change nothing: who may send is the access key's matter here, there are
-neither endpoints nor tenants nor kept templates to choose from, and openings are never tracked."""
+neither endpoints nor tenants nor kept templates to choose from."""
 
 
 class SendEmailRequest(Body):

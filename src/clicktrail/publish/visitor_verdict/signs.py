@@ -20,7 +20,8 @@ OWN_BITS = 12
     PREVIEW,
     IS_HEAD,
     ALTERED,
-) = (1 << n for n in range(11))
+    PROXY,
+) = (1 << n for n in range(12))
 """Signs of a click by itself. ``IS_HEAD`` is that of a visit that is no click."""
 
 HONEYPOT, BURST, LARGE_BURST, HEAD, SWEEP, DOUBLE_FETCH = (1 << OWN_BITS + n for n in range(6))
@@ -40,6 +41,7 @@ _SIGNS = {
     "head": HEAD,
     "sweep": SWEEP,
     "double-fetch": DOUBLE_FETCH,
+    "proxy": PROXY,
     "altered": ALTERED,
 }
 """By the reason that is told (`clicktrail.store.clicks.reasons.REASONS`)."""

@@ -82,6 +82,6 @@ def operations(house: House, store: Store) -> list[Operation]:
         *SetOperations(store.configuration).rows(),
         *IdentityOperations(store, followed_vault(house.folder)).rows(),
         *TagOperations(store.configuration).rows(),
-        *MetricData(store.statistics).rows(),
+        *MetricData(store.statistics, store.opens).rows(),
         *sender.rows(),
     ]

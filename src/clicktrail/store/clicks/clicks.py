@@ -96,7 +96,7 @@ class ClickStore:
 
     async def send(self, outgoing: Sequence[Outgoing]) -> None:
         """Send notifications of an event that is neither a click nor kept otherwise."""
-        await self._database.write(lambda connection: _send(connection, outgoing))
+        await self._database.write(lambda connection: send_all(connection, outgoing))
 
     async def unannounced(self, limit: int) -> list[str]:
         """Return ids of emails whose Send event is still to be made, the oldest first."""
@@ -119,7 +119,7 @@ class ClickStore:
                 for e in events
                 if e.message_id in ours
             )
-            _send(connection, chain.from_iterable(outgoing))
+            send_all(connection, chain.from_iterable(outgoing))
 
         await self._database.write(work)
 
@@ -151,7 +151,7 @@ def _record(
             counts.human_clicks -= 1
     tally.count_people(connection, new, no_longer_human)
     tally.write(connection)
-    _send(connection, (o for each in new for o in each.outgoing))
+    send_all(connection, (o for each in new for o in each.outgoing))
     return {each.click.event_id: each.verdict for each in new}
 
 
@@ -300,7 +300,8 @@ _FEWER_HUMAN = (
 )
 
 
-def _send(connection: Connection, outgoing: Iterable[Outgoing]) -> None:
+def send_all(connection: Connection, outgoing: Iterable[Outgoing]) -> None:
+    """Send notifications within a transaction."""
     events: list[NewStreamEvent] = []
     notifications: list[Notification] = []
     for each in outgoing:

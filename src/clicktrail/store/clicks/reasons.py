@@ -53,6 +53,11 @@ REASONS = {
         " within a minute.",
         1,
     ),
+    "proxy": Why(
+        "The image of an open was fetched by the proxy of a mail service, which may do so when"
+        " nobody looks.",
+        1,
+    ),
     "sweep": Why(
         "Link after link of the email was opened, each soon after the one before, too many for"
         " somebody who reads what opens.",

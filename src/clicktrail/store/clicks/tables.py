@@ -116,6 +116,31 @@ def _cohort() -> list[Column[int]]:
     ]
 
 
+opens = Table(
+    "opens",
+    metadata,
+    Column("event_id", String(32), primary_key=True),
+    Column("message_id", String(32), nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("verdict", String(8), nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("proxy", String(16), nullable=False),
+    Column("ip", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("opens_message", opens.c.message_id, opens.c.event_id)
+
+open_counters = Table(
+    "open_counters",
+    metadata,
+    *_dimensions(),
+    _shard(),
+    Column("opens", BigInteger, nullable=False),
+    Column("human_opens", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 counters = Table(
     "counters",
     metadata,

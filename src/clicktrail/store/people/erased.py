@@ -57,6 +57,8 @@ def reduced_event(payload: bytes) -> bytes:
     event: dict[str, Any] = msgspec.json.decode(payload)
     mail = event.get("mail", {})
     event["mail"] = {name: mail[name] for name in ("messageId",) if name in mail}
+    if "open" in event:
+        event["open"] |= {"ipAddress": "", "userAgent": ""}
     if "click" in event:
         event["click"] |= {
             "ipAddress": "", "userAgent": "", "url": ERASED, "link": ERASED, "linkTags": {},

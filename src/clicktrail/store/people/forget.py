@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 
 from clicktrail.model import Message
+from clicktrail.store.clicks.opens import erase_opens
 from clicktrail.store.clicks.statistics import (
     NAMES,
     Counts,
@@ -93,6 +94,8 @@ class Forgotten:
     """Other emails in which the address was replaced."""
     clicks: int = 0
     """Clicks that lost address, User-Agent and URL."""
+    opens: int = 0
+    """Opens that lost address and User-Agent."""
     counters: int = 0
     """Counted URLs and tags in which the address was replaced."""
     events: int = 0
@@ -132,6 +135,7 @@ class _Forgetting:
         streams = await self._events(stream_events)
         waiting = await self._events(outbox)
         await self._clicks()
+        await self._opens()
         await self._counters(link_counters)
         await self._counters(tag_counters)
         await self._names(mailings, mailings.c.name)
@@ -243,6 +247,12 @@ class _Forgetting:
             if theirs or others:
                 await self._database.write(partial(_change_clicks, theirs, others))
                 self._done.clicks += len(theirs) + len(others)
+
+    async def _opens(self) -> None:
+        ids = sorted(self._erased)
+        for start in range(0, len(ids), BATCH):
+            erase = partial(erase_opens, message_ids=ids[start : start + BATCH])
+            self._done.opens += await self._database.write(erase)
 
     async def _counters(self, table: Table) -> None:
         """Count on under another name; what was counted stays."""
