@@ -72,7 +72,7 @@ def test_a_click_appears_live(page: Any, running: Service) -> None:
     assert "http://shop.example/offer" in page.locator("#clicks tr").first.inner_text()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [375, 1280])
 @pytest.mark.parametrize(
     "path", ["/", "/configurations", "/identities", "/messages", "/live", "/dead-letters"]
 )
@@ -82,6 +82,41 @@ def test_no_page_is_wider_than_the_window(
     page.set_viewport_size({"width": width, "height": 800})
     go(page, running, path)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+LONG = "a-name-that-is-long-" * 3
+
+
+@pytest.mark.parametrize(("width", "height", "screens"), [(1440, 900, 3), (375, 812, 5)])
+def test_the_overview_is_short_and_nothing_is_scrolled_sideways(
+    page: Any, running: Service, width: int, height: int, screens: int
+) -> None:
+    apart(lambda: many_links(running))
+    page.set_viewport_size({"width": width, "height": height})
+    for by in ("mailings", "links", "tags", "configuration_set", "identity", "provider"):
+        go(page, running, f"/?by={by}&configuration_set={LONG}")
+        page.wait_for_selector("#chart canvas")
+        root = "document.documentElement"
+        assert page.evaluate(f"{root}.scrollWidth") <= width
+        assert page.evaluate(f"{root}.scrollHeight") <= screens * height, by
+        for table in page.locator("table:visible").all():
+            assert table.evaluate("each => each.getBoundingClientRect().right") <= width, by
+
+
+def many_links(running: Service) -> None:
+    """Send one email with many long links, each clicked, unless that is done."""
+    if LONG in running.cli("configuration-set", "list", "--json"):
+        return
+    running.cli("configuration-set", "create", LONG, "--engagement-statistics")
+    found = "".join(
+        f'<a href="http://shop.example/{n}/{"long/" * 20}" postbox:tags="{LONG}:v{n}">x</a>'
+        for n in range(20)
+    )
+    message = email_with(found, LONG)
+    message.replace_header("Subject", "Очень длинная тема письма " * 4)
+    for link in hrefs(html_of(running.send(message))):
+        running.request(link)
+    running.wait_for_clicks(LONG, 20)
 
 
 def test_the_picture_is_drawn_with_all_days(page: Any, running: Service) -> None:

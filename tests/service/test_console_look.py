@@ -199,7 +199,10 @@ def test_numbers_by_the_hour_and_by_link_tag(service: Service, admin: Visitor) -
 
     def values(query: str) -> list[str]:
         text = admin.get(f"/?configuration_set={name}&{query}").text
-        return re.findall(r'<p class="value">([^<]*)</p>', text)[:3]
+        tracked, _, clicks, _ = re.findall(r'<p class="value">([^<]*)</p>', text)
+        unique = re.search(r'<p class="change">(\d+) unique', text)
+        assert unique
+        return [tracked, clicks, unique[1]]
 
     today = admin.get("/").text
     until = re.search(r'name="until" value="([\d-]+)"', today)
@@ -207,8 +210,8 @@ def test_numbers_by_the_hour_and_by_link_tag(service: Service, admin: Visitor) -
     yesterday = date.fromisoformat(until[1]) - timedelta(days=1)  # it may be midnight
     day = f"since={yesterday}&until={until[1]}"
     assert values(day) == values(f"{day}&per=hour") == ["1", "3", "2"]
-    assert values("tag=place%3Dtop") == ["–", "2", "1"]
-    assert values("tag=place%3Dbottom") == ["–", "0", "0"]
+    assert values("tag=place%3Dtop") == ["1", "2", "1"]
+    assert values("tag=place%3Dnowhere") == ["0", "0", "0"]
     csv = admin.get(f"/statistics.csv?configuration_set={name}&{day}&per=hour").text.splitlines()
     assert csv[0].startswith("hour,")
     assert 1 + 24 < len(csv) <= 1 + 2 * 24, "hours to come are none"

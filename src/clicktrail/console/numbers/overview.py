@@ -1,4 +1,4 @@
-"""The first page: emails sent and clicks, by day or hour, beside the range before."""
+"""The first page: how it is going, and whether anything is wrong."""
 
 import csv
 import io
@@ -11,9 +11,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.guide import Guide
-from clicktrail.console.numbers.choices import Dimension, choices
+from clicktrail.console.numbers.breakdown import ROWS, TABS, breakdown, table_rows
+from clicktrail.console.numbers.choices import choices
+from clicktrail.console.numbers.health import troubles
 from clicktrail.console.numbers.selection import HOURLY_DAYS, Selection
-from clicktrail.console.views import NOT_STORED, Views, options
+from clicktrail.console.views import NOT_STORED, Views, number, options, share
 from clicktrail.console.zones import zone_of
 from clicktrail.model import OTHER_PROVIDER, PROVIDERS, Where
 from clicktrail.store import Store
@@ -21,7 +23,9 @@ from clicktrail.store.clicks.statistics import Counts, Day
 from clicktrail.store.clicks.zoned import objection
 
 RANGES = (7, 30, 90)
-ROWS = 50
+SUGGESTED = 50
+"""Link tags that the filter offers."""
+NOTHING = "nothing to compare with"
 COLUMNS = (
     "sent",
     "tracked",
@@ -36,12 +40,6 @@ COLUMNS = (
 Notices = Callable[[], Awaitable[Sequence[str]]]
 """Returns what is wrong with the installation, a sentence each."""
 
-_DIMENSIONS: dict[Dimension, str] = {
-    "configuration_set": "Configuration set",
-    "identity": "Identity",
-    "provider": "Provider",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -49,28 +47,12 @@ class Figure:
 
     title: str
     help: str
-    now: int
-    before: int
-    whole_now: int = 0
-    whole_before: int = 0
-    """Where given, the figure is a share of it."""
-    known: bool = True
-    """Whether it is known of what is looked at."""
-
-    @property
-    def change(self) -> str:
-        """The change in per cent; empty where there was nothing before."""
-        now, before = self.now, self.before
-        if self.whole_now or self.whole_before:
-            if not (self.whole_now and self.whole_before):
-                return ""
-            points = 100 * (now / self.whole_now - before / self.whole_before)
-            return f"{points:+.1f} points"
-        return f"{100 * (now - before) / before:+.0f}\u202f%" if before else ""
+    value: str
+    change: str
 
 
 class Overview:
-    """The overview, and the same numbers as CSV."""
+    """The overview, and the same numbers as CSV: days, and each table."""
 
     def __init__(self, store: Store, views: Views, guide: Guide, notices: Notices) -> None:
         self._notices = notices
@@ -79,32 +61,29 @@ class Overview:
         self._guide = guide
 
     async def show(self, request: Request) -> Response:
-        """Show figures, the picture, the table, and the dimensions; at first, the guide."""
+        """Show what is wrong, figures, the picture, and a table; at first, the guide."""
         if not request.url.query and await self._guide.wanted(request):
             return RedirectResponse("/guide", 303)
         statistics = self._store.statistics
         selection = await self._selection(request)
         drawn = await selection.series(statistics)
+        earlier = await self._cut(selection.before())
         now = await statistics.total(selection.exact)
-        before = await statistics.total((await self._cut(selection.before())).exact)
-        where = selection.where
-        groups = [
-            (title, name, await statistics.groups(name, selection.exact, ROWS))
-            for name, title in _DIMENSIONS.items()
-        ]
+        before = await statistics.total(earlier.exact)
         period = Where(since=selection.exact.since, until=selection.exact.until)
         return self._views.page(
             request,
             "overview.html",
-            notices=await self._notices(),
             selection=selection,
-            figures=_figures(now, before, tagged=where.tag is not None),
+            troubles=await troubles(self._store, await self._notices()),
+            figures=_figures(now, before, selection),
             days=[day for _, day in drawn],
             total=now,
-            chart=_chart(selection, drawn),
-            groups=groups,
-            tags=await statistics.tags(replace(where, tag=None), ROWS),
-            links=[] if where.tag else await self._store.pages.top(where, ROWS),
+            chart=_chart(selection, drawn, await earlier.series(statistics)),
+            tabs=TABS,
+            table=await breakdown(self._store, selection),
+            rows=ROWS,
+            tags=await statistics.tags(replace(selection.where, tag=None), SUGGESTED),
             hourly_days=HOURLY_DAYS,
             ranges=[(f"{n} days", selection.last(n)) for n in RANGES],
             sets=await choices(
@@ -124,16 +103,23 @@ class Overview:
         return replace(selection, zone=UTC, now=f"{datetime.now(UTC):%Y-%m-%dT%H}")
 
     async def download(self, request: Request) -> Response:
-        """Return the days as CSV (RFC 4180). By link tag, what was sent is not known: empty."""
+        """Return the days, or all rows of a table, as CSV (RFC 4180).
+
+        By link tag, what was sent is not known: empty.
+        """
         selection = await self._selection(request)
+        if selection.by in TABS:
+            rows = table_rows(await breakdown(self._store, selection))
+        else:
+            time = "hour" if selection.hourly else "day"
+            days = await selection.series(self._store.statistics)
+            tagged = selection.tag is not None
+            rows = [(time, *COLUMNS), *((d.day, *_cells(d, tagged=tagged)) for _, d in days)]
         text = io.StringIO()
-        writer = csv.writer(text)
-        time = "hour" if selection.hourly else "day"
-        writer.writerow((time, *COLUMNS))
-        for _, day in await selection.series(self._store.statistics):
-            writer.writerow((day.day, *_cells(day, tagged=selection.tag is not None)))
+        csv.writer(text).writerows(rows)
         zone = str(selection.zone).replace("/", "-")
-        name = f"clicktrail-{selection.since}-{selection.until}-{zone}.csv"
+        kind = f"{selection.by}-" if selection.by in TABS else ""
+        name = f"clicktrail-{kind}{selection.since}-{selection.until}-{zone}.csv"
         headers = NOT_STORED | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(text.getvalue(), 200, headers, "text/csv; charset=utf-8; header=present")
 
@@ -153,42 +139,61 @@ def _cells(counts: Counts, *, tagged: bool) -> list[int | str]:
     ]
 
 
-def _figures(now: Counts, before: Counts, *, tagged: bool) -> list[Figure]:
-    """Return what is told first. By link tag, nothing is known of what was sent."""
+def _figures(now: Counts, before: Counts, selection: Selection) -> list[Figure]:
+    """Return what is told first."""
+    rate, former = now.click_through_rate, before.click_through_rate
+    if rate is None or former is None:
+        points = ""
+    else:
+        points = f"{rate - former:+.1f} points to the {selection.days} days before"
+    sent = "" if selection.tag else f"of {number(now.sent)} sent; "
+    machines = share(now.machine_clicks, now.clicks)
     return [
         Figure(
-            "Sent",
-            "Emails sent on, one for each recipient",
-            now.sent,
-            before.sent,
-            known=not tagged,
-        ),
-        Figure("Clicks", "Every click, repeated ones too", now.clicks, before.clicks),
-        Figure(
-            "Unique clicks",
-            "Each link of each email counts once",
-            now.unique_clicks,
-            before.unique_clicks,
+            "Emails tracked",
+            "Emails with tracking links that were sent on in these days",
+            number(now.tracked),
+            sent + _change(now.tracked, before.tracked, selection),
         ),
         Figure(
-            "Machine clicks",
+            "Clicked by people",
+            "How many of these emails a person clicked, and their share: the click-through rate",
+            f"{number(now.clicked)} \u00b7 {share(now.clicked, now.tracked)}",
+            points or NOTHING,
+        ),
+        Figure(
+            "Clicks",
+            "Every click in these days, repeated ones too; unique: each link of each email once",
+            number(now.clicks),
+            f"{number(now.unique_clicks)} unique; " + _change(now.clicks, before.clicks, selection),
+        ),
+        Figure(
+            "By machines",
             "Clicks of machines, and of who is suspect",
-            now.machine_clicks,
-            before.machine_clicks,
-        ),
-        Figure(
-            "Click-through rate",
-            "The share of the tracked emails of these days that a person clicked",
-            now.clicked,
-            before.clicked,
-            now.tracked,
-            before.tracked,
+            number(now.machine_clicks),
+            f"{machines} of the clicks" if now.clicks else "no clicks",
         ),
     ]
 
 
-def _chart(selection: Selection, drawn: list[tuple[int, Day]]) -> str:
-    """Return the picture's series, as JSON: times (seconds since 1970), then each line."""
-    names = ("clicks", "human_clicks") if selection.tag else ("sent", "clicks", "human_clicks")
-    lines = {name: [getattr(day, name) for _, day in drawn] for name in names}
-    return msgspec.json.encode({"times": [at for at, _ in drawn], "lines": lines}).decode()
+def _change(now: int, before: int, selection: Selection) -> str:
+    if not before:
+        return NOTHING
+    return f"{100 * (now - before) / before:+.0f}\u202f% to the {selection.days} days before"
+
+
+def _chart(
+    selection: Selection, drawn: list[tuple[int, Day]], earlier: list[tuple[int, Day]]
+) -> str:
+    """Return the picture's series, as JSON: times (seconds since 1970), then each line.
+
+    The range before is drawn at the times of this one: its first day at the first.
+    """
+    before = [day.human_clicks for _, day in earlier[: len(drawn)]]
+    lines = {
+        "human_clicks": [day.human_clicks for _, day in drawn],
+        "before": before + [None] * (len(drawn) - len(before)),
+    }
+    sent = [] if selection.tag else [day.sent for _, day in drawn]
+    times = [at for at, _ in drawn]
+    return msgspec.json.encode({"times": times, "lines": lines, "sent": sent}).decode()

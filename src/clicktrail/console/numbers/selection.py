@@ -39,6 +39,10 @@ class Selection:
     """Whose days and hours they are."""
     now: str = ""
     """The hour that has begun last (``2026-11-23T18``)."""
+    by: str = ""
+    """Which table is asked for (`clicktrail.console.numbers.breakdown`)."""
+    sort: str = ""
+    """By which of its columns it is sorted."""
 
     @classmethod
     def of(cls, request: Request, zone: tzinfo = UTC) -> "Selection":
@@ -54,8 +58,9 @@ class Selection:
         short = (until - since).days < HOURLY_DAYS
         hourly = asked.get("per") == "hour" and short and tag is None
         return cls(
-            since, until, chosen, identity, provider, tag, hourly, zone, f"{now:%Y-%m-%dT%H}"
-        )
+            since, until, chosen, identity, provider, tag, hourly, zone, f"{now:%Y-%m-%dT%H}",
+            asked.get("by", "")[:32], asked.get("sort", "")[:32],
+        )  # fmt: skip
 
     def query(self, **changes: Any) -> str:
         """Return it as a query string, with what is changed; what is as usual is left out."""
@@ -66,8 +71,20 @@ class Selection:
             **{name: getattr(changed, name) for name in FILTERS},
             "tag": "=".join(changed.tag) if changed.tag else None,
             "per": "hour" if changed.hourly else None,
+            "by": changed.by or None,
+            "sort": changed.sort or None,
         }
         return urlencode({name: value for name, value in given.items() if value is not None})
+
+    def chips(self) -> list[tuple[str, str, str]]:
+        """Return the filters that are on: name, value, and the query without."""
+        found = []
+        for name, title in zip(FILTERS, ("Configuration set", "Identity", "Provider"), strict=True):
+            if value := getattr(self, name):
+                found.append((title, value, self.query(**{name: None})))
+        if self.tag:
+            found.append(("Link tag", "=".join(self.tag), self.query(tag=None)))
+        return found
 
     def last(self, days: int) -> "Selection":
         """Return the same of the last days, today's included."""

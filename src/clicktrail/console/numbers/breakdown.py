@@ -1,0 +1,210 @@
+"""What the numbers are made of: a table for each question, ten rows, and all of them as CSV."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from clicktrail.console.numbers.selection import Selection
+from clicktrail.console.views import number, share
+from clicktrail.store import Store
+from clicktrail.store.clicks.statistics import Counts, LinkClicks
+from clicktrail.store.clicks.zoned import begin_of
+
+ROWS = 10
+MOST = 1000
+"""So many rows are sorted, and are in the CSV: those with the most clicks."""
+MAILINGS = 200
+"""So many mailings are looked at, those with the newest email."""
+
+TABS = {
+    "mailings": "Mailings",
+    "links": "Links",
+    "tags": "Link tags",
+    "configuration_set": "Configuration sets",
+    "identity": "Identities",
+    "provider": "Providers",
+}
+_COLUMNS: dict[str, tuple[str, Callable[[Counts], float]]] = {
+    "sent": ("Sent", lambda counts: counts.sent),
+    "tracked": ("Tracked", lambda counts: counts.tracked),
+    "clicked": ("Clicked by people", lambda counts: counts.clicked),
+    "rate": ("Rate", lambda counts: counts.click_through_rate or 0.0),
+    "clicks": ("Clicks", lambda counts: counts.clicks),
+    "unique": ("Unique clicks", lambda counts: counts.unique_clicks),
+    "machine": ("Machine clicks", lambda counts: counts.machine_clicks),
+}
+_EMAILS = ("tracked", "clicked", "rate", "clicks", "unique", "machine")
+_OF_TAB = {
+    "links": ("clicks", "unique", "machine"),
+    "mailings": _EMAILS,
+    "tags": _EMAILS,
+}
+"""The columns of a table; other tables have all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row. ``href`` leads to the page with its filter, or to its own page."""
+
+    name: str
+    counts: Counts
+    href: str = ""
+    hint: str = ""
+    number: int = 1
+    """How many URLs it stands for, of which ``urls`` are some."""
+    urls: tuple[LinkClicks, ...] = ()
+
+    def cells(self, columns: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the names and values of columns, as they are shown."""
+        return [(_COLUMNS[name][0], self._cell(name)) for name in columns]
+
+    def _cell(self, name: str) -> str:
+        if name == "rate":
+            return share(self.counts.clicked, self.counts.tracked)
+        return number(int(_COLUMNS[name][1](self.counts)))
+
+    def plain(self, columns: Iterable[str]) -> list[Any]:
+        """Return the values of columns as CSV has them; the rate is in per cent."""
+        found: list[Any] = []
+        for name in columns:
+            value = _COLUMNS[name][1](self.counts)
+            rate = self.counts.click_through_rate
+            found.append(value if name != "rate" else "" if rate is None else f"{rate:.1f}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """One table, sorted."""
+
+    by: str
+    sort: str
+    columns: tuple[str, ...]
+    rows: list[Row] = field(default_factory=list)
+    hint: str = ""
+    """Why there is none."""
+
+    @property
+    def heads(self) -> list[tuple[str, str]]:
+        """The columns with their titles."""
+        return [(name, _COLUMNS[name][0]) for name in self.columns]
+
+
+def chosen_tab(selection: Selection) -> str:
+    """Return the table that is asked for, or the first that knows of the filters."""
+    if selection.by in TABS:
+        return selection.by
+    if selection.tag:
+        return "tags"
+    return "links" if selection.identity or selection.provider else "mailings"
+
+
+async def breakdown(store: Store, selection: Selection) -> Breakdown:
+    """Return the table that a selection asks for."""
+    by = chosen_tab(selection)
+    columns = _OF_TAB.get(by, tuple(_COLUMNS))
+    if by not in _OF_TAB and selection.tag:  # nothing is sent by link tag
+        columns = columns[1:]
+    sort = selection.sort if selection.sort in (*columns, "name") else "clicks"
+    rows, hint = await _READ.get(by, _groups)(store, selection)
+    if sort == "name":
+        rows = sorted(rows, key=lambda row: row.name.casefold())
+    else:
+        value = _COLUMNS[sort][1]
+        rows = sorted(rows, key=lambda row: (-value(row.counts), -row.counts.clicks, row.name))
+    return Breakdown(by, sort, columns, rows, hint or "Nothing was counted in these days.")
+
+
+async def _mailings(store: Store, selection: Selection) -> tuple[list[Row], str]:
+    if selection.tag or selection.identity or selection.provider:
+        return [], "Mailings are not counted by identity, provider or link tag."
+    since = begin_of(selection.since, selection.zone).timestamp() * 1e6
+    until = begin_of(selection.until + timedelta(days=1), selection.zone).timestamp() * 1e6
+    chosen = selection.configuration_set
+    found = [
+        each
+        for each in await store.mailings.newest("subject", MAILINGS)
+        if each.last_at >= since and each.first_at < until
+        if chosen in (None, each.configuration_set)
+    ]
+    counts = await store.mailings.counts([each.digest for each in found])
+    rows = [
+        Row(
+            each.name,
+            replace(counts.get(each.digest, Counts()), tracked=each.sent),
+            f"/mailings/{each.digest.hex()}",
+            each.configuration_set if chosen is None else "",
+        )
+        for each in found
+    ]
+    return rows, "No tracked email with a subject was sent in these days."
+
+
+async def _links(store: Store, selection: Selection) -> tuple[list[Row], str]:
+    if selection.tag:
+        return [], "Links are not counted by link tag."
+    found = await store.pages.top(selection.where, MOST)
+    rows = [
+        Row(
+            each.url,
+            Counts(0, each.clicks, each.unique_clicks, each.human_clicks),
+            number=each.number,
+            urls=each.urls,
+        )
+        for each in found
+    ]
+    return rows, "No link was clicked in these days."
+
+
+async def _tags(store: Store, selection: Selection) -> tuple[list[Row], str]:
+    found = await store.statistics.tags(replace(selection.where, tag=None), MOST)
+    rows = [
+        Row(
+            f"{each.tag}: {each.value}",
+            each,
+            "/?" + selection.query(tag=(each.tag, each.value), hourly=False),
+        )
+        for each in found
+    ]
+    return rows, "No email with link tags (postbox:tags) was sent or clicked in these days."
+
+
+async def _groups(store: Store, selection: Selection) -> tuple[list[Row], str]:
+    by: Any = chosen_tab(selection)
+    found = await store.statistics.groups(by, selection.exact, MOST)
+    rows = [
+        Row(
+            each.name or "none",
+            each,
+            "/?" + selection.query(**{by: each.name}) if each.name else "",
+        )
+        for each in found
+    ]
+    return rows, ""
+
+
+_READ: dict[str, Callable[[Store, Selection], Any]] = {
+    "mailings": _mailings,
+    "links": _links,
+    "tags": _tags,
+}
+
+
+def table_rows(found: Breakdown) -> Sequence[Sequence[Any]]:
+    """Return it as CSV has it: a heading, and all rows."""
+    head = ["name", *(_NAMES.get(name, name) for name in found.columns)]
+    return [head, *([_text(row.name), *row.plain(found.columns)] for row in found.rows)]
+
+
+_NAMES = {
+    "clicked": "clicked_by_people",
+    "rate": "click_through_rate",
+    "unique": "unique_clicks",
+    "machine": "machine_clicks",
+}
+
+
+def _text(name: str) -> str:
+    """Return a text that others wrote, which no spreadsheet takes for a formula."""
+    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
