@@ -17,8 +17,6 @@ _PAUSE = 0.1
 """In seconds, before the next try where a client cannot be taken: no file is left for it."""
 _RECORD_HEAD, _LONGEST_RECORD = 5, 5 + (1 << 14)
 """Bytes of a TLS record (RFC 8446 § 5.1)."""
-_LOOK_AGAIN = 0.01
-"""In seconds, for the rest of a record whose beginning is here."""
 
 Choose = Callable[[bytes], Awaitable[ssl.SSLContext]]
 """Returns what a client is to shake hands with, by the first record that it sent."""
@@ -142,22 +140,29 @@ class TlsListener:
 async def first_record(client: socket.socket) -> bytes:
     """Return the first TLS record that a client sends, and leave it to be read.
 
-    What is no record of a handshake is returned as far as it is here. Raises `OSError`.
+    What is no record of a handshake, or ends before, is returned as far as it is here. Raises
+    `OSError`. Who sends a byte now and then wakes nobody: the system tells when enough is here.
     """
+    seen = await _peek(client, _RECORD_HEAD)
+    if seen[:1] == b"\x16" and len(seen) >= _RECORD_HEAD:  # RFC 8446 § 5.1
+        whole = _RECORD_HEAD + int.from_bytes(seen[3:_RECORD_HEAD], "big")
+        if len(seen) < whole <= _LONGEST_RECORD:
+            seen = await _peek(client, whole)
+    return seen
+
+
+async def _peek(client: socket.socket, least: int) -> bytes:
+    """Return what has come when so many bytes have, or when no more will."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
     loop.add_reader(client, _settle, readable)
     try:
         await readable
     finally:
         loop.remove_reader(client)
-    while True:
-        seen = client.recv(_LONGEST_RECORD, socket.MSG_PEEK)
-        whole = _RECORD_HEAD + int.from_bytes(seen[3:_RECORD_HEAD], "big")
-        is_handshake = seen[:1] == b"\x16"  # RFC 8446 § 5.1
-        if not is_handshake or len(seen) >= min(whole, _LONGEST_RECORD) > _RECORD_HEAD:
-            return seen
-        await asyncio.sleep(_LOOK_AGAIN)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+    return client.recv(_LONGEST_RECORD, socket.MSG_PEEK)
 
 
 def _settle(future: "asyncio.Future[None]") -> None:
