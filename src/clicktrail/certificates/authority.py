@@ -105,10 +105,10 @@ class Authority:
         self._key = jwk.JWKEC(key=loaded)
         self._net = _Network(self._key, ca)
         with _told(directory, self._net):
-            found = client.ClientV2.get_directory(directory, self._net)
+            found = Client.get_directory(directory, self._net)
             for name in ("newNonce", "newAccount", "newOrder"):
                 found[name]
-        self._client = client.ClientV2(found, self._net)
+        self._client = Client(found, self._net)
         self._directory = directory
 
     @property
@@ -202,6 +202,17 @@ class Authority:
                 raise OrderFailed(f"the authority has not looked within {ORDER_SECONDS:g} seconds")
             else:
                 time.sleep(_POLL_SECONDS)
+
+
+class Client(client.ClientV2):
+    """Waits as long as it is told."""
+
+    @classmethod
+    def retry_after(cls, response: requests.Response, default: int) -> datetime:
+        """See `ClientV2.retry_after`, which takes a date for local time."""
+        told = _seconds(response.headers.get("Retry-After", ""))
+        seconds = default if told is None else max(told, _POLL_SECONDS)
+        return datetime.now() + timedelta(seconds=seconds)
 
 
 class _Network(client.ClientNetwork):
@@ -300,12 +311,12 @@ def _token(body: messages.ChallengeBody) -> str:
 
 
 def _seconds(retry_after: str) -> float | None:
-    """Return how long to wait (RFC 9110 § 10.2.3), and never a week."""
-    try:
+    """Return how long to wait (RFC 9110 § 10.2.3), at most a week; `None` where it is unclear."""
+    if retry_after.strip().isdecimal() and len(retry_after) < 12:
         left = float(retry_after)
-    except ValueError:
+    else:
         try:
             left = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(max(left, 0.0), _LONGEST_PAUSE)
