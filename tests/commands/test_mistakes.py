@@ -403,7 +403,10 @@ NOT_PUBLIC = "is not called: addresses that are not public must be listed in web
         ("--webhook https://hooks.example/x", ""),
         ("--webhook https://8.8.8.8/x", ""),
         ("--stream s", ""),
-        ("--stream s --type OPEN --type CLICK --type BOUNCE", "BOUNCE, OPEN: such events never"),
+        (
+            "--stream s --type REJECT --type CLICK --type BOUNCE",
+            "BOUNCE, REJECT: such events never",
+        ),
         ("--stream s --type SEND --type RENDERING_FAILURE", ""),
     ],
 )

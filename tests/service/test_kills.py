@@ -1,4 +1,4 @@
-"""Killed at random moments under clicks: what got its 302 is counted once and notified."""
+"""Killed at random moments under clicks and opens: what was answered counts once and is told."""
 
 import random
 import time
@@ -13,7 +13,7 @@ from support.service import Service
 def kill_rounds(folder: Path, kills: int, seed: int, rate: float) -> None:
     chance = random.Random(seed)
     with Service(folder) as service:
-        name = service.configuration_set()
+        name = service.configuration_set(types=("CLICK", "OPEN"))
         with Crowd(service, name, rate=rate) as crowd:
             for _ in range(kills):
                 crowd.wait_for(1)  # each start leads to clicks

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.service import BROWSER, Service, email_with, hrefs, html_of, wait_for
+from support.visitor import Visitor
 
 IMAGE = re.compile(
     r'<img src="(https?://[^"/]+/o/[A-Za-z0-9_-]+)" width="1" height="1" alt=""[^>]*>'
@@ -52,6 +53,8 @@ def test_an_open_is_told_and_counted_and_is_no_click(service: Service, ses: Any)
     assert first["eventId"] != second["eventId"]
     assert counted(ses, name) == {"OPEN": 2, "CLICK": 0, "SEND": 1}
     assert service.statistics("--configuration-set", name)["clicks"] == 0
+    days = json.loads(service.cli("statistics", "--opens", "--json", "--configuration-set", name))
+    assert sum(day["opens"] for day in days) == 2
 
 
 def counted(ses: Any, name: str) -> dict[str, int]:
@@ -71,6 +74,17 @@ def counted(ses: Any, name: str) -> dict[str, int]:
     )
     assert answer["Errors"] == []
     return {result["Id"].upper(): sum(result["Values"]) for result in answer["Results"]}
+
+
+def test_the_console_shows_opens_in_the_time_line(service: Service, viewer: Visitor) -> None:
+    name = service.configuration_set(types=("OPEN",))
+    url = image_of(sent(service, name))
+    assert url
+    service.request(url, headers={"User-Agent": PROXIES["Gmail"]})
+    [event] = service.wait_for_events(name, 1)
+    page = viewer.get(f"/messages/{event['mail']['messageId']}").text
+    assert "Image of an open fetched by Gmail&#39;s image proxy" in page
+    assert f"stream {name}: in the stream" in page
 
 
 def test_proxies_are_told_by_name_and_are_no_people(service: Service) -> None:

@@ -1,7 +1,9 @@
 """People who click all the while, in a thread of their own, and the books of their clicks."""
 
 import asyncio
+import json
 import random
+import re
 import sqlite3
 import threading
 from collections import Counter
@@ -20,7 +22,8 @@ class Crowd:
     one goes to the next. Each click has a User-Agent of its own, its *mark*, which comes back in
     the notification.
     ``redirected`` are the marks that were answered 302 with the right ``Location``, ``tried`` all,
-    ``other`` counts other answers.
+    ``other`` counts other answers. Where opens are tracked, some look at the email instead:
+    ``opened`` are the marks that got the image.
     """
 
     _numbers = 0
@@ -40,11 +43,12 @@ class Crowd:
         self._pause = people / rate
         self._pages = [f"http://a.example/{number}" for number in range(5)]
         html = "".join(f'<a href="{page}">x</a>' for page in self._pages)
-        links = hrefs(html_of(service.send(email_with(html, configuration_set))))
-        self.paths = [urlsplit(link).path for link in links]
+        shown = html_of(service.send(email_with(html, configuration_set)))
+        self.paths = [urlsplit(link).path for link in [*hrefs(shown), *images(shown)]]
         self._halt = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self.redirected: set[str] = set()
+        self.opened: set[str] = set()
         self.tried: set[str] = set()
         self.other: Counter[int] = Counter()
 
@@ -85,7 +89,7 @@ class Crowd:
                             "127.0.0.1", self._ports[turn % len(self._ports)]
                         )
                     await self._click(
-                        chance.randrange(5), f"{self.name}-{number}-{count}", *streams
+                        chance.randrange(len(self.paths)), f"{self.name}-{number}-{count}", *streams
                     )
             except (OSError, EOFError):  # killed, restarting, or (TimeoutError) stopped
                 turn += 1
@@ -107,10 +111,29 @@ class Crowd:
         headers = dict(line.split(": ", 1) for line in lines[1:-2])
         await reader.readexactly(int(headers["Content-Length"]))
         status = int(lines[0].split()[1])
-        if status == 302 and headers["Location"] == self._pages[link]:
+        if link == len(self._pages):
+            if status == 200:
+                self.opened.add(mark)
+            else:
+                self.other[status] += 1
+        elif status == 302 and headers["Location"] == self._pages[link]:
             self.redirected.add(mark)
         else:
             self.other[status] += 1
+
+
+def images(html: str) -> list[str]:
+    """Return the URLs of images that tell of opens."""
+    return re.findall(r'<img src="(http[^"]*/o/[^"]*)"', html)
+
+
+def counted_opens(service: Service, configuration_set: str) -> int:
+    """Return how many opens are counted."""
+
+    days = json.loads(
+        service.cli("statistics", "--opens", "--json", "--configuration-set", configuration_set)
+    )
+    return sum(day["opens"] for day in days)
 
 
 def settle(service: Service, left_in_journal: Callable[[], int] | None = None) -> None:
@@ -132,14 +155,15 @@ def settle(service: Service, left_in_journal: Callable[[], int] | None = None) -
 
 
 def marks_of(events: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the mark of each click that was notified, and its event id.
+    """Return the mark of each click and open that was notified, and its event id.
 
-    Fails when a click has two of them: it would be counted twice.
+    Fails when one has two of them: it would be counted twice.
     """
     found: dict[str, str] = {}
     for event in events:
-        mark, id_ = event["click"]["userAgent"], event["eventId"]
-        assert found.setdefault(mark, id_) == id_, f"{mark} is two clicks"
+        seen = event["click"] if "click" in event else event["open"]
+        mark, id_ = seen["userAgent"], event["eventId"]
+        assert found.setdefault(mark, id_) == id_, f"{mark} is two of them"
     return found
 
 
@@ -149,16 +173,23 @@ def check_books(
     *crowds: Crowd,
     left_in_journal: Callable[[], int] | None = None,
 ) -> None:
-    """See that each redirected click is counted once and notified, and that no other click exists.
+    """See that each redirected click is counted once and notified, and that no other click exists;
+    and the same of opens.
 
-    A click whose answer was cut off by a fault may be there or not.
+    One whose answer was cut off by a fault may be there or not.
     """
     settle(service, left_in_journal)
     redirected = set[str]().union(*(crowd.redirected for crowd in crowds))
     tried = set[str]().union(*(crowd.tried for crowd in crowds))
-    told = marks_of(service.events(configuration_set)).keys()
-    assert redirected - told == set(), "redirected, and not notified"
+    opened = set[str]().union(*(crowd.opened for crowd in crowds))
+    events = service.events(configuration_set)
+    clicks = marks_of([event for event in events if event["eventType"] == "Click"]).keys()
+    opens = marks_of([event for event in events if event["eventType"] == "Open"]).keys()
+    told = marks_of(events).keys()
+    assert redirected - clicks == set(), "redirected, and not notified"
+    assert opened - opens == set(), "shown the image, and not notified"
     assert told - tried == set(), "notified, and nobody clicked"
     counted = service.statistics("--configuration-set", configuration_set)["clicks"]
-    assert counted == len(told)
+    assert counted == len(clicks)
+    assert counted_opens(service, configuration_set) == len(opens)
     assert [crowd.other for crowd in crowds] == [Counter()] * len(crowds)

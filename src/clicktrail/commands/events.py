@@ -21,6 +21,7 @@ from clicktrail.model import OTHER_PROVIDER, PROVIDERS, Where
 
 if TYPE_CHECKING:
     from clicktrail.store import Store
+    from clicktrail.store.clicks.opens import DayOfOpens
     from clicktrail.store.clicks.statistics import Day
 
 events = typer.Typer(no_args_is_help=True, help="Notifications: read, look at, replay.")
@@ -160,6 +161,9 @@ def statistics(
         typer.Option(help="First day (2026-11-23), or how many days, today's included (7d)."),
     ] = None,
     time_zone: Annotated[str, typer.Option(help="Whose days they are, as Europe/Berlin.")] = "UTC",
+    opens: Annotated[
+        bool, typer.Option("--opens", help="Show opens instead, by day of UTC.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show emails sent and clicks, by day.
@@ -173,6 +177,12 @@ def statistics(
     zone = zoned.time_zone(time_zone)
     today = datetime.now(zone).date()
     where = Where(configuration_set, identity, known_provider(provider), first_day(since, today))
+
+    if opens:
+        if time_zone != "UTC":
+            raise InvalidInput("opens are counted by day of UTC: leave out --time-zone")
+        _show_opens(with_store(context, lambda store: store.opens.daily(where)), as_json=as_json)
+        return
 
     async def count(store: "Store") -> "list[Day]":
         days = await zoned.daily(store.statistics, where, zone)
@@ -209,6 +219,17 @@ def statistics(
         *("Clicks", "Unique clicks", "Machine clicks"),
     )
     print_table(columns, rows, numbers=columns[1:], empty="Nothing was sent or clicked.")
+
+
+def _show_opens(days: "list[DayOfOpens]", *, as_json: bool) -> None:
+    if as_json:
+        print_json([{"day": d.day, "opens": d.opens, "humanOpens": d.human_opens} for d in days])
+        return
+    rows: list[tuple[object, ...]] = [(d.day, d.opens, d.human_opens) for d in days]
+    if len(rows) > 1:
+        rows.append(("Total", sum(d.opens for d in days), sum(d.human_opens for d in days)))
+    columns = ("Day", "Opens", "Opens by people")
+    print_table(columns, rows, numbers=columns[1:], empty="Nothing was opened.")
 
 
 def _row(day: "Day") -> tuple[object, ...]:
