@@ -83,11 +83,15 @@ async def test_the_first_account_key_is_the_one(kept: CertificateStore) -> None:
 async def test_challenges_are_answered_until_they_end(kept: CertificateStore) -> None:
     first = Challenge(NAME, "http-01", "token", "token.thumb")
     second = Challenge(NAME, "tls-alpn-01", "token2", "token2.thumb")
+    state = await kept.take(NAME, "holder", 60)
+    assert state is not None
     await kept.challenge(first)
     assert await kept.challenges() == [first]
     await kept.challenge(second)
     assert await kept.challenges() == [second]
-    await kept.end_challenge(NAME)
+    await kept.put_off(state, "another", 1, 1)
+    assert await kept.challenges() == [second]
+    await kept.put_off(state, "holder", 1, 1)
     assert await kept.challenges() == []
 
 

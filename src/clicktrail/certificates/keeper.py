@@ -203,7 +203,6 @@ class Keeper:
 
     async def _fail(self, state: State, why: str, wait: float, store: CertificateStore) -> None:
         log.warning("no certificate", name=state.name, reason=why, again_in=round(wait))
-        await store.end_challenge(state.name)
         due_at, directory = now_us() + int(wait * 1e6), self._wanted.terms.directory
         await store.fail(state, self._holder, due_at, directory, why)
 
@@ -266,7 +265,6 @@ class Keeper:
             name, chain, sealed, self._wanted.terms.directory, (expires_at, renew_at, due_at)
         )
         await asyncio.to_thread(self._copies.write, self._shelf.put([kept]))
-        await store.end_challenge(name)
         log.info("certificate issued", name=name, renewed_in_days=_days_until(renew_at))
 
 

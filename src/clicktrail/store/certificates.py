@@ -165,7 +165,13 @@ class CertificateStore:
         statement = update(certificates).where(certificates.c.name == name).values(values)
         if by is not None:  # else it is another one's by now
             statement = statement.where(certificates.c.holder == by)
-        await self._database.write(lambda connection: connection.execute(statement).rowcount)
+        answered = delete(acme_challenges).where(acme_challenges.c.name == name)
+
+        def work(connection: Connection) -> None:
+            if connection.execute(statement).rowcount:
+                connection.execute(answered)
+
+        await self._database.write(work)
 
     # Whose turn it is
 
@@ -235,7 +241,7 @@ class CertificateStore:
     # Challenges
 
     async def challenge(self, challenge: Challenge) -> None:
-        """Keep what is to be answered in a name."""
+        """Keep what is to be answered in a name, until that is left."""
         row = (*(getattr(challenge, each) for each in Challenge.__slots__), now_us())
         await self._database.write(lambda connection: _CHALLENGE.run(connection, [row]))
 
@@ -247,11 +253,6 @@ class CertificateStore:
         return await self._database.read(
             lambda connection: [Challenge(*row) for row in connection.execute(query)]
         )
-
-    async def end_challenge(self, name: str) -> None:
-        """Forget what was to be answered in a name."""
-        statement = delete(acme_challenges).where(acme_challenges.c.name == name)
-        await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
 
 _STATE = ("name", "directory", "expires_at", "renew_at", "due_at", "failures", "problem")
