@@ -191,6 +191,9 @@ def all_commands(
     app: typer.Typer, prefix: str = "", known: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, str]]:
     """Yield each command's name and first sentence; a group with two names, by the short one."""
+    own = app.registered_callback
+    if prefix and own is not None and own.invoke_without_command is True:
+        yield prefix.strip(), (inspect.getdoc(own.callback) or "").partition("\n")[0]
     for command in app.registered_commands:
         callback: Any = command.callback
         first = (inspect.getdoc(callback) or "").partition("\n")[0]

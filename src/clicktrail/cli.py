@@ -86,7 +86,7 @@ COMMANDS = (
     Command("smtp-user", "identity:users", "Who may sign in to send emails by SMTP."),
     Command("access-key", "access_keys:keys", "Access keys: who may call the API."),
     Command("console-user", "console_users:users", "Who may sign in to the console."),
-    Command("clicks", "clicks:clicks", "Clicks: why one is a person's or a machine's."),
+    Command("clicks", "clicks:clicks", "Who clicked; why a click is a person's or a machine's."),
     Command("events", "events:events", "Notifications: read, look at, replay."),
     Command("keys", "keys:keys", "The key ring that seals and opens tracking links."),
     Command("link", "keys:links", "Tracking links."),
@@ -160,6 +160,12 @@ def _give_flags(app: typer.Typer) -> None:
         if command.callback is not None and not hasattr(command.callback, "__wrapped__"):
             flags = SETTINGS if command.cls is ByTopic else SETTINGS[:1]
             command.callback = with_flags(command.callback, flags)
+    # A group that does something without a command.
+    own = app.registered_callback
+    if own is not None and own.invoke_without_command is True:
+        called = own.callback
+        if called is not None and not hasattr(called, "__wrapped__"):
+            own.callback = with_flags(called, SETTINGS[:1])
     for group in app.registered_groups:
         if group.typer_instance is not None:
             _give_flags(group.typer_instance)

@@ -12,8 +12,8 @@ from clicktrail.model import Click, Link, Message, MessageState, Reason
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Dimensions
-from clicktrail.store.mail import search
-from clicktrail.store.mail.texts import Clicked, Query
+from clicktrail.store.finding import search
+from clicktrail.store.finding.texts import Clicked, Query
 from support.postgres import NEEDS_POSTGRES, NEEDS_TRIGRAMS, Postgres
 
 DAY = 1_790_000_000_000_000  # 2026-09-21

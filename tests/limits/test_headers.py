@@ -19,8 +19,8 @@ from clicktrail.publish.event import mail_object
 from clicktrail.rewrite import Policy, rewrite_message
 from clicktrail.rewrite.html.tags import parse_tags
 from clicktrail.rewrite.warn import about_fields
+from clicktrail.store.finding.texts import text_of
 from clicktrail.store.mail.grouping import mailings_of
-from clicktrail.store.mail.texts import text_of
 from clicktrail.store.people.person import Person
 from limits.growth import Row, check_growth
 

@@ -23,7 +23,7 @@ from clicktrail.publish.destinations.aws import _reason, record_errors
 from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.location import location
 from clicktrail.rewrite.html.tags import parse_tags
-from clicktrail.store.mail.texts import Query, text_of
+from clicktrail.store.finding.texts import Query, text_of
 from clicktrail.store.people.person import Person
 from limits.growth import MIB, Row, check_growth
 from support.limits import message_with

@@ -1,19 +1,79 @@
-"""``clicktrail clicks``: what was seen of single clicks."""
+"""``clicktrail clicks``: who clicked, and what was seen of single clicks."""
 
-from typing import Annotated
+import sys
+from collections.abc import AsyncIterator
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clicktrail.base.ids import ID_LENGTH, rfc3339
-from clicktrail.commands.shared.common import Json, escape, print_json, with_store
-from clicktrail.errors import NotFound
+from clicktrail.commands.shared.common import Json, escape, print_json, print_table, with_store
+from clicktrail.errors import InvalidInput, NotFound
 
-clicks = typer.Typer(no_args_is_help=True, help="Clicks: why one is a person's or a machine's.")
+if TYPE_CHECKING:
+    from clicktrail.store import Store
+    from clicktrail.store.finding.clickers import Clicker
+
+clicks = typer.Typer(help="Who clicked; why a click is a person's or a machine's.")
+
+SHOWN = 50
 
 
-@clicks.callback()
-def group() -> None:
-    """Clicks: why one is a person's or a machine's."""
+@clicks.callback(invoke_without_command=True)
+def who_clicked(
+    context: typer.Context,
+    mailing: Annotated[
+        str | None, typer.Option(help="Of this mailing: its subject, or its tag=value.")
+    ] = None,
+    link: Annotated[str, typer.Option(help="On links whose URL has this in it.")] = "",
+    since: Annotated[
+        str | None,
+        typer.Option(help="Clicked since 2026-11-23, 2026-11-23T18:00:00Z, or the last days (7d)."),
+    ] = None,
+    search: Annotated[
+        str, typer.Option(help="Only emails with this in address, subject, tags or links.")
+    ] = "",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all of them as CSV.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all of them as JSON, an object a line.")
+    ] = False,
+) -> None:
+    """Show who clicked, those of the newest emails first: the newest 50, or all as CSV or JSON."""
+    if context.invoked_subcommand is not None:
+        return
+    if as_csv and as_json:
+        raise InvalidInput("give --csv or --json, not both")
+    from clicktrail.store.finding.clicker_rows import (  # noqa: PLC0415 - as the store
+        csv_of,
+        json_lines_of,
+        since_of,
+    )
+    from clicktrail.store.finding.clickers import Wanted  # noqa: PLC0415
+
+    begin = since_of(since) if since else 0
+
+    async def read(store: "Store") -> None:
+        digests = await store.clickers.mailings(mailing) if mailing is not None else [None]
+        wanted = [Wanted(search, digest, link, begin) for digest in digests]
+
+        async def pages() -> "AsyncIterator[list[Clicker]]":
+            for each in wanted:
+                async for some in store.clickers.all(each):
+                    yield some
+
+        if as_csv or as_json:
+            async for text in (csv_of if as_csv else json_lines_of)(pages()):
+                sys.stdout.write(text)
+            return
+        shown = []
+        async for some in pages():
+            shown.append(some)
+            if sum(map(len, shown)) > SHOWN:
+                break
+        _print(list(chain.from_iterable(shown)))
+
+    with_store(context, read)
 
 
 @clicks.command("explain")
@@ -54,3 +114,23 @@ def explain(
         typer.echo("Nothing speaks against a person.")
     else:
         typer.echo(f"{MACHINE_WEIGHT} together is a machine's, less is suspect, 0 is a person's.")
+
+
+def _print(found: "list[Clicker]") -> None:
+    print_table(
+        ("Recipient", "Who", "First click", "Clicks", "Subject"),
+        (
+            (
+                each.recipient,
+                each.verdict or "",
+                rfc3339(each.first_at)[:19] if each.first_at else "",
+                each.clicks,
+                each.subject,
+            )
+            for each in found[:SHOWN]
+        ),
+        numbers=("Clicks",),
+        empty="Nobody clicked.",
+    )
+    if len(found) > SHOWN:
+        typer.echo(f"There are more than these {SHOWN}: --csv and --json have all of them.")

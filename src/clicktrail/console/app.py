@@ -120,6 +120,8 @@ class Console:
             page("/mailings", mailings.list),
             page("/mailings/{digest}", mailings.show),
             page("/mailings/{digest}/map", mailings.map),
+            page("/mailings/{digest}/clicked", mailings.clicked),
+            page("/mailings/{digest}/clicked.csv", mailings.download),
             page("/live", self._live.show),
             page("/live/events", self._live.events),
             page("/dead-letters", dead.list),

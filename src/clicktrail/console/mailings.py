@@ -1,16 +1,19 @@
 """Mailings: emails that share a subject or a tag, with one click map for all of them."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from clicktrail.console.clickmap import frame, spots
-from clicktrail.console.views import Views
+from clicktrail.console.views import NOT_STORED, Views
 from clicktrail.errors import NotFound
 from clicktrail.model import Link
 from clicktrail.store import Store
 from clicktrail.store.clicks.statistics import Counts
+from clicktrail.store.finding.clicker_rows import CSV, csv_of
+from clicktrail.store.finding.clickers import Wanted
 from clicktrail.store.mail.mailings import Mailing, PlaceClicks, Version
 
 SHOWN = 50
@@ -84,6 +87,33 @@ class MailingPages:
         parts = await self._store.trail.html(chosen.message_id)
         return frame(parts, drawn, images=request.query_params.get("images") == "1")
 
+    async def clicked(self, request: Request) -> Response:
+        """Show who clicked in one."""
+        mailing = await self._mailing(request)
+        wanted = _wanted(request, mailing)
+        found, older = await self._store.clickers.find(
+            wanted, SHOWN, request.query_params.get("before")
+        )
+        asked = {"q": wanted.text, "link": wanted.link}
+        return self._views.page(
+            request,
+            "clicked.html",
+            mailing=mailing,
+            wanted=wanted,
+            found=found,
+            older=older,
+            first="before" not in request.query_params,
+            kept=urlencode({name: value for name, value in asked.items() if value}),
+        )
+
+    async def download(self, request: Request) -> Response:
+        """Return all who clicked in one, as CSV."""
+        mailing = await self._mailing(request)
+        pages = self._store.clickers.all(_wanted(request, mailing))
+        name = f"clicktrail-clicked-{mailing.digest.hex()[:8]}.csv"
+        headers = NOT_STORED | {"Content-Disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(csv_of(pages), 200, headers, CSV)
+
     async def _chosen(self, mailing: Mailing, request: Request) -> "Chosen":
         """Return the version that is asked for, else that of the most emails."""
         read, digest = self._store.mailings, mailing.digest
@@ -112,6 +142,13 @@ class MailingPages:
         if found is None:
             raise NotFound(f"there is no mailing {wanted!r}")
         return found
+
+
+def _wanted(request: Request, mailing: Mailing) -> Wanted:
+    asked = request.query_params
+    wanted = Wanted(asked.get("q", "").strip(), mailing.digest, asked.get("link", "").strip())
+    wanted.query()  # what is wrong with it is told before the answer begins
+    return wanted
 
 
 def _number(text: str | None) -> int | None:

@@ -14,11 +14,11 @@ from clicktrail.errors import NotFound
 from clicktrail.model import Message, MessageState, Reason
 from clicktrail.store import Store
 from clicktrail.store.clicks.opens import Open
+from clicktrail.store.finding.search import Found
+from clicktrail.store.finding.texts import Clicked, Query
 from clicktrail.store.mail.browse import ClickRow, MessageRow
 from clicktrail.store.mail.grouping import mailings_of, subject_of
 from clicktrail.store.mail.mailings import PlaceClicks
-from clicktrail.store.mail.search import Found
-from clicktrail.store.mail.texts import Clicked, Query
 from clicktrail.store.mail.trail import LinkTrail, Told
 
 SHOWN = 50
@@ -163,7 +163,7 @@ class Messages:
         clicked = next((each for each in Clicked if each == clicks), None)
         reason = next((each for each in Reason if each == clicks), None)
         places = (set_name, identity)
-        query = Query(query.pieces, *places, clicked, reason)
+        query = Query(query.pieces, *places, clicked, reason=reason)
         return await self._store.search.find(query, SHOWN, before)
 
     async def _row(self, request: Request) -> MessageRow:

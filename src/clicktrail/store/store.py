@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from clicktrail.store.clicks.streams import Streams
     from clicktrail.store.configuration_store import ConfigurationStore
     from clicktrail.store.database.partitions import Partitions
+    from clicktrail.store.finding.clickers import Clickers
+    from clicktrail.store.finding.search import Search
     from clicktrail.store.mail.browse import Browse
     from clicktrail.store.mail.mailings import Mailings
     from clicktrail.store.mail.messages import MessageStore
-    from clicktrail.store.mail.search import Search
     from clicktrail.store.mail.trail import Trail
     from clicktrail.store.nodes import NodeStore
     from clicktrail.store.people.access_keys import AccessKeyStore
@@ -73,8 +74,9 @@ class Store:
     pages: "Subject[Pages]" = Subject("clicks.pages:Pages")
     statistics: "Subject[Statistics]" = Subject("clicks.statistics:Statistics")
     browse: "Subject[Browse]" = Subject("mail.browse:Browse")
-    search: "Subject[Search]" = Subject("mail.search:Search")
+    search: "Subject[Search]" = Subject("finding.search:Search")
     mailings: "Subject[Mailings]" = Subject("mail.mailings:Mailings")
+    clickers: "Subject[Clickers]" = Subject("finding.clickers:Clickers")
     trail: "Subject[Trail]" = Subject("mail.trail:Trail")
     nodes: "Subject[NodeStore]" = Subject("nodes:NodeStore")
     partitions: "Subject[Partitions]" = Subject("database.partitions:Partitions")

@@ -20,8 +20,8 @@ from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.cohorts import tags_of
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.statistics import digest as digest_of
+from clicktrail.store.finding.texts import Query
 from clicktrail.store.mail.grouping import mailings_of
-from clicktrail.store.mail.texts import Query
 from support.postgres import NEEDS_POSTGRES, Postgres
 
 FOLDER = Path(clicktrail.store.database.migrate.__file__).parent / "migrations"

@@ -29,7 +29,7 @@ from clicktrail.store.clicks.outbox import Notification
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.streams import NewStreamEvent
 from clicktrail.store.database.connect import open_database
-from clicktrail.store.mail.trigrams import indexed_text
+from clicktrail.store.finding.trigrams import indexed_text
 from clicktrail.store.people import forget
 from clicktrail.store.people.forget import Forgotten
 from support.counting import counted

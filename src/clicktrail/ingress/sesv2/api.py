@@ -33,6 +33,8 @@ from clicktrail.ingress.sesv2.operations import (
     error_of,
     query_of,
 )
+from clicktrail.ingress.sesv2.who_clicked import who_clicked
+from clicktrail.store.finding.clickers import Clickers
 
 log = get_logger(__name__)
 
@@ -65,10 +67,16 @@ class Streams(Protocol):
         """Return events after a position, the oldest first."""
 
 
-def create_api(streams: Streams, token: str, ses: "SesV2 | None" = None) -> Starlette:
-    """Return the API: SES v2 below ``/v2/email``, and the built-in streams.
+def create_api(
+    streams: Streams,
+    token: str,
+    ses: "SesV2 | None" = None,
+    clickers: Clickers | None = None,
+) -> Starlette:
+    """Return the API: SES v2 below ``/v2/email``, the built-in streams, and who clicked.
 
-    Requests for streams need ``Authorization: Bearer TOKEN``.
+    Requests but for SES v2 need ``Authorization: Bearer TOKEN``. ``GET /v1/clicks`` is
+    `who_clicked`.
     ``GET /v1/streams/{name}/events?after=0&limit=100&wait=0`` answers
     ``{"events": [{"position": 1, "event": {…}}, …], "next": 1}``: the events after a position, at
     most ``limit`` of them; with none there yet it waits up to ``wait`` seconds for the first. Ask
@@ -110,6 +118,15 @@ def create_api(streams: Streams, token: str, ses: "SesV2 | None" = None) -> Star
             found = await streams.read(name, after, limit)
         return found
 
+    async def clicks(request: Request) -> Response:
+        if not _allowed(request, token):
+            return _error(401, "give the API token: Authorization: Bearer …")
+        assert clickers is not None
+        try:
+            return await who_clicked(request, clickers)
+        except ClicktrailError as error:
+            return _error(error_of(error).status, str(error))
+
     async def health(_: Request) -> Response:
         return _json(200, {"status": "ok"})
 
@@ -123,6 +140,8 @@ def create_api(streams: Streams, token: str, ses: "SesV2 | None" = None) -> Star
         return _error(405, "this method is not used here")
 
     routes = [Route("/v1/streams/{name}/events", events), Route("/healthz", health)]
+    if clickers is not None:
+        routes.append(Route("/v1/clicks", clicks))
     if ses is not None:
         every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
         routes.append(Route(BASE + "/{rest:path}", ses.answer, methods=every))

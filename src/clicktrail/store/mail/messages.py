@@ -34,6 +34,7 @@ from clicktrail.store.database.bulk import BulkInsert, Row
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older, older
 from clicktrail.store.database.turns import take_shard
+from clicktrail.store.finding.trigrams import forget_texts
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.html import pack_html
 from clicktrail.store.mail.tables import (
@@ -43,7 +44,6 @@ from clicktrail.store.mail.tables import (
     messages,
     unindexed,
 )
-from clicktrail.store.mail.trigrams import forget_texts
 from clicktrail.store.tables import event_destinations
 
 _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED, MessageState.UNKNOWN)

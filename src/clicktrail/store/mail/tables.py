@@ -53,7 +53,7 @@ message_numbers = Table(
     Column("number", Integer, primary_key=True),
     Column("message_id", String(32), nullable=False, unique=True),
 )
-"""Emails by their rows in SQLite's full-text index (`clicktrail.store.mail.trigrams`): small
+"""Emails by their rows in SQLite's full-text index (`clicktrail.store.finding.trigrams`): small
 numbers, which take little there, in the order in which emails are indexed."""
 
 message_texts = Table(

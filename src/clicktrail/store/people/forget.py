@@ -50,6 +50,8 @@ from clicktrail.store.clicks.tables import (
 from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.core import Database
 from clicktrail.store.database.turns import ERASING, take_shard, take_turn
+from clicktrail.store.finding.texts import text_of
+from clicktrail.store.finding.trigrams import add_texts, compact, forget_texts
 from clicktrail.store.mail.messages import messages_of
 from clicktrail.store.mail.tables import (
     erased_messages,
@@ -58,8 +60,6 @@ from clicktrail.store.mail.tables import (
     message_contents,
     message_html,
 )
-from clicktrail.store.mail.texts import text_of
-from clicktrail.store.mail.trigrams import add_texts, compact, forget_texts
 from clicktrail.store.people.erased import mark_erased, reduced_event
 from clicktrail.store.people.person import ERASED, Person
 

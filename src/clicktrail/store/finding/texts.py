@@ -17,7 +17,7 @@ from clicktrail.errors import InvalidInput
 from clicktrail.headers.words import decoded_words
 from clicktrail.model import Message, Reason
 from clicktrail.store.database.core import storable
-from clicktrail.store.mail.grouping import SUBJECT_LIMIT, subject_of
+from clicktrail.store.mail.grouping import SUBJECT_LIMIT, mailings_of, subject_of
 
 GRAM = 3
 """Characters of which databases know where they are: shorter pieces are looked for one by one."""
@@ -53,6 +53,10 @@ class Query:
     configuration_set: str | None = None
     identity: str | None = None
     clicked: Clicked | None = None
+    since: int = 0
+    """Clicked at this time (microseconds) or later; with ``Clicked.YES``."""
+    mailing: bytes | None = None
+    """The digest of a mailing that it belongs to."""
     reason: Reason | None = None
     """Why it is not tracked."""
 
@@ -88,12 +92,15 @@ class Query:
                 ("set", self.configuration_set),
                 ("identity", self.identity),
                 ("reason", self.reason),
+                ("mailing", self.mailing.hex() if self.mailing else ""),
             )
             if value
         ]
 
     def matches(self, message: Message) -> bool:
-        """Whether all pieces are in an email."""
+        """Whether all pieces are in an email, and it in the mailing."""
+        if self.mailing and self.mailing not in {key.digest for key in mailings_of(message)}:
+            return False
         if not self.pieces:
             return True
         text = _whole_text(message)
@@ -120,7 +127,8 @@ def facets_of(message: Message) -> list[int]:
     """Return marks of an email, by which whole kinds of emails are found."""
     identity = message.identity.name if message.identity else ""
     pairs = (("set", message.configuration_set), ("identity", identity), ("reason", message.reason))
-    return [facet(kind, value) for kind, value in pairs if value]
+    found = [facet(kind, value) for kind, value in pairs if value]
+    return found + [facet("mailing", key.digest.hex()) for key in mailings_of(message)]
 
 
 @lru_cache(10_000)

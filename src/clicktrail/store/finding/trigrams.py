@@ -31,8 +31,8 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from clicktrail.model import Message
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database
+from clicktrail.store.finding.texts import GRAM, Query, facets_of, text_of
 from clicktrail.store.mail.tables import message_numbers, message_texts, messages, unindexed
-from clicktrail.store.mail.texts import GRAM, Query, facets_of, text_of
 
 MERGED_PAGES = 200
 """Pages of SQLite's index that one transaction writes anew: some 10 ms."""

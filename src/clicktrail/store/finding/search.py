@@ -15,13 +15,13 @@ from clicktrail.store.clicks.tables import clicked_links
 from clicktrail.store.database.bulk import BulkInsert, Row
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.turns import ERASING, INDEXING, share_turn, try_turn
+from clicktrail.store.finding.texts import Clicked, Query, text_of
+from clicktrail.store.finding.trigrams import Window, add_texts, compact, is_whole, window
 from clicktrail.store.mail.browse import MessageRow, message_row
 from clicktrail.store.mail.grouping import MailingKey, mailings_of
 from clicktrail.store.mail.messages import messages_of
 from clicktrail.store.mail.pages import version_of
 from clicktrail.store.mail.tables import mailings, messages, unindexed
-from clicktrail.store.mail.texts import Clicked, Query, text_of
-from clicktrail.store.mail.trigrams import Window, add_texts, compact, is_whole, window
 from clicktrail.store.mail.versions import add_versions
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Search:
         more (`LOOKED_AT`, `READ`), and the next search goes on behind these.
         """
         at = storable(before) if before else None
-        return await self._database.read(lambda connection: _find(connection, query, limit, at))
+        return await self._database.read(lambda connection: find(connection, query, limit, at))
 
     async def index(self, limit: int) -> int:
         """Index up to ``limit`` emails that are not yet, the newest; return how many.
@@ -82,7 +82,8 @@ class Search:
         await compact(self._database, pause)
 
 
-def _find(connection: Connection, query: Query, limit: int, before: str | None) -> Found:
+def find(connection: Connection, query: Query, limit: int, before: str | None) -> Found:
+    """Do what `Search.find` does, within a transaction."""
     whole = not query.indexed() or is_whole(connection)
     rows: list[MessageRow] = []
     looked_at = read = 0
@@ -118,7 +119,7 @@ def _sorted(rows: list[MessageRow]) -> list[MessageRow]:
 
 def _meant(connection: Connection, query: Query, ids: list[str]) -> set[str]:
     """Return those of some emails that have all that is looked for."""
-    if not query.pieces:
+    if not query.pieces and not query.mailing:
         return set(ids)
     return {each.id for each in messages_of(connection, ids) if query.matches(each)}
 
@@ -136,7 +137,9 @@ def _shown(looked: Window, query: Query) -> Any:
     if query.clicked is Clicked.UNTRACKED:
         statement = statement.where(messages.c.reason != "")
     elif query.clicked:
-        is_clicked = exists().where(clicked_links.c.message_id == messages.c.id)
+        is_clicked = exists().where(
+            clicked_links.c.message_id == messages.c.id, clicked_links.c.last_at >= query.since
+        )
         one = is_clicked if query.clicked is Clicked.YES else ~is_clicked
         statement = statement.where(messages.c.reason == "", one)
     return statement.order_by(found.c.at.desc())

@@ -1,0 +1,1 @@
+"""What finds emails, and who clicked in them."""
