@@ -113,6 +113,17 @@ async def test_one_that_takes_8_bits_gets_them(post: Post) -> None:
 ALWAYS = {"offers": ("8BITMIME",), "flags": ("--smarthost-seven-bit", "always")}
 
 
+@pytest.mark.parametrize(
+    ("post", "who"),
+    [(ALWAYS, "smarthost.seven_bit"), ({"offers": SEVEN}, "the mail server behind this one")],
+    indirect=["post"],
+)
+async def test_who_wants_7_bits_is_named(post: Post, who: str) -> None:
+    raw = b"Content-Transfer-Encoding: x-uuencode\r\n\r\n\xfc\r\n"
+    answer = await post.send(f"From: a@{post.domain}\r\n".encode() + raw, "BODY=8BITMIME")
+    assert answer.startswith(f"554 5.6.3 {who} wants 7 bits")
+
+
 @pytest.mark.parametrize("post", [ALWAYS], indirect=True)
 async def test_all_emails_are_converted_where_that_is_set(post: Post) -> None:
     assert (await post.send(post.tracked(), "BODY=8BITMIME")).startswith("250")

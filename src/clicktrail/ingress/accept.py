@@ -175,8 +175,9 @@ class Acceptor:
             return seven_bit(raw)
         except NotConvertible as error:
             # RFC 3463 § 3.7: conversion required but not supported
+            who = "smarthost.seven_bit" if self._seven_bit else "the mail server behind this one"
             raise MessageRefused(
-                554, f"5.6.3 the mail server behind this one takes 7 bits alone: {error}"
+                554, f"5.6.3 {who} wants 7 bits, in which this email cannot be sent: {error}"
             ) from None
 
     async def _end(self, message: Message, state: MessageState) -> None:

@@ -24,9 +24,13 @@ def inspect(raw: bytes) -> HeaderSection:
     except HeaderTooLong as error:
         raise MessageRefused(552, f"5.3.4 {error}: this is no email") from None
     if len(header.fields) > MOST_HOPS and len(header.values("received")) > MOST_HOPS:
-        raise MessageRefused(554, "5.4.6 too many hops: this email goes round in circles")
+        raise MessageRefused(
+            554, "5.4.6 too many hops: this email goes round in circles between mail servers"
+        )
     if _has_lone_dot(raw) and _SMUGGLED.search(raw):
-        raise MessageRefused(554, "5.6.0 a lone dot after a lone CR or LF cannot be sent on safely")
+        raise MessageRefused(
+            554, "5.6.0 a lone dot after a lone CR or LF is not sent on: end all lines with CRLF"
+        )
     return header
 
 

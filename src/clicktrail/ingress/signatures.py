@@ -71,7 +71,10 @@ class Signatures:
             return raw, [str(error)]
         except ClicktrailError as error:
             log.error("email could not be signed", identity=identity.name, reason=error)
-            raise MessageRefused(451, "4.7.5 this email cannot be signed now") from None
+            raise MessageRefused(
+                451,
+                "4.7.5 this email cannot be signed now (DKIM); the log of this service says why",
+            ) from None
         return on_top(signature, raw), []
 
 

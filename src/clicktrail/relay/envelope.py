@@ -44,7 +44,7 @@ def mail_from(connection: Connection, envelope: Envelope) -> bytes:
     if envelope.smtputf8:
         if not offers("smtputf8"):
             # RFC 6531 § 3.5
-            raise MessageRefused(550, "5.6.7 the smarthost does not offer SMTPUTF8")
+            raise MessageRefused(550, "5.6.7 the mail server behind this one takes no SMTPUTF8")
         words.append(b"SMTPUTF8")
     if envelope.body_8bit and offers("8bitmime"):
         words.append(b"BODY=8BITMIME")  # RFC 6152 § 3; without it emails are converted
@@ -57,7 +57,9 @@ def mail_from(connection: Connection, envelope: Envelope) -> bytes:
     if envelope.requires_tls:
         if not (offers("requiretls") and connection.is_trusted):
             # RFC 8689 § 4.2.1, § 5
-            raise MessageRefused(550, "5.7.30 the smarthost cannot send it by TLS alone")
+            raise MessageRefused(
+                550, "5.7.30 the mail server behind this one cannot promise TLS (REQUIRETLS)"
+            )
         words.append(b"REQUIRETLS")
     return b" ".join(words)
 
@@ -89,7 +91,9 @@ def unsendable(recipient: Recipient, envelope: Envelope) -> Reply | None:
 
 def _path(address: str, envelope: Envelope) -> bytes:
     if _UNSAFE.search(address) and not _QUOTED.fullmatch(address):
-        raise MessageRefused(553, "5.1.3 the address cannot be sent on")
+        raise MessageRefused(
+            553, "5.1.3 the address holds spaces or other characters that need quotes"
+        )
     if not envelope.smtputf8 and not address.isascii():
         raise MessageRefused(553, "5.6.7 a non-ASCII address needs SMTPUTF8")  # RFC 6531 § 3.5
     return b"<" + address.encode("utf-8", "surrogateescape") + b">"

@@ -217,7 +217,8 @@ async def test_too_large_an_email_is_refused(tmp_path: Path) -> None:
     async with milter_door(tmp_path, max_size=100_000) as door, door.client() as client:
         reply = await client.submit(RAW + b"x" * 100_000)
         assert reply == Reply(
-            [], b"y552 5.3.4 the email is too large: at most 100000 bytes are taken\0"
+            [],
+            b"y552 5.3.4 the email is too large: at most 100000 bytes are taken (smtp.max_size)\0",
         )
         assert LINK.search(outgoing(RAW, await client.submit(RAW)))
 

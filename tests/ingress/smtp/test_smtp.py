@@ -11,11 +11,13 @@ from functools import partial
 from ipaddress import ip_network
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clicktrail.ingress.smtp.session import Session
 from clicktrail.model import MessageState
+from clicktrail.settings.kinds import Address
 from support.certificates import make_certificate
 from support.hostile_smarthost import HostileSmarthost
 from support.mailroom import Client, Mailroom, mailroom
@@ -468,6 +470,33 @@ async def test_starttls_encrypts_and_begins_anew(tmp_path: Path) -> None:
         assert b"with ESMTPS id" in room.hostile.taken[0].message
         assert await client.say("QUIT") == "221 2.0.0 Bye"
         assert await client.reply() == ""
+
+
+def own_address() -> str:
+    """Return an address of this machine that is not loopback; skip the test where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("198.51.100.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("NOT TESTED: a client that is elsewhere; this machine has no network")
+        address: str = asking.getsockname()[0]
+    return address
+
+
+@pytest.mark.parametrize("has_tls", [True, False])
+async def test_a_client_that_may_not_send_is_told_the_way_in_that_there_is(
+    tmp_path: Path, has_tls: bool
+) -> None:
+    options: dict[str, Any] = {"listen": Address(own_address(), 0), "allow": ()}
+    if has_tls:
+        options["certificate"], options["key"] = make_certificate(tmp_path)
+    async with mailroom(tmp_path, **options) as room, room.client() as client:
+        refused = await client.say("EHLO me", "MAIL FROM:<a@b.org>")
+        sign_in = await client.say(f"AUTH PLAIN {plain('shop', 'x')}")
+        assert (refused[:9], sign_in[:10]) == ("530 5.7.0", "538 5.7.11")
+        for answer in (refused, sign_in):
+            assert ("STARTTLS" in answer) == has_tls
+            assert ("smtp.tls_certificate" in answer) == (not has_tls)
 
 
 async def until(holds: Callable[[], object]) -> None:

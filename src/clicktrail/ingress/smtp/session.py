@@ -23,7 +23,7 @@ from clicktrail.model import Envelope
 log = get_logger(__name__)
 
 MOST_FAILURES = 3
-_NOT_SIGNED_IN = 530, "5.7.0 sign in first (AUTH)"  # RFC 4954 § 6
+_NO_TLS = "needs TLS, for which this server has no certificate (smtp.tls_certificate)"
 
 
 class Session(Connection):
@@ -103,7 +103,7 @@ class Session(Connection):
         elif self.encrypted:
             await self.say(503, "5.5.1 the connection is encrypted already")
         elif self.server.certificate is None:
-            await self.say(454, "4.7.0 TLS is not available here")
+            await self.say(454, "4.7.0 there is no certificate for TLS here (smtp.tls_certificate)")
         else:
             await self._forget()
             await self.say(220, "2.0.0 ready for TLS")
@@ -121,7 +121,9 @@ class Session(Connection):
         if not self._client_name or not self._extended:
             await self.say(503, "5.5.1 say EHLO first")
         elif not self._may_sign_in():
-            await self.say(538, "5.7.11 encrypt the connection first (STARTTLS)")
+            first = "encrypt the connection first (STARTTLS)"
+            has_tls = self.server.certificate is not None
+            await self.say(538, f"5.7.11 {first if has_tls else f'signing in {_NO_TLS}'}")
         elif self.signed_in or self.mail is not None:
             await self.say(503, "5.5.1 AUTH is not possible now")
         else:
@@ -175,7 +177,17 @@ class Session(Connection):
         if self._user is not None and self._user.version != version:
             await self._look_again()
             if not self.may_send():
-                raise MessageRefused(*_NOT_SIGNED_IN)
+                raise self._not_signed_in()
+
+    def _not_signed_in(self) -> MessageRefused:
+        """Return the refusal of who may not send: with the way in that there is."""
+        if self._may_sign_in():
+            how = "sign in first (AUTH)"
+        elif self.server.certificate is not None:
+            how = "sign in first (STARTTLS, then AUTH)"
+        else:
+            how = f"emails from your address need a sign-in, which {_NO_TLS}, or smtp.allow"
+        return MessageRefused(530, f"5.7.0 {how}")  # RFC 4954 § 6
 
     def _may_sign_in(self) -> bool:
         return self.encrypted or (self.ip is not None and self.ip.is_loopback)
@@ -198,7 +210,8 @@ class Session(Connection):
             await self.say(refused.code, refused.text)
             return
         if not self.may_send():
-            await self.say(*_NOT_SIGNED_IN)
+            no = self._not_signed_in()
+            await self.say(no.code, no.text)
         elif self.mail is not None:
             await self.say(503, "5.5.1 an email has begun already")
         else:
@@ -229,8 +242,11 @@ class Session(Connection):
             return
         try:
             address, dsn = read_rcpt(arg, smtputf8=self.mail.envelope.smtputf8)
-            if len(self.mail.recipients) >= self.server.options.max_recipients:
-                raise MessageRefused(452, "4.5.3 too many recipients")  # RFC 5321 § 4.5.3.1.10
+            most = self.server.options.max_recipients
+            if len(self.mail.recipients) >= most:  # RFC 5321 § 4.5.3.1.10
+                raise MessageRefused(
+                    452, f"4.5.3 too many recipients: send to {most} at once, then to the others"
+                )
         except MessageRefused as refused:
             await self._refuse(refused)
             return
@@ -260,7 +276,7 @@ class Session(Connection):
         """Take a piece of the email, and do as after DATA where it is the last (RFC 3030 § 2)."""
         try:
             if not self.may_send():
-                raise MessageRefused(*_NOT_SIGNED_IN)
+                raise self._not_signed_in()
             size, is_last = read_bdat(arg, self.server.options.max_size)
         except MessageRefused as refused:
             # What follows is not read, so that it would be taken for commands.
