@@ -133,6 +133,7 @@ async def test_who_takes_a_name_keeps_others_away_and_not_for_ever(town: Town) -
         assert pebble.orders == 1
 
 
+@pytest.mark.long
 async def test_an_authority_that_forgot_the_account(town: Town) -> None:
     town.names = [NAME]
     with town.pebble() as pebble:
@@ -173,6 +174,7 @@ async def test_an_account_that_is_bound_to_one_elsewhere(town: Town) -> None:
             await town.issued()
 
 
+@pytest.mark.long
 async def test_a_change_of_the_authority_orders_anew(town: Town, tmp_path: Path) -> None:
     with town.pebble() as first:
         async with town.node(first) as node:
