@@ -13,7 +13,7 @@ from starlette.routing import Route
 from clicktrail import console as package
 from clicktrail.base.arn import stream_arn
 from clicktrail.console.app import Console
-from clicktrail.model import ConfigurationSet, EventDestination, EventType
+from clicktrail.model import NO_RULES, ConfigurationSet, EventDestination, EventType, Rules
 from clicktrail.store import Store
 from support.forms import send
 
@@ -138,6 +138,35 @@ async def test_what_was_typed_survives_a_refusal(store: Store, admin: httpx.Asyn
     assert '<option value="REQUIRE" selected>' in page.text
     again = await admin.get("/configurations/news")
     assert "https://x/" not in again.text, "only where the form has led"
+
+
+async def test_the_rules_of_a_set_are_changed_together_or_not_at_all(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await make(store, "news")
+    typed = {
+        "no_track_hosts": "bank.example, *.Bank.example",
+        "leave_unsubscribe": "on",
+        "append": "utm_source=news&x={tag:y}",
+        "archives": "@vault.example",
+        "link_limit": "0",
+    }
+    page = await send(admin, "/configurations/news/rules", {**typed, "no_track_text": "(a"})
+    assert "Missing close parenthesis" in page.text
+    assert 'value="bank.example, *.Bank.example"' in page.text
+    assert (await store.configuration.get_set("news")).rules == Rules()
+    page = await send(admin, "/configurations/news/rules", {**typed, "no_track_text": "(?i)a"})
+    assert 'name="no_track_hosts" value="bank.example *.bank.example"' in page.text
+    assert (await store.configuration.get_set("news")).rules == Rules(
+        no_track_hosts=("bank.example", "*.bank.example"),
+        track_unsubscribe=False,
+        no_track_text="(?i)a",
+        append="utm_source=news&x={tag:y}",
+        archives=("@vault.example",),
+        link_limit=0,
+    )
+    page = await send(admin, "/configurations/news/rules", {"link_limit": "2000"})
+    assert (await store.configuration.get_set("news")).rules is NO_RULES
 
 
 async def test_what_is_too_long_to_be_shown_again_is_said(

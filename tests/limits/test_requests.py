@@ -18,11 +18,12 @@ from clicktrail.ingress.sesv2.operations import ApiRequest, Operation, Router, b
 from clicktrail.ingress.sesv2.send_shapes import SendEmailRequest
 from clicktrail.ingress.sesv2.set_shapes import CreateSet
 from clicktrail.ingress.sesv2.sigv4 import MOST_HEADERS, SigV4Authenticator, _signature
-from clicktrail.model import Message
+from clicktrail.model import Message, Rules
 from clicktrail.publish.destinations.aws import _reason, record_errors
 from clicktrail.redirect.altered import candidates
-from clicktrail.redirect.location import location
+from clicktrail.redirect.location import location, passed_on
 from clicktrail.rewrite.html.tags import parse_tags
+from clicktrail.rules.links import staying
 from clicktrail.store.finding.texts import Query, text_of
 from clicktrail.store.people.person import Person
 from limits.growth import MIB, Row, check_growth
@@ -143,6 +144,18 @@ def email_tags(size: int) -> Message:
     return message_with(tags={"a": ["b"] * (size // 4)})
 
 
+def passed(given: bytes) -> object:
+    return passed_on(given, "https://a.example/?a=1")
+
+
+def passed_to_itself(given: bytes) -> object:
+    return passed_on(b"b", f"https://a.example/?{given.decode()}")
+
+
+def unsubscribe(given: str) -> object:
+    return staying(Rules(track_unsubscribe=False), [given])
+
+
 records = refusing(lambda given: record_errors(given, 1))
 escapes = raw("\\u0041", '{"ConfigurationSetName":"', '"}')
 CREDENTIAL = "AWS4-HMAC-SHA256 Credential=A/20260101/r/ses/aws4_request"
@@ -177,6 +190,10 @@ ROWS = [
     Row("a search of brackets", text("<"), refusing(Query.parse), HEADERS),
     Row("a search of tags", text("a=b="), refusing(Query.parse), HEADERS),
     Row("a search of addresses", text("@,"), refusing(Query.parse), HEADERS),
+    Row("parameters handed on", raw("a%=b&"), passed, HEADERS),
+    Row("parameters that are there", raw("a;%;"), passed_to_itself, HEADERS),
+    Row("links to unsubscribe", text("<a>, <"), unsubscribe, HEADERS),
+    Row("an open link to unsubscribe", text(" a", "<"), unsubscribe, HEADERS),
     Row("filters of statistics", text("tag=a=b&"), selection, HEADERS),
     Row("days of statistics", text("2", "since="), selection, HEADERS),
     Row("filters of live clicks", text("url=a&"), live_filter, HEADERS),

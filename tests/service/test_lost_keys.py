@@ -153,6 +153,7 @@ def test_a_store_of_a_version_before_with_emails_and_no_keys_is_refused(tmp_path
     with sqlite3.connect(service.data / "clicktrail.db") as database:
         database.execute("DROP TABLE evidence")
         database.execute("ALTER TABLE configuration_sets DROP COLUMN track_visible_urls")
+        database.execute("ALTER TABLE configuration_sets DROP COLUMN rules")
         database.execute("DROP TABLE sealing_keys")
         database.execute("UPDATE alembic_version SET version_num = '0009'")
     database.close()

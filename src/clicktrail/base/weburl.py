@@ -5,6 +5,8 @@ writes it. No I/O.
 """
 
 import re
+from collections.abc import Sequence
+from urllib.parse import unquote_plus
 
 import ada_url
 
@@ -66,6 +68,34 @@ def host(text: str) -> str | None:
         return ada_url.URL(_scalar(text)).hostname
     except ValueError:
         return None
+
+
+def parameters_of(query: str) -> list[tuple[str, str]]:
+    """Return the parameters of a query: their names as a form's reader has them, and their text.
+
+    (URL § 5.1; the text is as it stands, ``name=value``.)
+    """
+    return [(_name_of(piece), piece) for piece in query.split("&") if piece]
+
+
+def with_parameters(url: str, parameters: Sequence[tuple[str, str]]) -> str:
+    """Return a URL with more parameters at the end of its query: those whose names are not there.
+
+    All else of it stays as it is, the fragment too.
+    """
+    front, mark, fragment = url.partition("#")
+    before, _, query = front.partition("?")
+    # HTML 4.01 § B.2.2: some servers take ";" for "&".
+    there = {_name_of(piece) for piece in query.replace(";", "&").split("&")} if query else ()
+    more = "&".join(text for name, text in parameters if name not in there)
+    if not more:
+        return url
+    between = "&" if query and query[-1] not in "&;" else ""
+    return f"{before}?{query}{between}{more}{mark}{fragment}"
+
+
+def _name_of(piece: str) -> str:
+    return unquote_plus(piece.partition("=")[0])
 
 
 def _scalar(text: str) -> str:

@@ -15,6 +15,19 @@ from clicktrail.commands.shared.common import (
     settings_of,
     with_store,
 )
+from clicktrail.commands.shared.rules import (
+    Append,
+    Archives,
+    LinkLimit,
+    NoTrackHost,
+    NoTrackText,
+    OnlyTrackHost,
+    PassParameters,
+    TrackUnsubscribe,
+    given_rules,
+    rules_rows,
+    shown_rules,
+)
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.model import (
     PRODUCED,
@@ -23,6 +36,7 @@ from clicktrail.model import (
     EventType,
     HttpsPolicy,
     Identity,
+    Rules,
     check_name,
 )
 from clicktrail.service.parts.objection import objection
@@ -98,8 +112,26 @@ def create_set(
     https_policy: Policy = None,
     keep_html: KeepHtml = False,
     track_visible_urls: VisibleUrls = True,
+    no_track_host: NoTrackHost = None,
+    only_track_host: OnlyTrackHost = None,
+    track_unsubscribe: TrackUnsubscribe = None,
+    no_track_text: NoTrackText = None,
+    append: Append = None,
+    archive_recipients: Archives = None,
+    link_limit: LinkLimit = None,
+    pass_parameters: PassParameters = None,
 ) -> None:
     """Create a configuration set."""
+    rules = given_rules(
+        no_track_hosts=no_track_host,
+        only_track_hosts=only_track_host,
+        track_unsubscribe=track_unsubscribe,
+        no_track_text=no_track_text,
+        append=append,
+        archives=archive_recipients,
+        link_limit=link_limit,
+        pass_parameters=pass_parameters,
+    )
     made = ConfigurationSet(
         check_name(name, "configuration set name"),
         engagement_statistics,
@@ -107,6 +139,7 @@ def create_set(
         https_policy or HttpsPolicy.OPTIONAL,
         keep_html=bool(keep_html),
         track_visible_urls=bool(track_visible_urls),
+        rules=Rules(**rules),
     )
     with_store(context, lambda store: store.configuration.create_set(made))
     tracking = "is on" if made.click_tracking else "is off: add a CLICK destination to turn it on"
@@ -121,9 +154,27 @@ def update_set(
     https_policy: Policy = None,
     keep_html: KeepHtml = None,
     track_visible_urls: VisibleUrls = None,
+    no_track_host: NoTrackHost = None,
+    only_track_host: OnlyTrackHost = None,
+    track_unsubscribe: TrackUnsubscribe = None,
+    no_track_text: NoTrackText = None,
+    append: Append = None,
+    archive_recipients: Archives = None,
+    link_limit: LinkLimit = None,
+    pass_parameters: PassParameters = None,
 ) -> None:
-    """Change a configuration set's tracking links."""
+    """Change a configuration set's tracking links; what is not given stays as it is."""
     changes: dict[str, Any] = {}
+    changes["rules"] = given_rules(
+        no_track_hosts=no_track_host,
+        only_track_hosts=only_track_host,
+        track_unsubscribe=track_unsubscribe,
+        no_track_text=no_track_text,
+        append=append,
+        archives=archive_recipients,
+        link_limit=link_limit,
+        pass_parameters=pass_parameters,
+    )
     if redirect_domain is not None:
         changes["redirect_domain"] = redirect_domain or None
     if https_policy is not None:
@@ -176,6 +227,7 @@ def show_set(context: typer.Context, name: SetName, as_json: Json = False) -> No
             ("HTTPS policy", found.https_policy.value),
             ("HTML of emails", "kept" if found.keep_html else "not kept"),
             ("Links that show their URL", "tracked" if found.track_visible_urls else "left alone"),
+            *rules_rows(found.rules),
         ),
     )
     print_table(
@@ -333,6 +385,7 @@ def shown(found: ConfigurationSet) -> dict[str, Any]:
         "httpsPolicy": found.https_policy.value,
         "keepHtml": found.keep_html,
         "trackVisibleUrls": found.track_visible_urls,
+        **shown_rules(found.rules),
         "eventDestinations": [
             {"name": d.name, "enabled": d.enabled, "types": sorted(d.types), "arn": d.arn}
             for d in found.destinations

@@ -103,6 +103,7 @@ class Console:
             form("/configurations", sets.create),
             page(one_set, sets.show),
             form(one_set, sets.change),
+            form(one_set + "/rules", sets.change_rules),
             form(one_set + "/delete", sets.delete),
             form(one_set + "/destinations", destinations.add),
             page(one_destination, destinations.show),

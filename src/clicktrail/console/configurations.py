@@ -39,6 +39,8 @@ def outcome(found: ConfigurationSet) -> list[str]:
             said.append("The HTML of each email is kept, for click maps.")
         if not found.track_visible_urls:
             said.append("Links whose text is their own URL are left alone.")
+        if found.rules.append:
+            said.append(f"URLs get {found.rules.append}, but for parameters that they have.")
     return said
 
 
@@ -99,6 +101,29 @@ class Configurations:
 
         return await answer(request, work, f"{address_of(name)}#settings")
 
+    async def change_rules(self, request: Request) -> Response:
+        """Change which links of one are tracked."""
+        name = request.path_params["name"]
+
+        async def work() -> str:
+            limit = field(request, "link_limit")
+            if not limit.isascii() or not limit.isdigit():
+                raise InvalidInput(f"{limit[:50]!r} is no number of characters")
+            rules = {
+                "no_track_hosts": _words(field(request, "no_track_hosts")),
+                "only_track_hosts": _words(field(request, "only_track_hosts")),
+                "track_unsubscribe": field(request, "leave_unsubscribe") != "on",
+                "no_track_text": field(request, "no_track_text"),
+                "append": field(request, "append"),
+                "archives": _words(field(request, "archives")),
+                "link_limit": int(limit[:9]),
+                "pass_parameters": field(request, "pass_parameters") == "on",
+            }
+            await self._configuration.update_set(name, rules=rules)
+            return "Saved."
+
+        return await answer(request, work, f"{address_of(name)}#rules")
+
     async def delete(self, request: Request) -> Response:
         """Delete one."""
         name = request.path_params["name"]
@@ -113,6 +138,10 @@ class Configurations:
 def address_of(set_name: str) -> str:
     """Return the page of a configuration set."""
     return path_of("configurations", set_name)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
 
 
 def _policy(text: str) -> HttpsPolicy:

@@ -33,6 +33,7 @@ from clicktrail.keys.vault import Vault
 from clicktrail.model import Message, MessageState
 from clicktrail.rewrite.mime.seven_bit import NotConvertible, seven_bit
 from clicktrail.rewrite.warn import about_fields
+from clicktrail.rules.matching import readers_first
 from clicktrail.store import Store
 
 log = get_logger(__name__)
@@ -112,7 +113,7 @@ class Acceptor:
             lines.not_sent(submission, message, error)
             await self._end(message, lines.state_after(error))
             raise
-        await self._finish(message, MessageState.SENT, submission.recipients)
+        await self._finish(message, MessageState.SENT, message.recipients)
         self._count(message)
         lines.sent(submission, message, answer)
         return message.id
@@ -134,11 +135,16 @@ class Acceptor:
             raw = without_fields(raw, CONTROL_HEADERS)
         accepted_at = now_us()
         message_id = new_id(accepted_at)
+        recipients, readers = submission.recipients, len(submission.recipients)
+        if readers > 1 and chosen is not None and chosen.rules.archives:
+            recipients, readers = readers_first(recipients, chosen.rules.archives)
         rewritten = await self._rewriter.rewrite(
             raw,
             message_id,
             chosen,
-            len(submission.recipients),
+            readers,
+            header,
+            tags,
             submission.click_tracking,
             submission.open_tracking,
         )
@@ -152,7 +158,7 @@ class Acceptor:
             id=message_id,
             accepted_at=accepted_at,
             source=submission.sender,
-            recipients=submission.recipients,
+            recipients=recipients,
             identity=identity,
             configuration_set=chosen.name if chosen else None,
             source_ip=submission.source_ip,

@@ -2,9 +2,9 @@
 
 import re
 
+from clicktrail.base.automaton import automaton
 from clicktrail.errors import MessageRefused
 from clicktrail.headers.fields import HeaderSection, HeaderTooLong, read_header
-from clicktrail.rewrite.automaton import automaton
 
 MOST_HOPS = 50
 """More ``Received`` headers than that are a loop (RFC 5321 § 6.3)."""

@@ -1,6 +1,7 @@
 """Which emails are rewritten, and how: what a configuration set and the settings ask for."""
 
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,10 +12,12 @@ from clicktrail.base.hostname import tracking_host
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
+from clicktrail.headers.fields import HeaderSection
 from clicktrail.keys.ringfile import KeyFile
-from clicktrail.keys.token import KeyRing, TrackingHosts
-from clicktrail.model import OPEN_LINK, ConfigurationSet, Reason
+from clicktrail.keys.token import PASSES, KeyRing, TrackingHosts
+from clicktrail.model import NO_RULES, OPEN_LINK, ConfigurationSet, Reason, Rules, Tags
 from clicktrail.rewrite import Policy, Rewritten, policy_of, rewrite_message
+from clicktrail.rules.links import extending, staying
 from clicktrail.store.mail.html import place_of
 
 log = get_logger(__name__)
@@ -60,14 +63,16 @@ class Rewriter:
         raw: bytes,
         message_id: str,
         chosen: ConfigurationSet | None,
-        recipients: int,
+        readers: int,
+        header: HeaderSection,
+        tags: Tags,
         clicks: bool | None,
         opens: bool | None = None,
     ) -> Rewritten:
         """Return an email as it goes on.
 
-        ``clicks`` and ``opens`` override what its configuration set says of tracking them. Raises
-        `InvalidInput` where there are no keys.
+        ``readers`` is how many it is for. ``clicks`` and ``opens`` override what its configuration
+        set says of tracking them. Raises `InvalidInput` where there are no keys.
         """
         if chosen is None:
             return Rewritten(raw, reason=Reason.OFF)
@@ -75,12 +80,15 @@ class Rewriter:
         opens = chosen.open_tracking if opens is None else opens
         if not (clicks or opens):
             return Rewritten(raw, reason=Reason.OFF)
-        if recipients != 1:
+        if readers != 1:
             return Rewritten(raw, reason=Reason.SEVERAL_RECIPIENTS)
         ring = self._keys.ring()
         started = time.perf_counter()
         try:
-            rewritten = await self._rewrite(raw, message_id, chosen, ring, clicks, opens)
+            policy = self._policy(message_id, chosen, ring, clicks, opens)
+            if chosen.rules is not NO_RULES:
+                _apply(chosen.rules, policy, header, tags)
+            rewritten = await self._rewrite(raw, chosen, policy)
         except Exception as error:  # what cannot be parsed raises nothing: see `rewrite_message`
             self._fail(chosen.name, error, message_id)
             return Rewritten(raw, warnings=(UNTRACKED,))
@@ -90,15 +98,14 @@ class Rewriter:
             self._recover(chosen.name)
         return rewritten
 
-    async def _rewrite(
+    def _policy(
         self,
-        raw: bytes,
         message_id: str,
         chosen: ConfigurationSet,
         ring: KeyRing,
         clicks: bool,
         opens: bool,
-    ) -> Rewritten:
+    ) -> Policy:
         hosts, https = hosts_of(self._hosts, chosen), chosen.https_policy
         seal = ring.sealer(message_id).seal
         policy = policy_of(
@@ -112,6 +119,9 @@ class Rewriter:
         policy.links = clicks
         if opens and (prefix := hosts.open_prefix(https)):
             policy.pixel = prefix + seal(OPEN_LINK, "")
+        return policy
+
+    async def _rewrite(self, raw: bytes, chosen: ConfigurationSet, policy: Policy) -> Rewritten:
         made: dict[int, str] = {}
         if chosen.keep_html:
             policy = replace(policy, link=_remembering(policy.link, made))
@@ -143,6 +153,19 @@ class Rewriter:
 def hosts_of(hosts: TrackingHosts, chosen: ConfigurationSet) -> TrackingHosts:
     """Return where the links of a configuration set point. Raises `InvalidInput`."""
     return hosts.at(_checked(chosen.redirect_domain)) if chosen.redirect_domain else hosts
+
+
+def _apply(rules: Rules, policy: Policy, header: HeaderSection, tags: Tags) -> None:
+    """Have a policy follow rules, for an email with that header and these tags.
+
+    Raises `InvalidInput`: see `staying`.
+    """
+    policy.link_limit = rules.link_limit or sys.maxsize
+    policy.stays = staying(rules, header.values("list-unsubscribe"))
+    policy.extended = extending(rules, tags)
+    if rules.pass_parameters:
+        link = policy.link
+        policy.link = lambda index, url: link(index | PASSES, url)
 
 
 _checked = lru_cache(maxsize=256)(tracking_host)

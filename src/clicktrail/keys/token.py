@@ -5,9 +5,9 @@ A token is base64url (RFC 4648 § 5) without padding over::
     version (1 byte) | key id (1 byte) | AES-SIV (RFC 5297) of: message id (16) | index | URL
 
 The two head bytes are authenticated with the rest. ``index`` is the link's number as a LEB128
-varint. The URL is UTF-8: as it is in version 1, as raw deflate (RFC 1951) with a preset dictionary
-in version 2, whichever is shorter (`packing`). Nobody without the key can read, change or make a
-token, and opening one needs nothing but the key.
+varint, with or without `PASSES`. The URL is UTF-8: as it is in version 1, as raw deflate (RFC 1951)
+with a preset dictionary in version 2, whichever is shorter (`packing`). Nobody without the key can
+read, change or make a token, and opening one needs nothing but the key.
 """
 
 import binascii
@@ -32,6 +32,10 @@ PATH = "/c/"
 OPEN_PATH = "/o/"
 """The image that tells of opens is ``{scheme}://{host}/o/{token}``, `OPEN_LINK` in its token."""
 
+PASSES = 1 << 27
+"""What a link's number has where query parameters appended to the tracking link are passed on: no
+email has as many links."""
+
 KEY_SIZE = 64
 """Bytes of a key: AES-256 in SIV mode takes two."""
 
@@ -55,6 +59,8 @@ class Opened:
     link: int
     url: str
     key_id: int
+    passes: bool = False
+    """Whether query parameters appended to the tracking link are passed on."""
 
 
 class KeyRing:
@@ -118,6 +124,9 @@ class KeyRing:
         link, start = plain[16], 17
         if link > 0x7F:
             link, start = _read_varint(plain, 16)
+            if link & PASSES:
+                url = unpack(version, plain[start:])
+                return Opened(unpack_id(plain[:16]), link ^ PASSES, url, key_id, True)
         return Opened(unpack_id(plain[:16]), link, unpack(version, plain[start:]), key_id)
 
     def is_tracking_link(self, url: str) -> bool:

@@ -17,7 +17,7 @@ from clicktrail.keys.token import OPEN_PATH, PATH, Opened
 from clicktrail.model import OPEN_LINK, Click, Request
 from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.http import Exchange
-from clicktrail.redirect.location import location
+from clicktrail.redirect.location import location, passed_on
 from clicktrail.redirect.pages import (
     FAVICON,
     METHODS,
@@ -90,11 +90,11 @@ class RedirectApp:
             return
         if not target.startswith(b"/"):
             target = _path_of(target)
-        path = target.partition(b"?")[0]
+        path, _, query = target.partition(b"?")
         if path.startswith(_PATH):
-            self._click(path[len(_PATH) :], exchange)
+            self._click(path[len(_PATH) :], query, exchange)
         elif path.startswith(_OPEN_PATH):
-            self._click(path[len(_OPEN_PATH) :], exchange, image=True)
+            self._click(path[len(_OPEN_PATH) :], query, exchange, image=True)
         elif self._pages is None or not self._pages.handle(exchange, path):
             head, body = {b"/robots.txt": ROBOTS, b"/favicon.ico": FAVICON}.get(path, NOT_FOUND)
             exchange.answer(head, body if method == b"GET" else b"")
@@ -107,7 +107,9 @@ class RedirectApp:
                 await asyncio.wait(self._logging)
         self._tell()
 
-    def _click(self, token: bytes, exchange: Exchange, *, image: bool = False) -> None:
+    def _click(
+        self, token: bytes, query: bytes, exchange: Exchange, *, image: bool = False
+    ) -> None:
         get = exchange.method == b"GET"
         altered = 0
         opened: Opened | None
@@ -128,7 +130,10 @@ class RedirectApp:
             self._metrics.redirects.labels("503").inc()
             exchange.answer(*PREFETCH)
             return
-        head, body = PIXEL if image else redirect_to(location(opened.url))
+        url = opened.url
+        if query and opened.passes:
+            url = passed_on(query, url)
+        head, body = PIXEL if image else redirect_to(location(url))
         at = now_us()
         click = Click(
             new_id(at),

@@ -3,6 +3,8 @@
 Nothing is decoded that was encoded: percent escapes and the order of things stay (behaviour § 2).
 """
 
+from urllib.parse import quote
+
 from clicktrail.base import weburl
 
 # Characters that stay, wherever in a URL they stand. Most URLs have no others.
@@ -22,6 +24,12 @@ def location(url: str) -> bytes:
         return _encoded(written)
     # A link sealed before such values were left alone: no browser follows it, but it says so.
     return _encoded(weburl.stripped(url))
+
+
+def passed_on(query: bytes, url: str) -> str:
+    """Return a URL with the parameters of a request's query that it does not have."""
+    text = quote(query, safe="!$%&()*+,/:;=?@")  # whatever bytes a client sends
+    return weburl.with_parameters(url, weburl.parameters_of(text))
 
 
 def _encoded(text: str) -> bytes:

@@ -1,11 +1,12 @@
 """What is asked of the rewriter, and what it tells of each link."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from clicktrail.keys.packing import MAX_URL
 from clicktrail.keys.token import TrackingHosts
-from clicktrail.model import HttpsPolicy, LinkTags
+from clicktrail.model import NO_RULES, HttpsPolicy, LinkTags
 
 
 @dataclass(slots=True)  # not frozen: that takes three times as long, and each email has its own
@@ -19,6 +20,9 @@ class Policy:
     ``visible_urls``, links whose text is a URL of their own host stay as they are. ``unserved``
     tells of which URLs nobody would serve the tracking link: they stay too. Without ``links``, all
     of them stay. ``pixel`` is the URL of the image that tells of opens, if there is to be one.
+    ``stays`` says why a URL stays as it is, ``""`` where it does not. ``extended`` gives a URL more
+    parameters before it is tracked. URLs whose tracking link has more characters than
+    ``link_limit`` stay.
     """
 
     link: Callable[[int, str], str]
@@ -29,6 +33,9 @@ class Policy:
     unserved: Callable[[str], bool] | None = None
     links: bool = True
     pixel: str | None = None
+    stays: Callable[[str], str] | None = None
+    extended: Callable[[str], str] | None = None
+    link_limit: int = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +75,5 @@ def policy_of(
         honeypot=honeypot,
         visible_urls=visible_urls,
         unserved=None if hosts.serves_all(https) else lambda url: not prefix(url, https),
+        link_limit=NO_RULES.link_limit,
     )

@@ -25,7 +25,9 @@ from clicktrail.store.tables import (
 )
 from clicktrail.store.validation import (
     check_redirect_domain,
+    dump_rules,
     dump_tags,
+    load_rules,
     load_tags,
     normal_identity_name,
 )
@@ -55,6 +57,7 @@ def load(connection: Connection) -> Configuration:
             keep_html=row.keep_html,
             track_visible_urls=row.track_visible_urls,
             engagement_opens=row.engagement_opens,
+            rules=load_rules(row.rules),
         )
     ordered = select(event_destinations).order_by(
         event_destinations.c.created_at, event_destinations.c.name
@@ -90,6 +93,7 @@ def set_row(made: ConfigurationSet) -> dict[str, Any]:
         "keep_html": made.keep_html,
         "track_visible_urls": made.track_visible_urls,
         "engagement_opens": made.engagement_opens,
+        "rules": dump_rules(made.rules),
     }
 
 

@@ -5,10 +5,11 @@ process has changed is seen by the next call, and a call costs one tiny query, s
 that are waiting for it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Table, delete, insert, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from clicktrail.base.batch import Batcher
 from clicktrail.base.ids import new_id, now_us
@@ -41,7 +42,9 @@ from clicktrail.store.validation import (
     check_destination,
     check_identity_name,
     check_redirect_domain,
+    dump_rules,
     dump_tags,
+    load_rules,
     normal_identity_name,
 )
 
@@ -112,10 +115,11 @@ class ConfigurationStore:
         options: str | None = None,
         keep_html: bool | None = None,
         track_visible_urls: bool | None = None,
+        rules: Mapping[str, Any] | None = None,
     ) -> None:
         """Change what is given of a configuration set. Raises `NotFound`, `InvalidInput`.
 
-        A ``redirect_domain`` of ``None`` removes it.
+        A ``redirect_domain`` of ``None`` removes it. ``rules`` are by the names of `Rules`.
         """
         changes: dict[str, Any] = {}
         if engagement is not None:
@@ -137,8 +141,11 @@ class ConfigurationStore:
 
         def work(connection: Connection) -> None:
             need_set(connection, name)
+            where = configuration_sets.c.name == name
+            if rules:
+                kept = connection.scalar(select(configuration_sets.c.rules).where(where))
+                changes["rules"] = dump_rules(replace(load_rules(kept or "{}"), **rules))
             if changes:
-                where = configuration_sets.c.name == name
                 connection.execute(update(configuration_sets).where(where).values(changes))
                 bump(connection)
 

@@ -39,9 +39,11 @@ configuration_sets = Table(
     Column("options", Text, nullable=False, server_default="{}"),
     Column("keep_html", Boolean, nullable=False, server_default=false()),
     Column("track_visible_urls", Boolean, nullable=False, server_default=true()),
+    Column("rules", Text, nullable=False, server_default="{}"),
 )
 """``tags`` is JSON, ``[[key, value], …]``; ``options`` what API clients set and get back, though
-nothing is done with it (``DeliveryOptions`` …), as JSON by their names."""
+nothing is done with it (``DeliveryOptions`` …), as JSON by their names; ``rules`` those of `Rules`
+that are not as at first, as JSON."""
 
 event_destinations = Table(
     "event_destinations",

@@ -1,13 +1,15 @@
 """What a configuration may say: destinations, tags and names are checked before they are kept."""
 
 import re
+from dataclasses import asdict
 
 import msgspec
 
 from clicktrail.base.arn import check_deliverable
 from clicktrail.base.hostname import a_labels, domain_name, tracking_host
 from clicktrail.errors import InvalidInput
-from clicktrail.model import EventDestination, ResourceTags, check_name
+from clicktrail.model import NO_RULES, EventDestination, ResourceTags, Rules, check_name
+from clicktrail.rules.links import checked
 
 
 def check_destination(made: EventDestination) -> None:
@@ -35,6 +37,22 @@ def dump_tags(tags: ResourceTags) -> str:
 
 
 load_tags = msgspec.json.Decoder(ResourceTags).decode
+
+
+def dump_rules(rules: Rules) -> str:
+    """Return rules as they are kept. Raises `InvalidInput`."""
+    kept = asdict(checked(rules))
+    return msgspec.json.encode(
+        {name: value for name, value in kept.items() if value != getattr(NO_RULES, name)}
+    ).decode()
+
+
+def load_rules(text: str) -> Rules:
+    """Return rules that were kept."""
+    return _decode_rules(text) if text != "{}" else NO_RULES
+
+
+_decode_rules = msgspec.json.Decoder(Rules).decode
 
 
 def check_redirect_domain(text: str | None) -> str | None:

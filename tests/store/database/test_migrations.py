@@ -159,6 +159,7 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
         old = "digest, link, shard, url, clicks, unique_clicks, human_clicks"
         for statement in (
+            "ALTER TABLE configuration_sets DROP COLUMN rules",
             "DROP TABLE mailing_counts",
             "DROP TABLE opens",
             "DROP TABLE open_counters",

@@ -11,14 +11,11 @@ from clicktrail.rewrite.html import quick, scanner, visible
 from clicktrail.rewrite.html.doubts import DOUBTFUL, Doubts
 from clicktrail.rewrite.html.markup import (
     BODY_END,
-    NO_TRACK,
     NO_TRACK_CLASS,
-    NO_TRACK_UNLESS,
-    NO_TRACK_VALUES,
-    SAYS_TRACK,
     Attribute,
     Tag,
     is_in_value,
+    says_no_track,
     tag_at,
     templates,
 )
@@ -164,6 +161,15 @@ class _Rewriter:
                 return False
             if policy.unserved is not None and policy.unserved(url):
                 return False
+            if policy.stays is not None and policy.stays(url):
+                return False
+            if policy.extended is not None:
+                url = policy.extended(url)
+                if len(url) * 4 > policy.max_url:
+                    return False
+            new = policy.link(self._index, url).encode("ascii")
+            if len(new) > policy.link_limit:
+                return False
             if shown is not None and self._is_left_alone(found.end(), url):
                 return False
         if doubtful is not None:
@@ -178,7 +184,6 @@ class _Rewriter:
         if url is not None:
             index = self._index
             self._index = index + 1
-            new = policy.link(index, url).encode("ascii")
             edits.append((*found.span(href), new))
             place = self._characters(found.start())
             self.outcome.links.append(Link(index, url, link_tags, self._part, place))
@@ -218,22 +223,21 @@ class _Rewriter:
     def _link(self, tag: Tag, href: Attribute, link_tags: LinkTags) -> list[Edit]:
         raw = self._text.read(*_value_at(href))
         url, why = classify(raw, self._base)
-        kept = url is None
+        new = b""
         if url is not None:
-            why, kept = self._decide(url, why, tag)
-            if not kept and LOST in raw and not self._text.is_exact(*_value_at(href), raw):
-                why, kept = "undecodable", True
+            why, url, new = self._decide(url, why, tag)
+            if new and LOST in raw and not self._text.is_exact(*_value_at(href), raw):
+                why, new = "undecodable", b""
         if why in DOUBTFUL:
             self.doubts.note(why, raw)
         place = self._characters(tag.start)
         if self._report:
-            self._row(tag, place, raw, url, "unchanged" if kept else "tracked", why, link_tags)
-        if kept or url is None:
+            self._row(tag, place, raw, url, "tracked" if new else "unchanged", why, link_tags)
+        if url is None or not new:
             return []
         index = self._index
         self._index += 1
         self.outcome.links.append(Link(index, url, link_tags, self._part, place))
-        new = self._policy.link(index, url).encode("ascii")
         start, end = _value_at(href)
         if self._text.escapes:
             new += self._text.shift(start, end)
@@ -242,23 +246,30 @@ class _Rewriter:
             new = new if self._html[start - 1] in b"\"'" else b'"%b"' % new
         return [(start, end, new)]
 
-    def _decide(self, url: str, why: str, tag: Tag) -> tuple[str, bool]:
-        """Return why, and whether a link to the web stays as it is after all."""
-        if len(tag.attributes) > 1 and self._is_not_to_be_tracked(tag):
-            return "no-track", True
-        if len(url) * 4 > self._policy.max_url and self._is_too_long(url):
-            return "too-long", True
-        if self._policy.is_own(url):
-            return "own", True
-        if self._policy.unserved is not None and self._policy.unserved(url):
+    def _decide(self, url: str, why: str, tag: Tag) -> tuple[str, str, bytes]:
+        """Return why, the URL to track, and its tracking link: empty where it stays after all."""
+        policy = self._policy
+        if len(tag.attributes) > 1 and says_no_track(tag, self._value):
+            return "no-track", url, b""
+        target = url if policy.extended is None else policy.extended(url)
+        if len(target) * 4 > policy.max_url and self._is_too_long(target):
+            return "too-long", url, b""
+        if policy.is_own(url):
+            return "own", url, b""
+        if policy.unserved is not None and policy.unserved(url):
             if _UNSERVED not in self.outcome.warnings:
                 self.outcome.warnings.append(_UNSERVED)
-            return "no-https", True
+            return "no-https", url, b""
+        if policy.stays is not None and (rule := policy.stays(url)):
+            return rule, url, b""
+        new = policy.link(self._index, target).encode("ascii")
+        if len(new) > policy.link_limit:
+            return "link-limit", url, b""
         # Only what is called "a" has a text, and ends the look at another's: the next one begins.
         has_url = tag.name == b"a" and visible.begins(self._html, tag.end)
         if has_url and self._is_left_alone(tag.end, url):
-            return "visible-url", True
-        return why, False
+            return "visible-url", url, b""
+        return why, target, new
 
     def _is_left_alone(self, end: int, url: str) -> bool:
         """Whether a link stays as it is for its text, which begins at ``end`` like a URL."""
@@ -275,20 +286,6 @@ class _Rewriter:
             return False
         self.outcome.warnings.append(f"too-long: a URL of {size} bytes is not tracked: {url[:60]}…")
         return True
-
-    def _is_not_to_be_tracked(self, tag: Tag) -> bool:
-        if not NO_TRACK.isdisjoint(tag.attributes):
-            return True
-        given = tag.attributes
-        if any(name in given and self._value(given[name]) == no for name, no in NO_TRACK_VALUES):
-            return True
-        if any(
-            self._value(given[name]) not in SAYS_TRACK for name in NO_TRACK_UNLESS & given.keys()
-        ):
-            return True
-        # HTML § 3.2.6: classes are told apart by letter case.
-        classes = given.get(b"class") if self._has_class else None
-        return classes is not None and NO_TRACK_CLASS in (classes.value or b"").split()
 
     def _value(self, attribute: Attribute) -> str:
         """Return the value of a switch."""

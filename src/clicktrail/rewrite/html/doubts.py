@@ -12,6 +12,10 @@ _SENTENCES = {
     "undecodable": "undecodable: {} not in the charset of its part: it stays as it is",
     "unfilled": _UNFILLED,
     "unfilled-relative": _UNFILLED,
+    "link-limit": (
+        "link-limit: {} not tracked: its tracking link would be longer than the configuration set's"
+        " limit, and some mail programs cut such links"
+    ),
     "shown": (
         "visible-url: {} what a link says, but it leads over the tracking host: readers and mail"
         " programs that compare the two may take it for fraud"

@@ -14,7 +14,7 @@ Where there is no library for automata, no document is taken. Clauses are those 
 import string
 from collections.abc import Collection
 
-from clicktrail.rewrite.automaton import automaton
+from clicktrail.base.automaton import automaton
 from clicktrail.rewrite.html.markup import RAW_TEXT_NAMES, WS, fold
 
 _TOO_HARD = ("plaintext", "svg", "math")

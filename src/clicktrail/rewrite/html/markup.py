@@ -7,7 +7,7 @@ Python 3.11.5. Clauses are those of the HTML standard (WHATWG).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -177,6 +177,20 @@ def tag_at(html: bytes, at: int, stop: int) -> Tag | None:
     """Read the start tag at a ``<``; ``None`` where the end of the file is in it."""
     found = TAG.match(html, at, stop)
     return None if found is None else tag_of(found)
+
+
+def says_no_track(tag: Tag, value_of: Callable[[Attribute], str]) -> bool:
+    """Whether a link asks not to be tracked; ``value_of`` reads the value of a switch."""
+    given = tag.attributes
+    if not NO_TRACK.isdisjoint(given):
+        return True
+    if any(name in given and value_of(given[name]) == no for name, no in NO_TRACK_VALUES):
+        return True
+    if any(value_of(given[name]) not in SAYS_TRACK for name in NO_TRACK_UNLESS & given.keys()):
+        return True
+    # HTML § 3.2.6: classes are told apart by letter case.
+    classes = given.get(b"class")
+    return classes is not None and NO_TRACK_CLASS in (classes.value or b"").split()
 
 
 def is_in_value(html: bytes, tag: Tag, at: int) -> bool:

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
-from clicktrail.rewrite.automaton import automaton
+from clicktrail.base.automaton import automaton
 
 Edit = tuple[int, int, bytes]
 """Start and end of what is replaced, and by what."""

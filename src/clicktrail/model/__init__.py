@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from clicktrail.errors import InvalidInput
+from clicktrail.model.rules import NO_RULES as NO_RULES
+from clicktrail.model.rules import Rules as Rules
 
 Tags = dict[str, list[str]]
 """Tag name → its values, in the order given."""
@@ -158,6 +160,7 @@ class ConfigurationSet:
     """Whether links whose text is their own URL are tracked too."""
     engagement_opens: bool = False
     """Whether engagement statistics count opens too."""
+    rules: Rules = NO_RULES
 
     @property
     def click_tracking(self) -> bool:

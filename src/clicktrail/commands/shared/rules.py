@@ -1,0 +1,108 @@
+"""Options for the rules of a configuration set, and how rules are shown."""
+
+from typing import Annotated, Any
+
+import typer
+
+from clicktrail.model import Rules
+
+NoTrackHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--no-track-host",
+        metavar="HOST",
+        help="Leave links to this host alone; *.example.com for all below it. May be given several"
+        " times; '' for none.",
+    ),
+]
+OnlyTrackHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only-track-host",
+        metavar="HOST",
+        help="Leave links to all other hosts alone. May be given several times; '' for none.",
+    ),
+]
+TrackUnsubscribe = Annotated[
+    bool | None,
+    typer.Option(
+        "--track-unsubscribe/--no-track-unsubscribe",
+        help="Track links to where the email's List-Unsubscribe leads.",
+    ),
+]
+NoTrackText = Annotated[
+    str | None,
+    typer.Option(
+        "--no-track-text",
+        metavar="REGEX",
+        help="Leave links alone whose URL has a match: '(?i)unsubscribe|preferences'; '' for none.",
+    ),
+]
+Append = Annotated[
+    str | None,
+    typer.Option(
+        metavar="QUERY",
+        help="Parameters that tracked URLs get, but for those that they have:"
+        " 'utm_source=news&utm_campaign={tag:campaign}'; '' for none.",
+    ),
+]
+Archives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--archive-recipients",
+        metavar="ADDRESS",
+        help="An archive, or @DOMAIN of archives: copies to it do not count as recipients. May be"
+        " given several times; '' for none.",
+    ),
+]
+LinkLimit = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Characters of the longest tracking link (2000 at first); 0 for no limit."
+    ),
+]
+PassParameters = Annotated[
+    bool | None,
+    typer.Option(
+        "--pass-parameters/--no-pass-parameters",
+        help="Hand on query parameters that somebody appends to a tracking link.",
+    ),
+]
+
+
+def given_rules(**given: Any) -> dict[str, Any]:
+    """Return the rules that were given, by the names of `Rules`."""
+    return {
+        name: tuple(filter(None, value)) if isinstance(value, list) else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def rules_rows(rules: Rules) -> list[tuple[str, str]]:
+    """Return rows of a table that shows rules."""
+    hosts = ", ".join(rules.only_track_hosts) or "all"
+    but = f" but {', '.join(rules.no_track_hosts)}" if rules.no_track_hosts else ""
+    return [
+        ("Links to unsubscribe", "tracked" if rules.track_unsubscribe else "left alone"),
+        ("Hosts tracked", hosts + but),
+        ("URLs left alone", rules.no_track_text or "none"),
+        ("Appended to URLs", rules.append or "nothing"),
+        ("Archives", ", ".join(rules.archives) or "none"),
+        ("Longest tracking link", str(rules.link_limit) if rules.link_limit else "no limit"),
+        ("Appended to tracking links", "handed on" if rules.pass_parameters else "dropped"),
+    ]
+
+
+def shown_rules(rules: Rules) -> dict[str, Any]:
+    """Return rules as JSON shows them."""
+    return {
+        "noTrackHosts": rules.no_track_hosts,
+        "onlyTrackHosts": rules.only_track_hosts,
+        "trackUnsubscribe": rules.track_unsubscribe,
+        "noTrackText": rules.no_track_text,
+        "append": rules.append,
+        "archiveRecipients": rules.archives,
+        "linkLimit": rules.link_limit,
+        "passParameters": rules.pass_parameters,
+    }

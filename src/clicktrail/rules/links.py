@@ -1,0 +1,136 @@
+"""The rules of a configuration set for the links of one email."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
+from importlib import import_module
+
+from clicktrail.base import weburl
+from clicktrail.errors import InvalidInput
+from clicktrail.model import Rules, Tags
+from clicktrail.rules.append import appended, checked_append
+from clicktrail.rules.matching import Hosts, checked_archive, checked_host
+
+LEAST_LIMIT = 200
+"""Characters of a tracking link that any installation needs for a short URL."""
+
+_ENTRIES = 1000
+"""Hosts or archives of a rule."""
+_TEXT_LIMIT = 1000
+_BRACKETED = re.compile(r"<([^<>]*)>")
+
+
+def checked(rules: Rules) -> Rules:
+    """Return rules as they are kept. Raises `InvalidInput`, which says what is wrong."""
+    for entries in (rules.no_track_hosts, rules.only_track_hosts, rules.archives):
+        if len(entries) > _ENTRIES:
+            raise InvalidInput(f"a rule names {len(entries)}: expected at most {_ENTRIES}")
+    if rules.link_limit and rules.link_limit < LEAST_LIMIT:
+        raise InvalidInput(
+            f"a limit of {rules.link_limit} characters leaves no tracking link: expected 0 for no"
+            f" limit, or {LEAST_LIMIT} and more"
+        )
+    if len(rules.no_track_text) > _TEXT_LIMIT:
+        raise InvalidInput(f"the regular expression is too long: expected at most {_TEXT_LIMIT}")
+    if rules.no_track_text:
+        _search_of(rules.no_track_text)
+    return replace(
+        rules,
+        no_track_hosts=_distinct(map(checked_host, rules.no_track_hosts)),
+        only_track_hosts=_distinct(map(checked_host, rules.only_track_hosts)),
+        append=checked_append(rules.append),
+        archives=_distinct(map(checked_archive, rules.archives)),
+    )
+
+
+def staying(rules: Rules, unsubscribe: Iterable[str]) -> Callable[[str], str] | None:
+    """Return what says why a URL stays as it is, ``""`` where it does not; ``None`` for no rule.
+
+    ``unsubscribe`` are the email's fields List-Unsubscribe. Raises `InvalidInput` where the machine
+    cannot search for the rule's expression.
+    """
+    always = _always(rules)
+    if rules.track_unsubscribe or not (urls := _urls_in(unsubscribe)):
+        return always
+
+    def tell(url: str) -> str:
+        return (always(url) if always else "") or ("unsubscribe" if _is_among(url, urls) else "")
+
+    return tell
+
+
+def extending(rules: Rules, tags: Tags) -> Callable[[str], str] | None:
+    """Return what gives a URL its parameters in an email with these tags; ``None`` for none."""
+    parameters = appended(rules.append, tags) if rules.append else ()
+    if not parameters:
+        return None
+
+    def extend(url: str) -> str:
+        extended = _short_extended if len(url) <= _REMEMBERED else weburl.with_parameters
+        return extended(url, parameters)
+
+    return extend
+
+
+_REMEMBERED = 512
+"""Characters of a URL of which it is remembered what the rules say: those of mailings return."""
+_short_extended = lru_cache(4096)(weburl.with_parameters)
+
+
+@lru_cache(64)
+def _always(rules: Rules) -> Callable[[str], str] | None:
+    """Return what the rules that are the same for each email say."""
+    no, only = Hosts(rules.no_track_hosts), Hosts(rules.only_track_hosts)
+    has = _search_of(rules.no_track_text) if rules.no_track_text else None
+    if not no and not only and has is None:
+        return None
+
+    def tell(url: str) -> str:
+        if (no and no.has(url)) or (only and not only.has(url)):
+            return "host"
+        return "text" if has is not None and has(url) else ""
+
+    short = lru_cache(4096)(tell)
+    return lambda url: short(url) if len(url) <= _REMEMBERED else tell(url)
+
+
+@lru_cache(256)
+def _search_of(expression: str) -> Callable[[str], bool]:
+    # With the first rule that needs it: few have one, and the library is large.
+    search: Callable[[str], bool] = import_module("clicktrail.base.automaton").search_of(expression)
+    return search
+
+
+def _urls_in(fields: Iterable[str]) -> frozenset[str]:
+    """Return the URLs of fields as in RFC 2369 § 2: in angle brackets, white space ignored."""
+    urls: set[str] = set()
+    for field in fields:
+        for found in _BRACKETED.findall(field):
+            url = "".join(found.split()).partition("#")[0]
+            urls.add(_normal(url) or url)
+    return frozenset(urls)
+
+
+def _is_among(url: str, urls: frozenset[str]) -> bool:
+    if "#" in url:
+        url = url.partition("#")[0]
+    return url in urls or (_short_normal if len(url) <= _REMEMBERED else _normal)(url) in urls
+
+
+def _normal(url: str) -> str | None:
+    """Return a URL as a browser writes it; ``None`` where it is none."""
+    return url if _WRITTEN.fullmatch(url) else weburl.serialized(url)
+
+
+# URL § 4.5: nothing of it is written in another way. No dot-segments (§ 4.4), which may be encoded.
+_WRITTEN = re.compile(
+    r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,63}(?:/(?!\.|%2[eE])[\w\-.~!$&()*+,;=:@%]*)+"
+    r"(?:\?[\w\-.~!$&()*+,;=:@%/?]*)?",
+    re.A,
+)
+_short_normal = lru_cache(4096)(_normal)
+
+
+def _distinct(entries: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entries))

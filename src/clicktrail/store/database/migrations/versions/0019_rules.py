@@ -1,0 +1,13 @@
+"""Rules of a configuration set for links and recipients."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0019"
+down_revision = "0018"
+
+
+def upgrade() -> None:
+    """Add the column."""
+    added = sa.Column("rules", sa.Text, nullable=False, server_default="{}")
+    op.add_column("configuration_sets", added)

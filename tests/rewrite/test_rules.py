@@ -1,0 +1,82 @@
+"""What a policy's rules do to links, in whatever form they are written."""
+
+import pytest
+
+from clicktrail.model import Rules
+from clicktrail.rewrite import Policy, Rewritten, rewrite_message
+from clicktrail.rules.append import appended, checked_append
+from clicktrail.rules.links import extending, staying
+
+URL = "https://a.example/x?a=1&amp;b=2#part"
+FORMS = [
+    f'<a href="{URL}">x</a>',
+    f"<a href='{URL}' title=x>x</a>",
+    f'<a href={URL} postbox:tags="k:v">x</a>',
+    f'<map><area href="{URL}"></map>',
+    f'<a title="a" title="b" ses:tags="k:v" href="{URL}">x</a>',
+    f'<svg><a xlink:href="{URL}">x</a></svg>',
+    f'<!--[if mso]><v:rect href="{URL}"></v:rect><![endif]-->',
+    f'<plaintext-not><math></math><a\nhref = "{URL}"\n>x</a>',  # for the exact scanner
+    '<base href="https://a.example/y"><a href="x?a=1&amp;b=2#part">x</a>',
+    f'<a href="{URL}">https://a.example/x</a>',
+]
+
+
+def rewritten(html: str, rules: Rules, size: int = 0) -> Rewritten:
+    policy = Policy(
+        link=lambda index, url: f"https://t.example/c/{index}{'x' * size}",
+        is_own=lambda url: False,
+        stays=staying(rules, ["<https://a.example/x?a=1&b=2>"]),
+        extended=extending(rules, {"campaign": ["Früh&ling", "x"]}),
+        link_limit=rules.link_limit,
+    )
+    head = "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    return rewrite_message(head.encode() + html.encode(), policy, report=True)
+
+
+@pytest.mark.parametrize("html", FORMS)
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        (Rules(no_track_hosts=("a.example",)), "host"),
+        (Rules(no_track_hosts=("*.example",)), "host"),
+        (Rules(only_track_hosts=("b.example",)), "host"),
+        (Rules(track_unsubscribe=False), "unsubscribe"),
+        (Rules(no_track_text=r"\?a=\d"), "text"),
+    ],
+)
+def test_a_link_that_a_rule_is_about_stays_in_every_form(html: str, rules: Rules, why: str) -> None:
+    result = rewritten(html, rules)
+    assert result.links == ()
+    assert [row.why for row in result.report] == [why]
+
+
+@pytest.mark.parametrize("html", FORMS)
+def test_a_link_that_no_rule_is_about_is_tracked_in_every_form(html: str) -> None:
+    rules = Rules(
+        (), ("b.example", "*.example"), no_track_text="nothing", append="a=x&c={tag:campaign}"
+    )
+    result = rewritten(html, rules)
+    assert [link.url for link in result.links] == [
+        "https://a.example/x?a=1&b=2&c=Fr%C3%BCh%26ling#part"
+    ]
+
+
+@pytest.mark.parametrize("html", FORMS)
+def test_a_link_over_the_limit_stays_in_every_form_and_is_told_once(html: str) -> None:
+    result = rewritten(html * 3, Rules(link_limit=200), 180)
+    assert result.links == ()
+    [warning] = result.warnings
+    assert warning.startswith("link-limit: ")
+    assert "(and 2 more)" in warning
+    assert len(rewritten(html * 3, Rules(link_limit=210), 180).links) == 3
+
+
+def test_what_cannot_stand_in_a_query_is_encoded_and_what_is_encoded_stays() -> None:
+    rule = checked_append(" ?a=%26 %&b=ü\"'<#>[]&c=x=y?&&d")
+    assert [text for _, text in appended(rule, {})] == [
+        "a=%26%20%25",
+        "b=%C3%BC%22%27%3C%23%3E%5B%5D",
+        "c=x=y?",
+        "d",
+    ]
