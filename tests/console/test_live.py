@@ -48,7 +48,7 @@ async def until(last: str, ids: AsyncIterator[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("after", ["", "0"])
+@pytest.mark.parametrize("after", ["", "0", "\0", "\ufffd", "z" * 99])
 async def test_who_is_far_behind_begins_with_the_newest(
     store: Store, viewer: httpx.AsyncClient, after: str
 ) -> None:

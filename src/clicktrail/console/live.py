@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from clicktrail.base.ids import is_id
 from clicktrail.console.entry.cookies import SESSION, cookie
 from clicktrail.console.numbers.choices import choices
 from clicktrail.console.views import Views, options
@@ -133,6 +134,8 @@ class Live:
         after = request.headers.get("last-event-id") or request.query_params.get("after")
         if after is None:
             after = await self._browse.newest_click()
+        elif not is_id(after):  # before all ids, in this place as in the store
+            after = ""
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         apart = contextlib.ExitStack()
         try:
