@@ -47,9 +47,11 @@ from clicktrail.model import (  # noqa: E402
 )
 from clicktrail.store import Store  # noqa: E402
 from clicktrail.store.clicks.clicks import LoggedClick  # noqa: E402
+from clicktrail.store.clicks.cohorts import tags_of  # noqa: E402
 from clicktrail.store.clicks.statistics import Dimensions  # noqa: E402
 from clicktrail.store.mail.grouping import mailings_of  # noqa: E402
 from clicktrail.store.mail.html import place_of  # noqa: E402
+from clicktrail.store.mail.pages import version_of  # noqa: E402
 from support.service import Service  # noqa: E402
 from support.visitor import Visitor  # noqa: E402
 
@@ -118,6 +120,8 @@ def clicks(number: int, chance: random.Random, sent: Sequence[Message]) -> Itera
             link.tags,
             chance.choice(VERDICTS),
             mailings=tuple(key.digest for key in mailings_of(message)),
+            link_tags=tags_of(message.links),
+            version=version_of(message.links),
         )
 
 
@@ -165,6 +169,9 @@ def pages(visitor: Visitor) -> dict[str, str]:
     message, mailing = found[0], mailings[len(mailings) // 2]
     return {
         "Overview, 30 days": "/",
+        "Overview, links": "/?by=links",
+        "Overview, link tags": "/?by=tags",
+        "Overview, identities": "/?by=identity",
         "Overview, ten years": "/?since=2000-01-01",
         "Overview, one set": "/?configuration_set=news",
         "Overview, link tag": "/?tag=place%3Dp1",

@@ -38,6 +38,7 @@ from clicktrail.store.clicks.statistics import NAMES, Counts, Dimensions, sum_of
 from clicktrail.store.clicks.tables import clicks
 from clicktrail.store.clicks.zoned import daily, hours_of, time_zone
 from clicktrail.store.mail.grouping import mailings_of
+from clicktrail.store.mail.pages import version_of
 from clicktrail.store.mail.tables import messages
 from clicktrail.store.schema import metadata
 from support.jury import Correction
@@ -116,6 +117,7 @@ def logged(message: Message, click: Click, verdict: Verdict) -> LoggedClick:
         verdict,
         mailings=tuple(key.digest for key in mailings_of(message)),
         link_tags=tags,
+        version=version_of(message.links),
     )
 
 
@@ -297,6 +299,7 @@ async def test_what_is_counted_is_what_the_raw_rows_say(
         await compare_times(store, rows, zone, where)
         await compare_groups(store, rows, zone, where)
         await compare_tags(store, rows, where)
+        await compare_links(store, rows, where)
         await compare_mailings(store, story, rows)
         await compare_csv(store, rows, zone, where)
     finally:
@@ -338,11 +341,29 @@ async def compare_tags(store: Store, rows: Raw, where: Where) -> None:
         assert tag.clicked <= tag.tracked
 
 
+async def compare_links(store: Store, rows: Raw, where: Where) -> None:
+    expected = sum_of(rows.counts("UTC", "day", where).values())
+    for found in (await store.pages.top(where), await store.statistics.links(where)):
+        numbers = (expected.clicks, expected.unique_clicks, expected.human_clicks)
+        assert numbers == (
+            sum(each.clicks for each in found),
+            sum(each.unique_clicks for each in found),
+            sum(each.human_clicks for each in found),
+        )
+
+
 async def compare_mailings(store: Store, story: Story, rows: Raw) -> None:
     for digest in {key.digest for message in story.emails for key in mailings_of(message)}:
         expected = sum_of(rows.counts("UTC", "day", Where(), digest).values())
         found = (await store.mailings.counts([digest])).get(digest, Counts())
         mailing = await store.mailings.get(digest)
+        versions = await store.mailings.versions(digest, 100)
+        places = await store.mailings.links(digest)
+        assert sum(each.sent for each in versions) == (mailing.sent if mailing else 0)
+        assert sum(each.clicks for each in places) == expected.clicks
+        for version in versions:
+            some = await store.mailings.links(digest, version.version)
+            assert sum(each.clicks for each in some) == version.clicks
         found.sent = found.tracked = mailing.sent if mailing else 0
         assert found == expected
 

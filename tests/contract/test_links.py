@@ -8,6 +8,7 @@ from clicktrail.base.ids import hour_of, new_id
 from clicktrail.model import Click, Link, Message, MessageState, Where
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
+from clicktrail.store.clicks.pages import ORDERS
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.pages import page_of, version_of
@@ -130,4 +131,7 @@ async def test_urls_are_one_where_a_value_is_each_emails_own(store: Store) -> No
     assert all(each.urls == () for each in items)
     assert sum(each.clicks for each in found) == 120
     assert [each.url for each in await store.pages.top(limit=1)] == [go.url]
+    for order in ORDERS:
+        ordered = await store.pages.top(by=order)
+        assert ordered == sorted(found, key=ORDERS[order])
     assert await store.pages.top(Where(provider="Yandex")) == []

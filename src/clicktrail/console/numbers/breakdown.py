@@ -14,6 +14,8 @@ from clicktrail.store.clicks.zoned import begin_of
 ROWS = 10
 MOST = 1000
 """So many rows are sorted, and are in the CSV: those with the most clicks."""
+LOOKED_AT = 100
+"""So many links are looked at where ten are shown: there may be one for each email."""
 MAILINGS = 200
 """So many mailings are looked at, those with the newest email."""
 
@@ -100,14 +102,17 @@ def chosen_tab(selection: Selection) -> str:
     return "links" if selection.identity or selection.provider else "mailings"
 
 
-async def breakdown(store: Store, selection: Selection) -> Breakdown:
-    """Return the table that a selection asks for."""
+async def breakdown(store: Store, selection: Selection, most: int = LOOKED_AT) -> Breakdown:
+    """Return the table that a selection asks for, ``most`` of its links."""
     by = chosen_tab(selection)
     columns = _OF_TAB.get(by, tuple(_COLUMNS))
     if by not in _OF_TAB and selection.tag:  # nothing is sent by link tag
         columns = columns[1:]
     sort = selection.sort if selection.sort in (*columns, "name") else "clicks"
-    rows, hint = await _READ.get(by, _groups)(store, selection)
+    if by == "links":
+        rows, hint = await _links(store, selection, most, sort)
+    else:
+        rows, hint = await _READ.get(by, _groups)(store, selection)
     if sort == "name":
         rows = sorted(rows, key=lambda row: row.name.casefold())
     else:
@@ -141,10 +146,10 @@ async def _mailings(store: Store, selection: Selection) -> tuple[list[Row], str]
     return rows, "No tracked email with a subject was sent in these days."
 
 
-async def _links(store: Store, selection: Selection) -> tuple[list[Row], str]:
+async def _links(store: Store, selection: Selection, most: int, sort: str) -> tuple[list[Row], str]:
     if selection.tag:
         return [], "Links are not counted by link tag."
-    found = await store.pages.top(selection.where, MOST)
+    found = await store.pages.top(selection.where, most, sort)
     rows = [
         Row(
             each.url,
@@ -186,7 +191,6 @@ async def _groups(store: Store, selection: Selection) -> tuple[list[Row], str]:
 
 _READ: dict[str, Callable[[Store, Selection], Any]] = {
     "mailings": _mailings,
-    "links": _links,
     "tags": _tags,
 }
 

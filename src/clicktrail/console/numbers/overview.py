@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.guide import Guide
-from clicktrail.console.numbers.breakdown import ROWS, TABS, breakdown, table_rows
+from clicktrail.console.numbers.breakdown import LOOKED_AT, MOST, ROWS, TABS, breakdown, table_rows
 from clicktrail.console.numbers.choices import choices
 from clicktrail.console.numbers.health import troubles
 from clicktrail.console.numbers.selection import HOURLY_DAYS, Selection
@@ -83,6 +83,7 @@ class Overview:
             tabs=TABS,
             table=await breakdown(self._store, selection),
             rows=ROWS,
+            looked_at=LOOKED_AT,
             tags=await statistics.tags(replace(selection.where, tag=None), SUGGESTED),
             hourly_days=HOURLY_DAYS,
             ranges=[(f"{n} days", selection.last(n)) for n in RANGES],
@@ -109,7 +110,7 @@ class Overview:
         """
         selection = await self._selection(request)
         if selection.by in TABS:
-            rows = table_rows(await breakdown(self._store, selection))
+            rows = table_rows(await breakdown(self._store, selection, MOST))
         else:
             time = "hour" if selection.hourly else "day"
             days = await selection.series(self._store.statistics)

@@ -56,7 +56,7 @@
           incrs: (hourly ? [1, 2, 3, 6, 12, 24, 48, 96] : [1, 2, 3, 5, 7, 10, 14, 30, 60, 90, 180, 365, 730, 1460]).map((count) => count * step),
           values: (_, all) => all.map((one) => time(null, one).slice(long ? 0 : 5)),
         },
-        { ...axis, size: 60, space: height < 100 ? 24 : 40, values: (_, all) => all.map((one) => Number.isInteger(one) ? number(null, one) : "") },
+        { ...axis, size: 60, splits: height < 100 ? (chart) => [0, chart.series[1].max || 1] : undefined, values: (_, all) => all.map((one) => Number.isInteger(one) ? number(null, one) : "") },
       ],
       series: [{ label: hourly ? "Hour" : "Day", value: time }, ...names.map((name) => shown[name])],
       padding: [null, hourly || long ? 44 : 22, null, null], // the last label is whole

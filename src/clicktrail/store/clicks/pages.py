@@ -1,8 +1,9 @@
 """Clicks by what links lead to: URLs that differ for each recipient, or by campaign, are one."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
@@ -26,26 +27,37 @@ class PageClicks(LinkClicks):
     """Some of them, where there are several."""
 
 
+ORDERS: dict[str, Callable[[PageClicks], tuple[Any, ...]]] = {
+    "clicks": lambda each: (-each.clicks, each.url),
+    "unique": lambda each: (-each.unique_clicks, each.url),
+    "machine": lambda each: (each.human_clicks - each.clicks, each.url),
+    "name": lambda each: (each.url,),
+}
+
+
 class Pages:
     """Reads them. Every method may raise `StoreUnavailable`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def top(self, where: Where = EVERYTHING, limit: int = 1000) -> list[PageClicks]:
-        """Return what was clicked most, first.
+    async def top(
+        self, where: Where = EVERYTHING, limit: int = 1000, by: str = "clicks"
+    ) -> list[PageClicks]:
+        """Return what was clicked most, first; or the most of one of `ORDERS`.
 
         Where most values of the parameters came with one email alone they are its own, and all of
         these URLs are one; else only those are that differ in nothing but ``utm_…``.
         """
         at = link_counters.c
         mine = chosen(link_counters, where)
-        clicks, *others = _sums()
+        clicks, unique, human = _sums()
+        columns = {"clicks": clicks, "unique": unique, "machine": clicks - human}
         pages = (
-            select(at.page, func.count(at.digest.distinct()), func.min(at.url), clicks, *others)
+            select(at.page, func.count(at.digest.distinct()), func.min(at.url), *_sums())
             .where(*mine)
             .group_by(at.page)
-            .order_by(clicks.desc(), func.min(at.url))
+            .order_by(*([columns[by].desc()] if by in columns else []), func.min(at.url))
             .limit(limit)
         )
 
@@ -62,7 +74,7 @@ class Pages:
                     found.append(_folded(sums, number, urls))
                 else:
                     found += _campaigns(urls)
-            return sorted(found, key=lambda each: (-each.clicks, each.url))[:limit]
+            return sorted(found, key=ORDERS[by])[:limit]
 
         return await self._database.read(work)
 
