@@ -40,8 +40,9 @@ DIFFERENCES = {
     " `SmimeScheme` is refused.",
     "CreateConfigurationSetEventDestination": "`KinesisFirehoseDestination.DeliveryStreamArn`"
     " names any kind of destination, see above; `IamRoleArn` is kept and given back. `Sns`-,"
-    " `CloudWatch`-, `EventBridge`- and `PinpointDestination` are refused. `SEND`, `CLICK`, `OPEN`"
-    " and `RENDERING_FAILURE` happen; other types are kept, and never come.",
+    " `CloudWatch`-, `EventBridge`- and `PinpointDestination` are refused. `SEND`, `CLICK`,"
+    " `OPEN`, `RENDERING_FAILURE` and, our own, `VERDICT_CHANGED` happen; others are kept, and"
+    " never come.",
     "CreateEmailIdentity": "A domain or an address, good for sending at once: nobody has to be"
     " asked whether it is yours. It is signed with DKIM where `DkimSigningAttributes` are given.",
     "DeleteConfigurationSet": "Links that were sent keep working.",

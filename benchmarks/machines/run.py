@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from crawlerdetect import CrawlerDetect  # type: ignore[import-untyped]
@@ -33,7 +34,11 @@ _detect = CrawlerDetect()
 
 def listed(ask: Ask) -> bool:
     """Whether a list of crawlers has the User-Agent."""
-    agent = dict(ask.headers).get("User-Agent", "")
+    return _is_listed(dict(ask.headers).get("User-Agent", ""))
+
+
+@lru_cache
+def _is_listed(agent: str) -> bool:
     return bool(_detect.is_crawler(agent)) or is_crawler(agent)
 
 

@@ -105,6 +105,8 @@ def test_a_configuration_set_from_beginning_to_end(run: Run) -> None:
         ("configuration-set create there", "there"),
         ("configuration-set show nowhere", "nowhere"),
         ("configuration-set delete nowhere --yes", "nowhere"),
+        ("configuration-set update there --settle soon", "'soon' is no time"),
+        ("configuration-set update there --settle 11m", "660 seconds"),
         ("event-destination add nowhere d --stream s", "nowhere"),
         ("event-destination add there d", "--stream, --webhook or --arn"),
         ("event-destination add there d --stream s --webhook https://a.example/", "one of"),

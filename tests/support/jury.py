@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from clicktrail.model import Click, Judgement
+from clicktrail.model import Click, Judgement, Verdict
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.evidence import RECORD, Evidence
 
@@ -19,7 +19,10 @@ class Correction:
         return {id_: Judgement(e.verdict, e.reasons) for id_, e in self._corrected.items()}
 
     def told(self, logged: LoggedClick, judged: Judgement) -> LoggedClick:
-        raise AssertionError("nothing new is judged again")
+        return logged
+
+    def corrected(self, earlier: LoggedClick, before: Verdict, judged: Judgement) -> LoggedClick:
+        return earlier
 
     def counted(self, click: Click) -> LoggedClick:
         return self._corrected[click.event_id]

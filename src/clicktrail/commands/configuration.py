@@ -28,6 +28,7 @@ from clicktrail.commands.shared.rules import (
     rules_rows,
     shown_rules,
 )
+from clicktrail.commands.shared.settle import Settle, seconds_of
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.model import (
     PRODUCED,
@@ -120,6 +121,7 @@ def create_set(
     archive_recipients: Archives = None,
     link_limit: LinkLimit = None,
     pass_parameters: PassParameters = None,
+    settle: Settle = None,
 ) -> None:
     """Create a configuration set."""
     rules = given_rules(
@@ -140,6 +142,7 @@ def create_set(
         keep_html=bool(keep_html),
         track_visible_urls=bool(track_visible_urls),
         rules=Rules(**rules),
+        settle=seconds_of(settle) or 0,
     )
     with_store(context, lambda store: store.configuration.create_set(made))
     tracking = "is on" if made.click_tracking else "is off: add a CLICK destination to turn it on"
@@ -162,6 +165,7 @@ def update_set(
     archive_recipients: Archives = None,
     link_limit: LinkLimit = None,
     pass_parameters: PassParameters = None,
+    settle: Settle = None,
 ) -> None:
     """Change a configuration set's tracking links; what is not given stays as it is."""
     changes: dict[str, Any] = {}
@@ -183,6 +187,7 @@ def update_set(
         changes["keep_html"] = keep_html
     if track_visible_urls is not None:
         changes["track_visible_urls"] = track_visible_urls
+    changes["settle"] = seconds_of(settle)
     with_store(context, lambda store: store.configuration.update_set(name, **changes))
     typer.echo(f"Updated configuration set {name}.")
 
@@ -228,6 +233,7 @@ def show_set(context: typer.Context, name: SetName, as_json: Json = False) -> No
             ("HTML of emails", "kept" if found.keep_html else "not kept"),
             ("Links that show their URL", "tracked" if found.track_visible_urls else "left alone"),
             *rules_rows(found.rules),
+            ("Clicks are told", f"after {found.settle} s" if found.settle else "at once"),
         ),
     )
     print_table(
@@ -386,6 +392,7 @@ def shown(found: ConfigurationSet) -> dict[str, Any]:
         "keepHtml": found.keep_html,
         "trackVisibleUrls": found.track_visible_urls,
         **shown_rules(found.rules),
+        "settleSeconds": found.settle,
         "eventDestinations": [
             {"name": d.name, "enabled": d.enabled, "types": sorted(d.types), "arn": d.arn}
             for d in found.destinations

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from clicktrail.errors import InvalidInput
+from clicktrail.model.request import Request as Request
 from clicktrail.model.rules import NO_RULES as NO_RULES
 from clicktrail.model.rules import Rules as Rules
 
@@ -28,7 +29,7 @@ Header = tuple[str, str]
 class EventType(StrEnum):
     """Event types of the SES v2 API (``MatchingEventTypes``).
 
-    `SEND`, `CLICK`, `OPEN` and `RENDERING_FAILURE` are produced.
+    `SEND`, `CLICK`, `OPEN`, `RENDERING_FAILURE` and `VERDICT_CHANGED` are produced.
     """
 
     SEND = "SEND"
@@ -41,9 +42,19 @@ class EventType(StrEnum):
     RENDERING_FAILURE = "RENDERING_FAILURE"
     DELIVERY_DELAY = "DELIVERY_DELAY"
     SUBSCRIPTION = "SUBSCRIPTION"
+    VERDICT_CHANGED = "VERDICT_CHANGED"
+    """Our own: a click that was told has another verdict now."""
 
 
-PRODUCED = frozenset({EventType.SEND, EventType.CLICK, EventType.OPEN, EventType.RENDERING_FAILURE})
+PRODUCED = frozenset(
+    {
+        EventType.SEND,
+        EventType.CLICK,
+        EventType.OPEN,
+        EventType.RENDERING_FAILURE,
+        EventType.VERDICT_CHANGED,
+    }
+)
 """The event types that come; the others are taken, as programs for SES name them."""
 
 
@@ -140,6 +151,10 @@ class EventDestination:
     """``IamRoleArn`` of API clients, given back as it is."""
 
 
+MOST_SETTLE = 600
+"""The longest time for which a configuration set may hold notifications back, in seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigurationSet:
     """Settings that an email names: what is tracked, and who is told."""
@@ -161,6 +176,8 @@ class ConfigurationSet:
     engagement_opens: bool = False
     """Whether engagement statistics count opens too."""
     rules: Rules = NO_RULES
+    settle: int = 0
+    """Seconds for which notifications of clicks are held back, so that verdicts settle."""
 
     @property
     def click_tracking(self) -> bool:
@@ -267,33 +284,6 @@ class Click:
     user_agent: str
     request: int = 0
     """What its request showed of who sent it: bits of `Request`."""
-
-
-class Request:
-    """What a request shows of who sends it, beside its User-Agent: bits, no header's value."""
-
-    LOOKED = 1
-    """Somebody has looked; without it nothing is known."""
-    HEAD = 2
-    """``HEAD`` (RFC 9110 § 9.3.2): somebody looks at a link and does not open it. No click."""
-    HTML = 4
-    """``Accept`` names ``text/html`` (RFC 9110 § 12.5.1)."""
-    LANGUAGE = 8
-    """There is an ``Accept-Language`` (RFC 9110 § 12.5.4)."""
-    NAVIGATION = 16
-    """``Sec-Fetch-Mode: navigate`` (Fetch Metadata § 2.2)."""
-    SUBRESOURCE = 32
-    """``Sec-Fetch-Mode`` with another value."""
-    HINTS = 64
-    """There is a ``Sec-CH-UA`` (User-Agent Client Hints § 3.1)."""
-    OTHER_HINTS = 128
-    """Client hints say another browser, version or system than the User-Agent."""
-    HEADLESS = 256
-    """Client hints name a browser without a window."""
-    PREVIEW = 512
-    """``Purpose`` or ``X-Purpose``: ``preview``: a browser makes a small picture of the page."""
-    ALTERED = 1024
-    """Something stood in or behind the link's token that does not belong there."""
 
 
 HONEYPOT_LINK = 1 << 30

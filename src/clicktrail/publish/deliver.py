@@ -23,6 +23,7 @@ from clicktrail.base.ids import now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import name_and_reason
 from clicktrail.errors import ClicktrailError, DeliveryFailed, InvalidInput
+from clicktrail.model import MOST_SETTLE
 from clicktrail.publish.destinations import BatchDestination, Destination, Event
 from clicktrail.publish.destinations.stream import StreamDestination
 from clicktrail.store import Store
@@ -106,7 +107,8 @@ class Deliverer:
         self._concurrency = concurrency
         # Longer than anything between a claim and its settling takes.
         self._lease = timeout + 30.0 if lease is None else lease
-        self._longest = int((max(retry.longest, self._lease) + _TURN_SECONDS) * 1_000_000)
+        longest = max(retry.longest, self._lease, MOST_SETTLE)
+        self._longest = int((longest + _TURN_SECONDS) * 1_000_000)
         """Nothing is planned later than that: what is, was so before the clock was set back."""
         self._workers: dict[Key, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()

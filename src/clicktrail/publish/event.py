@@ -104,6 +104,20 @@ def click_event(mail: bytes, click: bytes, event_id: str) -> bytes:
     )
 
 
+def verdict_changed_event(mail: bytes, click: bytes, of: str, before: str, event_id: str) -> bytes:
+    """Return an event, our own, that corrects the verdict of a click that was told.
+
+    Its ``click`` has the new one. ``of`` is the part of the Click event's ``eventId`` before the
+    colon, which is the same for all destinations.
+    """
+    return b'{"eventType":"VerdictChanged","mail":%b,"click":%b,%b,"eventId":%b}' % (
+        mail,
+        click,
+        b'"verdictChanged":' + _encode({"clickEventId": of, "previousVerdict": before}),
+        _encode(event_id),
+    )
+
+
 def send_event(mail: bytes, event_id: str) -> bytes:
     """Return a Send event."""
     return b'{"eventType":"Send","mail":%b,"send":{},"eventId":%b}' % (mail, _encode(event_id))

@@ -4,19 +4,32 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TypeVar
 
 from clicktrail.base.faults import Faults
-from clicktrail.base.ids import hour_of, is_id, now_us
+from clicktrail.base.ids import hour_of, is_id, new_id, now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.journal import Entry, Journal
-from clicktrail.model import HONEYPOT_LINK, OPEN_LINK, Click, EventType, Judgement, Request
+from clicktrail.model import (
+    HONEYPOT_LINK,
+    OPEN_LINK,
+    Click,
+    EventType,
+    Judgement,
+    Request,
+    Verdict,
+)
 from clicktrail.publish.deliver import Deliverer
-from clicktrail.publish.event import click_event, click_object, send_event
+from clicktrail.publish.event import (
+    click_event,
+    click_object,
+    send_event,
+    verdict_changed_event,
+)
 from clicktrail.publish.opens import judged, logged_open
 from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.routing import Target, address, targets
@@ -169,7 +182,8 @@ class Publisher:
         subjects = await self._subjects.of(ids, configuration.version)
         told = cache(partial(targets, configuration, event_type=EventType.CLICK))
         opens = cache(partial(targets, configuration, event_type=EventType.OPEN))
-        batch = _Batch(subjects, told, opens, now_us())
+        changes = cache(partial(targets, configuration, event_type=EventType.VERDICT_CHANGED))
+        batch = _Batch(subjects, told, opens, changes, partial(_hold, configuration), now_us())
         for click in clicks:
             if click.link == OPEN_LINK:
                 self._add_open(batch, click)
@@ -241,6 +255,10 @@ class _Batch:
     targets: Callable[[str | None], Sequence[Target]]
     opens: Callable[[str | None], Sequence[Target]]
     """Who is told of opens."""
+    changes: Callable[[str | None], Sequence[Target]]
+    """Who wants to know that a verdict has changed."""
+    hold: Callable[[str | None], int]
+    """For how many microseconds a configuration set holds its notifications back."""
     at: int
     opened: list[LoggedOpen] = field(default_factory=list)
     logged: list[LoggedClick] = field(default_factory=list)
@@ -272,6 +290,16 @@ class _Batch:
         """Return a new click with another judgement, as it is told."""
         return self._logged(logged.click, judged)
 
+    def corrected(self, earlier: LoggedClick, before: Verdict, judged: Judgement) -> LoggedClick:
+        """Return an earlier click with another judgement, and who is told that it has changed."""
+        click, subject = earlier.click, self.subjects[earlier.click.message_id]
+        outgoing: tuple[Outgoing, ...] = ()
+        if to := self.changes(subject.origin.configuration_set if subject.origin else None):
+            seen = click_object(click, earlier.tags, judged.verdict, judged.reasons)
+            event = partial(verdict_changed_event, subject.mail, seen, click.event_id, before)
+            outgoing = address(new_id(self.at), to, event, self.at)
+        return replace(earlier, outgoing=outgoing)
+
     def counted(self, click: Click) -> LoggedClick:
         """Return an earlier click of one of these emails with all that it was counted by."""
         return self._logged(click, judgement(0), tell=False)
@@ -281,10 +309,11 @@ class _Batch:
         origin = subject.origin
         tags = subject.tags.get(click.link, ())
         outgoing: tuple[Outgoing, ...] = ()
-        if tell and (to := self.targets(origin.configuration_set if origin else None)):
+        set_name = origin.configuration_set if origin else None
+        if tell and (to := self.targets(set_name)):
             seen = click_object(click, tags, judged.verdict, judged.reasons)
             event = partial(click_event, subject.mail, seen)
-            outgoing = address(click.event_id, to, event, self.at)
+            outgoing = address(click.event_id, to, event, self.at, self.hold(set_name))
         return LoggedClick(
             click,
             Dimensions(
@@ -301,6 +330,11 @@ class _Batch:
             subject.tags,
             subject.version,
         )
+
+
+def _hold(configuration: Configuration, set_name: str | None) -> int:
+    owner = configuration.sets.get(set_name or "")
+    return owner.settle * 1_000_000 if owner else 0
 
 
 def _announcement(

@@ -40,22 +40,22 @@ def targets(
 
 
 def address(
-    event_id: str, to: Sequence[Target], make: Callable[[str], bytes], at: int
+    event_id: str, to: Sequence[Target], make: Callable[[str], bytes], at: int, hold: int = 0
 ) -> tuple[Outgoing, ...]:
     """Return the notifications of an event, one for each destination.
 
-    ``make`` gives the JSON for an ``eventId``.
+    ``make`` gives the JSON for an ``eventId``. With ``hold`` they wait for so many microseconds,
+    all of them in the outbox.
     """
     outgoing: list[Outgoing] = []
     for place, (set_name, destination) in enumerate(to):
         full_id = event_id_for(event_id, place)
         arn = _parsed(destination.arn)
-        if arn.kind is Kind.STREAM:
+        if arn.kind is Kind.STREAM and not hold:
             outgoing.append(NewStreamEvent(arn.name, full_id, make(full_id), at))
         else:
-            outgoing.append(
-                Notification(full_id, set_name, destination.name, destination.arn, make(full_id))
-            )
+            payload, name = make(full_id), destination.name
+            outgoing.append(Notification(full_id, set_name, name, destination.arn, payload, hold))
     return tuple(outgoing)
 
 

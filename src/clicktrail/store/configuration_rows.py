@@ -25,6 +25,7 @@ from clicktrail.store.tables import (
 )
 from clicktrail.store.validation import (
     check_redirect_domain,
+    check_settle,
     dump_rules,
     dump_tags,
     load_rules,
@@ -58,6 +59,7 @@ def load(connection: Connection) -> Configuration:
             track_visible_urls=row.track_visible_urls,
             engagement_opens=row.engagement_opens,
             rules=load_rules(row.rules),
+            settle=row.settle,
         )
     ordered = select(event_destinations).order_by(
         event_destinations.c.created_at, event_destinations.c.name
@@ -94,6 +96,7 @@ def set_row(made: ConfigurationSet) -> dict[str, Any]:
         "track_visible_urls": made.track_visible_urls,
         "engagement_opens": made.engagement_opens,
         "rules": dump_rules(made.rules),
+        "settle": check_settle(made.settle),
     }
 
 

@@ -42,6 +42,7 @@ from clicktrail.store.validation import (
     check_destination,
     check_identity_name,
     check_redirect_domain,
+    check_settle,
     dump_rules,
     dump_tags,
     load_rules,
@@ -116,6 +117,7 @@ class ConfigurationStore:
         keep_html: bool | None = None,
         track_visible_urls: bool | None = None,
         rules: Mapping[str, Any] | None = None,
+        settle: int | None = None,
     ) -> None:
         """Change what is given of a configuration set. Raises `NotFound`, `InvalidInput`.
 
@@ -138,6 +140,8 @@ class ConfigurationStore:
             changes["keep_html"] = keep_html
         if track_visible_urls is not None:
             changes["track_visible_urls"] = track_visible_urls
+        if settle is not None:
+            changes["settle"] = check_settle(settle)
 
         def work(connection: Connection) -> None:
             need_set(connection, name)

@@ -40,6 +40,7 @@ configuration_sets = Table(
     Column("keep_html", Boolean, nullable=False, server_default=false()),
     Column("track_visible_urls", Boolean, nullable=False, server_default=true()),
     Column("rules", Text, nullable=False, server_default="{}"),
+    Column("settle", Integer, nullable=False, server_default="0"),
 )
 """``tags`` is JSON, ``[[key, value], …]``; ``options`` what API clients set and get back, though
 nothing is done with it (``DeliveryOptions`` …), as JSON by their names; ``rules`` those of `Rules`

@@ -8,7 +8,14 @@ import msgspec
 from clicktrail.base.arn import check_deliverable
 from clicktrail.base.hostname import a_labels, domain_name, tracking_host
 from clicktrail.errors import InvalidInput
-from clicktrail.model import NO_RULES, EventDestination, ResourceTags, Rules, check_name
+from clicktrail.model import (
+    MOST_SETTLE,
+    NO_RULES,
+    EventDestination,
+    ResourceTags,
+    Rules,
+    check_name,
+)
 from clicktrail.rules.links import checked
 
 
@@ -58,6 +65,15 @@ _decode_rules = msgspec.json.Decoder(Rules).decode
 def check_redirect_domain(text: str | None) -> str | None:
     """Return a redirect domain as it is kept. Raises `InvalidInput`."""
     return tracking_host(text) if text else None
+
+
+def check_settle(seconds: int) -> int:
+    """Return for how long notifications are held back, in seconds. Raises `InvalidInput`."""
+    if not 0 <= seconds <= MOST_SETTLE:
+        raise InvalidInput(
+            f"notifications cannot be held back for {seconds} seconds: give 0 to {MOST_SETTLE}"
+        )
+    return seconds
 
 
 _ATEXT = r"""[^\s\x00-\x1f\x7f()<>\[\]:;@\\,."]+"""

@@ -166,6 +166,7 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
             "ALTER TABLE configuration_sets DROP COLUMN engagement_opens",
             "DROP TABLE mailing_versions",
             "ALTER TABLE link_counters DROP COLUMN page",
+            "ALTER TABLE configuration_sets DROP COLUMN settle",
             f"CREATE TABLE was AS SELECT {old} FROM mailing_links",
             "DROP TABLE mailing_links",
             "ALTER TABLE was RENAME TO mailing_links",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, literal_column, sele
 from clicktrail.base.ids import ID_LENGTH, now_us
 from clicktrail.model import Click, Judgement, Verdict
 from clicktrail.store.clicks.evidence import Evidence, Jury, weigh
-from clicktrail.store.clicks.outbox import Notification, enqueue
+from clicktrail.store.clicks.outbox import Notification, enqueue, rewrite
 from clicktrail.store.clicks.streams import NewStreamEvent, append
 from clicktrail.store.clicks.tables import clicked_links, clicks, evidence
 from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Tally
@@ -134,7 +134,8 @@ def _record(
     # In one order: publishers who read the same clicks wait for each other, and not in a circle.
     inserted = _insert_clicks(connection, [first[id_] for id_ in sorted(first)])
     found = {id_: first[id_] for id_ in sorted(inserted)}
-    no_longer_human = _judge(connection, jury, found, erased) if jury else []
+    corrections: list[Outgoing] = []
+    no_longer_human = _judge(connection, jury, found, erased, corrections) if jury else []
     new = list(found.values())
     tally = Tally()
     unseen = _insert_links(connection, new)
@@ -151,16 +152,20 @@ def _record(
             counts.human_clicks -= 1
     tally.count_people(connection, new, no_longer_human)
     tally.write(connection)
-    send_all(connection, (o for each in new for o in each.outgoing))
+    send_all(connection, chain(corrections, (o for each in new for o in each.outgoing)))
     return {each.click.event_id: each.verdict for each in new}
 
 
 def _judge(
-    connection: Connection, jury: Jury[LoggedClick], new: dict[str, LoggedClick], erased: set[str]
+    connection: Connection,
+    jury: Jury[LoggedClick],
+    new: dict[str, LoggedClick],
+    erased: set[str],
+    corrections: list[Outgoing],
 ) -> list[LoggedClick]:
     """Judge new clicks together with those of before, and put the new judgements in their place.
 
-    Returns the earlier ones that were human.
+    Returns the earlier ones that were human; adds to ``corrections`` what is told of earlier ones.
     """
     gathered: defaultdict[str, list[str]] = defaultdict(list)
     for event_id, each in reversed(new.items()):  # the newest first
@@ -203,10 +208,32 @@ def _judge(
         and row.verdict == Verdict.HUMAN
         and changed[row.event_id].verdict is not Verdict.HUMAN
     ]
+    for row in rows:
+        judged = changed[row.event_id]
+        if row.event_id not in new and row.verdict != judged.verdict:
+            before = Verdict(row.verdict)
+            corrections += _correct_told(connection, jury, _click_of(row), before, judged, erased)
     if fewer:
         places = [{"of": each.click.message_id, "at": each.click.link} for each in fewer]
         connection.execute(_FEWER_HUMAN, sorted(places, key=lambda p: (p["of"], p["at"])))
     return fewer
+
+
+def _correct_told(
+    connection: Connection,
+    jury: Jury[LoggedClick],
+    click: Click,
+    before: Verdict,
+    judged: Judgement,
+    erased: set[str],
+) -> tuple[Outgoing, ...]:
+    """Change what is yet held back of an earlier click; return what corrects what was told."""
+    earlier = jury.counted(click)
+    held = _without_person(jury.told(earlier, judged), erased).outgoing
+    waiting = [rewrite(connection, o) for o in held if isinstance(o, Notification) and o.hold]
+    if any(waiting):
+        return ()
+    return _without_person(jury.corrected(earlier, before, judged), erased).outgoing
 
 
 _SEVERITY = [Verdict.HUMAN, Verdict.SUSPECT, Verdict.MACHINE]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column
 
-from clicktrail.model import Click, Judgement
+from clicktrail.model import Click, Judgement, Verdict
 from clicktrail.store.clicks.tables import evidence
 from clicktrail.store.database.bulk import BulkInsert
 
@@ -76,6 +76,10 @@ class Jury(Protocol[L]):
 
     def told(self, logged: L, judged: Judgement) -> L:
         """Return a new click with another judgement, as it is told."""
+        ...
+
+    def corrected(self, earlier: L, before: Verdict, judged: Judgement) -> L:
+        """Return an earlier click with another judgement, and who is told that it has changed."""
         ...
 
     def counted(self, click: Click) -> L:

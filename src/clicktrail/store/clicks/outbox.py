@@ -32,6 +32,8 @@ class Notification:
     destination: str
     arn: str
     payload: bytes
+    hold: int = 0
+    """Microseconds for which it waits before the first attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,13 +266,29 @@ class Outbox:
 
 
 def enqueue(connection: Connection, notifications: Iterable[Notification], at: int) -> None:
-    """Add notifications, due at once, within a transaction."""
+    """Add notifications, due at once or when they are no longer held, within a transaction."""
     rows = [
-        (n.event_id, n.configuration_set, n.destination, n.arn, at, at, at, 0, "", n.payload)
+        (
+            *(n.event_id, n.configuration_set, n.destination, n.arn, at, at + n.hold, at + n.hold),
+            *(0, "", n.payload),
+        )
         for n in notifications
     ]
     _ADD.run(connection, rows)
     _ADD_DESTINATIONS.run(connection, [(*key, "") for key in sorted({row[1:3] for row in rows})])
+
+
+def rewrite(connection: Connection, notification: Notification) -> bool:
+    """Give a notification that waits for its first attempt another payload, where there is one."""
+    statement = update(outbox).where(
+        outbox.c.event_id == notification.event_id,
+        outbox.c.configuration_set == notification.configuration_set,
+        outbox.c.destination == notification.destination,
+        outbox.c.attempts == 0,
+        outbox.c.next_at.is_not(None),
+    )
+    changed = connection.execute(statement.values(payload=notification.payload))
+    return bool(changed.rowcount)
 
 
 _ADD = BulkInsert(
