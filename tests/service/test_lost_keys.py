@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from clicktrail.keys.ringfile import KeyFile
 from service.test_monitor import ask
+from support.older import make_older
 from support.service import Service, email_with, hrefs, html_of, wait_for
 
 PATIENCE = 120.0
@@ -149,14 +149,7 @@ def test_a_store_of_a_version_before_with_emails_and_no_keys_is_refused(tmp_path
     service = Service(tmp_path)
     with service:
         sent_link(service)
-    # As before revision 0010.
-    with sqlite3.connect(service.data / "clicktrail.db") as database:
-        database.execute("DROP TABLE evidence")
-        database.execute("ALTER TABLE configuration_sets DROP COLUMN track_visible_urls")
-        database.execute("ALTER TABLE configuration_sets DROP COLUMN rules")
-        database.execute("DROP TABLE sealing_keys")
-        database.execute("UPDATE alembic_version SET version_num = '0009'")
-    database.close()
+    make_older(service.data / "clicktrail.db", "0009")  # keys are known to the store from 0010 on
     path = service.data / "keys.json"
     backup = path.read_bytes()
     (service.data / "journal.db").rename(tmp_path / "away")  # the store alone knows
