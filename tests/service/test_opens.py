@@ -85,6 +85,10 @@ def test_the_console_shows_opens_in_the_time_line(service: Service, viewer: Visi
     page = viewer.get(f"/messages/{event['mail']['messageId']}").text
     assert "Image of an open fetched by Gmail&#39;s image proxy" in page
     assert f"stream {name}: in the stream" in page
+    overview = viewer.get(f"/?configuration_set={name}").text
+    assert "Opens in these days of UTC: 1, of these by people 0." in overview
+    closed = service.configuration_set()
+    assert "Opens in these days" not in viewer.get(f"/?configuration_set={closed}").text
 
 
 def test_proxies_are_told_by_name_and_are_no_people(service: Service) -> None:

@@ -77,6 +77,7 @@ class Overview:
             selection=selection,
             troubles=await troubles(self._store, await self._notices()),
             figures=_figures(now, before, selection),
+            opens=await self._opens(selection),
             days=[day for _, day in drawn],
             total=now,
             chart=_chart(selection, drawn, await earlier.series(statistics)),
@@ -93,6 +94,14 @@ class Overview:
             identities=await choices(self._store, "identity", selection.identity, period),
             providers=options((*PROVIDERS, OTHER_PROVIDER), selection.provider),
         )
+
+    async def _opens(self, selection: Selection) -> tuple[int, int] | None:
+        """Return opens in these days (of UTC), and those of people; none where there are none."""
+        if selection.tag:
+            return None
+        days = await self._store.opens.daily(selection.exact)
+        opens = sum(day.opens for day in days)
+        return (opens, sum(day.human_opens for day in days)) if opens else None
 
     async def _selection(self, request: Request) -> Selection:
         return await self._cut(Selection.of(request, zone_of(request)))
