@@ -111,6 +111,7 @@ def test_quick_way_and_scanner_find_the_same_in_many_documents() -> None:
         b"<script>if (a < b) {}</script>",
         b"<!--[if mso]><a href='https://x.example'><![endif]--><a href=y>",
         b'<!--[if mso]><A<a href="https://x.example" ses:tags="a:b">x<!----><area href=y>',
+        b"<!--[if mso]><template class=x><![endif]--><template><a href=z>",
         b'<a href="<%url%>">x</a>',
         b'<a href="x"class="y">x</a>',
         b'<svg a="b"><title>x</title><g><a xlink:href="y">1 < 2</a></g></SVG ><a href=z>',

@@ -54,6 +54,9 @@ RAW_TEXT = frozenset(name.encode() for name in RAW_TEXT_NAMES)
 MATTER = frozenset((b"a", b"area", b"base", b"template"))
 """Elements that may hold a link or a base, and those whose content is in no document."""
 
+MATTER_IN_OUTLOOK = MATTER - {b"template"}
+"""The same in a comment to Outlook: what is there is in no document anyway."""
+
 BODY_END = b"/body"
 """The name of the end tag of the body, which is told as well."""
 

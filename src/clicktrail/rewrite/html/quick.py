@@ -10,6 +10,7 @@ from clicktrail.rewrite.html.manners import landmarks
 from clicktrail.rewrite.html.markup import (
     BODY_END,
     MATTER,
+    MATTER_IN_OUTLOOK,
     Tag,
     comment_end,
     conditional,
@@ -119,6 +120,6 @@ def _in_outlook(html: bytes, start: int, data_end: int) -> list[Tag] | None:
             return None
         done = tag.end
         tag.in_outlook = True
-        if tag.ours or tag.name in MATTER or tag.name.startswith(b"v:"):
+        if tag.ours or tag.name in MATTER_IN_OUTLOOK or tag.name.startswith(b"v:"):
             result.append(tag)
     return result

@@ -13,6 +13,7 @@ from clicktrail.rewrite.html.markup import (
     BODY_END,
     GIVEN,
     MATTER,
+    MATTER_IN_OUTLOOK,
     NAME,
     RAW_TEXT,
     RAW_TEXT_NAMES,
@@ -141,7 +142,8 @@ def tags(html: bytes) -> Iterator[Tag | re.Match[bytes]]:
             is_foreign = foreign.start(name, tag.attributes, self_closing=self_closing)
             if is_foreign and foreign.hides(name):
                 continue
-        if name in MATTER or tag.ours or (in_outlook and name.startswith(b"v:")):
+        matter = MATTER_IN_OUTLOOK if in_outlook else MATTER
+        if name in matter or tag.ours or (in_outlook and name.startswith(b"v:")):
             tag.is_foreign = is_foreign
             tag.in_svg = is_foreign and foreign.in_svg
             yield tag
