@@ -182,8 +182,9 @@ class TestSearch:
             ):
                 assert set(await found(store, text, **which)) == ids
 
+    @pytest.mark.parametrize("text", ["", "example.com"])
     async def test_what_lies_apart_is_looked_for_step_by_step(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, text: str
     ) -> None:
         monkeypatch.setattr(search, "LOOKED_AT", 4)
         monkeypatch.setattr(search, "_WINDOW", 2)
@@ -193,12 +194,26 @@ class TestSearch:
         await click(store, old)
         await indexed(store)
         looks, before = 0, None
+        query = replace(Query.parse(text), clicked=Clicked.YES)
         rows: list[str] = []
         while before != "":
-            looked = await store.search.find(Query(clicked=Clicked.YES), 50, before)
+            looked = await store.search.find(query, 50, before)
             rows += [row.id for row in looked.rows]
             looks, before = looks + 1, looked.older
         assert (rows, looks) == ([old.id], 3)
+
+    async def test_what_the_index_takes_for_a_hit_and_is_none_is_passed_over(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "_WINDOW", 2)
+        old = await sent(store, links=(Link(0, "https://shop.example/sale/boots"),))
+        for n in range(5):  # all the parts, not one behind the other
+            await sent(
+                store, DAY + (n + 1) * HOUR, links=(Link(0, "https://shop.example/boots/sale"),)
+            )
+        await indexed(store)
+        looked = await store.search.find(Query.parse("shop.example/sale/boots"), 1)
+        assert ([row.id for row in looked.rows], looked.older) == ([old.id], "")
 
     async def test_the_newest_come_first_page_by_page(self, store: Store) -> None:
         ids = [(await sent(store, DAY + n * HOUR)).id for n in range(7)][::-1]

@@ -99,7 +99,7 @@ def find(connection: Connection, query: Query, limit: int, before: str | None) -
                 if len(rows) == limit:
                     return Found(_sorted(rows), str(at), whole)
                 rows.append(message_row(row))
-            at = row.at
+            at = str(row.at)
         if len(some) == wanted:
             looked_at += wanted
             continue
@@ -108,7 +108,7 @@ def find(connection: Connection, query: Query, limit: int, before: str | None) -
         number, last = connection.execute(counted).one()
         if number < _WINDOW:
             return Found(_sorted(rows), "", whole)
-        at = last
+        at = str(last)
         looked_at += number
     return Found(_sorted(rows), str(at), whole)
 
