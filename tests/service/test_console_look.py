@@ -106,7 +106,7 @@ def test_without_its_html_the_map_is_a_list(service: Service, admin: Visitor) ->
     assert "the map is a list" in text
     row = re.search(r"<tr>.*http://a\.example/first.*?</tr>", text)
     assert row
-    assert re.findall(r'<td class="n">(\d+)</td>', row[0])[:3] == ["1", "1", "1"]
+    assert re.findall(r'<td class="n"[^>]*>(\d+)</td>', row[0])[:3] == ["1", "1", "1"]
     assert "is not kept" in admin.get(f"{path}/map").text
 
 
@@ -155,7 +155,7 @@ def test_emails_of_a_mailing_share_a_map(service: Service, admin: Visitor) -> No
     def look() -> str | None:
         text = admin.get("/mailings").text
         row = re.search(rf'<tr><th[^>]*><a href="(/mailings/\w+)">Shared {name}.*?</tr>', text)
-        numbers = re.findall(r'class="n">([^<]+)<', row[0]) if row else []
+        numbers = re.findall(r'class="n"[^>]*>([^<]+)<', row[0]) if row else []
         return row[1] if row and [numbers[n] for n in (0, 3, 4)] == ["3", "5", "5"] else None
 
     path = wait_for(look, "a mailing of three emails and five clicks")
@@ -291,3 +291,19 @@ def test_the_stream_is_filtered_as_the_page_is(service: Service, admin: Visitor)
             service.request(link)
         data = next(line for line in lines if line.startswith("data: <tr"))
     assert "http://a.example/first" in data
+
+
+def test_an_email_says_in_a_sentence_what_became_of_it(
+    service: Service, admin: Visitor, mapped: tuple[str, str]
+) -> None:
+    assert "links were followed 3 times" in admin.get(mapped[1]).text
+    name = service.configuration_set()
+    sent(service, name, f"Left alone {name}")
+    assert (
+        "<b>Nobody has clicked it.</b> Its links are tracked."
+        in admin.get(found(admin, f"alone {name}")).text
+    )
+    sent(service, name, f"Plain {name}", "<p>no link</p>")
+    plain = admin.get(found(admin, f"plain {name}")).text
+    assert "Nobody has clicked it" not in plain
+    assert "Not tracked: it has no link" in plain

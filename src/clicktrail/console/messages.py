@@ -127,6 +127,7 @@ class Messages:
             "message.html",
             row=row,
             why=_why(row.reason, contents),
+            outcome=_outcome(row, places) if contents is None or contents.links else "",
             contents=contents,
             subject=_subject(contents),
             spots=_spots(contents, places),
@@ -183,6 +184,29 @@ def _why(reason: Reason | None, contents: Message | None) -> str:
     if reason is None and contents is not None and not contents.links:
         return FAULT
     return WHY[reason]
+
+
+def _outcome(row: MessageRow, places: dict[int, LinkTrail]) -> str:
+    """Say in a sentence what became of a tracked email's links; nothing of another."""
+    clicked = [place for place in places.values() if place.clicks]
+    people = [place for place in clicked if place.human_clicks]
+    if people:
+        times = sum(place.human_clicks for place in people)
+        links = "one link" if len(people) == 1 else f"{len(people)} links"
+        return f"A person clicked {links} of it, {_times(times)}{_beside(clicked)}."
+    if clicked:
+        times = sum(place.clicks for place in clicked)
+        return f"No person clicked it for certain: links were followed {_times(times)}, as below."
+    return "" if row.reason else "Nobody has clicked it."
+
+
+def _beside(clicked: list[LinkTrail]) -> str:
+    others = sum(place.clicks - place.human_clicks for place in clicked)
+    return f"; others followed its links {_times(others)}" if others else ""
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count) or f"{count} times"
 
 
 def _subject(contents: Message | None) -> str:
