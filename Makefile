@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 600
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo run cluster test test-long test-lowest fuzz lint types format docs screenshots
-.PHONY: dist constraints clean
+.PHONY: dist deb constraints clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -78,6 +78,9 @@ dist: ## the wheel and the source distribution, in dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/twine check --strict dist/*
+
+deb: ## a package for this machine's Debian, in dist/ (tools/try_deb.sh tries it)
+	tools/make_deb.sh
 
 constraints: ## write constraints.txt anew: the newest versions, which are to be tested then
 	@$(PYTHON) tools/setup_venv.py --newest dev browser dist

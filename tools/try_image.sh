@@ -67,33 +67,7 @@ clicktrail() {
 say "click"
 clicktrail configuration-set create news >/dev/null
 clicktrail event-destination add news clicks --stream clicks --type CLICK >/dev/null
-.venv/bin/python - "$folder/data/mail" <<'PYTHON'
-import re, smtplib, sys, urllib.error, urllib.request
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from pathlib import Path
-
-email = EmailMessage()
-email["From"], email["To"] = "a@example.com", "b@example.com"
-email["X-SES-CONFIGURATION-SET"] = "news"
-email.set_content('<a href="http://a.example/">x</a>', subtype="html")
-with smtplib.SMTP("127.0.0.1", 2525) as client:
-    client.send_message(email)
-[sent] = Path(sys.argv[1], "new").iterdir()
-html = message_from_bytes(sent.read_bytes(), policy=policy.default).get_content()
-[link] = re.findall(r'href="([^"]+)"', html)
-
-
-class Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_):
-        return None
-
-
-try:
-    urllib.request.build_opener(Stay).open(link)
-except urllib.error.HTTPError as answer:
-    assert (answer.code, answer.headers["Location"]) == (302, "http://a.example/"), answer
-PYTHON
+.venv/bin/python tools/click_once.py "$folder/data/mail" >/dev/null
 for _ in $(seq 600); do
   clicktrail events tail --stream clicks --after 0 | grep -q '"eventType":"Click"' && break
 done
