@@ -97,12 +97,14 @@ def main() -> int:
         *("--redirect-listen", f"127.0.0.1:{http}", "--redirect-tls-listen", f"127.0.0.1:{https}"),
         *("--redirect-tls-certificate", str(certificate), "--redirect-tls-key", str(key)),
         *("--metrics-listen", "", "--console-listen", f"127.0.0.1:{pages}"),
-        *("--webhook-secret", secret),
         # A browser trusts no certificate of our own making: to click by hand, use http alone.
         *(("--tracking-scheme", "http") if keep else ()),
     ]
     service = subprocess.Popen(
-        command(*serve), env=environment(), stdout=subprocess.PIPE, text=True
+        command(*serve),
+        env={**environment(), "CLICKTRAIL_WEBHOOK_SECRET": secret},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         show_start(service)

@@ -25,6 +25,9 @@ def test_every_program_of_the_examples_is_run_by_a_test() -> None:
         "boto3_send": "test_the_example_sends_a_tracked_email_and_may_be_run_again",
         "cluster": "test_the_cluster_loses_parts_and_no_click_and_ends_by_itself",
         "demo": "test_the_demo_shows_an_email_going_in_and_a_click_coming_out",
+        "library_django": "test_django_tracks_sends_on_and_takes_webhooks",
+        "library_flask": "test_flask_sends_on_and_takes_webhooks",
+        "library_script": "test_the_script_makes_links_and_opens_them",
         # A view of a Django project: it is put into one.
         "django_anymail_view": "test_a_webhook_reaches_django_anymail_by_the_view_of_the_examples",
     }

@@ -197,7 +197,7 @@ PEOPLE = {
     ],
     "Excel looks twice before the browser opens it": [
         At(-0.2, 0, agent=OFFICE, shown=LOOKED | Request.HEAD),
-        At(0, 0, "machine user-agent", agent=OFFICE, shown=LOOKED),
+        At(0, 0, "machine user-agent head", agent=OFFICE, shown=LOOKED),
         At(0.6, 0, HUMAN, agent=EDGE, shown=SHOWN),
     ],
     "a known gateway looks at a link while the person opens it": [

@@ -329,7 +329,7 @@ def test_statistics_by_configuration_set_identity_and_provider(service: Service)
     assert service.statistics(*of_set, "--provider", "yandex")["sent"] == 1
     assert service.statistics(*of_set, "--provider", "Yandex")["clicks"] == 1
     assert service.statistics(*of_set, "--provider", "Microsoft")["clicks"] == 0
-    assert "Human clicks" in service.cli("statistics", *of_set)
+    assert "Machine" in service.cli("statistics", *of_set)
 
 
 def test_sends_are_notified_to_destinations_that_want_them(service: Service) -> None:

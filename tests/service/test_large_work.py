@@ -63,7 +63,7 @@ def posted(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[st
 
 
 def test_a_search_for_very_many_words_is_refused(admin: Visitor) -> None:
-    answer = admin.client.get("/messages", params={"q": "word " * 1500})
+    answer = admin.client.get("/messages", params={"q": " ".join(f"word{n}" for n in range(1500))})
     assert answer.status_code == 400
     assert "at most 20 words" in answer.text
 
@@ -85,6 +85,6 @@ def test_clicks_are_counted_by_the_first_tags_of_a_link(service: Service) -> Non
     (event,) = service.wait_for_events(name, 1)
     assert len(event["click"]["linkTags"]) == 80
     service.wait_for_clicks(name, 1)
-    counted = "select count(*) from tag_counters where configuration_set = ?"
+    counted = "select count(*) from tag_counters where configuration_set = ? and clicks > 0"
     with contextlib.closing(sqlite3.connect(service.data / "clicktrail.db")) as store:
         assert store.execute(counted, [name]).fetchone() == (50,)

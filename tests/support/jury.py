@@ -1,6 +1,7 @@
 """A jury that finds clicks guilty that were recorded before, for tests of the store."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from clicktrail.model import Click, Judgement, Verdict
 from clicktrail.store.clicks.clicks import LoggedClick
@@ -22,7 +23,7 @@ class Correction:
         return logged
 
     def corrected(self, earlier: LoggedClick, before: Verdict, judged: Judgement) -> LoggedClick:
-        return earlier
+        return replace(earlier, outgoing=())  # nobody is told
 
     def counted(self, click: Click) -> LoggedClick:
         return self._corrected[click.event_id]

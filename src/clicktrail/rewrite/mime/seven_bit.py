@@ -31,7 +31,7 @@ _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==|[A-Za-z0-9
 _NO_TEXTS = frozenset(
     f"content-{name}" for name in ("id", "language", "location", "md5", "transfer-encoding")
 )
-_SPACES = re.compile(rb"(?:[ \t\r\n]++|\xc2\xa0|\xa0|\xef\xbb\xbf)++")
+_SPACES = re.compile(rb"(?>(?:[ \t\r\n]++|\xc2\xa0|\xa0|\xef\xbb\xbf)+)")
 """What says nothing between digits: in UTF-8 and Latin-1, and the mark at the start of a file."""
 
 

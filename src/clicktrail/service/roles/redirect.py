@@ -30,9 +30,9 @@ def check(settings: Settings) -> None:
     """See that its settings can be used. Raises `SettingError`."""
     check_certificate(settings, "redirect")
     check_folder(settings, "redirect.app_links")
+    check_authorities(settings, "acme")
     if not settings["acme.email"]:
         return
-    check_authorities(settings, "acme")
     if find_spec("acme") is None:
         raise SettingError("acme.email needs an ACME library: pip install 'clicktrail[acme]'")
     if settings.text("journal.url") and not settings.text("store.url"):

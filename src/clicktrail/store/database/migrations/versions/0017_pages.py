@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from clicktrail.store.database.bytewise import bytewise
 from clicktrail.store.mail.pages import digest_of, page_of
 
 revision = "0017"
@@ -22,7 +23,7 @@ def upgrade() -> None:
         sa.Column("version", sa.LargeBinary, primary_key=True),
         sa.Column("sent", sa.BigInteger, nullable=False),
         sa.Column("last_at", sa.BigInteger, nullable=False),
-        sa.Column("message_id", _bytewise(sa.String, 32), nullable=False),
+        sa.Column("message_id", bytewise(sa.String, 32), nullable=False),
         sqlite_with_rowid=False,
     )
     op.rename_table("mailing_links", "mailing_links_before")
@@ -32,7 +33,7 @@ def upgrade() -> None:
         sa.Column("version", sa.LargeBinary, primary_key=True),
         sa.Column("link", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("shard", sa.SmallInteger, primary_key=True, autoincrement=False),
-        sa.Column("url", _bytewise(sa.Text), nullable=False),
+        sa.Column("url", bytewise(sa.Text), nullable=False),
         *(
             sa.Column(name, sa.BigInteger, nullable=False)
             for name in ("clicks", "unique_clicks", "human_clicks")
@@ -74,8 +75,3 @@ def _fill(connection: sa.Connection) -> None:
         ]
         connection.execute(update, values)
         rows = connection.execute(query.where(sa.tuple_(*keys) > tuple(rows[-1][:-1]))).all()
-
-
-def _bytewise(kind: type[sa.String], size: int | None = None) -> Any:
-    """Return a kind of text that compares byte by byte (revision 0007)."""
-    return kind(size).with_variant(kind(size, collation="C"), "postgresql")

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from clicktrail.store.database.bytewise import bytewise
+
 revision = "0018"
 down_revision = "0017"
 
@@ -13,23 +15,23 @@ def upgrade() -> None:
     op.add_column("configuration_sets", added)
     op.create_table(
         "opens",
-        sa.Column("event_id", sa.String(32), primary_key=True),
-        sa.Column("message_id", sa.String(32), nullable=False),
+        sa.Column("event_id", bytewise(sa.String, 32), primary_key=True),
+        sa.Column("message_id", bytewise(sa.String, 32), nullable=False),
         sa.Column("opened_at", sa.BigInteger, nullable=False),
-        sa.Column("verdict", sa.String(8), nullable=False),
-        sa.Column("reasons", sa.Text, nullable=False),
-        sa.Column("proxy", sa.String(16), nullable=False),
-        sa.Column("ip", sa.Text, nullable=False),
-        sa.Column("user_agent", sa.Text, nullable=False),
+        sa.Column("verdict", bytewise(sa.String, 8), nullable=False),
+        sa.Column("reasons", bytewise(sa.Text), nullable=False),
+        sa.Column("proxy", bytewise(sa.String, 16), nullable=False),
+        sa.Column("ip", bytewise(sa.Text), nullable=False),
+        sa.Column("user_agent", bytewise(sa.Text), nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_index("opens_message", "opens", ["message_id", "event_id"])
     op.create_table(
         "open_counters",
-        sa.Column("day", sa.String(10), primary_key=True),
-        sa.Column("configuration_set", sa.String(64), primary_key=True),
-        sa.Column("identity", sa.String(320), primary_key=True),
-        sa.Column("provider", sa.String(32), primary_key=True),
+        sa.Column("day", bytewise(sa.String, 10), primary_key=True),
+        sa.Column("configuration_set", bytewise(sa.String, 64), primary_key=True),
+        sa.Column("identity", bytewise(sa.String, 320), primary_key=True),
+        sa.Column("provider", bytewise(sa.String, 32), primary_key=True),
         sa.Column("shard", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("opens", sa.BigInteger, nullable=False),
         sa.Column("human_opens", sa.BigInteger, nullable=False),
