@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from clicktrail.base.ids import day_of, hour_of, new_id
-from clicktrail.model import Click, Link, Message, MessageState, Verdict, Where
+from clicktrail.model import Click, Message, Verdict, Where
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import RECENT, LoggedClick, Outgoing
 from clicktrail.store.clicks.outbox import Failed, Notification
@@ -14,8 +14,8 @@ from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.streams import NewStreamEvent
 from clicktrail.store.mail.grouping import mailings_of
 from support.jury import Correction
+from support.summer import DAY, indexed, sent
 
-DAY = 1_790_000_000_000_000  # 2026-09-21
 HOUR = 3_600_000_000
 
 
@@ -24,31 +24,6 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     opened = await Store.open(store_url)
     yield opened
     await opened.close()
-
-
-async def sent(
-    store: Store, at: int = DAY, state: MessageState = MessageState.SENT, **changes: object
-) -> Message:
-    made = Message(
-        id=new_id(at),
-        accepted_at=at,
-        source="news@example.com",
-        recipients=("Someone@Gmail.com",),
-        configuration_set="news",
-        headers=(("Subject", "Our summer offers"), ("Message-ID", "<one.two@example.com>")),
-        tags={"campaign": ["summer"]},
-        links=(Link(0, "https://example.com/a"), Link(1, "https://example.com/b")),
-    )
-    made = replace(made, **changes)  # type: ignore[arg-type]
-    await store.messages.add(made)
-    taken = made.recipients if state is MessageState.SENT else ()
-    await store.messages.finish(made.id, state, taken, at)
-    return made
-
-
-async def indexed(store: Store) -> None:
-    while await store.search.index(100):
-        pass
 
 
 def clicked(message: Message, link: int = 0, at: int = DAY + HOUR, **more: object) -> LoggedClick:

@@ -15,8 +15,8 @@ from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.finding import search
 from clicktrail.store.finding.texts import Clicked, Query
 from support.postgres import NEEDS_POSTGRES, NEEDS_TRIGRAMS, Postgres
+from support.summer import DAY, indexed, sent
 
-DAY = 1_790_000_000_000_000  # 2026-09-21
 HOUR = 3_600_000_000
 
 KNOWN: dict[str, Any] = {
@@ -83,31 +83,6 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     opened = await Store.open(url)
     yield opened
     await opened.close()
-
-
-async def sent(
-    store: Store, at: int = DAY, state: MessageState = MessageState.SENT, **changes: object
-) -> Message:
-    made = Message(
-        id=new_id(at),
-        accepted_at=at,
-        source="news@example.com",
-        recipients=("Someone@Gmail.com",),
-        configuration_set="news",
-        headers=(("Subject", "Our summer offers"), ("Message-ID", "<one.two@example.com>")),
-        tags={"campaign": ["summer"]},
-        links=(Link(0, "https://example.com/a"), Link(1, "https://example.com/b")),
-    )
-    made = replace(made, **changes)  # type: ignore[arg-type]
-    await store.messages.add(made)
-    taken = made.recipients if state is MessageState.SENT else ()
-    await store.messages.finish(made.id, state, taken, at)
-    return made
-
-
-async def indexed(store: Store) -> None:
-    while await store.search.index(100):
-        pass
 
 
 async def found(store: Store, text: str, **narrowed: Any) -> list[str]:
