@@ -85,8 +85,10 @@ def count_some(connection: Connection) -> None:
                 sent = int(size * part * chance.uniform(0.7, 1.2))
                 clicks = int(sent * chance.uniform(0.08, 0.2))
                 when = Dimensions(hour, set_name, "shop.example", provider)
-                counts = Counts(sent, clicks, int(clicks * 0.85), int(clicks * 0.7))
-                part_of = Counts(0, clicks // 2, clicks // 3, clicks // 3)
+                unique, human, clicked = (int(clicks * share) for share in (0.85, 0.7, 0.6))
+                counts = Counts(sent, clicks, unique, human, sent, clicked)
+                third = clicks // 3
+                part_of = Counts(0, clicks // 2, third, third, sent // 2, clicked // 2)
                 add_counts(connection, 0, {when: counts})
                 key = when.daily()
                 add_tag_counts(connection, 0, {(key, "product", "book"): part_of})
