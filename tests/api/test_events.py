@@ -6,14 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import fields
 
+from clicktrail import api
 from clicktrail.api import InvalidInput, InvalidSignature, Verdict, read_event, verify_webhook
 from clicktrail.model import Message
 from clicktrail.publish.event import (
     mail_object,
+    open_event,
+    open_object,
     reduced_mail_object,
     rendering_failure_event,
     send_event,
 )
+from clicktrail.store.clicks.opens import Open
+from clicktrail.store.people.erased import reduced_event
 from support.signing import AT, BODY, EVENT_ID, SECRET, signed
 
 
@@ -42,8 +47,26 @@ def test_events_of_every_type_are_read() -> None:
     assert failed.failure.error_message == "no such part"
     gone = read_event(send_event(reduced_mail_object("m"), "1:0"))
     assert (gone.mail.message_id, gone.mail.timestamp) == ("m", None)
-    later = read_event('{"eventType":"Open","eventId":"2","mail":{"messageId":"m"},"open":{}}')
-    assert later.event_type == "Open"
+    later = read_event('{"eventType":"Bounce","eventId":"2","mail":{"messageId":"m"},"bounce":{}}')
+    assert later.event_type == "Bounce"
+
+
+def test_every_field_of_an_open_is_read() -> None:
+    opened = Open("1", "m", AT, Verdict.SUSPECT, ("proxy",), "Gmail", "192.0.2.1", "Mozilla/5.0")
+    body = open_event(reduced_mail_object("m"), open_object(opened), "1:0")
+    read = read_event(body)
+    assert (read.event_type, read.click) == ("Open", None)
+    assert read.open == api.Open(
+        timestamp=datetime(2026, 11, 23, 18, 8, 4, 933666, UTC),
+        ip_address="192.0.2.1",
+        user_agent="Mozilla/5.0",
+        bot=api.Bot(verdict=Verdict.SUSPECT, reasons=("proxy",)),
+        proxy="Gmail",
+    )
+    assert json.loads(body)["open"].keys() == {each.encode_name for each in fields(api.Open)}
+    erased = read_event(reduced_event(body)).open
+    assert erased is not None
+    assert (erased.ip_address, erased.user_agent) == ("", "")
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"eventType":1}'])

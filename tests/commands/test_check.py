@@ -1,7 +1,9 @@
 """``check`` and ``recipients forget`` in data folders in which something odd lies."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,26 @@ def test_a_link_that_leads_nowhere_is_told(run: Run, tmp_path: Path, name: str) 
     status, said = run("check", "--json")
     assert status == 1
     assert name in said
+
+
+@pytest.mark.parametrize("harm", ["UPDATE {} SET block = x'FF00FF00FF00FF'", "DELETE FROM {}"])
+def test_an_index_of_emails_that_cannot_be_read_is_told(
+    run: Run, tmp_path: Path, harm: str
+) -> None:
+    path = tmp_path / "clicktrail.db"
+    with closing(sqlite3.connect(path)) as store:
+        words = [(number, f"{number} news@example.com") for number in range(100)]
+        store.executemany("INSERT INTO message_index (rowid, text) VALUES (?, ?)", words)
+        store.commit()
+    assert run("check")[0] == 0
+    with closing(sqlite3.connect(path)) as store:
+        store.execute(harm.format("message_index_data"))
+        store.commit()
+    status, said = run("check", "--json")
+    assert status == 1
+    [told] = json.loads(said)["store"]
+    assert "malformed" in told
+    assert "backup" in told
 
 
 def test_a_spool_that_is_no_folder_is_told(run: Run, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from clicktrail.rewrite import rewrite_message
+from clicktrail.rewrite.html.visible import seen
 from limits.growth import Row, check_growth
 from links.trial import TRACKING
 
@@ -30,10 +31,18 @@ def email(before: str, piece: str) -> Callable[[int], bytes]:
     return lambda size: HEAD + (before + piece * (size // len(piece))).encode()
 
 
+def text(piece: str) -> Callable[[int], str]:
+    return lambda size: piece * (size // len(piece))
+
+
 ROWS = [
     Row(f"{before}{piece}", email(before, piece), lambda raw: rewrite_message(raw, TRACKING))
     for before in ("", "<!--[if mso]>", "<p <")
     for piece in PIECES
+]
+ROWS += [
+    Row(f"what is seen of {piece}", text(piece), seen)
+    for piece in ("<!--", "<!-- -- ", "<", "<b", "<b>", "</", "&", "&am", "a.", " ")
 ]
 
 

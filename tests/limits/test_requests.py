@@ -24,6 +24,7 @@ from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.location import location, passed_on
 from clicktrail.rewrite.html.tags import parse_tags
 from clicktrail.rules.links import staying
+from clicktrail.rules.matching import readers_first
 from clicktrail.store.finding.texts import Query, text_of
 from clicktrail.store.people.person import Person
 from limits.growth import MIB, Row, check_growth
@@ -156,6 +157,14 @@ def unsubscribe(given: str) -> object:
     return staying(Rules(track_unsubscribe=False), [given])
 
 
+def recipients(size: int) -> tuple[str, ...]:
+    return tuple(f"{number}@{name}.example" for name in "ab" for number in range(size // 24))
+
+
+def archived(given: tuple[str, ...]) -> object:
+    return readers_first(given, ["@a.example"])
+
+
 records = refusing(lambda given: record_errors(given, 1))
 escapes = raw("\\u0041", '{"ConfigurationSetName":"', '"}')
 CREDENTIAL = "AWS4-HMAC-SHA256 Credential=A/20260101/r/ses/aws4_request"
@@ -194,6 +203,7 @@ ROWS = [
     Row("parameters that are there", raw("a;%;"), passed_to_itself, HEADERS),
     Row("links to unsubscribe", text("<a>, <"), unsubscribe, HEADERS),
     Row("an open link to unsubscribe", text(" a", "<"), unsubscribe, HEADERS),
+    Row("recipients and archives", recipients, archived, BODY),
     Row("filters of statistics", text("tag=a=b&"), selection, HEADERS),
     Row("days of statistics", text("2", "since="), selection, HEADERS),
     Row("filters of live clicks", text("url=a&"), live_filter, HEADERS),

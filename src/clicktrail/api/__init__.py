@@ -11,6 +11,7 @@ from clicktrail.api.events import (
     Failure,
     Header,
     Mail,
+    Open,
     read_event,
     verify_webhook,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "InvalidToken",
     "Link",
     "Mail",
+    "Open",
     "OpenedLink",
     "Reason",
     "TrackedEmail",

@@ -52,7 +52,7 @@ class Mail(_Values, frozen=True):
 
 
 class Bot(_Values, frozen=True):
-    """Who clicked, a person or a machine, and why that is thought."""
+    """Who clicked or opened, a person or a machine, and why that is thought."""
 
     verdict: Verdict
     reasons: tuple[str, ...] = ()
@@ -70,6 +70,17 @@ class Click(_Values, frozen=True):
     bot: Bot | None = None
 
 
+class Open(_Values, frozen=True):
+    """An open: the email's image was fetched."""
+
+    timestamp: datetime
+    ip_address: str = ""
+    user_agent: str = ""
+    bot: Bot | None = None
+    proxy: str = ""
+    """The image proxy that fetched it; ``""`` where none is known to have."""
+
+
 class Failure(_Values, frozen=True):
     """Why a template could not be rendered."""
 
@@ -78,7 +89,7 @@ class Failure(_Values, frozen=True):
 
 
 class Event(_Values, frozen=True):
-    """One event: ``Click``, ``Send`` or ``Rendering Failure``, and any that may come later."""
+    """One event: ``Click``, ``Open``, ``Send`` or ``Rendering Failure``, and any to come later."""
 
     event_type: str
     event_id: str
@@ -86,6 +97,8 @@ class Event(_Values, frozen=True):
     mail: Mail
     click: Click | None = None
     """With ``Click``."""
+    open: Open | None = None
+    """With ``Open``."""
     failure: Failure | None = None
     """With ``Rendering Failure``."""
     test: bool = False

@@ -65,10 +65,12 @@ def readers_first(
     Where all are archives, none is: one of them alone is the reader.
     """
     known = frozenset(archives)
-    kept = [each for each in recipients if _is_archive(each, known)]
-    if not kept or len(kept) == len(recipients):
+    readers: list[str] = []
+    kept: list[str] = []
+    for each in recipients:
+        (kept if _is_archive(each, known) else readers).append(each)
+    if not kept or not readers:
         return recipients, len(recipients)
-    readers = [each for each in recipients if each not in kept]
     return (*readers, *kept), len(readers)
 
 

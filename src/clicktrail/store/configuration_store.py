@@ -43,6 +43,7 @@ from clicktrail.store.validation import (
     check_identity_name,
     check_redirect_domain,
     check_settle,
+    check_text,
     dump_rules,
     dump_tags,
     load_rules,
@@ -92,6 +93,7 @@ class ConfigurationStore:
         if len({d.name for d in made.destinations}) < len(made.destinations):
             raise InvalidInput("two event destinations have the same name")
         row = set_row(made)
+        await check_text(made.rules.no_track_text)
 
         def work(connection: Connection) -> None:
             if exists(connection, configuration_sets, made.name):
@@ -142,6 +144,8 @@ class ConfigurationStore:
             changes["track_visible_urls"] = track_visible_urls
         if settle is not None:
             changes["settle"] = check_settle(settle)
+        if rules:
+            await check_text(rules.get("no_track_text", ""))
 
         def work(connection: Connection) -> None:
             need_set(connection, name)

@@ -1,7 +1,9 @@
 """What a configuration may say: destinations, tags and names are checked before they are kept."""
 
+import asyncio
 import re
 from dataclasses import asdict
+from importlib import import_module
 
 import msgspec
 
@@ -16,7 +18,7 @@ from clicktrail.model import (
     Rules,
     check_name,
 )
-from clicktrail.rules.links import checked
+from clicktrail.rules.links import TEXT_LIMIT, checked
 
 
 def check_destination(made: EventDestination) -> None:
@@ -52,6 +54,17 @@ def dump_rules(rules: Rules) -> str:
     return msgspec.json.encode(
         {name: value for name, value in kept.items() if value != getattr(NO_RULES, name)}
     ).decode()
+
+
+async def check_text(expression: str) -> None:
+    """Raise `InvalidInput` for a rule's regular expression that is not to be kept.
+
+    Nobody waits for it but who asks: no transaction, no event loop.
+    """
+    if 0 < len(expression) <= TEXT_LIMIT:  # longer ones are refused without
+        # With the first rule that needs it: few have one, and the library is large.
+        trial = import_module("clicktrail.base.automaton.trial")
+        await asyncio.to_thread(trial.check, expression)
 
 
 def load_rules(text: str) -> Rules:

@@ -233,6 +233,11 @@ def test_what_is_signed_stays_or_cannot_be_converted() -> None:
         ("Content-Type: message/partial\r\n\r\nü\r\n", "message/partial"),
         ("Content-Type: message/rfc822\r\n\r\nSubject: ü\r\n\r\nx\r\n", "header"),
         ("Content-Type: message/rfc822\r\n\r\n" * (MOST_NESTED + 2) + "ü", "emails in emails"),
+        (
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+            "Content-Type: text/plain; charset=utf-8\r\n\r\nü",
+            "labelled quoted-printable",
+        ),
         ("Content-Type: multipart/mixed; boundary=ü\r\n\r\n--ü\r\n\r\nx\r\n--ü--", "boundary"),
         ("Content-Type: multipart/mixed\r\n\r\nü", "boundary"),
         (

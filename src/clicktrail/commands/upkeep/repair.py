@@ -152,6 +152,10 @@ async def _try_stream(settings: Settings, folder: Path) -> None:
         await journal.close()
 
 
+_HAS_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'message_index'"
+_WORDS = "CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, message_index, row)"
+
+
 def _integrity(path: Path, remedy: str = "") -> list[str]:
     """Return what SQLite finds wrong with a file, where there is one. It is only read.
 
@@ -162,6 +166,11 @@ def _integrity(path: Path, remedy: str = "") -> list[str]:
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=15)) as database:
             rows = database.execute("PRAGMA quick_check(3)").fetchall()
+            if database.execute(_HAS_INDEX).fetchone():
+                # SQLite looks into it by itself from 3.44 on. Of what cannot be written, the list
+                # of its words is all that can be read (SQLite, "FTS5", § 7).
+                database.execute(_WORDS)
+                database.execute("SELECT count(*) FROM temp.words").fetchall()
     except sqlite3.Error as error:
         helps = remedy if is_damage(error) else ""
         return [f"{path} cannot be used: {database_complaint(error, path)}{helps}"]

@@ -15,7 +15,8 @@ from clicktrail.rewrite.html.references import decode_attribute
 begins = compile_ascii(URL_SHOWN).match
 """Takes a document and where a link's tag ends: whether the link's text begins like a URL."""
 
-_NOT_THE_TEXT = re.compile(r"<!--.*?-->|<[^>]*>", re.S)
+# What is not closed goes on to the end: else each of many beginnings would be looked through.
+_NOT_THE_TEXT = re.compile(r"<!--.*?(?:-->|\Z)|<[A-Za-z/!?][^>]*(?:>|\Z)", re.S)
 _URL_LIKE = re.compile(
     r"(?:https?://)?((?:[\w\-]+\.)+(?:[^\W\d_]{2,24}|xn--[\w\-]+))(?::[0-9]+)?(?:[/?#]\S*)?\Z",
     re.I,

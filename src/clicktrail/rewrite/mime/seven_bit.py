@@ -147,6 +147,8 @@ def _converted(body: bytes, kind: str, encoding: str, depth: int) -> tuple[bytes
             raise NotConvertible("a part that is labelled base64 is none")
         return _EIGHT.sub(b"", body), encoding
     if encoding == "quoted-printable":
+        if kind == "message/rfc822":  # RFC 2045 § 6.4: not encoded, whatever its label says
+            raise NotConvertible("an email that it holds is labelled quoted-printable")
         data = quoted.decode(body, clear=quoted.is_clear(body))
         return quoted.encode(data, _NEWLINE), encoding
     if ", " in encoding:
