@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 
 HTML = '<h1>Hi</h1><a href="http://shop.example/offer" postbox:tags="product:book">Offer</a>'
 PIECES = (
-    *("/guide/click", "/live/events", "/statistics.csv"),
+    *("/guide/click", "/live/events", "/statistics.csv", "/mailings/{digest}/clicked.csv"),
     *("/messages/{id}/map", "/mailings/{digest}/map", "/guide/{step}"),
 )
 """Addresses that are no pages, or somebody else's."""
