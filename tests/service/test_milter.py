@@ -31,6 +31,25 @@ def short() -> Iterator[Path]:
         yield Path(folder)
 
 
+def stop_between_transactions(pid: int, shared_memory: Path) -> None:
+    """Stop a process (SIGSTOP) where it does not hold the store's lock: others would wait for it.
+
+    proc(5): a line of /proc/locks has the kind, the number of the process and the file's inode.
+    """
+    inode = shared_memory.stat().st_ino
+
+    def stopped() -> bool | None:
+        os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: "T (stopped)" in Path(f"/proc/{pid}/status").read_text() or None, "a stop")
+        for line in Path("/proc/locks").read_text().splitlines():
+            if re.search(rf" WRITE +{pid} \S+:{inode} ", line):
+                os.kill(pid, signal.SIGCONT)
+                return None
+        return True
+
+    wait_for(stopped, "a process that does not write")
+
+
 def settings(**given: str) -> Settings:
     named = {name.replace("_", ".", 1): (text, "test") for name, text in given.items()}
     return Settings(named)
@@ -171,7 +190,7 @@ def test_several_processes_answer_on_one_socket(tmp_path: Path, short: Path) -> 
         for stopped in workers:  # the other one answers
             pid = service.pid_of(stopped)
             assert pid is not None
-            os.kill(pid, signal.SIGSTOP)
+            stop_between_transactions(pid, service.data / "clicktrail.db-shm")
             try:
                 tracked(service, place, name)
             finally:

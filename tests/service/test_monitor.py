@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -147,12 +148,19 @@ def test_a_role_that_has_died_is_not_ready_until_it_is_back(tmp_path: Path) -> N
     with Service(tmp_path, embedded=False) as service:
         before = service.pid_of("redirect")
         assert before is not None
-        os.kill(before, signal.SIGKILL)
 
         def answered(status: int) -> bool | None:
             return ask(service, "/readyz")[0] == status or None
 
-        wait_for(lambda: answered(503), "a service that is not ready")
+        def killed_and_told() -> bool | None:
+            pid = service.pid_of("redirect")
+            if pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return answered(503)
+
+        # Again, where it was back before anybody asked.
+        wait_for(killed_and_told, "a service that is not ready")
         wait_for(lambda: answered(200), "a service that is ready again")
         assert service.pid_of("redirect") != before
 
