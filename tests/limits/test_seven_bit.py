@@ -33,6 +33,7 @@ def convert(raw: bytes) -> None:
         seven_bit(raw)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PIECES)
 def test_no_email_takes_more_time_than_it_is_long(name: str) -> None:
     before, piece = (text.encode() for text in PIECES[name])

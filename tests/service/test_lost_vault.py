@@ -36,8 +36,17 @@ def call(service: Service, key: dict[str, str]) -> Any:
     ).list_configuration_sets()
 
 
-@pytest.mark.parametrize("embedded", [True, False])
-@pytest.mark.parametrize("content", [b"", b"A" * 87 + b"\n", b"\xff\xfe" * 44])
+@pytest.mark.parametrize(
+    ("content", "embedded"),
+    [
+        (b"", True),
+        (b"A" * 87 + b"\n", False),
+        pytest.param(b"", False, marks=pytest.mark.long),
+        pytest.param(b"A" * 87 + b"\n", True, marks=pytest.mark.long),
+        pytest.param(b"\xff\xfe" * 44, True, marks=pytest.mark.long),
+        pytest.param(b"\xff\xfe" * 44, False, marks=pytest.mark.long),
+    ],
+)
 def test_a_damaged_vault_key_is_told_and_clicks_go_on_until_it_is_put_back(
     tmp_path: Path, content: bytes, embedded: bool
 ) -> None:

@@ -157,7 +157,11 @@ def test_a_smarthost_that_is_our_own_door_is_refused(
     assert line.startswith(f"clicktrail: smarthost.url = {smarthost}:")
 
 
-@pytest.mark.parametrize("embedded", [True, False], ids=["embedded", "apart"])
+@pytest.mark.parametrize(
+    "embedded",
+    [True, pytest.param(False, marks=pytest.mark.long)],
+    ids=["embedded", "apart"],
+)
 def test_a_smarthost_that_leads_back_to_us_is_a_problem(tmp_path: Path, embedded: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as way:
         place = f"smtp://127.0.0.1:{way.getsockname()[1]}"

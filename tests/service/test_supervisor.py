@@ -217,7 +217,7 @@ def test_a_role_that_dies_is_started_again(tmp_path: Path) -> None:
             assert {name: service.pid_of(name) for name in others} == others
 
 
-@pytest.mark.parametrize("role", ["redirect", "publisher"])
+@pytest.mark.parametrize("role", ["redirect", pytest.param("publisher", marks=pytest.mark.long)])
 def test_a_role_that_hangs_is_not_ready_until_it_goes_on(tmp_path: Path, role: str) -> None:
     with Service(tmp_path, embedded=False) as service:
         pid = service.pid_of(role)
