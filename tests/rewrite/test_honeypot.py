@@ -6,9 +6,9 @@ import pytest
 
 from clicktrail.model import HONEYPOT_LINK, Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
-from links.casefile import decode, encode
+from links.casefile import decode
+from support.endings import ENDLESS, ENDS, LINK, URL, email_of
 
-URL = "https://shop.example/offer?n=1#top"
 HIDDEN = re.compile(
     rf'<a href="https?://t\.example/c/{HONEYPOT_LINK}\.([^"]*)" tabindex="-1" aria-hidden="true"'
     r' style="display:none;visibility:hidden;mso-hide:all"></a>'
@@ -22,11 +22,6 @@ def policy(*, honeypot: bool = True) -> Policy:
     return Policy(link=link, is_own=lambda url: "//t.example/c/" in url, honeypot=honeypot)
 
 
-def email_of(html: str, charset: str = "utf-8", encoding: str = "8bit") -> bytes:
-    head = f"Content-Type: text/html; charset={charset}\r\nContent-Transfer-Encoding: {encoding}"
-    return f"{head}\r\n\r\n".encode() + encode(html.encode(charset), encoding)
-
-
 def rewritten(html: str) -> str:
     return rewrite_message(email_of(html), policy()).message.decode().partition("\r\n\r\n")[2]
 
@@ -34,9 +29,6 @@ def rewritten(html: str) -> str:
 def hidden_in(html: str) -> list[str]:
     """Return where the hidden links of a document lead."""
     return [bytes.fromhex(found[1]).decode() for found in HIDDEN.finditer(html)]
-
-
-LINK = f'<a href="{URL}">x</a>'
 
 
 def test_without_being_asked_there_is_none() -> None:
@@ -63,23 +55,7 @@ def test_all_else_is_as_without_it() -> None:
     assert (result.links, result.warnings) == (plain.links, plain.warnings)
 
 
-@pytest.mark.parametrize(
-    ("html", "behind"),
-    [
-        (f"{LINK}<p>end", "<p>end"),
-        (f"{LINK} \r\n\r\n", "</a>"),
-        (f"{LINK}</HTML>", "</a>"),
-        (f"{LINK}</Body\r\n></html>", "</a>"),
-        (f"{LINK}</body></body></html>", "</a></body>"),
-        (f"{LINK}</body></html><!-- </body> -->", "</a>"),
-        (f"{LINK}<!-- </body> -->", "</a><!-- </body> -->"),
-        (f"{LINK}<style>.a:after {{ content: '</body>' }}</style>", "</body>' }</style>"),
-        (f"{LINK}<textarea></body></textarea></body>", "</body></textarea>"),
-        (f'{LINK}<p title="</body>">end</p>', '<p title="</body>">end</p>'),
-        (f"{LINK}</body><!--[if mso]></body><![endif]--></html>", "</a>"),
-        (f"{LINK}</body><script>var a='</body>'", "</a>"),
-    ],
-)
+@pytest.mark.parametrize(("html", "behind"), ENDS)
 def test_it_stands_where_a_browser_reads_it(html: str, behind: str) -> None:
     found = HIDDEN.search(rewritten(html))
     assert found is not None
@@ -87,15 +63,7 @@ def test_it_stands_where_a_browser_reads_it(html: str, behind: str) -> None:
     assert before.endswith(behind)
 
 
-@pytest.mark.parametrize(
-    "html",
-    [
-        f"{LINK}<!-- not closed </body>",
-        f"{LINK}<style>not closed </body>",
-        f"{LINK}<plaintext></body>",
-        f'{LINK}<p title="not closed </body>',
-    ],
-)
+@pytest.mark.parametrize("html", ENDLESS)
 def test_where_no_place_is_left_there_is_none(html: str) -> None:
     done = rewritten(html)
     assert "t.example/c/0." in done

@@ -12,9 +12,10 @@ import turbohtml
 from clicktrail.model import Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
 from clicktrail.rewrite.pixel import NO_PLACE, PLACEHOLDER
-from links.casefile import decode, encode, is_own, tracking_link
+from links.casefile import decode, is_own, tracking_link
 from links.documents import document, simple_document
 from links.envelopes import Envelope, plain, random_envelope
+from support.endings import ENDLESS, ENDS, LINK, email_of
 from support.rewrite_checks import check_wire
 
 PIXEL = "https://t.example/o/AbC-_1"
@@ -25,14 +26,8 @@ IMAGE = re.compile(
 PLAIN = Policy(link=tracking_link, is_own=is_own)
 OPENS = replace(PLAIN, pixel=PIXEL)
 OPENS_ALONE = replace(OPENS, links=False)
-LINK = '<a href="https://shop.example/offer?n=1#top">x</a>'
 LINES = f"{' ' * 70}\r\n" * 130
 HERE = PLACEHOLDER.decode()
-
-
-def email_of(html: str, charset: str = "utf-8", encoding: str = "8bit") -> bytes:
-    head = f"Content-Type: text/html; charset={charset}\r\nContent-Transfer-Encoding: {encoding}"
-    return f"{head}\r\n\r\n".encode() + encode(html.encode(charset), encoding)
 
 
 def rewritten(html: str, policy: Policy = OPENS_ALONE) -> str:
@@ -42,20 +37,9 @@ def rewritten(html: str, policy: Policy = OPENS_ALONE) -> str:
 @pytest.mark.parametrize(
     ("html", "behind"),
     [
-        ("<p>end", "<p>end"),
+        *ENDS,
         ("", ""),
         ("text", "text"),
-        (f"{LINK} \r\n\r\n", "</a>"),
-        (f"{LINK}</HTML>", "</a>"),
-        (f"<body>{LINK}</Body\r\n></html>", "</a>"),
-        (f"{LINK}</body></body></html>", "</a></body>"),
-        (f"{LINK}</body></html><!-- </body> -->", "</a>"),
-        (f"{LINK}<!-- </body> -->", "</a><!-- </body> -->"),
-        (f"{LINK}<style>.a:after {{ content: '</body>' }}</style>", "</body>' }</style>"),
-        (f"{LINK}<textarea></body></textarea></body>", "</body></textarea>"),
-        (f'{LINK}<p title="</body>">end</p>', '<p title="</body>">end</p>'),
-        (f"{LINK}</body><!--[if mso]></body><![endif]--></html>", "</a>"),
-        (f"{LINK}</body><script>var a='</body>'", "</a>"),
         (f"{LINK}<template></body></template>", "</body></template>"),
         (f"<TEMPLATE>{LINK}</template></body>", "</template>"),
         (f"<template>{LINK}</body></template>end", "</template>end"),
@@ -76,10 +60,7 @@ def test_it_stands_at_the_end_of_what_a_browser_shows(
 @pytest.mark.parametrize(
     "html",
     [
-        f"{LINK}<!-- not closed </body>",
-        f"{LINK}<style>not closed </body>",
-        f"{LINK}<plaintext></body>",
-        f'{LINK}<p title="not closed </body>',
+        *ENDLESS,
         f"{LINK}<template>not closed </body>",
         f"{LINK}<!--[if mso]></body>",
     ],
