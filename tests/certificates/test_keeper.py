@@ -93,6 +93,7 @@ async def test_a_rejected_order_is_told_and_followed_by_another_way(town: Town) 
         assert pebble.orders == 2
 
 
+@pytest.mark.long
 async def test_a_renewed_certificate_is_served_and_the_old_one_until_then(town: Town) -> None:
     slow = {"PEBBLE_VA_NOSLEEP": "", "PEBBLE_VA_SLEEPTIME": "2"}
     with town.pebble(environment=slow) as pebble:
@@ -123,6 +124,7 @@ async def test_two_nodes_make_one_order_of_each_name(town: Town, tmp_path: Path)
         assert pebble.told("There are now 2 accounts") == 0
 
 
+@pytest.mark.long
 async def test_who_takes_a_name_keeps_others_away_and_not_for_ever(town: Town) -> None:
     with town.pebble() as pebble:
         dead = await town.certificates.take(NAME, "a node that died", 1.0)
@@ -146,6 +148,7 @@ async def test_an_authority_that_forgot_the_account(town: Town) -> None:
             await town.issued("go.shop.example")
 
 
+@pytest.mark.long
 async def test_an_authority_that_is_away_or_not_trusted(town: Town) -> None:
     with town.pebble() as pebble:
         pebble.stop()
@@ -163,6 +166,7 @@ async def test_an_authority_that_is_away_or_not_trusted(town: Town) -> None:
             assert "acme.tls_ca" in state.problem
 
 
+@pytest.mark.long
 async def test_an_account_that_is_bound_to_one_elsewhere(town: Town) -> None:
     mac_key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
     with town.pebble(binding=("kid-1", mac_key)) as pebble:
@@ -229,6 +233,7 @@ def at(days: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + days * 86400))
 
 
+@pytest.mark.long
 async def test_the_authority_says_when_to_renew(town: Town) -> None:
     window = {"start": at(20), "end": at(21)}
     with town.pebble() as pebble, renewing(pebble, window) as (directory, asked):
@@ -260,6 +265,7 @@ async def test_certificates_are_served_without_the_store(town: Town) -> None:
             assert node.faults.current() == {"certificates": "the database is away"}
 
 
+@pytest.mark.long
 async def test_a_vault_key_that_is_another_one(town: Town) -> None:
     with town.pebble() as pebble:
         async with town.node(pebble):

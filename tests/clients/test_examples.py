@@ -41,6 +41,7 @@ def test_every_program_of_the_examples_is_run_by_a_test() -> None:
     assert set(run_by.values()) <= tests
 
 
+@pytest.mark.long
 def test_the_demo_shows_an_email_going_in_and_a_click_coming_out(tmp_path: Path) -> None:
     """`make demo`, whose folder is made where it is run; settings for real do not touch it."""
     (tmp_path / "clicktrail.toml").write_text('tracking.host = "click.example.com"\n')

@@ -86,6 +86,7 @@ def test_other_clients_do_the_same(service: Service, name: str) -> None:
         assert by.do("remove", set_name, f"{set_name}.example") == {"removed": True}
 
 
+@pytest.mark.long
 def test_boto3_does_so_with_a_process_for_each_role(tmp_path: Path) -> None:
     with Service(tmp_path, embedded=False) as service:
         click_round(service, boto3_of_this_project(service))

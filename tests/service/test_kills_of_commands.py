@@ -30,6 +30,7 @@ def told(service: Service, *words: str) -> tuple[int, str]:
     return done.exit_code, f"{done.output}{done.exception or ''}"
 
 
+@pytest.mark.long
 def test_a_repair_that_is_killed_again_and_again_counts_each_click_once(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         name, spool = spooled_clicks(service)
@@ -68,6 +69,7 @@ def test_a_repair_that_is_killed_again_and_again_counts_each_click_once(tmp_path
         assert status == 0, said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "harm"),
     [

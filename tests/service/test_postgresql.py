@@ -52,6 +52,7 @@ def test_clicks_while_it_is_away_are_redirected_and_counted_once_when_it_is_back
     check_books(service, name, crowd)
 
 
+@pytest.mark.long
 def test_a_dump_that_is_restored_has_the_links_the_counts_and_the_streams(
     server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,7 +144,7 @@ def environment(nowhere: int) -> dict[str, str]:
     }
 
 
-@pytest.fixture(params=["json", "text"])
+@pytest.fixture(params=["json", pytest.param("text", marks=pytest.mark.long)])
 def parrot_and_service(
     request: pytest.FixtureRequest, tmp_path: Path, port: int
 ) -> Iterator[tuple[Parrot, Service]]:

@@ -72,6 +72,7 @@ def test_guesses_over_smtp_are_slowed_down_by_name_and_address(service: Service)
     assert b"signed in" in answer_to(service, password, "127.0.0.8")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="NOT TESTED: it needs Linux")
 def test_the_processes_of_the_smtp_door_count_guesses_together(tmp_path: Path) -> None:
     with Service(tmp_path, "--smtp-workers", "4", embedded=False) as service:

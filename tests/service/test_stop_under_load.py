@@ -114,7 +114,11 @@ def stop_rounds(folder: Path, rounds: int, *, embedded: bool, rate: float) -> No
         assert set(senders.refused) <= {421}  # RFC 5321 § 3.8: the service is shutting down
 
 
-@pytest.mark.parametrize("embedded", [True, False], ids=["one-process", "a-process-each"])
+@pytest.mark.parametrize(
+    "embedded",
+    [True, pytest.param(False, marks=pytest.mark.long)],
+    ids=["one-process", "a-process-each"],
+)
 def test_stopping_under_load_keeps_every_promise(tmp_path: Path, embedded: bool) -> None:
     stop_rounds(tmp_path, rounds=2, embedded=embedded, rate=200)
 
