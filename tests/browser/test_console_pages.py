@@ -70,6 +70,24 @@ def test_a_click_appears_live(page: Any, running: Service) -> None:
     running.request(link)
     page.locator("#clicks tr").nth(before).wait_for()
     assert "http://shop.example/offer" in page.locator("#clicks tr").first.inner_text()
+    page.wait_for_selector("text=/last click counted \\d+ s ago/")
+
+
+def test_a_click_that_is_judged_anew_changes_in_place(page: Any, running: Service) -> None:
+    """Three links in a rush: the first is a person's until the others come."""
+    apart(lambda: running.cli("configuration-set", "create", "rush", "--engagement-statistics"))
+    html = "".join(f'<a href="http://shop.example/rush/{n}">Text {n}</a>' for n in range(3))
+    first, *others = hrefs(html_of(running.send(email_with(html, "rush"))))
+    go(page, running, "/live?configuration_set=rush")
+    page.wait_for_selector("text=Connected")
+    running.request(first)
+    row = page.locator("#clicks tr", has_text="rush/0")
+    row.wait_for()
+    same = row.get_attribute("id")
+    for link in others:
+        running.request(link)
+    page.locator(f"#{same} >> text=within two seconds").wait_for()
+    assert page.locator("#clicks tr").count() == 3, "it is there once"
 
 
 @pytest.mark.parametrize("width", [375, 1280])

@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 import pytest
 
 from clicktrail.base.ids import hour_of, new_id
 from clicktrail.console.app import Console
-from clicktrail.model import Click
+from clicktrail.model import Click, Link, Message, Verdict
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Dimensions
+from support.jury import Correction
 
 AT = 1_790_000_000_000_000  # 2026-09-21
 NEWEST = 500
@@ -98,3 +100,83 @@ async def test_streams_end_with_the_console(console: Console, viewer: httpx.Asyn
         console.stop()
         assert [each async for each in seen] == []
         assert [each async for each in other] == []
+
+
+async def told(lines: AsyncIterator[str]) -> tuple[str, str]:
+    """Return the next event's type and data."""
+    event = data = ""
+    async for line in lines:
+        if not line and data:
+            return event, data
+        name, _, value = line.partition(": ")
+        event = value if name == "event" else event
+        data += value if name == "data" else ""
+    raise AssertionError("the stream has ended")
+
+
+async def judge_anew(store: Store, ids: Sequence[str], reason: str = "burst") -> None:
+    """Find clicks of machines that were people's."""
+    corrected = [
+        LoggedClick(
+            each.click, Dimensions("2026-09-21T13", "news", "", "Google"), (), Verdict.MACHINE,
+            (reason,),
+        )
+        for each in await store.browse.clicks(ids)
+    ]  # fmt: skip
+    await store.clicks.record([], Correction(corrected))
+
+
+async def test_a_click_that_is_judged_anew_comes_once_more(
+    store: Store, viewer: httpx.AsyncClient
+) -> None:
+    first, second = await clicked(store, 2)
+    page = (await viewer.get("/live")).text
+    assert re.findall(r'id="click-([^"]+)"', page) == [second, first]
+    await judge_anew(store, [first])  # before the page's stream has begun
+    async with viewer.stream("GET", "/live/events", params={"after": second}) as answer:
+        lines = answer.aiter_lines()
+        event, row = await told(lines)
+        assert (event, f'id="click-{first}"' in row) == ("judged", True)
+        assert "machine</span>" in row
+        assert "within two seconds" in row, "why, in words"
+        await judge_anew(store, [second])
+        event, row = await told(lines)
+        assert (event, f'id="click-{second}"' in row) == ("judged", True)
+        (third,) = await clicked(store, 1, first=2)
+        event, row = await told(lines)
+        assert (event, f'id="click-{third}"' in row) == ("", True)
+
+
+async def test_what_the_filters_let_no_more_is_gone(
+    store: Store, viewer: httpx.AsyncClient
+) -> None:
+    first, second = await clicked(store, 2)
+    only = {"verdict": "human", "after": second}
+    await viewer.get("/live", params=only)
+    async with viewer.stream("GET", "/live/events", params=only) as answer:
+        await judge_anew(store, [first])
+        assert await told(answer.aiter_lines()) == ("gone", first)
+
+
+async def test_a_row_says_whose_click_it_is_on_which_words(
+    store: Store, viewer: httpx.AsyncClient
+) -> None:
+    message = Message(
+        id=new_id(AT),
+        accepted_at=AT,
+        source="news@a.example",
+        recipients=("ada@reader.example",),
+        configuration_set="news",
+        headers=(("Subject", "=?utf-8?b?0JrQvdC40LPQuA==?="),),
+        links=(Link(0, "https://a.example/0", (("place", "top"),)),),
+        html=('<a href="#clicktrail-0"><b>Read</b> on &gt;</a>',),
+    )
+    await store.messages.add(message)
+    at = AT + 1000
+    click = Click(new_id(at), message.id, 0, "https://a.example/0", at, "192.0.2.1", "Firefox")
+    where = Dimensions(hour_of(at), "news", "", "Google")
+    await store.clicks.record([LoggedClick(click, where)])
+    page = (await viewer.get("/live", params={"tag": "place=top"})).text
+    for said in ("ada@reader.example</a>", "Книги", "Read on &gt;", "link 1 of 1, place: top"):
+        assert said in page
+    assert f'data-last="{at // 1000}"' in page

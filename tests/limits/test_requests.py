@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from starlette.requests import Request
 
+from clicktrail.console.clicks.live import Filter
 from clicktrail.console.entry.cookies import cookie
-from clicktrail.console.live import Filter
 from clicktrail.console.numbers.selection import Selection
 from clicktrail.doors.budget import Budget
 from clicktrail.doors.forwarded import Visitors
@@ -26,6 +26,7 @@ from clicktrail.rewrite.html.tags import parse_tags
 from clicktrail.rules.links import staying
 from clicktrail.rules.matching import readers_first
 from clicktrail.store.finding.texts import Query, text_of
+from clicktrail.store.mail.html import link_texts
 from clicktrail.store.people.person import Person
 from limits.growth import MIB, Row, check_growth
 from support.limits import message_with
@@ -36,6 +37,7 @@ URL = 64 * 1024
 BODY = MIB
 FIRST = '{"ConfigurationSetName":"a","DeliveryOptions":'
 TO = '{"Content":{},"Destination":{"ToAddresses":['
+PLACE = "<b href=#clicktrail-1>"
 RECORD = '{"ErrorCode":"a"},'
 
 
@@ -210,6 +212,10 @@ ROWS = [
     Row("tags of a link", text("a:b;"), parse_tags, BODY),
     Row("tags of a link, all white", text(" \t"), parse_tags, BODY),
     Row("tags of a link, all colons", text(":"), parse_tags, BODY),
+    *(
+        Row(f"texts of links: {piece!r}", text(piece), lambda it: link_texts([it]), BODY)
+        for piece in (PLACE, *(PLACE + each * 200 for each in ("<", "<!--", ' alt="', "&amp")))
+    ),
     Row("tracking links in kept HTML", page, lambda it: _without_tokens(*it), BODY),
     *(
         Row(f"an altered link of {piece!r}", text(piece, "A" * 50), alter, URL)

@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clicktrail.console.clicks.live import Live
 from clicktrail.console.configurations import Configurations
 from clicktrail.console.deadletters import DeadLetters
 from clicktrail.console.destinations import Destinations, SendTest
@@ -20,7 +21,6 @@ from clicktrail.console.entry.doorman import SIGN_OUT, Doorman
 from clicktrail.console.entry.entrance import Entrance
 from clicktrail.console.guide import Guide, Sampler
 from clicktrail.console.identities import Identities
-from clicktrail.console.live import Live
 from clicktrail.console.mailings import MailingPages
 from clicktrail.console.messages import Messages
 from clicktrail.console.numbers.overview import Notices, Overview

@@ -5,8 +5,9 @@ elsewhere unless it is asked to, and leads nowhere.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from starlette.responses import HTMLResponse
 
@@ -31,6 +32,8 @@ class Spot:
 
     number: int
     url: str
+    text: str
+    """What can be read on it, where that is known."""
     tags: tuple[tuple[str, str], ...]
     clicks: int
     unique_clicks: int
@@ -40,8 +43,13 @@ class Spot:
     """Of all clicks, in per cent."""
 
 
-def spots(links: Iterable[Link], counted: Iterable[PlaceClicks]) -> list[Spot]:
-    """Return the links with their clicks, in the order of the email.
+NO_TEXTS: Mapping[int, str] = MappingProxyType({})
+
+
+def spots(
+    links: Iterable[Link], counted: Iterable[PlaceClicks], texts: Mapping[int, str] = NO_TEXTS
+) -> list[Spot]:
+    """Return the links with their clicks, in the order of the email; ``texts`` are by place.
 
     Clicks on links that are not among ``links`` are there as well: emails of a mailing differ.
     """
@@ -57,6 +65,7 @@ def spots(links: Iterable[Link], counted: Iterable[PlaceClicks]) -> list[Spot]:
             Spot(
                 place + 1,
                 link.url if link else count.url,
+                texts.get(place, ""),
                 link.tags if link else (),
                 count.clicks,
                 count.unique_clicks,

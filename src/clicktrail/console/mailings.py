@@ -68,12 +68,14 @@ class MailingPages:
         mailing = await self._mailing(request)
         counts = await self._store.mailings.counts([mailing.digest])
         chosen = await self._chosen(mailing, request)
+        shown = chosen.message_id
+        texts = (await self._store.trail.link_texts([shown] if shown else [])).get(shown, {})
         return self._views.page(
             request,
             "mailing.html",
             mailing=mailing,
             chosen=chosen,
-            spots=spots(await self._links(chosen.message_id), chosen.counted),
+            spots=spots(await self._links(chosen.message_id), chosen.counted, texts),
             has_html=bool(await self._store.trail.html(chosen.message_id)),
             images=request.query_params.get("images") == "1",
             counts=counts.get(mailing.digest, Counts()),

@@ -1,25 +1,25 @@
 """Emails: search, and each with why it was or was not tracked, its links, and what became of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from clicktrail.base.ids import ID_LENGTH
-from clicktrail.console.clickmap import Spot, frame, spots
+from clicktrail.console.clickmap import NO_TEXTS, Spot, frame, spots
+from clicktrail.console.clicks.timeline import Moment, moments_of
 from clicktrail.console.numbers.choices import choices
 from clicktrail.console.views import Views
 from clicktrail.errors import NotFound
 from clicktrail.model import Message, MessageState, Reason
 from clicktrail.store import Store
-from clicktrail.store.clicks.opens import Open
 from clicktrail.store.finding.search import Found
 from clicktrail.store.finding.texts import Clicked, Query
-from clicktrail.store.mail.browse import ClickRow, MessageRow
+from clicktrail.store.mail.browse import MessageRow
 from clicktrail.store.mail.grouping import mailings_of, subject_of
 from clicktrail.store.mail.mailings import PlaceClicks
-from clicktrail.store.mail.trail import LinkTrail, Told
+from clicktrail.store.mail.trail import LinkTrail
 
 SHOWN = 50
 FILTERS = ("configuration_set", "identity", "clicks")
@@ -56,17 +56,6 @@ _ENDED = {
     MessageState.UNKNOWN: "Accepted, and sent to the smarthost, which did not answer: it may have"
     " sent it on. The sender was told to try again",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Something that happened to an email, and who was told of it."""
-
-    at: int
-    text: str
-    told: list[Told]
-    click: ClickRow | None = None
-    open: Open | None = None
 
 
 class Messages:
@@ -110,18 +99,8 @@ class Messages:
         opens = await self._store.opens.of(row.id)
         ids = [*(each.click.event_id for each in clicks), *(each.event_id for each in opens)]
         told = await self._store.trail.told([row.id, *ids])
-        moments = [Moment(row.accepted_at, _ENDED[row.state], told[row.id])]
-        moments += [
-            Moment(
-                each.click.clicked_at,
-                f"Click on link {each.click.link + 1}",
-                told[each.click.event_id],
-                each,
-            )
-            for each in clicks
-        ]
-        moments += [_opening(each, told[each.event_id]) for each in opens]
-        moments[1:] = sorted(moments[1:], key=lambda each: each.at)
+        texts = (await self._store.trail.link_texts([row.id])).get(row.id, {})
+        accepted = Moment(_ENDED[row.state], row.accepted_at, told=told[row.id])
         return self._views.page(
             request,
             "message.html",
@@ -130,9 +109,10 @@ class Messages:
             outcome=_outcome(row, places) if contents is None or contents.links else "",
             contents=contents,
             subject=_subject(contents),
-            spots=_spots(contents, places),
+            spots=_spots(contents, places, texts),
             places=places,
-            moments=moments,
+            moments=[accepted, *moments_of(clicks, opens, told, texts)],
+            texts=texts,
             not_shown=sum(place.clicks for place in places.values()) - len(clicks),
             mailings=mailings_of(contents) if contents else [],
             has_html=bool(await self._store.trail.html(row.id)),
@@ -175,11 +155,6 @@ class Messages:
         return row
 
 
-def _opening(opened: Open, told: list[Told]) -> Moment:
-    by = f" by {opened.proxy}'s image proxy" if opened.proxy else ""
-    return Moment(opened.opened_at, f"Image of an open fetched{by}", told, open=opened)
-
-
 def _why(reason: Reason | None, contents: Message | None) -> str:
     if reason is None and contents is not None and not contents.links:
         return FAULT
@@ -213,6 +188,8 @@ def _subject(contents: Message | None) -> str:
     return subject_of(contents.headers) if contents else ""
 
 
-def _spots(contents: Message | None, places: dict[int, LinkTrail]) -> list[Spot]:
+def _spots(
+    contents: Message | None, places: dict[int, LinkTrail], texts: Mapping[int, str] = NO_TEXTS
+) -> list[Spot]:
     counted = [PlaceClicks(p.link, "", p.clicks, 1, p.human_clicks) for p in places.values()]
-    return spots(contents.links if contents else (), counted)
+    return spots(contents.links if contents else (), counted, texts)

@@ -89,6 +89,24 @@ class Browse:
 
         return await self._database.read(work)
 
+    async def newest_verdicts(self, limit: int) -> dict[str, tuple[Verdict, tuple[str, ...]]]:
+        """Return verdicts and reasons of the newest clicks, by event id."""
+        at = clicks.c
+        query = select(at.event_id, at.verdict, at.reasons).order_by(at.event_id.desc())
+        rows = await self._database.read(lambda c: c.execute(query.limit(limit)).all())
+        return {id_: (Verdict(verdict), tuple(why.split())) for id_, verdict, why in rows}
+
+    async def clicks(self, event_ids: Sequence[str]) -> list[ClickRow]:
+        """Return those of some clicks that are kept, the oldest first."""
+        query = (
+            select(clicks, messages.c.configuration_set)
+            .outerjoin(messages, messages.c.id == clicks.c.message_id)
+            .where(clicks.c.event_id.in_(list(event_ids)))
+            .order_by(clicks.c.event_id)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [click_row(row) for row in rows]
+
     async def click(self, event_id: str) -> ClickRow | None:
         """Return a click by its event id; ``None`` where it is not kept."""
         query = (

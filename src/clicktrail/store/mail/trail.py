@@ -1,16 +1,22 @@
 """What became of one email: the clicks of its links, and where they were told."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, Select, select
 
 from clicktrail.base.ids import ID_LENGTH
 from clicktrail.store.clicks.tables import clicked_links, clicks, delivered, outbox, stream_events
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.mail.browse import ClickRow, click_row
-from clicktrail.store.mail.html import unpack_html
+from clicktrail.store.mail.html import link_texts, unpack_html
 from clicktrail.store.mail.tables import message_html, messages
+
+_AT_ONCE = 20
+"""Emails whose HTML is in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,26 @@ class Trail:
         query = select(message_html.c.html).where(message_html.c.message_id == message_id)
         kept = await self._database.read(lambda connection: connection.scalar(query))
         return unpack_html(kept) if kept else ()
+
+    async def link_texts(self, message_ids: Iterable[str]) -> dict[str, dict[int, str]]:
+        """Return what can be read on the links of emails whose HTML is kept, by number."""
+        ids, at = list(message_ids), message_html.c
+        found: dict[str, dict[int, str]] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            query = select(at.message_id, at.html).where(at.message_id.in_(some), at.html != b"")
+            kept = await self._database.read(partial(_rows, query))
+            # Outside bytes, up to a megabyte each: no event loop waits for what is in them.
+            found |= await asyncio.to_thread(_link_texts, kept)
+        return found
+
+
+def _rows(query: Select[Any], connection: Connection) -> Sequence[Row[Any]]:
+    return connection.execute(query).all()
+
+
+def _link_texts(kept: Iterable[Row[Any]]) -> dict[str, dict[int, str]]:
+    return {row.message_id: link_texts(unpack_html(row.html)) for row in kept}
 
 
 def _ids(joined: str) -> list[str]:

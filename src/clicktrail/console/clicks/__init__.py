@@ -1,0 +1,1 @@
+"""Clicks, one by one: as they come, and those of one email."""
