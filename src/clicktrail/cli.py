@@ -89,7 +89,7 @@ COMMANDS = (
     Command("clicks", "clicks:clicks", "Who clicked; why a click is a person's or a machine's."),
     Command("events", "events:events", "Notifications: read, look at, replay."),
     Command("keys", "keys:keys", "The key ring that seals and opens tracking links."),
-    Command("link", "keys:links", "Tracking links."),
+    Command("link", "links.link:links", "Tracking links."),
     Command("nodes", "nodes:nodes", "Nodes that share a store or a journal, and their keys."),
     Command("recipients", "recipients:recipients", "The people who get emails."),
     Command("domain", "domains.domain:domains", "Domains of tracking links."),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from clicktrail.base.ids import new_id
 from clicktrail.errors import InvalidInput, InvalidToken, NotFound
 from clicktrail.keys.packing import MAX_URL
-from clicktrail.keys.token import KEY_SIZE, Key, KeyRing, TrackingHosts
+from clicktrail.keys.token import KEY_SIZE, PASSES, Key, KeyRing, TrackingHosts, set_mark
 from clicktrail.model import HttpsPolicy
 
 ONE = Key(1, bytes(range(KEY_SIZE)), 0)
@@ -45,6 +45,17 @@ def test_what_is_sealed_opens(url: str, link: int) -> None:
 def test_links_in_emails_of_long_ago_open(token: str, url: str) -> None:
     opened = RING.open(token)
     assert (opened.message_id, opened.link, opened.url) == ("0123456789abcdefghijk", 3, url)
+
+
+@given(st.text(max_size=300), st.integers(0, 100_000), st.booleans())
+def test_a_link_says_its_configuration_set(url: str, link: int, passes: bool) -> None:
+    message_id = new_id()
+    token = RING.sealer(message_id, "news").seal(link | PASSES if passes else link, url)
+    opened = RING.open(token)
+    assert (opened.message_id, opened.link, opened.url) == (message_id, link, url)
+    assert (opened.passes, opened.mark) == (passes, set_mark("news"))
+    assert set_mark("news") != set_mark("News")
+    assert RING.open(RING.seal(message_id, link, url)).mark == b""
 
 
 def test_a_lone_surrogate_survives() -> None:

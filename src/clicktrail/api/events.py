@@ -64,6 +64,9 @@ class Click(_Values, frozen=True):
     timestamp: datetime
     link: str
     """The original URL, as the email had it."""
+    destination: str | None = ""
+    """Where the link leads since it was changed, ``""`` where it was not; ``None`` where it leads
+    nowhere any more."""
     ip_address: str = ""
     user_agent: str = ""
     link_tags: dict[str, tuple[str, ...]] = {}

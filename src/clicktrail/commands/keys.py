@@ -1,7 +1,6 @@
-"""``clicktrail keys`` and ``clicktrail link``: the key ring and what tracking links hold."""
+"""``clicktrail keys``: the key ring."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -19,13 +18,11 @@ from clicktrail.commands.shared.common import (
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.keys import nodes
 from clicktrail.keys.ringfile import KeyFile
-from clicktrail.keys.token import OPEN_PATH, PATH
 from clicktrail.service.parts.folder import data_folder
 from clicktrail.service.parts.nodes import are_several, node_name
 from clicktrail.service.parts.sealing import begin_anew, has_store, lost_of, missing
 
 keys = typer.Typer(no_args_is_help=True, help="The key ring that seals and opens tracking links.")
-links = typer.Typer(no_args_is_help=True, help="Tracking links.")
 
 
 @keys.command("list")
@@ -152,42 +149,3 @@ def begin(context: typer.Context, yes: Yes = False) -> None:
     if aside is not None:
         typer.echo(f"What was there is kept as {aside}.")
     typer.echo(f"Key {made} in {file.path} seals new links. Start the service, and keep a copy.")
-
-
-@links.command("open")
-def open_link(
-    context: typer.Context,
-    url: Annotated[str, typer.Argument(help="A tracking link, or its token.")],
-    as_json: Json = False,
-) -> None:
-    """Show what a tracking link holds, and which email it is from."""
-    path = urlsplit(url).path
-    if "/" in url and not path.startswith((PATH, OPEN_PATH)):
-        raise InvalidInput(f"{url!r} is not a tracking link: its path does not begin with {PATH}")
-    opened = keys_of(context).open(path.removeprefix(PATH).removeprefix(OPEN_PATH))
-    try:
-        message = with_store(context, lambda store: store.messages.get(opened.message_id))
-    except NotFound:
-        message = None
-    holds: dict[str, object] = {
-        "url": opened.url,
-        "messageId": opened.message_id,
-        "link": opened.link,
-        "key": opened.key_id,
-    }
-    if message is not None:
-        tags = next((link.tags for link in message.links if link.index == opened.link), ())
-        holds |= {
-            "tags": ";".join(f"{key}:{value}" for key, value in tags),
-            "recipient": ", ".join(message.recipients),
-            "configurationSet": message.configuration_set,
-            "accepted": rfc3339(message.accepted_at),
-        }
-    if as_json:
-        print_json(holds)
-        return
-    names = {"url": "Original URL", "messageId": "Message", "configurationSet": "Configuration set"}
-    rows = [(names.get(name, name.capitalize()), value) for name, value in holds.items()]
-    print_table(("What", "Value"), rows)
-    if message is None:
-        typer.echo("The email itself is not (or no longer) in the database.")

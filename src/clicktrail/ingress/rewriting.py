@@ -107,7 +107,7 @@ class Rewriter:
         opens: bool,
     ) -> Policy:
         hosts, https = hosts_of(self._hosts, chosen), chosen.https_policy
-        seal = ring.sealer(message_id).seal
+        seal = ring.sealer(message_id, chosen.name).seal
         policy = policy_of(
             hosts,
             https,

@@ -1,7 +1,7 @@
 """Nodes that have no store say that they are there over the journal's broker (core NATS).
 
-A publisher, which has both, writes them down and answers with all nodes. Nothing of this is kept
-in the stream.
+A publisher, which has both, writes them down and answers with all nodes, and tells them of orders.
+Nothing of this is kept in the stream.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ from clicktrail.base.tasks import end
 from clicktrail.errors import ClicktrailError, JournalUnavailable
 from clicktrail.journal.jetstream import JetStreamOptions, connect
 from clicktrail.keys.nodes import Node, Register
+from clicktrail.keys.orders import OrderSource, decode, encode
+from clicktrail.model import Orders
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
+_PIECE = 512 * 1024
+"""Bytes of orders in one answer: a broker takes messages of 1 MB (NATS ``max_payload``)."""
 
 
 class _Word(msgspec.Struct):
@@ -34,6 +38,26 @@ class _Word(msgspec.Struct):
     leaves: str = ""
 
 
+class _Question(msgspec.Struct):
+    """What a node asks of orders: a piece of what is newer than it knows."""
+
+    known: str
+    piece: int = 0
+    version: str = ""
+    """The version that further pieces are of."""
+
+
+class _Piece(msgspec.Struct):
+    """A piece of orders; of no version where nothing is newer. ``pieces`` is how many there are."""
+
+    version: str = ""
+    pieces: int = 0
+    data: bytes = b""
+
+
+_decode_question = msgspec.json.Decoder(_Question).decode
+_decode_piece = msgspec.msgpack.Decoder(_Piece).decode
+_encode_piece = msgspec.msgpack.encode
 _decode_word = msgspec.json.Decoder(_Word).decode
 _decode_nodes = msgspec.json.Decoder(list[Node]).decode
 _encode = msgspec.json.encode
@@ -47,6 +71,7 @@ class _Line:
         self._client: Client | None = None
         self._connecting: asyncio.Task[Client] | None = None
         self.subject = f"clicktrail-nodes.{options.stream}"
+        self.orders = f"clicktrail-orders.{options.stream}"
 
     async def open(self) -> "Client":
         """Return the connection. Raises `JournalUnavailable`."""
@@ -78,7 +103,10 @@ class _Line:
 
 
 class BrokerRegister:
-    """A `Register` behind the broker. Raises `JournalUnavailable` where nobody answers."""
+    """A `Register`, and an `OrderSource`, behind the broker.
+
+    Raises `JournalUnavailable` where nobody answers.
+    """
 
     def __init__(self, options: JetStreamOptions) -> None:
         self._line = _Line(options)
@@ -92,27 +120,56 @@ class BrokerRegister:
         """See `Register.leave`."""
         await self._say(_Word(leaves=name))
 
+    async def newer(self, known: str) -> Orders | None:
+        """See `OrderSource.newer`."""
+        first = await self._ask(_Question(known))
+        if not first.pieces:
+            return None
+        data = [first.data]
+        while len(data) < first.pieces:
+            piece = await self._ask(_Question(known, len(data), first.version))
+            if piece.version != first.version:
+                raise JournalUnavailable("orders changed while they were told")
+            data.append(piece.data)
+        return decode(b"".join(data))
+
+    async def _ask(self, question: _Question) -> _Piece:
+        answer = await self._request(self._line.orders, _encode(question))
+        try:
+            return _decode_piece(answer)
+        except msgspec.MsgspecError:
+            raise JournalUnavailable("a publisher of another version answers") from None
+
     async def close(self) -> None:
         """Close the connection."""
         await self._line.close()
 
     async def _say(self, word: _Word) -> bytes:
+        return await self._request(self._line.subject, _encode(word))
+
+    async def _request(self, subject: str, data: bytes) -> bytes:
         from nats.errors import Error  # noqa: PLC0415
 
         client = await self._line.open()
         try:
-            answer = await client.request(self._line.subject, _encode(word), timeout=self._timeout)
+            answer = await client.request(subject, data, timeout=self._timeout)
         except (Error, OSError, TimeoutError) as error:
             raise JournalUnavailable(f"no publisher answers: {reason_of(error)}") from None
         return answer.data
 
 
 class Registrar:
-    """Writes down in a register what nodes say over the broker; one of all publishers does."""
+    """Writes down in a register what nodes say over the broker; one of all publishers does.
 
-    def __init__(self, options: JetStreamOptions, register: Register) -> None:
+    It tells them what is ordered, too.
+    """
+
+    def __init__(self, options: JetStreamOptions, register: Register, orders: OrderSource) -> None:
         self._line = _Line(options)
         self._register = register
+        self._orders = orders
+        self._told = "", b""
+        """The version that was told last, and its bytes."""
         self._opening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -133,6 +190,7 @@ class Registrar:
                 client = await self._line.open()
                 if client is not listening:
                     await client.subscribe(self._line.subject, "publishers", cb=self._answer)
+                    await client.subscribe(self._line.orders, "publishers", cb=self._tell)
                     listening = client
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -146,3 +204,19 @@ class Registrar:
                 await message.respond(b"[]")
         except (ClicktrailError, msgspec.MsgspecError) as error:
             log.warning("a node could not be written down", error=error)
+
+    async def _tell(self, message: "Msg") -> None:
+        try:
+            await message.respond(_encode_piece(await self._piece(_decode_question(message.data))))
+        except (ClicktrailError, msgspec.MsgspecError) as error:
+            log.warning("a node could not be told of orders", error=error)
+
+    async def _piece(self, asked: _Question) -> _Piece:
+        if not asked.piece or asked.version != self._told[0]:
+            orders = await self._orders.newer(asked.known)
+            if orders is None:
+                return _Piece()
+            self._told = orders.version, encode(orders)
+        version, data = self._told
+        start = asked.piece * _PIECE
+        return _Piece(version, -(-len(data) // _PIECE), data[start : start + _PIECE])

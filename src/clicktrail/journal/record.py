@@ -14,7 +14,9 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Any])
 
 _FIRST = 7
-"""So many fields had the first records: all but what the request showed."""
+"""So many fields had the first records."""
+_LATER = (0, "")
+"""What those have that came later, in records without them."""
 
 
 def encode(click: Click) -> bytes:
@@ -30,6 +32,7 @@ def encode(click: Click) -> bytes:
                 click.ip,
                 click.user_agent,
                 click.request,
+                click.destination,
             )
         )
     except UnicodeEncodeError:  # a lone surrogate: such texts go as bytes
@@ -45,8 +48,8 @@ def decode(record: bytes) -> Click:
         texts = [f.decode("utf-8", "surrogatepass") if isinstance(f, bytes) else f for f in fields]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"not the record of a click: {error}") from None
-    if len(texts) == _FIRST:
-        texts.append(0)
+    if len(texts) >= _FIRST:
+        texts += _LATER[len(texts) - _FIRST :]
     match texts[: len(Click.__slots__)]:
         case [
             str(event_id),
@@ -57,14 +60,15 @@ def decode(record: bytes) -> Click:
             str(ip),
             str(agent),
             int(request),
+            str() | None as destination,
         ]:
-            return Click(event_id, message_id, link, url, at, ip, agent, request)
+            return Click(event_id, message_id, link, url, at, ip, agent, request, destination)
         case _:
             raise ValueError("not the record of a click: its fields are of other types")
 
 
-def _bytes_if_surrogates(value: str | int) -> str | int | bytes:
-    if isinstance(value, int):
+def _bytes_if_surrogates(value: str | int | None) -> str | int | bytes | None:
+    if value is None or isinstance(value, int):
         return value
     try:
         value.encode()

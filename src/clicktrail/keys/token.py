@@ -6,15 +6,17 @@ A token is base64url (RFC 4648 § 5) without padding over::
 
 The two head bytes are authenticated with the rest. ``index`` is the link's number as a LEB128
 varint, with or without `PASSES`. The URL is UTF-8: as it is in version 1, as raw deflate (RFC 1951)
-with a preset dictionary in version 2, whichever is shorter (`packing`). Nobody without the key can
-read, change or make a token, and opening one needs nothing but the key.
+with a preset dictionary in version 2, whichever is shorter (`packing`). Versions 3 and 4 are these
+with the mark of the email's configuration set (`set_mark`) behind the message id. Nobody without
+the key can read, change or make a token, and opening one needs nothing but the key.
 """
 
 import binascii
+import hashlib
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidTag
@@ -41,6 +43,13 @@ KEY_SIZE = 64
 
 MAX_KEY_ID = 255
 
+MARK_SIZE = 3
+"""Bytes of a `set_mark`."""
+
+_MARKED = DEFLATED
+"""What the version of a token has more where it holds a mark."""
+_NEWEST = DEFLATED + _MARKED
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -61,6 +70,14 @@ class Opened:
     key_id: int
     passes: bool = False
     """Whether query parameters appended to the tracking link are passed on."""
+    mark: bytes = b""
+    """The `set_mark` of the email's configuration set; empty where the link does not say."""
+
+
+@lru_cache(1000)
+def set_mark(name: str) -> bytes:
+    """Return by what links know a configuration set: of three bytes, the same on every node."""
+    return hashlib.blake2b(name.encode(), digest_size=MARK_SIZE, person=b"clicktrail-set").digest()
 
 
 class KeyRing:
@@ -97,10 +114,10 @@ class KeyRing:
             raise InvalidInput(f"key {key_id} seals new links: rotate first, then retire it")
         return KeyRing((key for key in self.keys if key.id != key_id), self.sealing.id)
 
-    def sealer(self, message_id: str) -> "Sealer":
-        """Return what seals the links of one message."""
-        key = self.sealing
-        return Sealer(self._ciphers[key.id], key.id, pack_id(message_id))
+    def sealer(self, message_id: str, configuration_set: str = "") -> "Sealer":
+        """Return what seals the links of one message, which say its configuration set if given."""
+        key, mark = self.sealing, set_mark(configuration_set) if configuration_set else b""
+        return Sealer(self._ciphers[key.id], key.id, pack_id(message_id) + mark)
 
     def seal(self, message_id: str, link: int, url: str) -> str:
         """Return the token of a link."""
@@ -112,7 +129,7 @@ class KeyRing:
         if len(raw) < 2 + 16 + 16 + 1:
             raise InvalidToken("the token is too short")
         version, key_id = raw[0], raw[1]
-        if not PLAIN <= version <= DEFLATED:
+        if not PLAIN <= version <= _NEWEST:
             raise InvalidToken(f"unknown format version {version}")
         cipher = self._ciphers.get(key_id)
         if cipher is None:
@@ -121,13 +138,18 @@ class KeyRing:
             plain = cipher.decrypt(raw[2:], [raw[:2]])
         except InvalidTag:
             raise InvalidToken("the token is damaged or forged") from None
-        link, start = plain[16], 17
+        at, mark, passes = 16, b"", False
+        if version > DEFLATED:
+            version -= _MARKED
+            at = 16 + MARK_SIZE
+            mark = plain[16:at]
+        link, start = plain[at], at + 1
         if link > 0x7F:
-            link, start = _read_varint(plain, 16)
+            link, start = _read_varint(plain, at)
             if link & PASSES:
-                url = unpack(version, plain[start:])
-                return Opened(unpack_id(plain[:16]), link ^ PASSES, url, key_id, True)
-        return Opened(unpack_id(plain[:16]), link, unpack(version, plain[start:]), key_id)
+                link, passes = link ^ PASSES, True
+        url = unpack(version, plain[start:])
+        return Opened(unpack_id(plain[:16]), link, url, key_id, passes, mark)
 
     def is_tracking_link(self, url: str) -> bool:
         """Whether a URL is a tracking link that this key ring made."""
@@ -146,26 +168,30 @@ class KeyRing:
 class Sealer:
     """Seals the links of one message with one key."""
 
-    __slots__ = ("_cipher", "_heads", "_message_id")
+    __slots__ = ("_cipher", "_heads", "_origin")
 
-    def __init__(self, cipher: AESSIV, key_id: int, message_id: bytes) -> None:
+    def __init__(self, cipher: AESSIV, key_id: int, origin: bytes) -> None:
+        """Take what their tokens begin with: message id, and mark if they have one."""
         self._cipher = cipher
-        self._heads = _heads(key_id)
-        self._message_id = message_id
+        self._heads = _heads(key_id, _MARKED if len(origin) > 16 else 0)
+        self._origin = origin
 
     def seal(self, link: int, url: str) -> str:
         """Return the token of a link. Raises `InvalidInput` for a URL over `MAX_URL` bytes."""
         version, body = pack(url)
         number = _SMALL[link] if link < 0x80 else _varint(link)
         head = self._heads[version]
-        sealed = self._cipher.encrypt(self._message_id + number + body, head)
+        sealed = self._cipher.encrypt(self._origin + number + body, head)
         return b64encode_as_string(head[0] + sealed, b"-_").rstrip("=")
 
 
 @cache
-def _heads(key_id: int) -> tuple[list[bytes], ...]:
-    """Return what a token begins with, by its version: authenticated, not encrypted."""
-    return tuple([bytes((version, key_id))] for version in range(DEFLATED + 1))
+def _heads(key_id: int, more: int) -> tuple[list[bytes], ...]:
+    """Return what a token begins with, by how its URL is written: authenticated, not encrypted.
+
+    ``more`` is added to that to be its version.
+    """
+    return tuple([bytes((version + more, key_id))] for version in range(DEFLATED + 1))
 
 
 @dataclass(frozen=True, slots=True)

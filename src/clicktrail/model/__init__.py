@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from clicktrail.errors import InvalidInput
+from clicktrail.model.orders import LinkChange as LinkChange
+from clicktrail.model.orders import Orders as Orders
 from clicktrail.model.request import Request as Request
 from clicktrail.model.rules import NO_RULES as NO_RULES
 from clicktrail.model.rules import Rules as Rules
@@ -284,6 +286,9 @@ class Click:
     user_agent: str
     request: int = 0
     """What its request showed of who sent it: bits of `Request`."""
+    destination: str | None = ""
+    """Where the link leads since it was changed, ``""`` where it was not; ``None`` where it leads
+    nowhere any more."""
 
 
 HONEYPOT_LINK = 1 << 30

@@ -60,17 +60,18 @@ def click_object(
     by_tag: Tags = {}
     for tag, value in tags:
         by_tag.setdefault(tag, []).append(value)
-    return _encode(
-        {
-            "ipAddress": click.ip,
-            "timestamp": rfc3339(click.clicked_at),
-            "userAgent": click.user_agent,
-            "url": click.url,
-            "link": click.url,
-            "linkTags": by_tag,
-            "bot": {"verdict": verdict, "reasons": reasons},
-        }
-    )
+    told: dict[str, Any] = {
+        "ipAddress": click.ip,
+        "timestamp": rfc3339(click.clicked_at),
+        "userAgent": click.user_agent,
+        "url": click.url,
+        "link": click.url,
+        "linkTags": by_tag,
+        "bot": {"verdict": verdict, "reasons": reasons},
+    }
+    if click.destination != "":
+        told["destination"] = click.destination
+    return _encode(told)
 
 
 def open_object(opened: Open) -> bytes:

@@ -14,19 +14,21 @@ from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.journal import Journal
 from clicktrail.keys.token import OPEN_PATH, PATH, Opened
-from clicktrail.model import OPEN_LINK, Click, Request
+from clicktrail.model import OPEN_LINK, Click, Orders, Request
 from clicktrail.redirect.altered import candidates
+from clicktrail.redirect.changes import Changes
 from clicktrail.redirect.http import Exchange
 from clicktrail.redirect.location import location, passed_on
 from clicktrail.redirect.pages import (
     FAVICON,
     METHODS,
-    NOT_FOUND,
     PIXEL,
     PREFETCH,
     ROBOTS,
+    Answer,
     redirect_to,
 )
+from clicktrail.redirect.pages.public import PublicPages
 from clicktrail.redirect.visitor import look, seen_before
 from clicktrail.settings.kinds import Network
 
@@ -51,7 +53,7 @@ class RedirectApp:
 
     ``open_token`` raises `InvalidToken` for a token that is not ours. ``clicks`` and ``opens`` say
     how many were logged, ``unlogged`` how many were answered and could not be, ``not_found`` counts
-    bad tokens. ``pages`` answers other paths.
+    bad tokens. ``pages`` answers other paths, ``public`` makes the pages that people see.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class RedirectApp:
         trusted_proxies: Sequence[Network] = (),
         metrics: Metrics | None = None,
         pages: Pages | None = None,
+        public: PublicPages | None = None,
     ) -> None:
         self._open = open_token
         self._journal = journal
@@ -68,8 +71,11 @@ class RedirectApp:
         # Behind a proxy no two visitors send the same: it adds their addresses.
         self._look = look if trusted_proxies else seen_before
         self._pages = pages
+        self._public = public or PublicPages()
+        self._changes = Changes()
         self._metrics = metrics or Metrics()
         self._sent_on = self._metrics.redirects.labels("302")
+        self._gone = self._metrics.redirects.labels("410")
         self._shown = self._metrics.redirects.labels("200")
         self._waiting: list[tuple[Click, Exchange, bytes, bytes]] = []
         self._logging: set[asyncio.Task[None]] = set()
@@ -80,6 +86,10 @@ class RedirectApp:
         """Clicks that could not be logged, and of which the log does not tell yet."""
         self._why: Exception | None = None
         self._telling: asyncio.TimerHandle | None = None
+
+    def follow(self, orders: Orders) -> None:
+        """Lead links where they lead from now on."""
+        self._changes = Changes(orders)
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request; a click is answered when it is durable."""
@@ -96,7 +106,8 @@ class RedirectApp:
         elif path.startswith(_OPEN_PATH):
             self._click(path[len(_OPEN_PATH) :], query, exchange, image=True)
         elif self._pages is None or not self._pages.handle(exchange, path):
-            head, body = {b"/robots.txt": ROBOTS, b"/favicon.ico": FAVICON}.get(path, NOT_FOUND)
+            found = {b"/robots.txt": ROBOTS, b"/favicon.ico": FAVICON}.get(path)
+            head, body = found or self._not_found(exchange)
             exchange.answer(head, body if method == b"GET" else b"")
 
     async def drain(self) -> None:
@@ -122,7 +133,7 @@ class RedirectApp:
         if opened is None or (opened.link == OPEN_LINK) is not image:
             self.not_found += 1
             self._metrics.redirects.labels("404").inc()
-            head, body = NOT_FOUND
+            head, body = self._not_found(exchange)
             exchange.answer(head, body if get else b"")
             return
         visitor = self._look(exchange.fields)
@@ -130,10 +141,18 @@ class RedirectApp:
             self._metrics.redirects.labels("503").inc()
             exchange.answer(*PREFETCH)
             return
-        url = opened.url
-        if query and opened.passes:
-            url = passed_on(query, url)
-        head, body = PIXEL if image else redirect_to(location(url))
+        change = self._changes.of(opened)
+        destination = "" if change is None else change.destination
+        if image:
+            head, body = PIXEL
+        elif change is not None and destination is None:
+            accepted = exchange.header(b"accept-language")
+            head, body = self._public.blocked(accepted, change.because)
+        else:
+            url = destination or opened.url
+            if query and opened.passes:
+                url = passed_on(query, url)
+            head, body = redirect_to(location(url))
         at = now_us()
         click = Click(
             new_id(at),
@@ -145,11 +164,15 @@ class RedirectApp:
             visitor.user_agent,
             # A HEAD is no click, and says something of the clicks around it.
             visitor.request | altered | (0 if get else Request.HEAD),
+            destination,
         )
         if not self._waiting:
             # Not at once: the clicks that this turn of the loop brings are logged together.
             asyncio.get_running_loop().call_soon(self._start_logging)
         self._waiting.append((click, exchange, head, body if get else b""))
+
+    def _not_found(self, exchange: Exchange) -> Answer:
+        return self._public.not_found(exchange.header(b"accept-language"))
 
     def _mended(self, path: bytes) -> Opened | None:
         """Return what an altered link holds."""
@@ -183,7 +206,10 @@ class RedirectApp:
             self.clicks += count
             self._metrics.clicks.inc(count)
             self._metrics.commit.observe(time.perf_counter() - started)
-        self._sent_on.inc(len(batch) - len(opens))
+        blocked = sum(click.destination is None for click, _, _, _ in batch)
+        if blocked:
+            self._gone.inc(blocked)
+        self._sent_on.inc(len(batch) - len(opens) - blocked)
         self._shown.inc(len(opens))
         for _, exchange, head, body in batch:
             exchange.answer(head, body)

@@ -9,7 +9,7 @@ from clicktrail.errors import ClicktrailError
 from clicktrail.redirect.app import Pages
 from clicktrail.redirect.domains import give
 from clicktrail.redirect.http import Exchange
-from clicktrail.redirect.pages import DOMAIN_IS_UNKNOWN, NOT_FOUND, octets
+from clicktrail.redirect.pages import DOMAIN_IS_UNKNOWN, NO_FILE, octets
 
 PATH = b"/.well-known/acme-challenge/"
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]{1,255}")
@@ -39,7 +39,7 @@ class ChallengePages:
             self._looking.add(task)
             task.add_done_callback(self._looking.discard)
         else:
-            give(exchange, NOT_FOUND)
+            give(exchange, NO_FILE)
         return True
 
     async def _answer(self, exchange: Exchange, token: str) -> None:
@@ -50,4 +50,4 @@ class ChallengePages:
                 log.exception("a challenge cannot be answered")
             give(exchange, DOMAIN_IS_UNKNOWN)
         else:
-            give(exchange, NOT_FOUND if found is None else octets(found.encode()))
+            give(exchange, NO_FILE if found is None else octets(found.encode()))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clicktrail.store.mail.messages import MessageStore
     from clicktrail.store.mail.trail import Trail
     from clicktrail.store.nodes import NodeStore
+    from clicktrail.store.orders import OrderStore
     from clicktrail.store.people.access_keys import AccessKeyStore
     from clicktrail.store.people.accounts import AccountStore
     from clicktrail.store.people.forget import Forgotten
@@ -79,6 +80,7 @@ class Store:
     clickers: "Subject[Clickers]" = Subject("finding.clickers:Clickers")
     trail: "Subject[Trail]" = Subject("mail.trail:Trail")
     nodes: "Subject[NodeStore]" = Subject("nodes:NodeStore")
+    orders: "Subject[OrderStore]" = Subject("orders:OrderStore")
     partitions: "Subject[Partitions]" = Subject("database.partitions:Partitions")
     sealing_keys: "Subject[SealingKeys]" = Subject("sealing:SealingKeys")
     certificates: "Subject[CertificateStore]" = Subject("certificates:CertificateStore")

@@ -96,6 +96,32 @@ nodes = Table(
 )
 """Nodes that are there or were killed (`clicktrail.keys.nodes`). ``keys`` is JSON."""
 
+link_changes = Table(
+    "link_changes",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("destination", Text),
+    Column("because", Text, nullable=False),
+    Column("configuration_set", String(64), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("undone_at", BigInteger, nullable=False),
+    Column("undone_by", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Changes of links after they were sent (`clicktrail.model.LinkChange`)."""
+
+orders_version = Table(
+    "orders_version",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(32), nullable=False),
+)
+"""One row, or none where nothing was ever ordered: a new id with each change of what redirects are
+told (`clicktrail.model.Orders`)."""
+
 sealing_keys = Table(
     "sealing_keys",
     metadata,

@@ -5,6 +5,7 @@ from pathlib import Path
 from clicktrail.journal.jetstream import JetStreamJournal, JetStreamOptions
 from clicktrail.journal.nodes import BrokerRegister, Registrar
 from clicktrail.keys.nodes import Register
+from clicktrail.keys.orders import OrderSource
 from clicktrail.settings.settings import Settings
 
 
@@ -25,6 +26,6 @@ def broker_register(settings: Settings) -> BrokerRegister:
     return BrokerRegister(stream_options(settings))
 
 
-def registrar(settings: Settings, nodes: Register) -> Registrar:
-    """Return what keeps the register of nodes that have no store."""
-    return Registrar(stream_options(settings), nodes)
+def registrar(settings: Settings, nodes: Register, orders: OrderSource) -> Registrar:
+    """Return what keeps the register of nodes that have no store, and tells them of orders."""
+    return Registrar(stream_options(settings), nodes, orders)

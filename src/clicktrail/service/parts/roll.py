@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clicktrail.keys.nodes import Register
+from clicktrail.keys.orders import OrderSource
 from clicktrail.keys.ringfile import KeyFile
+from clicktrail.service.orders import OrdersKeeper
 from clicktrail.service.parts.nodes import are_several, describe
 from clicktrail.service.rollcall import RollCall
 from clicktrail.settings.settings import Settings
@@ -24,21 +26,24 @@ async def call_roll(
     store: "Store | None",
     ends: list[Stop],
 ) -> RollCall | None:
-    """Announce this node, where there may be others; ``ends`` gets what stops it.
+    """Announce this node, where there may be others, and keep its copy of orders.
 
-    Without a store it is done over the journal's broker.
+    ``ends`` gets what stops it. Without a store it is done over the journal's broker.
     """
     if not are_several(settings) or (store is None and not settings.text("journal.url")):
         return None  # who has neither shares its data folder with a node that has
     keys = KeyFile(folder / "keys.json")
     register: Register
+    source: OrderSource
     if store is not None:
-        register = store.nodes
+        register, source = store.nodes, store.orders
     else:
         jetstream = import_module("clicktrail.service.parts.jetstream")
-        register = broker = jetstream.broker_register(settings)
+        register = source = broker = jetstream.broker_register(settings)
         ends.append(broker.close)
     roll = RollCall(lambda: describe(settings, folder, roles, keys), register)
-    ends.append(roll.stop)
+    orders = OrdersKeeper(folder, source)
+    ends += [roll.stop, orders.stop]
     await roll.start()
+    await orders.start()
     return roll

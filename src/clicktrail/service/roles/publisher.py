@@ -11,6 +11,7 @@ from clicktrail.publish.tidy import Tidy
 from clicktrail.publish.visitor_verdict import Judge
 from clicktrail.service.checks import check_authorities, check_certificate, check_credentials
 from clicktrail.service.house import House
+from clicktrail.service.orders import OrdersKeeper
 from clicktrail.service.parts.destinations import build_destinations, check_kafka_options
 from clicktrail.service.parts.journal import open_journal
 from clicktrail.service.parts.store import open_store
@@ -51,9 +52,12 @@ async def build(house: House) -> None:
     house.ends.append(publisher.stop)
     if settings["journal.url"]:
         jetstream = import_module("clicktrail.service.parts.jetstream")
-        registrar = jetstream.registrar(settings, store.nodes)
+        registrar = jetstream.registrar(settings, store.nodes, store.orders)
         await registrar.start()
         house.ends.append(registrar.stop)
+    orders = OrdersKeeper(house.folder, store.orders)
+    await orders.start()
+    house.ends.append(orders.stop)
     periods = Periods(
         settings["retention.messages"],
         settings["retention.clicks"],

@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import SettingError
 from clicktrail.journal.spool import SpooledJournal
+from clicktrail.keys.orders import OrdersCopy
 from clicktrail.redirect.app import Pages, RedirectApp
 from clicktrail.redirect.applinks import AppLinks
 from clicktrail.redirect.challenges import ChallengePages
 from clicktrail.redirect.domains import DomainPages, OwnDomains, fixed_domains
+from clicktrail.redirect.orders import Following
 from clicktrail.redirect.server import Listener, RedirectServer
 from clicktrail.service.checks import check_authorities, check_certificate, check_folder
 from clicktrail.service.checks.opening import opening
@@ -68,6 +70,9 @@ async def build(house: House) -> None:
     if certificates is not None:
         pages = ChallengePages(certificates.challenges.key_authorization, pages)
     app = RedirectApp(house.keys.open, journal, trusted, house.metrics, pages)
+    following = Following(OrdersCopy(house.folder), app.follow)
+    following.start()
+    house.ends.append(following.stop)
     server = RedirectServer(app, _listeners(settings, certificates), trusts=visitors.trusts)
     house.ends.append(server.stop)
     with opening(settings, "redirect.listen", "redirect.tls_listen"):

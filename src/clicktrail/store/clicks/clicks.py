@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
 
@@ -14,7 +13,7 @@ from clicktrail.store.clicks.evidence import Evidence, Jury, weigh
 from clicktrail.store.clicks.outbox import Notification, enqueue, rewrite
 from clicktrail.store.clicks.streams import NewStreamEvent, append
 from clicktrail.store.clicks.tables import clicked_links, clicks, evidence
-from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Tally
+from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Tally, click_of
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older, older
@@ -38,7 +37,7 @@ class SendEvent:
 
 def storable_click(click: Click) -> Click:
     """Return the click with texts as a database can hold them (`storable`)."""
-    texts = f"{click.message_id}{click.ip}{click.user_agent}{click.url}"
+    texts = f"{click.message_id}{click.ip}{click.user_agent}{click.url}{click.destination}"
     if storable(texts) is texts:
         return click
     return replace(
@@ -47,6 +46,7 @@ def storable_click(click: Click) -> Click:
         ip=storable(click.ip),
         user_agent=storable(click.user_agent),
         url=storable(click.url),
+        destination=click.destination and storable(click.destination),
     )
 
 
@@ -202,7 +202,7 @@ def _judge(
     if values:
         connection.execute(_CORRECT, values)
     fewer = [
-        _without_person(jury.counted(_click_of(row)), erased)
+        _without_person(jury.counted(click_of(row)), erased)
         for row in rows
         if row.event_id not in new
         and row.verdict == Verdict.HUMAN
@@ -212,7 +212,7 @@ def _judge(
         judged = changed[row.event_id]
         if row.event_id not in new and row.verdict != judged.verdict:
             before = Verdict(row.verdict)
-            corrections += _correct_told(connection, jury, _click_of(row), before, judged, erased)
+            corrections += _correct_told(connection, jury, click_of(row), before, judged, erased)
     if fewer:
         places = [{"of": each.click.message_id, "at": each.click.link} for each in fewer]
         connection.execute(_FEWER_HUMAN, sorted(places, key=lambda p: (p["of"], p["at"])))
@@ -239,17 +239,11 @@ def _correct_told(
 _SEVERITY = [Verdict.HUMAN, Verdict.SUSPECT, Verdict.MACHINE]
 
 
-def _click_of(row: Any) -> Click:
-    return Click(
-        row.event_id, row.message_id, row.link, row.url, row.clicked_at, row.ip, row.user_agent
-    )
-
-
 def _without_person(logged: LoggedClick, erased: set[str]) -> LoggedClick:
     """Return a click as it may be kept, where its email is one of the erased."""
     if logged.click.message_id not in erased:
         return logged
-    click = replace(logged.click, ip="", user_agent="", url=ERASED)
+    click = replace(logged.click, ip="", user_agent="", url=ERASED, destination="")
     outgoing = _reduced(logged.outgoing)
     return replace(logged, click=click, tags=(), link_tags={}, mailings=(), outgoing=outgoing)
 
@@ -278,6 +272,7 @@ def _insert_clicks(connection: Connection, logged: list[LoggedClick]) -> set[str
             each.click.ip,
             each.click.user_agent,
             each.click.url,
+            each.click.destination,
         )
         for each in logged
     ]

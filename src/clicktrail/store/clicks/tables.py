@@ -26,8 +26,10 @@ clicks = Table(
     Column("ip", Text, nullable=False),
     Column("user_agent", Text, nullable=False),
     Column("url", Text, nullable=False),
+    Column("destination", Text, server_default=""),
     sqlite_with_rowid=False,
 )
+"""``destination`` is that of `Click`."""
 
 clicked_links = Table(
     "clicked_links",

@@ -53,6 +53,20 @@ class LoggedClick:
     """What the links of its email lead to (`clicktrail.store.mail.pages`)."""
 
 
+def click_of(row: Any) -> Click:
+    """Return the click of a row of ``clicks``."""
+    return Click(
+        row.event_id,
+        row.message_id,
+        row.link,
+        row.url,
+        row.clicked_at,
+        row.ip,
+        row.user_agent,
+        destination=row.destination,
+    )
+
+
 def _counts() -> defaultdict[Any, Counts]:
     return defaultdict(Counts)
 

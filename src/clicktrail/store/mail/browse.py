@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from clicktrail.model import Click, MessageState, Reason, Verdict
 from clicktrail.store.clicks.statistics import total
 from clicktrail.store.clicks.tables import clicked_links, clicks
+from clicktrail.store.clicks.tally import click_of
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.mail.messages import state_of
 from clicktrail.store.mail.tables import messages
@@ -140,8 +141,5 @@ def message_row(row: Any) -> MessageRow:
 
 def click_row(row: Any) -> ClickRow:
     """Return a row of ``clicks``, with its email's configuration set, as it is shown."""
-    click = Click(
-        row.event_id, row.message_id, row.link, row.url, row.clicked_at, row.ip, row.user_agent
-    )
     reasons = tuple(row.reasons.split())
-    return ClickRow(click, Verdict(row.verdict), reasons, row.configuration_set or "")
+    return ClickRow(click_of(row), Verdict(row.verdict), reasons, row.configuration_set or "")

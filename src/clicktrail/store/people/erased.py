@@ -63,4 +63,5 @@ def reduced_event(payload: bytes) -> bytes:
         event["click"] |= {
             "ipAddress": "", "userAgent": "", "url": ERASED, "link": ERASED, "linkTags": {},
         }  # fmt: skip
+        event["click"].pop("destination", None)
     return msgspec.json.encode(event)

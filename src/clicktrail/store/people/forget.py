@@ -334,7 +334,7 @@ def _change_events(
 
 
 def _change_clicks(theirs: list[str], others: list[str], connection: Connection) -> None:
-    blank = {"ip": "", "user_agent": "", "url": ERASED}
+    blank = {"ip": "", "user_agent": "", "url": ERASED, "destination": ""}
     for ids, values in ((theirs, blank), (others, {"url": ERASED})):
         if ids:
             connection.execute(update(clicks).where(clicks.c.event_id.in_(ids)).values(values))

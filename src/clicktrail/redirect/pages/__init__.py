@@ -51,22 +51,14 @@ def redirect_to(url: bytes) -> Answer:
     return _REDIRECT % (url, len(body)), body
 
 
-NOT_FOUND = _answer(
-    b"404 Not Found",
-    _NOT_STORED
-    + _HTML
-    + b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n",
-    b"""<!doctype html>
-<html lang="en">
-<meta name="viewport" content="width=device-width">
-<title>Link not found</title>
-<style>body { font: 1.1em/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 30em;
-padding: 0 1em }</style>
-<h1>This link does not work</h1>
-<p>Part of it may have been lost when it was copied.
-<p>Please open the email again, and click the link there.
-</html>
-""",
+def page(status: bytes, body: bytes) -> Answer:
+    """Return a page for people."""
+    return _answer(status, _NOT_STORED + _HTML + _POLICY, body)
+
+
+_POLICY = (
+    b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline';"
+    b" img-src https: data:\r\n"
 )
 
 PIXEL = _answer(
@@ -86,6 +78,7 @@ METHODS = _answer(b"405 Method Not Allowed", b"Allow: GET, HEAD\r\n" + _NOT_STOR
 ROBOTS = _answer(
     b"200 OK", b"Cache-Control: max-age=86400\r\n" + _TEXT, b"User-agent: *\nDisallow: /\n"
 )
+NO_FILE = _answer(b"404 Not Found", _NOT_STORED + _TEXT)
 FAVICON = _answer(b"404 Not Found", b"Cache-Control: max-age=86400\r\n" + _TEXT)
 DOMAIN_IS_OURS = _answer(b"200 OK", _NOT_STORED + _TEXT, b"yes\n")
 DOMAIN_NOT_OURS = _answer(b"404 Not Found", _NOT_STORED + _TEXT, b"no\n")

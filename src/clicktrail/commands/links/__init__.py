@@ -1,0 +1,1 @@
+"""``clicktrail link``: what tracking links hold, and where they lead."""

@@ -1,0 +1,59 @@
+"""``clicktrail link``: what a tracking link holds."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from clicktrail.base.ids import rfc3339
+from clicktrail.commands.links.changes import block, changes, replace, undo
+from clicktrail.commands.shared.common import Json, keys_of, print_json, print_table, with_store
+from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.keys.token import OPEN_PATH, PATH
+
+links = typer.Typer(no_args_is_help=True, help="Tracking links.")
+
+
+@links.command("open")
+def open_link(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(help="A tracking link, or its token.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a tracking link holds, and which email it is from."""
+    path = urlsplit(url).path
+    if "/" in url and not path.startswith((PATH, OPEN_PATH)):
+        raise InvalidInput(f"{url!r} is not a tracking link: its path does not begin with {PATH}")
+    opened = keys_of(context).open(path.removeprefix(PATH).removeprefix(OPEN_PATH))
+    try:
+        message = with_store(context, lambda store: store.messages.get(opened.message_id))
+    except NotFound:
+        message = None
+    holds: dict[str, object] = {
+        "url": opened.url,
+        "messageId": opened.message_id,
+        "link": opened.link,
+        "key": opened.key_id,
+    }
+    if message is not None:
+        tags = next((link.tags for link in message.links if link.index == opened.link), ())
+        holds |= {
+            "tags": ";".join(f"{key}:{value}" for key, value in tags),
+            "recipient": ", ".join(message.recipients),
+            "configurationSet": message.configuration_set,
+            "accepted": rfc3339(message.accepted_at),
+        }
+    if as_json:
+        print_json(holds)
+        return
+    names = {"url": "Original URL", "messageId": "Message", "configurationSet": "Configuration set"}
+    rows = [(names.get(name, name.capitalize()), value) for name, value in holds.items()]
+    print_table(("What", "Value"), rows)
+    if message is None:
+        typer.echo("The email itself is not (or no longer) in the database.")
+
+
+links.command("replace")(replace)
+links.command("block")(block)
+links.command("changes")(changes)
+links.command("undo")(undo)

@@ -1,0 +1,32 @@
+"""What redirects are told beside what links hold: changes of links after they were sent."""
+
+import msgspec
+
+
+class LinkChange(msgspec.Struct, frozen=True):
+    """A change of all links to a URL, in emails that were sent and in those to come."""
+
+    id: str
+    url: str
+    """As the emails had it."""
+    destination: str | None
+    """Where the links lead now; ``None`` for nowhere: they are blocked."""
+    because: str = ""
+    """What people are told who click a link that is blocked."""
+    configuration_set: str = ""
+    """Only links in emails of this configuration set, where one is named."""
+    since: int = 0
+    """Only links in emails accepted since then, in microseconds since 1970 UTC."""
+    made_at: int = 0
+    made_by: str = ""
+    undone_at: int = 0
+    """0 while it holds."""
+    undone_by: str = ""
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """All that holds now. ``version`` tells it apart from what held before."""
+
+    version: str
+    changes: tuple[LinkChange, ...] = ()
+    """The newest first: of several for a URL, it holds."""

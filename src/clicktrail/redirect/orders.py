@@ -1,0 +1,54 @@
+"""Follows the copy of orders in the data folder."""
+
+import asyncio
+from collections.abc import Callable
+
+from clicktrail.base.complaints import complaint
+from clicktrail.base.logs import get_logger
+from clicktrail.base.tasks import end
+from clicktrail.keys.orders import OrdersCopy
+from clicktrail.model import Orders
+
+log = get_logger(__name__)
+
+LOOK_SECONDS = 0.5
+
+
+class Following:
+    """Hands on what the copy says, at once and whenever it was written anew.
+
+    What cannot be read is told in the log, once; what was read before holds.
+    """
+
+    def __init__(self, copy: OrdersCopy, hand_on: Callable[[Orders], None]) -> None:
+        self._copy = copy
+        self._hand_on = hand_on
+        self._mark: object = None
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Read what is there, and follow it in the background."""
+        self._look()
+        self._running = asyncio.create_task(self._run(), name="follow orders")
+
+    async def stop(self) -> None:
+        """End."""
+        await end(self._running)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            mark = self._copy.mark()
+            if mark == self._mark:
+                return
+            self._mark = mark
+            orders = self._copy.read()
+            if orders is not None:
+                self._hand_on(orders)
+        except (OSError, ValueError) as error:
+            why = complaint(error, self._copy.path) if isinstance(error, OSError) else "damaged"
+            log.warning("orders cannot be read", path=str(self._copy.path), reason=why)

@@ -1,0 +1,103 @@
+"""The pages that people see: each in its reader's language, and from a file where there is one."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+
+from clicktrail.base.complaints import complaint
+from clicktrail.errors import SettingError
+from clicktrail.redirect.pages import Answer, page
+from clicktrail.redirect.pages.language import language
+from clicktrail.redirect.pages.texts import TEXTS, USUAL
+
+NOT_FOUND, BLOCKED = "not-found", "blocked"
+STATUS = {NOT_FOUND: b"404 Not Found", BLOCKED: b"410 Gone"}
+"""The pages, and the status of each."""
+
+SIZE_LIMIT = 64 * 1024
+"""Bytes of a file."""
+
+_PLACE = re.compile(r"\{\{\s*([a-z-]+)\s*\}\}")
+
+_FRAME = """<!doctype html>
+<html lang="{{language}}">
+<meta name="viewport" content="width=device-width">
+<title>{{title}}</title>
+<style>body { font: 1.1em/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 30em;
+padding: 0 1em }</style>
+<h1>{{title}}</h1>
+%s</html>
+"""
+_BODIES = {
+    NOT_FOUND: "<p>{{not-found-why}}\n<p>{{not-found-do}}\n",
+    BLOCKED: "<p>{{because}}\n",
+}
+_HOME = '<p><a href="{{home-url}}">{{home}}</a>\n'
+
+
+class PublicPages:
+    """Makes them. ``home`` is the URL of the sender's own site, if there is one.
+
+    ``folder`` may have a file for each page, ``not-found.html``, and for one language,
+    ``not-found.de.html``: UTF-8, in which ``{{because}}`` and ``{{home-url}}`` are filled in.
+    """
+
+    def __init__(self, folder: Path | None = None, home: str = "") -> None:
+        self._folder = folder
+        self._home = home
+        self._files: Mapping[str, Mapping[str, str]] = {}
+        self._made = lru_cache(1000)(self._make)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the folder again. Raises `SettingError`: then what was read before holds."""
+        if self._folder is not None:
+            self._files = {name: _files_of(self._folder, name) for name in STATUS}
+        self._made.cache_clear()
+
+    def not_found(self, accept_language: bytes | None) -> Answer:
+        """Return the page for a link that is none, for a request with that ``Accept-Language``."""
+        return self._made(NOT_FOUND, accept_language, "")
+
+    def blocked(self, accept_language: bytes | None, because: str) -> Answer:
+        """Return the page for a link that leads nowhere any more, and why."""
+        return self._made(BLOCKED, accept_language, because)
+
+    def _make(self, name: str, accept_language: bytes | None, because: str) -> Answer:
+        files = self._files.get(name, {})
+        known = frozenset(TEXTS) | files.keys() - {""}
+        chosen = language(accept_language, known, USUAL)
+        template = files.get(chosen) or files.get("")
+        if template is None:
+            template = _FRAME % (_BODIES[name] + (_HOME if self._home else ""))
+        texts = TEXTS.get(chosen, TEXTS[USUAL])
+        own = {"language": chosen, "title": texts[name], "because": because}
+        own["home-url"] = self._home
+        return page(STATUS[name], fill(template, {**texts, **own}))
+
+
+def fill(template: str, values: Mapping[str, str]) -> bytes:
+    """Return a page in whose places (``{{name}}``) values stand, escaped; none where none is."""
+    return _PLACE.sub(lambda place: escape(values.get(place[1], "")), template).encode()
+
+
+def _files_of(folder: Path, name: str) -> dict[str, str]:
+    """Return the files of a page by language, ``""`` for that of all others."""
+    found = {}
+    for path in folder.glob(f"{name}*.html"):
+        middle = path.name.removeprefix(name).removesuffix(".html")
+        if middle and not re.fullmatch(r"\.[a-z]{2,8}", middle):
+            continue  # another page
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise SettingError(f"{path} cannot be read: {complaint(error, path)}") from None
+        if len(raw) > SIZE_LIMIT:
+            raise SettingError(f"{path} is too large: a page has at most {SIZE_LIMIT} bytes")
+        try:
+            found[middle.removeprefix(".")] = raw.decode()
+        except UnicodeDecodeError:
+            raise SettingError(f"{path} is not UTF-8: save it as that") from None
+    return found

@@ -1,0 +1,45 @@
+"""What the public pages say, in the languages that they speak."""
+
+from collections.abc import Mapping
+
+USUAL = "en"
+"""For readers of none of the others."""
+
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "not-found": "This link does not work",
+        "not-found-why": "Part of it may have been lost when it was copied.",
+        "not-found-do": "Please open the email again, and click the link there.",
+        "blocked": "This link was blocked",
+        "home": "To the home page",
+    },
+    "ru": {
+        "not-found": "Эта ссылка не работает",
+        "not-found-why": "Возможно, при копировании потерялась её часть.",
+        "not-found-do": "Откройте письмо ещё раз и нажмите на ссылку в нём.",
+        "blocked": "Эта ссылка заблокирована",
+        "home": "На главную страницу",
+    },
+    "de": {
+        "not-found": "Dieser Link funktioniert nicht",
+        "not-found-why": "Beim Kopieren ist vielleicht ein Teil verloren gegangen.",
+        "not-found-do": "Öffnen Sie die E-Mail noch einmal, und klicken Sie dort auf den Link.",
+        "blocked": "Dieser Link wurde gesperrt",
+        "home": "Zur Startseite",
+    },
+    "fr": {
+        "not-found": "Ce lien ne fonctionne pas",
+        "not-found-why": "Une partie a peut-être été perdue lors de la copie.",
+        "not-found-do": "Veuillez rouvrir l’e-mail et cliquer sur le lien qui s’y trouve.",
+        "blocked": "Ce lien a été bloqué",
+        "home": "Vers la page d’accueil",
+    },
+    "es": {
+        "not-found": "Este enlace no funciona",
+        "not-found-why": "Puede que se haya perdido una parte al copiarlo.",
+        "not-found-do": "Abra de nuevo el correo y haga clic en el enlace.",
+        "blocked": "Este enlace ha sido bloqueado",
+        "home": "Ir a la página de inicio",
+    },
+}
+"""By language (primary subtag) and name. Plain text: it is escaped where it stands."""

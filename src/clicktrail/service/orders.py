@@ -1,0 +1,57 @@
+"""Keeps the copy of orders in the data folder as it is in the store, or behind the broker."""
+
+import asyncio
+from pathlib import Path
+
+from clicktrail.base.logs import get_logger
+from clicktrail.base.redact import reason_of
+from clicktrail.base.tasks import end
+from clicktrail.errors import ClicktrailError
+from clicktrail.keys.orders import OrdersCopy, OrderSource
+
+log = get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+
+
+class OrdersKeeper:
+    """Writes it when it has changed. Several may keep one copy."""
+
+    def __init__(self, folder: Path, source: OrderSource) -> None:
+        self._copy = OrdersCopy(folder)
+        self._source = source
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin in the background: nobody waits for it."""
+        self._running = asyncio.create_task(self._run(), name="keep orders")
+
+    async def stop(self) -> None:
+        """End."""
+        await end(self._running)
+
+    async def _run(self) -> None:
+        known, failing = self._known(), False
+        while True:
+            try:
+                if self._copy.mark() is None:
+                    known = ""
+                orders = await self._source.newer(known)
+                if orders is not None:
+                    await asyncio.to_thread(self._copy.write, orders)
+                    known = orders.version
+                failing = False
+            except (ClicktrailError, OSError) as error:
+                if not failing:
+                    log.warning("orders are as they were", reason=reason_of(error))
+                failing = True
+            except Exception:  # a fault of ours must not end it
+                log.exception("orders cannot be kept")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _known(self) -> str:
+        try:
+            found = self._copy.read()
+        except (OSError, ValueError):
+            return ""
+        return found.version if found is not None else ""

@@ -1,0 +1,154 @@
+"""What redirects are told beside what links hold: changes of links after they were sent."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from clicktrail.base import weburl
+from clicktrail.base.ids import new_id, now_us
+from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.keys.packing import MAX_URL
+from clicktrail.model import LinkChange, Orders
+from clicktrail.store.database.bulk import BulkInsert
+from clicktrail.store.database.core import Database, storable
+from clicktrail.store.tables import configuration_sets, link_changes, orders_version
+
+MOST = 10_000
+"""Changes that hold at a time: every redirect has them in memory."""
+BECAUSE_LIMIT = 1000
+"""Characters."""
+
+
+class OrderStore:
+    """Reads and changes them. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def newer(self, known: str) -> Orders | None:
+        """Return what holds now; ``None`` where that is the version that is known."""
+
+        def work(connection: Connection) -> Orders | None:
+            version = connection.scalar(select(orders_version.c.version)) or ""
+            if version == known:
+                return None
+            holding = select(link_changes).where(link_changes.c.undone_at == 0)
+            newest = holding.order_by(link_changes.c.id.desc())
+            return Orders(version, tuple(_changes(connection.execute(newest))))
+
+        return await self._database.read(work)
+
+    async def replace(
+        self,
+        url: str,
+        destination: str,
+        *,
+        by: str,
+        configuration_set: str = "",
+        since: int = 0,
+    ) -> LinkChange:
+        """Lead all links to a URL elsewhere. Raises `InvalidInput`, `NotFound`.
+
+        Only links in emails of a ``configuration_set`` where one is named, and accepted ``since`` a
+        time in microseconds since 1970 UTC. ``by`` is who wants it.
+        """
+        to = _checked(destination)
+        made = _made(url, to, configuration_set, since, by)
+        return await self._database.write(lambda connection: _add(connection, made))
+
+    async def block(
+        self, url: str, because: str, *, by: str, configuration_set: str = "", since: int = 0
+    ) -> LinkChange:
+        """Lead all links to a URL nowhere; ``because`` is what people are told. See `replace`."""
+        because = " ".join(because.split())
+        if not because or len(because) > BECAUSE_LIMIT:
+            raise InvalidInput(
+                f"say in 1 to {BECAUSE_LIMIT} characters why the link is blocked: who clicks it"
+                " reads that"
+            )
+        made = _made(url, None, configuration_set, since, by, storable(because))
+        return await self._database.write(lambda connection: _add(connection, made))
+
+    async def undo(self, change_id: str, by: str) -> LinkChange:
+        """End a change: links lead where they did before it. Raises `NotFound`."""
+        which = link_changes.c.id == storable(change_id)
+        now = {"undone_at": now_us(), "undone_by": storable(by)}
+
+        def work(connection: Connection) -> LinkChange:
+            ending = update(link_changes).where(which, link_changes.c.undone_at == 0).values(now)
+            if not connection.execute(ending).rowcount:
+                raise NotFound(
+                    f"there is no change {change_id!r} of links that holds: see `clicktrail link"
+                    " changes`"
+                )
+            renew(connection)
+            [undone] = _changes(connection.execute(select(link_changes).where(which)))
+            return undone
+
+        return await self._database.write(work)
+
+    async def changes(self, urls: Iterable[str] | None = None) -> list[LinkChange]:
+        """Return all changes, the newest first, also those that were undone.
+
+        With ``urls``, those of links to these.
+        """
+        query = select(link_changes).order_by(link_changes.c.id.desc())
+        if urls is not None:
+            query = query.where(link_changes.c.url.in_([storable(url) for url in urls]))
+        return await self._database.read(lambda c: list(_changes(c.execute(query))))
+
+
+def renew(connection: Connection) -> None:
+    """Tell all redirects, within a transaction, that what they are told has changed."""
+    _RENEW.run(connection, [(1, new_id())])
+
+
+_RENEW = BulkInsert(
+    orders_version,
+    finish=lambda s: s.on_conflict_do_update(
+        index_elements=[orders_version.c.id], set_={"version": s.excluded.version}
+    ),
+)
+
+
+def _made(
+    url: str, to: str | None, configuration_set: str, since: int, by: str, because: str = ""
+) -> LinkChange:
+    at = now_us()
+    url, by = storable(weburl.stripped(url)), storable(by)
+    if not url or len(url.encode()) > MAX_URL:
+        raise InvalidInput(f"give the URL of the links, as the emails have it: not {url[:300]!r}")
+    return LinkChange(new_id(at), url, to, because, configuration_set, since, at, by)
+
+
+def _add(connection: Connection, made: LinkChange) -> LinkChange:
+    name = made.configuration_set
+    named = select(configuration_sets.c.name).where(configuration_sets.c.name == storable(name))
+    if name and connection.scalar(named) is None:
+        raise NotFound(f"there is no configuration set {name!r}")
+    holding = select(func.count()).where(link_changes.c.undone_at == 0)
+    if (connection.scalar(holding) or 0) >= MOST:
+        raise InvalidInput(f"{MOST} changes of links hold already: undo some")
+    values = {field: getattr(made, field) for field in made.__struct_fields__}
+    connection.execute(insert(link_changes).values(values))
+    renew(connection)
+    return made
+
+
+def _changes(rows: Iterable[object]) -> Iterable[LinkChange]:
+    for row in rows:
+        yield LinkChange(*(getattr(row, field) for field in LinkChange.__struct_fields__))
+
+
+def _checked(destination: str) -> str:
+    """Return a URL of http(s) as it is kept. Raises `InvalidInput`."""
+    url = weburl.stripped(destination)
+    written = weburl.serialized(url)
+    if written is None or not written.startswith(("http://", "https://")):
+        raise InvalidInput(
+            f"{destination[:300]!r} is no URL of http or https: expected https://example.com/page"
+        )
+    if len(url.encode()) > MAX_URL:
+        raise InvalidInput(f"links can lead to URLs of at most {MAX_URL} bytes")
+    # As a browser would read it, with its scheme and slashes whole.
+    return storable(url) if url.lower().startswith(("http://", "https://")) else written
