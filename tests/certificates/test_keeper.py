@@ -4,14 +4,15 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Self
 
 import pytest
+from josepy import b64
 
 from clicktrail.base.ids import now_us
 from clicktrail.certificates.accounts import Terms
@@ -195,38 +196,82 @@ async def test_a_change_of_the_authority_orders_anew(town: Town, tmp_path: Path)
         assert second.orders == 1
 
 
-@contextmanager
-def renewing(pebble: Pebble, window: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """Serve the authority's directory with a renewalInfo of its own (RFC 9773), and its answers."""
-    asked: list[str] = []
+class Renewing:
+    """Pebble, with a renewalInfo (RFC 9773) that it does not have: a proxy before it.
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            host = self.headers["Host"]
-            if self.path == "/dir":
-                found = json.loads(pebble._get(pebble.directory))
-                body: dict[str, Any] = {**found, "renewalInfo": f"http://{host}/ari"}
-            else:
-                asked.append(self.path)
-                body = {"suggestedWindow": dict(window)}
-            text = json.dumps(body).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Retry-After", "21600")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+    ``asked`` are the requests for it, ``replaced`` what each new order says that it replaces; one
+    that does is refused with ``refuses``, where that is set. With ``informs`` off, the directory
+    has none. Use as a context manager.
+    """
 
-        def log_message(self, *_: object) -> None: ...
+    def __init__(self, pebble: Pebble, window: dict[str, str]) -> None:
+        self.asked: list[str] = []
+        self.replaced: list[str | None] = []
+        self.refuses = ""
+        self.informs = True
+        renewing = self
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/dir", asked
-        finally:
-            server.shutdown()
-            thread.join()
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path.startswith("/ari/"):
+                    renewing.asked.append(self.path.removeprefix("/ari/"))
+                    self.answer(200, {"Retry-After": "21600"}, {"suggestedWindow": dict(window)})
+                else:
+                    self.pass_on()
+
+            def do_HEAD(self) -> None:
+                self.pass_on()
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                order = b64.b64decode(json.loads(body)["payload"])
+                if b'"identifiers"' in order:
+                    replaces = json.loads(order).get("replaces")
+                    renewing.replaced.append(replaces)
+                    if replaces and renewing.refuses:
+                        kind = f"urn:ietf:params:acme:error:{renewing.refuses}"
+                        return self.answer(409, {}, {"type": kind, "detail": "it is so"})
+                return self.pass_on(body)
+
+            def pass_on(self, body: bytes | None = None) -> None:
+                kept = ("Content-Type", "Accept", "User-Agent")
+                headers = {name: self.headers[name] for name in kept if name in self.headers}
+                # Of this Pebble makes its URLs, and checks that they were signed.
+                headers["Host"] = self.headers["Host"]
+                status, told, text = pebble.ask(self.command, self.path, headers, body)
+                if self.path == "/dir" and renewing.informs:
+                    directory = {"renewalInfo": f"https://{self.headers['Host']}/ari"}
+                    text = json.dumps(json.loads(text) | directory).encode()
+                self.answer(status, told, text)
+
+            def answer(self, status: int, headers: Mapping[str, str], body: object) -> None:
+                text = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                names = ("Replay-Nonce", "Location", "Link", "Retry-After")
+                for name in (each for each in names if each in headers):
+                    self.send_header(name, headers[name])
+                self.send_header("Content-Type", headers.get("Content-Type", "application/json"))
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pebble.own)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.directory = f"https://localhost:{self._server.server_address[1]}/dir"
+        self._thread = Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 def at(days: float) -> str:
@@ -236,8 +281,8 @@ def at(days: float) -> str:
 @pytest.mark.long
 async def test_the_authority_says_when_to_renew(town: Town) -> None:
     window = {"start": at(20), "end": at(21)}
-    with town.pebble() as pebble, renewing(pebble, window) as (directory, asked):
-        terms = Terms(directory, "me@example.com", pebble.ca)
+    with town.pebble() as pebble, Renewing(pebble, window) as renewing:
+        terms = Terms(renewing.directory, "me@example.com", pebble.ca)
         async with town.node(pebble, terms=terms) as node:
             before = await town.issued()
             first = await node.served(NAME)
@@ -245,12 +290,46 @@ async def test_the_authority_says_when_to_renew(town: Town) -> None:
             after = await town.until(lambda state: state.renew_at != before.renew_at)
             assert 19.9 < (after.renew_at - now_us()) / 86400e6 < 21.1
             assert 0.2 < (after.due_at - now_us()) / 86400e6 < 0.3
-            assert len(asked) == 1
+            assert len(renewing.asked) == 1
             # As authorities say of certificates that they are about to revoke.
             window |= {"start": at(-2), "end": at(-1)}
             await town.is_due(NAME, after.renew_at)
             await node.served(NAME, first)
         assert pebble.orders == 2
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("refuses", ["", "alreadyReplaced", "unauthorized", "malformed"])
+async def test_a_renewal_says_what_it_replaces(town: Town, refuses: str) -> None:
+    """An authority that will not have it so gets an order that does not say it."""
+    window = {"start": at(-2), "end": at(-1)}
+    with town.pebble() as pebble, Renewing(pebble, window) as renewing:
+        renewing.refuses = refuses
+        terms = Terms(renewing.directory, "me@example.com", pebble.ca)
+        async with town.node(pebble, terms=terms) as node:
+            before = await town.issued()
+            first = await node.served(NAME)
+            await town.is_due(NAME, before.renew_at)
+            await node.served(NAME, first)
+        assert renewing.asked  # acme's words for the same certificate
+        seen = {*renewing.asked}
+        assert list(dict.fromkeys(renewing.replaced)) == [None, *seen]
+        assert renewing.replaced[-1] == (None if refuses else renewing.asked[0])
+        assert pebble.orders == 2
+
+
+@pytest.mark.long
+async def test_no_renewal_says_it_to_an_authority_that_did_not_ask(town: Town) -> None:
+    with town.pebble() as pebble, Renewing(pebble, {}) as renewing:
+        renewing.informs = False
+        terms = Terms(renewing.directory, "me@example.com", pebble.ca)
+        async with town.node(pebble, terms=terms) as node:
+            await town.issued()
+            first = await node.served(NAME)
+            await town.is_due(NAME)
+            await node.served(NAME, first)
+        assert set(renewing.replaced) == {None}
+        assert len(renewing.replaced) >= 2
 
 
 async def test_certificates_are_served_without_the_store(town: Town) -> None:

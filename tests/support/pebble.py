@@ -1,10 +1,12 @@
 """Pebble, the certificate authority for tests (Debian's ``pebble``), on loopback."""
 
+import http.client
 import json
 import os
 import shutil
 import ssl
 import subprocess
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +40,7 @@ class Pebble:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         own = Authority(folder / "own")
-        chain, key = own.issue("localhost")
+        self.own = chain, key = own.issue("localhost")
         self.ca = own.file
         self._ports = Ports(2)
         port, management = self._ports
@@ -120,6 +122,21 @@ class Pebble:
             *("--acme-email", "me@example.com", "--acme-directory", self.directory),
             *("--acme-tls-ca", str(self.ca), "--acme-resolver", str(self.names.address)),
         )
+
+    def ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Pass a request on, as a proxy would; return status, headers and body."""
+        port = urllib.parse.urlsplit(self.directory).port
+        connection = http.client.HTTPSConnection(
+            "localhost", port, timeout=PATIENCE, context=self._trusting
+        )
+        try:
+            connection.request(method, path, body, dict(headers))
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
 
     def _answers(self) -> bool | None:
         try:

@@ -15,10 +15,13 @@ from typing import Any
 
 import requests
 from acme import challenges, client, crypto_util, errors, messages
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from josepy import b64, jwa, jwk
 from josepy import errors as jose_errors
+from josepy import interfaces as jose
+from josepy.json_util import field
 
 from clicktrail import __version__
 from clicktrail.errors import ClicktrailError
@@ -93,6 +96,23 @@ def new_key(kind: str) -> bytes:
     )
 
 
+def certificate_id(chain: str) -> str:
+    """Return the identifier that authorities know a chain's (PEM) first certificate by.
+
+    RFC 9773 § 4.1; empty where its issuer did not give it what that is made of.
+    """
+    own = x509.load_pem_x509_certificate(chain.encode())
+    try:
+        issuer = own.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return ""
+    serial = own.serial_number  # as in DER: the first bit is the sign
+    number = serial.to_bytes(serial.bit_length() // 8 + 1, "big")
+    return (
+        f"{b64.b64encode(issuer.key_identifier or b'').decode()}.{b64.b64encode(number).decode()}"
+    )
+
+
 class Authority:
     """An authority, by the URL of its directory, and our account there.
 
@@ -145,13 +165,16 @@ class Authority:
         body = messages.Registration()
         self._net.account = messages.RegistrationResource(body=body, uri=url)
 
-    def order(self, name: str, key: bytes, kinds: tuple[str, ...]) -> Ordered:
+    def order(
+        self, name: str, key: bytes, kinds: tuple[str, ...], predecessor: str = ""
+    ) -> Ordered:
         """Begin an order for one name, whose certificate shall be that of a key (PEM).
 
-        Of the challenges the first of ``kinds`` that is offered is taken. Raises `OrderFailed`.
+        Of the challenges the first of ``kinds`` that is offered is taken. ``predecessor`` is the
+        chain (PEM) that this authority issued before. Raises `OrderFailed`.
         """
         with _told(self._directory, self._net):
-            resource = self._client.new_order(crypto_util.make_csr(key, [name]))
+            resource = self._new_order(crypto_util.make_csr(key, [name]), predecessor)
             for each in resource.authorizations:
                 if each.body.status == messages.STATUS_VALID:
                     continue
@@ -190,6 +213,23 @@ class Authority:
             left = (again - datetime.now()).total_seconds()
             return (None if when is None else when.timestamp()), left
 
+    def _new_order(self, csr: bytes, predecessor: str) -> messages.OrderResource:
+        # RFC 9773 § 5: a renewal says what it replaces, where that is understood; by this it is
+        # told from an order of a new name, and spared their limits.
+        if predecessor and "renewalInfo" in self._client.directory.to_partial_json():
+            self._net.replaces = certificate_id(predecessor)
+            try:
+                return self._client.new_order(csr)
+            except errors.ConflictError:
+                pass  # § 5: alreadyReplaced is a 409, which the library tells of by this
+            except messages.Error as error:
+                # Such as of another account's certificate: no reason to have none.
+                if error.code in ("rateLimited", "accountDoesNotExist"):
+                    raise
+            finally:
+                self._net.replaces = ""
+        return self._client.new_order(csr)
+
     def _wait_until_valid(self, resource: messages.OrderResource, until: float) -> None:
         waiting = list(resource.authorizations)
         while waiting:
@@ -215,6 +255,12 @@ class Client(client.ClientV2):
         return datetime.now() + timedelta(seconds=seconds)
 
 
+class _Renewal(messages.NewOrder):
+    """A new order that says what it replaces (RFC 9773 § 5), which acme's cannot."""
+
+    replaces: str = field("replaces", omitempty=True)
+
+
 class _Network(client.ClientNetwork):
     """Signs what is sent, and sends it again as often as its nonce is refused."""
 
@@ -227,16 +273,22 @@ class _Network(client.ClientNetwork):
         self.session.hooks["response"].append(self._listen)
         self.retry_after: str | None = None
         """What the last answer that was none said of when to come again."""
+        self.replaces = ""
+        """The identifier of the certificate that new orders replace, where they do."""
 
-    def post(self, *args: Any, **kwargs: Any) -> requests.Response:
+    def post(
+        self, url: str, obj: jose.JSONDeSerializable, *args: Any, **kwargs: Any
+    ) -> requests.Response:
         """See `ClientNetwork.post`, which tries twice: RFC 8555 § 6.5 sets no bound."""
+        if self.replaces and isinstance(obj, messages.NewOrder):
+            obj = _Renewal(identifiers=obj.identifiers, replaces=self.replaces)
         for _ in range(_NONCE_TRIES):
             try:
-                return super().post(*args, **kwargs)
+                return super().post(url, obj, *args, **kwargs)
             except messages.Error as error:
                 if error.code != "badNonce":
                     raise
-        return super().post(*args, **kwargs)
+        return super().post(url, obj, *args, **kwargs)
 
     def _listen(self, response: requests.Response, *_: Any, **__: Any) -> None:
         # RFC 8555 § 6.6: the error that is raised of it does not hold it.

@@ -251,7 +251,9 @@ class Keeper:
         name = state.name
         authority = await self._accounts.authority(store)
         key = await in_thread(lambda: new_key(self._wanted.key_type))
-        ordered = await in_thread(lambda: authority.order(name, key, (kind,)))
+        is_renewal = state.expires_at and state.directory == self._wanted.terms.directory
+        predecessor = await store.chain(name) if is_renewal else ""
+        ordered = await in_thread(lambda: authority.order(name, key, (kind,), predecessor))
         if ordered.body is not None:
             await store.challenge(
                 Challenge(name, ordered.kind, ordered.token, ordered.key_authorization)
