@@ -34,7 +34,8 @@ DIFFERENCES = {
     " Other). Counted at once, not hours later.",
     "CreateConfigurationSet": "`TrackingOptions` (domain and `HttpsPolicy`),"
     " `VdmOptions.DashboardOptions.EngagementMetrics`, `SendingOptions` and `Tags` do what they"
-    " say; `DeliveryOptions`, `ReputationOptions`, `SuppressionOptions`, `ArchivingOptions` and"
+    " say, and so do the `SuppressedReasons` of `SuppressionOptions`; what else is in there,"
+    " `DeliveryOptions`, `ReputationOptions`, `ArchivingOptions` and"
     " `GuardianOptions` are kept and given back, and change nothing. `REQUIRE_OPEN_ONLY` is like"
     " `OPTIONAL` for links. `MessageSecurityOptions` may hold the `DefaultScheme`; the"
     " `SmimeScheme` is refused.",
@@ -50,9 +51,16 @@ DIFFERENCES = {
     "DeleteEmailIdentity": SAME,
     "GetAccount": "No quotas: `Max24HourSend` is -1, `MaxSendRate` a million. `SentLast24Hours` is"
     " what was sent since midnight (UTC).",
+    "DeleteSuppressedDestination": SAME,
     "GetConfigurationSet": SAME,
     "GetConfigurationSetEventDestinations": SAME,
     "GetEmailIdentity": "Always verified. No MAIL FROM domain, no policies.",
+    "GetSuppressedDestination": "No `Attributes`: nobody is put on the list by an email.",
+    "ListSuppressedDestinations": "By address. `Reason` may be `UNSUBSCRIBE` too.",
+    "PutAccountSuppressionAttributes": "`ValidationAttributes` are kept and given back.",
+    "PutSuppressedDestination": "[A recipient on the list](suppression.md) is refused"
+    " (`MessageRejected`); SES takes the email and tells of a bounce. Addresses are kept in lower"
+    " case. `Reason` may be `UNSUBSCRIBE` too.",
     "ListConfigurationSets": "`Filter` is refused.",
     "ListEmailIdentities": "`Filter` is refused.",
     "ListTagsForResource": "Of configuration sets and identities; region and account of the ARN"
@@ -61,7 +69,9 @@ DIFFERENCES = {
     "PutConfigurationSetDeliveryOptions": KEPT,
     "PutConfigurationSetReputationOptions": KEPT,
     "PutConfigurationSetSendingOptions": SAME,
-    "PutConfigurationSetSuppressionOptions": KEPT,
+    "PutConfigurationSetSuppressionOptions": "`SuppressedReasons` say which reasons on the list"
+    " keep emails of the set back; without them, the account's. `SuppressionScope` and"
+    " `ValidationOptions` are kept and given back.",
     "PutConfigurationSetTrackingOptions": "The domain has to lead here: `clicktrail domain check`."
     " `REQUIRE_OPEN_ONLY` is like `OPTIONAL` for links.",
     "PutConfigurationSetVdmOptions": "`EngagementMetrics` turns engagement statistics on and off;"

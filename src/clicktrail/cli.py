@@ -92,6 +92,7 @@ COMMANDS = (
     Command("link", "links.link:links", "Tracking links."),
     Command("nodes", "nodes:nodes", "Nodes that share a store or a journal, and their keys."),
     Command("recipients", "recipients:recipients", "The people who get emails."),
+    Command("suppression", "people.suppression:suppression", "Addresses that get no email."),
     Command("domain", "domains.domain:domains", "Domains of tracking links."),
 )
 

@@ -158,7 +158,7 @@ async def mailroom(
         stack.push_async_callback(smarthost.close)
         hosts = TrackingHosts("t.test", "s.test")
         acceptor = Acceptor(store, keys, hosts, "clicktrail.test", identities=identities)
-        sign_in = SignIn(store.users, Throttle(), lambda: store.configuration.seen)
+        sign_in = SignIn(store.users, Throttle(), lambda: store.configuration.seen.version)
         server = SmtpServer(chosen, acceptor, smarthost, sign_in)
         await server.start()
         stack.push_async_callback(server.stop)

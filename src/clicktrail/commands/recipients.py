@@ -50,6 +50,7 @@ def forget(
         (done.events, "events of built-in streams: reduced"),
         (done.notifications, "notifications that wait: reduced"),
         (done.dead_letters, "dead letters: reduced"),
+        (done.suppressed, "on the suppression list: stays there, unreadable"),
         (done.counters, "counted URLs and tags in which it stood: replaced"),
     ):
         if done:

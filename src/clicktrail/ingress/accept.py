@@ -21,6 +21,7 @@ from clicktrail.headers.words import decoded_words
 from clicktrail.ingress import lines
 from clicktrail.ingress.choice import choose
 from clicktrail.ingress.inspection import inspect
+from clicktrail.ingress.recipients.refusals import Email, Refusals, Suppression
 from clicktrail.ingress.rewriting import LARGE, Rewriter
 from clicktrail.ingress.senders import identity_of
 from clicktrail.ingress.signatures import Signatures
@@ -88,6 +89,8 @@ class Acceptor:
             keys, tracking_hosts, self._metrics, self._in_thread, honeypots, faults
         )
         self._signatures = Signatures(vault, self._in_thread)
+        self._suppression = Suppression(store.suppression)
+        self._refusals = Refusals([self._suppression])
         self._threads = ThreadPoolExecutor(_THREADS, "accept")
 
     async def accept(self, submission: Submission, transaction: Transaction) -> str:
@@ -118,6 +121,16 @@ class Acceptor:
         lines.sent(submission, message, answer)
         return message.id
 
+    async def check_recipient(self, address: str) -> None:
+        """Raise `RecipientRefused` for who gets no email at all, before there is one.
+
+        Raises `StoreUnavailable`.
+        """
+        configuration = self._store.configuration
+        # Of a list that was empty a moment ago nobody is told here, but when the email is there.
+        if configuration.seen.version < 0 or configuration.seen.suppresses:
+            await self._suppression.anywhere(address, await configuration.current())
+
     async def _prepare(self, submission: Submission, *, convert: bool) -> Prepared:
         """Say who sends it and for which configuration set; rewrite, convert and sign it."""
         header = inspect(submission.message)
@@ -128,6 +141,7 @@ class Acceptor:
         identity = identity_of(configuration, header, submission.sender, required)
         named = submission.configuration_set or decoded_words(header.value(SET_HEADER)).strip()
         chosen = choose(configuration, named, identity)
+        await self._refusals.check(Email(submission, header, configuration, chosen))
         tags, wrong = read_tags(submission.tags, map(decoded_words, header.values(TAGS_HEADER)))
         theirs = [field for field in header.fields if field[0].lower() not in CONTROL_HEADERS]
         raw = submission.message

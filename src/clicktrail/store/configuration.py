@@ -18,6 +18,10 @@ class Configuration:
     identities: MappingProxyType[str, Identity] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    account: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Options of the account, as JSON, by SES's names (``SuppressionAttributes``)."""
+    suppresses: bool = False
+    """Whether anybody is on the suppression list."""
 
     def identity_for(self, address: str) -> Identity | None:
         """Return the identity that sends for an address.

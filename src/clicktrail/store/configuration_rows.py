@@ -18,10 +18,12 @@ from clicktrail.model import (
 )
 from clicktrail.store.configuration import Configuration
 from clicktrail.store.tables import (
+    account_options,
     configuration_sets,
     configuration_version,
     event_destinations,
     identities,
+    suppressed_destinations,
 )
 from clicktrail.store.validation import (
     check_redirect_domain,
@@ -34,6 +36,7 @@ from clicktrail.store.validation import (
 )
 
 _SELECT_VERSION = select(configuration_version.c.version)
+_ANY_SUPPRESSED = select(suppressed_destinations.c.reason).limit(1)
 
 
 def refresh(connection: Connection, known: Configuration) -> Configuration:
@@ -71,7 +74,14 @@ def load(connection: Connection) -> Configuration:
         sets[owner.name] = replace(owner, destinations=(*owner.destinations, made))
     found = connection.execute(select(identities).order_by(identities.c.name))
     named = {row.name: _load_identity(row) for row in found}
-    return Configuration(int(version or 0), MappingProxyType(sets), MappingProxyType(named))
+    account = {row.name: row.options for row in connection.execute(select(account_options))}
+    return Configuration(
+        int(version or 0),
+        MappingProxyType(sets),
+        MappingProxyType(named),
+        MappingProxyType(account),
+        connection.scalar(_ANY_SUPPRESSED) is not None,
+    )
 
 
 def _load_identity(row: Any) -> Identity:

@@ -37,7 +37,12 @@ from clicktrail.store.configuration_rows import (
     set_row,
 )
 from clicktrail.store.database.core import Database
-from clicktrail.store.tables import configuration_sets, event_destinations, identities
+from clicktrail.store.tables import (
+    account_options,
+    configuration_sets,
+    event_destinations,
+    identities,
+)
 from clicktrail.store.validation import (
     check_destination,
     check_identity_name,
@@ -69,9 +74,9 @@ class ConfigurationStore:
         return self._current
 
     @property
-    def seen(self) -> int:
-        """The version that `current` returned last: nothing has changed since, or is not seen."""
-        return self._current.version
+    def seen(self) -> Configuration:
+        """What `current` returned last: nothing has changed since, or is not seen."""
+        return self._current
 
     async def get_set(self, name: str) -> ConfigurationSet:
         """Return a configuration set. Raises `NotFound`."""
@@ -246,6 +251,17 @@ class ConfigurationStore:
         def work(connection: Connection) -> None:
             need(connection, name)
             connection.execute(update(table).where(table.c.name == name).values(tags=dumped))
+            bump(connection)
+
+        await self._database.write(work)
+
+    async def set_account(self, name: str, options: str) -> None:
+        """Replace options of the account, JSON, that are kept under a name of SES's."""
+        where = account_options.c.name == name
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(account_options).where(where))
+            connection.execute(insert(account_options), {"name": name, "options": options})
             bump(connection)
 
         await self._database.write(work)

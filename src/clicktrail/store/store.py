@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from clicktrail.store.people.access_keys import AccessKeyStore
     from clicktrail.store.people.accounts import AccountStore
     from clicktrail.store.people.forget import Forgotten
+    from clicktrail.store.people.suppression import SuppressionList
     from clicktrail.store.people.users import UserStore
     from clicktrail.store.sealing import SealingKeys
 
@@ -67,6 +68,7 @@ class Store:
     users: "Subject[UserStore]" = Subject("people.users:UserStore")
     access_keys: "Subject[AccessKeyStore]" = Subject("people.access_keys:AccessKeyStore")
     accounts: "Subject[AccountStore]" = Subject("people.accounts:AccountStore")
+    suppression: "Subject[SuppressionList]" = Subject("people.suppression:SuppressionList")
     messages: "Subject[MessageStore]" = Subject("mail.messages:MessageStore")
     clicks: "Subject[ClickStore]" = Subject("clicks.clicks:ClickStore")
     opens: "Subject[OpenStore]" = Subject("clicks.opens:OpenStore")

@@ -1,4 +1,4 @@
-"""The tables of the configuration, of nodes, and of the keys that sealed links."""
+"""The tables of the configuration, the suppression list, nodes, and keys that sealed links."""
 
 from sqlalchemy import (
     BigInteger,
@@ -22,8 +22,17 @@ configuration_version = Table(
     Column("id", Integer, primary_key=True),
     Column("version", BigInteger, nullable=False),
 )
-"""One row; its version grows with each change of the three tables below it, and when a person is
-erased."""
+"""One row; its version grows with each change of the four tables below it, when the suppression
+list gets its first entry, and when a person is erased."""
+
+account_options = Table(
+    "account_options",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("options", Text, nullable=False),
+)
+"""What API clients set for all configuration sets, as JSON by SES's names; a row for each that was
+set (``SuppressionAttributes``)."""
 
 configuration_sets = Table(
     "configuration_sets",
@@ -83,6 +92,17 @@ identities = Table(
 )
 """``dkim_key`` is a sealed private key (`keys.vault`), empty where emails are not signed;
 ``dkim_origin`` is ``AWS_SES`` for a key that was made here, ``EXTERNAL`` for a given one."""
+
+suppressed_destinations = Table(
+    "suppressed_destinations",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("address", String(320), nullable=False, index=True),
+    Column("reason", String(16), nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""Who gets no email (`clicktrail.store.people.suppression`), by the SHA-256 of the address.
+``address`` is empty where the person was erased: the wish stands, and nobody reads whose it is."""
 
 nodes = Table(
     "nodes",

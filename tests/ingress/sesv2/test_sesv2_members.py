@@ -15,19 +15,23 @@ from clicktrail import ingress
 from clicktrail.ingress.sesv2.identities import IdentityOperations
 from clicktrail.ingress.sesv2.metric_data import MetricData
 from clicktrail.ingress.sesv2.operations import ApiError, Operation, body_of
+from clicktrail.ingress.sesv2.recipients.suppression import SuppressionOperations
 from clicktrail.ingress.sesv2.send_email import EmailSender
 from clicktrail.ingress.sesv2.send_shapes import PASSED_OVER
 from clicktrail.ingress.sesv2.sets import SetOperations
 from clicktrail.ingress.sesv2.tags import TagOperations
 
 MODEL = botocore.session.get_session().get_service_model("sesv2")
-DOERS: tuple[Any, ...] = (SetOperations, IdentityOperations, TagOperations, MetricData, EmailSender)
+DOERS: tuple[Any, ...] = (
+    SetOperations, IdentityOperations, TagOperations, MetricData, EmailSender,
+    SuppressionOperations,
+)  # fmt: skip
 OPERATIONS: list[Operation] = [row for doer in DOERS for row in object.__new__(doer).rows()]
 SOURCE = "".join(path.read_text("utf-8") for path in Path(ingress.__path__[0]).rglob("*.py"))
 DOCUMENTED = (Path(__file__).parents[3] / "docs" / "sesv2.md").read_text("utf-8")
 KEPT = (
-    "DeliveryOptions", "ReputationOptions", "SuppressionOptions", "ArchivingOptions",
-    "GuardianOptions", "IamRoleArn",
+    "DeliveryOptions", "ReputationOptions", "ArchivingOptions", "GuardianOptions", "IamRoleArn",
+    "SuppressionOptions", "ValidationAttributes",
 )  # fmt: skip
 """Kept and given back, with all that is in them."""
 ONE_VALUE = ("DefaultScheme", "Namespace")

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from clicktrail.base.ids import day_of, now_us
 from clicktrail.ingress.sesv2.operations import Body, Call, Operation, bad_request
 from clicktrail.ingress.sesv2.paging import Page, page
@@ -13,6 +15,9 @@ from clicktrail.keys.vault import Vault
 from clicktrail.model import Dkim, Identity, Where
 from clicktrail.store import Store
 
+SUPPRESSION = "SuppressionAttributes"
+"""What ``GetAccount`` and the store call the account's options for the suppression list."""
+_BOTH = ["BOUNCE", "COMPLAINT"]
 _IDENTITY = "/identities/{EmailIdentity}"
 UNLIMITED = -1.0
 """SES's sign of a quota without a limit (``SendQuota.Max24HourSend``)."""
@@ -217,7 +222,9 @@ class IdentityOperations:
             "MaxSendRate": MANY,
             "SentLast24Hours": sent,
         }
+        options = (await self._configuration.current()).account.get(SUPPRESSION)
         return {
+            SUPPRESSION: msgspec.json.decode(options) if options else {"SuppressedReasons": _BOTH},
             "DedicatedIpAutoWarmupEnabled": False,
             "EnforcementStatus": "HEALTHY",
             "ProductionAccessEnabled": True,

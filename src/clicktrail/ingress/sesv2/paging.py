@@ -24,16 +24,28 @@ def page(names: Sequence[str], call: Call, body: Body) -> tuple[list[str], dict[
     Asked for in the body, or (by older clients) in the query. The token is the last name of the
     page: what is added or removed between two pages moves nothing. Raises `ApiError`.
     """
+    size, after = asked_page(call, body)
+    start = bisect_right(names, after) if after else 0
+    shown = list(names[start : start + size])
+    return shown, next_token(shown[-1]) if start + size < len(names) else {}
+
+
+def asked_page(call: Call, body: Body | None = None) -> tuple[int, str]:
+    """Return how many items are asked for, and after which; ``""`` for the first page.
+
+    Raises `ApiError`.
+    """
     asked = body if isinstance(body, Page) else Page()
     size = asked.page_size if asked.page_size is not None else _number(call.asked("PageSize"))
     token = asked.next_token or call.asked("NextToken")
     if not 1 <= size <= MOST:
         raise bad_request(f"PageSize is {size}: use 1 to {MOST}")
-    start = bisect_right(names, _opened(token)) if token else 0
-    shown = list(names[start : start + size])
-    if start + size >= len(names):
-        return shown, {}
-    return shown, {"NextToken": base64.urlsafe_b64encode(shown[-1].encode()).decode()}
+    return size, _opened(token) if token else ""
+
+
+def next_token(last: str) -> dict[str, str]:
+    """Return the member that asks for what comes after the last item of a page."""
+    return {"NextToken": base64.urlsafe_b64encode(last.encode()).decode()}
 
 
 def _number(text: str | None) -> int:

@@ -18,6 +18,7 @@ from clicktrail.ingress.choice import SendingPaused, UnknownConfigurationSet
 from clicktrail.ingress.compose.compose import Composed, check_content, compose, render
 from clicktrail.ingress.compose.template import RenderingFailed
 from clicktrail.ingress.compose.template_process import TemplateProcesses, TooManyTemplates
+from clicktrail.ingress.recipients.refusals import RecipientRefused
 from clicktrail.ingress.rewriting import LARGE
 from clicktrail.ingress.senders import UnknownSender
 from clicktrail.ingress.sesv2.operations import ApiError, Call, Operation, bad_request
@@ -185,6 +186,8 @@ class EmailSender:
             raise ApiError(400, "SendingPausedException", _words(error.text)) from None
         except UnknownSender as error:
             raise ApiError(400, "MailFromDomainNotVerifiedException", _words(error.text)) from None
+        except RecipientRefused as error:
+            raise ApiError(400, "MessageRejected", _words(error.text)) from None
         except MessageRefused as error:
             raise _refused(error.code, error.text) from None
         except SmarthostUnavailable as error:

@@ -1,6 +1,6 @@
 """What the operations on configuration sets are called with: shapes of the SES API v2 reference."""
 
-from typing import Any
+from typing import Any, Literal
 
 from clicktrail.ingress.sesv2.operations import Body
 from clicktrail.ingress.sesv2.tags import Tag
@@ -75,9 +75,9 @@ class ValidationOptions(Body, omit_defaults=True):
 
 
 class SuppressionOptions(Body, omit_defaults=True):
-    """Kept, and given back."""
+    """Which reasons on the suppression list keep emails back; the rest is kept, and given back."""
 
-    suppressed_reasons: list[str] | None = None
+    suppressed_reasons: list[Literal["BOUNCE", "COMPLAINT"]] | None = None
     suppression_scope: str | None = None
     validation_options: ValidationOptions | None = None
 

@@ -9,7 +9,7 @@ from base64 import b64encode
 from dataclasses import replace
 
 from clicktrail.base.logs import get_logger
-from clicktrail.errors import MessageRefused
+from clicktrail.errors import MessageRefused, StoreUnavailable
 from clicktrail.ingress import lines
 from clicktrail.ingress.replies import WRONG
 from clicktrail.ingress.smtp.auth import SignedIn, read_credentials, read_line
@@ -18,7 +18,7 @@ from clicktrail.ingress.smtp.intake import Intake, parts
 from clicktrail.ingress.smtp.mail import Mail
 from clicktrail.ingress.smtp.syntax import read_bdat, read_mail, read_rcpt
 from clicktrail.ingress.smtp.xforward import OFFER, Origin
-from clicktrail.model import Envelope
+from clicktrail.model import Envelope, Reply
 
 log = get_logger(__name__)
 
@@ -251,8 +251,19 @@ class Session(Connection):
             await self._refuse(refused)
             return
         with self.patience():
-            code, text = await self.mail.rcpt(address, dsn)
+            code, text = await self._named(self.mail, address, dsn)
         await self.say(code, text)
+
+    async def _named(self, mail: Mail, address: str, dsn: tuple[str, ...]) -> Reply:
+        try:
+            await self.server.acceptor.check_recipient(address)
+        except MessageRefused as refused:
+            client = self._origin.address or self.peer
+            lines.refused(client, refused, mail.envelope.sender, (address,))
+            return refused.code, refused.text
+        except StoreUnavailable:  # the email itself is put off, unless it is back by then
+            pass
+        return await mail.rcpt(address, dsn)
 
     async def smtp_DATA(self, arg: str) -> None:
         """Take the email, send it on, and answer (RFC 5321 § 4.1.1.4)."""

@@ -9,6 +9,7 @@ from clicktrail.ingress.sesv2.api import SesV2, create_api
 from clicktrail.ingress.sesv2.identities import IdentityOperations
 from clicktrail.ingress.sesv2.metric_data import MetricData
 from clicktrail.ingress.sesv2.operations import Operation
+from clicktrail.ingress.sesv2.recipients.suppression import SuppressionOperations
 from clicktrail.ingress.sesv2.send_email import EmailSender, SendOptions
 from clicktrail.ingress.sesv2.sets import SetOperations
 from clicktrail.ingress.sesv2.sigv4 import SigV4Authenticator
@@ -81,6 +82,7 @@ def operations(house: House, store: Store) -> list[Operation]:
     return [
         *SetOperations(store.configuration).rows(),
         *IdentityOperations(store, followed_vault(house.folder)).rows(),
+        *SuppressionOperations(store).rows(),
         *TagOperations(store.configuration).rows(),
         *MetricData(store.statistics, store.opens).rows(),
         *sender.rows(),

@@ -31,7 +31,7 @@ async def build(house: House) -> None:
     keys = SealedKeys(store.access_keys, followed_vault(house.folder), store.configuration)
     configuration = store.configuration
     sign_in = SignIn(
-        UsersAndKeys(store.users, keys), house.shared.throttle, lambda: configuration.seen
+        UsersAndKeys(store.users, keys), house.shared.throttle, lambda: configuration.seen.version
     )
     server = SmtpServer(SmtpOptions.of(settings), acceptor_of(house, store), smarthost, sign_in)
     house.ends.append(server.stop)

@@ -62,6 +62,7 @@ from clicktrail.store.mail.tables import (
 )
 from clicktrail.store.people.erased import mark_erased, reduced_event
 from clicktrail.store.people.person import ERASED, Person
+from clicktrail.store.people.suppression import erase_suppressed
 
 BATCH = 500
 """Rows that are read at once, and the most that one transaction changes."""
@@ -103,6 +104,8 @@ class Forgotten:
     notifications: int = 0
     """Notifications that wait for their delivery."""
     dead_letters: int = 0
+    suppressed: int = 0
+    """Entries of the suppression list that nobody can read any more; they stay in force."""
     flushed: bool = True
     """Whether the database's log could be emptied: it holds earlier states for a while."""
 
@@ -115,7 +118,10 @@ async def forget_person(database: Database, address: str) -> Forgotten:
 
     May be called while the service runs, and again after it was interrupted.
     """
-    return await _Forgetting(database, Person(address)).run()
+    person = Person(address)
+    suppressed = await database.write(partial(erase_suppressed, address=address))
+    done = await _Forgetting(database, person).run()
+    return replace(done, suppressed=suppressed)
 
 
 class _Forgetting:

@@ -1,0 +1,1 @@
+"""Who gets an email that comes in, and who does not."""

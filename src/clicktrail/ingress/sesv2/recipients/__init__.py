@@ -1,0 +1,1 @@
+"""SES v2: who gets emails, and who does not."""

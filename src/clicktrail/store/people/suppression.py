@@ -1,0 +1,182 @@
+"""The suppression list: addresses that get no email, and why (SES: "account-level suppression").
+
+It is asked about each email, once for all emails that arrive meanwhile.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
+
+from clicktrail.base.batch import Batcher
+from clicktrail.base.ids import now_us
+from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.rules.recipients import checked_recipient, recipient_key
+from clicktrail.store.configuration_rows import bump
+from clicktrail.store.database.bulk import BulkInsert
+from clicktrail.store.database.core import Database
+from clicktrail.store.tables import suppressed_destinations as table
+
+_AT_ONCE = 500
+"""Addresses that one statement asks for."""
+
+
+class SuppressionReason(StrEnum):
+    """Why an address is on the list."""
+
+    BOUNCE = "BOUNCE"
+    """Its mail server says that there is nobody."""
+    COMPLAINT = "COMPLAINT"
+    """Its owner has called an email spam."""
+    UNSUBSCRIBE = "UNSUBSCRIBE"
+    """Its owner wants no more emails. Not of SES."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """An address on the list."""
+
+    address: str
+    """As `recipient_key` spells it."""
+    reason: SuppressionReason
+    updated_at: int
+
+
+@dataclass(slots=True)
+class _Question:
+    addresses: tuple[str, ...]
+    answer: dict[str, SuppressionReason] = field(default_factory=dict)
+
+
+class SuppressionList:
+    """Reads and changes the list. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._asking = Batcher(self._ask)
+
+    async def among(self, addresses: Iterable[str]) -> dict[str, SuppressionReason]:
+        """Return those of some addresses that are on the list, as they were given."""
+        question = _Question(tuple(addresses))
+        await self._asking.put(question)
+        return question.answer
+
+    async def put(self, address: str, reason: SuppressionReason) -> None:
+        """Put an address on the list; one that is there gets the reason. Raises `InvalidInput`."""
+        await self.put_many([(address, reason)])
+
+    async def put_many(self, entries: Iterable[tuple[str, SuppressionReason]]) -> None:
+        """Put addresses on the list, all or none, some thousand at most. Raises `InvalidInput`."""
+        now = now_us()
+        named = {checked_recipient(address): reason for address, reason in entries}
+        rows = [(_digest(key), key, reason.value, now) for key, reason in named.items()]
+
+        def work(connection: Connection) -> None:
+            is_first = connection.scalar(select(table.c.reason).limit(1)) is None
+            _PUT.run(connection, rows)
+            if is_first and rows:  # until then no process asks
+                bump(connection)
+
+        await self._database.write(work)
+
+    async def get(self, address: str) -> Suppressed:
+        """Return what is known of an address. Raises `NotFound`, `InvalidInput`."""
+        query = select(table).where(table.c.digest == _digest(checked_recipient(address)))
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        if row is None:
+            raise _missing(address)
+        return Suppressed(checked_recipient(address), SuppressionReason(row.reason), row.updated_at)
+
+    async def remove(self, address: str) -> None:
+        """Take an address off the list. Raises `NotFound`, `InvalidInput`."""
+        statement = delete(table).where(table.c.digest == _digest(checked_recipient(address)))
+        if not await self._database.write(lambda c: c.execute(statement).rowcount):
+            raise _missing(address)
+
+    async def page(
+        self,
+        after: str = "",
+        limit: int = 1000,
+        reasons: Collection[SuppressionReason] = (),
+        since: int | None = None,
+        until: int | None = None,
+    ) -> list[Suppressed]:
+        """Return up to ``limit`` entries with an address after one, in the order of addresses.
+
+        Only those with one of the reasons, where some are given, and last put there at these
+        times, both included. Persons who were erased are on the list without an address: not here.
+        """
+        query = select(table).where(table.c.address > after).order_by(table.c.address).limit(limit)
+        if reasons:
+            query = query.where(table.c.reason.in_([each.value for each in reasons]))
+        if since is not None:
+            query = query.where(table.c.updated_at >= since)
+        if until is not None:
+            query = query.where(table.c.updated_at <= until)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [Suppressed(r.address, SuppressionReason(r.reason), r.updated_at) for r in rows]
+
+    async def _ask(self, batch: list[_Question]) -> None:
+        digests = {
+            address: _digest(recipient_key(address)) for q in batch for address in q.addresses
+        }
+        wanted = sorted(set(digests.values()))
+
+        def work(connection: Connection) -> dict[bytes, str]:
+            found: dict[bytes, str] = {}
+            for start in range(0, len(wanted), _AT_ONCE):
+                rows = connection.execute(_AMONG, {"digests": wanted[start : start + _AT_ONCE]})
+                found.update((bytes(row.digest), row.reason) for row in rows)
+            return found
+
+        found = await self._database.read(work)
+        for question in batch:
+            for address in question.addresses:
+                if reason := found.get(digests[address]):
+                    question.answer[address] = SuppressionReason(reason)
+
+
+def erase_suppressed(connection: Connection, address: str) -> int:
+    """Leave nothing readable of an address on the list, within a transaction; return how many.
+
+    The entry stays: it is the person's own wish to get no email.
+    """
+    digest = _digest(recipient_key(address))
+    statement = update(table).where(table.c.digest == digest, table.c.address != "")
+    return connection.execute(statement.values(address="")).rowcount
+
+
+def entry_of(address: str, reason: str) -> tuple[str, SuppressionReason]:
+    """Return an entry as `put_many` takes it, of texts. Raises `InvalidInput`."""
+    return checked_recipient(address), reason_named(reason)
+
+
+def reason_named(text: str) -> SuppressionReason:
+    """Return a reason by its name, in any letter case. Raises `InvalidInput`."""
+    try:
+        return SuppressionReason(text.strip().upper())
+    except ValueError:
+        raise InvalidInput(
+            f"{text[:50]!a} is no reason: use {', '.join(SuppressionReason)}"
+        ) from None
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def _missing(address: str) -> NotFound:
+    return NotFound(f"{address[:320]!a} is not on the suppression list")
+
+
+_PUT = BulkInsert(
+    table,
+    finish=lambda statement: statement.on_conflict_do_update(
+        index_elements=["digest"],
+        set_={name: statement.excluded[name] for name in ("address", "reason", "updated_at")},
+    ),
+)
+_digests: BindParameter[Sequence[bytes]] = bindparam("digests", expanding=True)
+_AMONG = select(table.c.digest, table.c.reason).where(table.c.digest.in_(_digests))
