@@ -26,7 +26,7 @@ CONFINED = {
     "sqlalchemy": ("store/",),
     "alembic": ("store/",),
     "psycopg": ("store/database/postgresql",),
-    "sqlite3": ("store/", "journal/sqlite", "commands/upkeep/repair"),
+    "sqlite3": ("store/", "journal/sqlite"),
     "pydantic_handlebars": ("ingress/compose/template",),
     "uvicorn": ("doors/asgi",),
     "starlette": ("ingress/sesv2/api", "ingress/sesv2/who_clicked", "console/"),

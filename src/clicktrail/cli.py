@@ -58,7 +58,7 @@ COMMANDS = (
     Command(
         "repair",
         "upkeep.repair:repair",
-        "Count what can be read of files that were set aside.",
+        "Count what can be read of files that were set aside, and mend the index of emails.",
         every_flag=True,
     ),
     Command(

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from clicktrail.cli import build
 from clicktrail.keys.ringfile import KeyFile
+from support.indexes import HARMS
 
 Run = Callable[..., tuple[int, str]]
 
@@ -37,8 +38,10 @@ def test_a_link_that_leads_nowhere_is_told(run: Run, tmp_path: Path, name: str) 
     assert name in said
 
 
-@pytest.mark.parametrize("harm", ["UPDATE {} SET block = x'FF00FF00FF00FF'", "DELETE FROM {}"])
-def test_an_index_of_emails_that_cannot_be_read_is_told(
+@pytest.mark.parametrize(
+    "harm", ["odd list of segments", "odd blocks", "none", "no numbers", "pages"]
+)
+def test_an_index_of_emails_that_is_damaged_is_told_and_repaired(
     run: Run, tmp_path: Path, harm: str
 ) -> None:
     path = tmp_path / "clicktrail.db"
@@ -47,14 +50,34 @@ def test_an_index_of_emails_that_cannot_be_read_is_told(
         store.executemany("INSERT INTO message_index (rowid, text) VALUES (?, ?)", words)
         store.commit()
     assert run("check")[0] == 0
+    assert run("repair") == (0, f"Nothing was set aside in {tmp_path}.\n")
+    HARMS[harm](path)
+    if harm != "odd list of segments":  # only who writes to it sees that
+        status, said = run("check", "--json")
+        assert status == 1
+        for told in json.loads(said)["store"]:
+            assert "clicktrail repair" in told
+            assert "backup" not in told
+    status, said = run("repair")
+    assert status == 0
+    assert "begun anew" in said
+    assert run("check")[0] == 0
+    assert run("repair") == (0, f"Nothing was set aside in {tmp_path}.\n")
+
+
+def test_a_store_that_is_damaged_elsewhere_too_needs_its_backup(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "clicktrail.db"
+    HARMS["pages"](path)
     with closing(sqlite3.connect(path)) as store:
-        store.execute(harm.format("message_index_data"))
-        store.commit()
-    status, said = run("check", "--json")
-    assert status == 1
-    [told] = json.loads(said)["store"]
-    assert "malformed" in told
-    assert "backup" in told
+        [(root,)] = store.execute("SELECT rootpage FROM sqlite_master WHERE name = 'messages'")
+        [(size,)] = store.execute("PRAGMA page_size")
+    with path.open("r+b") as raw:
+        raw.seek((root - 1) * size)
+        raw.write(b"\xff" * size)
+    for command in ("check", "repair"):
+        status, said = run(command)
+        assert status == 1
+        assert "backup" in "".join(said.split())
 
 
 def test_a_spool_that_is_no_folder_is_told(run: Run, tmp_path: Path) -> None:

@@ -246,3 +246,14 @@ class TestSearch:
         await sent(store)
         assert await store.search.index(10) == 1
         assert await store.search.index(10) == 0
+
+    async def test_an_index_is_begun_anew_and_filled_again(self, store: Store) -> None:
+        messages = [await sent(store, **KNOWN) for _ in range(3)]
+        await indexed(store)
+        await store.search.repair()
+        assert await found(store, TYPED[0]) == []
+        waiting = await sent(store, **KNOWN)
+        await indexed(store)
+        everything = sorted((m.id for m in (*messages, waiting)), reverse=True)
+        assert await found(store, TYPED[0]) == everything
+        assert [each.sent for each in await store.mailings.newest("subject", 5)] == [4]

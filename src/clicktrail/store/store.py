@@ -131,6 +131,10 @@ class Store:
         """
         await self._database.tidy()
 
+    async def rewrite(self) -> None:
+        """Write its file anew, without what belongs to nothing. Raises `StoreUnavailable`."""
+        await self._database.rewrite()
+
     async def close(self) -> None:
         """Finish what was accepted, and close all connections."""
         if "messages" in vars(self):  # else none was accepted

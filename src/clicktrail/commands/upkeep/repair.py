@@ -3,30 +3,27 @@
 import asyncio
 import errno
 import os
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from clicktrail.base.complaints import complaint, database_complaint
+from clicktrail.base.complaints import complaint
 from clicktrail.base.files import is_orphaned
 from clicktrail.base.redact import reason_of
 from clicktrail.commands.shared.common import Json, print_json, print_table, settings_of
 from clicktrail.commands.upkeep.set_aside import clicks_of, finish, set_aside
+from clicktrail.commands.upkeep.store_index import RESTORE, repair_index
 from clicktrail.errors import ClicktrailError, InvalidInput
 from clicktrail.journal import ClicksTooLarge, Journal
 from clicktrail.journal.spoolfile import SpoolReader, spool_files, try_to_write
-from clicktrail.journal.sqlite_damage import is_damage
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.service.parts.folder import lost_store, secret_in, store_url
 from clicktrail.service.parts.journal import open_journal
 from clicktrail.service.parts.sealing import check_ring, has_store, sealed
 from clicktrail.settings.settings import Settings
-
-RESTORE = "stop the service, put a backup of it back (docs/operations.md), start again"
 
 
 def check(context: typer.Context, as_json: Json = False) -> None:
@@ -38,12 +35,13 @@ def check(context: typer.Context, as_json: Json = False) -> None:
     folder = settings.data
     if not folder.is_dir():
         raise InvalidInput(f"there is no data folder {str(folder)!r}: name it with --data")
+    stored = _store(settings, folder)
     looks: dict[str, Callable[[], list[str]]] = {
-        "keys": lambda: _keys(settings, folder),
-        "vault-key": lambda: _vault(settings, folder),
+        "keys": lambda: _keys(settings, folder, opens=not stored),
+        "vault-key": lambda: [] if stored else _vault(settings, folder),
         "api-token": lambda: _api_token(settings, folder / "api-token"),
         "webhook-secret": lambda: _webhook_secret(settings, folder / "webhook-secret"),
-        "store": lambda: _store(settings, folder),
+        "store": lambda: stored,
         "journal": lambda: _journal(settings, folder),
         "spool": lambda: _spool(folder),
         "disk": lambda: _disk(settings, folder),
@@ -61,11 +59,12 @@ def check(context: typer.Context, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _keys(settings: Settings, folder: Path) -> list[str]:
+def _keys(settings: Settings, folder: Path, *, opens: bool) -> list[str]:
+    """``opens`` is whether the store can be asked."""
     keys = KeyFile(folder / "keys.json")
     try:
         keys.check()
-        if has_store(settings, keys) and not _store(settings, folder):
+        if opens and has_store(settings, keys):
             known, _ = asyncio.run(sealed(settings, store_url(settings), keys))
             check_ring(known, keys)
     except ClicktrailError as error:
@@ -74,7 +73,7 @@ def _keys(settings: Settings, folder: Path) -> list[str]:
 
 
 def _vault(settings: Settings, folder: Path) -> list[str]:
-    if not has_store(settings, KeyFile(folder / "keys.json")) or _store(settings, folder):
+    if not has_store(settings, KeyFile(folder / "keys.json")):
         return []
     try:
         asyncio.run(_open_secrets(settings, folder))
@@ -152,29 +151,21 @@ async def _try_stream(settings: Settings, folder: Path) -> None:
         await journal.close()
 
 
-_HAS_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'message_index'"
-_WORDS = "CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, message_index, row)"
-
-
 def _integrity(path: Path, remedy: str = "") -> list[str]:
-    """Return what SQLite finds wrong with a file, where there is one. It is only read.
+    """Return what is wrong with a SQLite file, where there is one.
 
     ``remedy`` is what helps against damage.
     """
     if not os.path.lexists(path):
         return []
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=15)) as database:
-            rows = database.execute("PRAGMA quick_check(3)").fetchall()
-            if database.execute(_HAS_INDEX).fetchone():
-                # SQLite looks into it by itself from 3.44 on. Of what cannot be written, the list
-                # of its words is all that can be read (SQLite, "FTS5", § 7).
-                database.execute(_WORDS)
-                database.execute("SELECT count(*) FROM temp.words").fetchall()
-    except sqlite3.Error as error:
-        helps = remedy if is_damage(error) else ""
-        return [f"{path} cannot be used: {database_complaint(error, path)}{helps}"]
-    return [] if rows == [("ok",)] else [f"{path} is damaged: {row[0]}{remedy}" for row in rows]
+    from clicktrail.store.integrity import look_at  # noqa: PLC0415 - not always needed
+
+    found = look_at(path)
+    helps = remedy if found.is_damage else ""
+    if remedy and found.can_be_repaired:
+        helps = ": run `clicktrail repair`, which builds the index of emails anew"
+    what = "is damaged" if found.is_damage else "cannot be used"
+    return [f"{path} {what}: {said}{helps}" for said in found.said]
 
 
 def _spool(folder: Path) -> list[str]:
@@ -223,20 +214,26 @@ def _set_aside(folder: Path) -> list[str]:
     return [f"{path} was set aside: run `clicktrail repair`" for path in set_aside(folder)]
 
 
-def repair(context: typer.Context) -> None:
-    """Count what can be read of files that were set aside. The service may run.
+def repair(
+    context: typer.Context,
+    index: Annotated[
+        bool,
+        typer.Option("--index", help="Build the index of emails anew, also where it seems well."),
+    ] = False,
+) -> None:
+    """Count what can be read of files that were set aside, and mend the store's index of emails.
 
     Each click is put into the journal again, and counted once, however often this is run. A file
-    that is done with gets another name (`.repaired`) and may be deleted.
+    that is done with gets another name (`.repaired`) and may be deleted. An index that is damaged
+    is begun anew, and the publisher fills it, the newest emails first. The service may run.
     """
     settings = settings_of(context)
     folder = settings.data
     files = set_aside(folder) if folder.is_dir() else []
     if not files:
         typer.echo(f"Nothing was set aside in {folder}.")
-        return
-    left = asyncio.run(_repair(settings, files))
-    if left:
+    left = asyncio.run(_repair(settings, files)) if files else 0
+    if not repair_index(settings, asked=index) or left:
         raise typer.Exit(1)
 
 

@@ -72,6 +72,9 @@ class Database(ABC):
         Raises `StoreUnavailable`.
         """
 
+    async def rewrite(self) -> None:  # noqa: B027 - as above
+        """Write the file anew, without what belongs to nothing. Raises `StoreUnavailable`."""
+
     async def close(self) -> None:
         """Finish what was begun, and close all connections."""
         self._closed = True
@@ -87,17 +90,22 @@ class Database(ABC):
         with engine.begin() as connection:
             return work(connection)
 
-    async def _run(self, threads: ThreadPoolExecutor, run: Callable[[], T]) -> T:
+    async def _run(
+        self,
+        threads: ThreadPoolExecutor,
+        run: Callable[[], T],
+        patience: float | None = WAIT_SECONDS,
+    ) -> T:
         if self._closed:
             raise StoreUnavailable(f"the database {self.name} was closed")
         # When this is cancelled while it waits for a thread, it is not run at all.
         running = asyncio.get_running_loop().run_in_executor(threads, run)
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
+            async with asyncio.timeout(patience):
                 return await running
         except TimeoutError:
             raise StoreUnavailable(
-                f"the database {self.name} is busy: no turn within {WAIT_SECONDS:g} seconds"
+                f"the database {self.name} is busy: no turn within {patience:g} seconds"
             ) from None
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise StoreUnavailable(

@@ -4,6 +4,7 @@ does not wait for it. Tracked ones are grouped into mailings in the same transac
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,16 @@ from clicktrail.store.clicks.tables import clicked_links
 from clicktrail.store.database.bulk import BulkInsert, Row
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.turns import ERASING, INDEXING, share_turn, try_turn
+from clicktrail.store.finding.damage import IndexDamaged, on_index, repair, write_with_index
 from clicktrail.store.finding.texts import Clicked, Query, text_of
-from clicktrail.store.finding.trigrams import Window, add_texts, compact, is_whole, window
+from clicktrail.store.finding.trigrams import (
+    Window,
+    add_texts,
+    compact,
+    is_whole,
+    try_index,
+    window,
+)
 from clicktrail.store.mail.browse import MessageRow, message_row
 from clicktrail.store.mail.grouping import MailingKey, mailings_of
 from clicktrail.store.mail.messages import messages_of
@@ -75,15 +84,32 @@ class Search:
         found = await asyncio.to_thread(
             lambda: {message.id: _Indexed.of(message) for message in read}
         )
-        return await self._database.write(lambda connection: _index(connection, ids, found))
+        return await write_with_index(self._database, lambda c: _index(c, ids, found))
 
     async def compact(self, pause: float = 0.0) -> None:
         """Leave nothing in the index of what was deleted; pause so many seconds between writes."""
         await compact(self._database, pause)
 
+    async def is_writable(self) -> bool:
+        """Whether the index takes what it is given, as far as one email shows."""
+        try:
+            await self._database.write(try_index)
+        except IndexDamaged:
+            return False
+        return True
+
+    async def repair(self) -> None:
+        """Begin the index anew, whatever is damaged of it; who indexes fills it."""
+        await repair(self._database)
+
 
 def find(connection: Connection, query: Query, limit: int, before: str | None) -> Found:
     """Do what `Search.find` does, within a transaction."""
+    with on_index() if query.indexed() or query.facets() else nullcontext():
+        return _find(connection, query, limit, before)
+
+
+def _find(connection: Connection, query: Query, limit: int, before: str | None) -> Found:
     whole = not query.indexed() or is_whole(connection)
     rows: list[MessageRow] = []
     looked_at = read = 0

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     delete,
+    func,
     literal,
     literal_column,
     select,
@@ -31,6 +32,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from clicktrail.model import Message
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database
+from clicktrail.store.finding.damage import on_index, remove_damaged, write_with_index
 from clicktrail.store.finding.texts import GRAM, Query, facets_of, text_of
 from clicktrail.store.mail.tables import message_numbers, message_texts, messages, unindexed
 
@@ -84,19 +86,25 @@ def is_whole(connection: Connection) -> bool:
 
 
 def add_texts(connection: Connection, found: Iterable[tuple[Message, str]]) -> None:
-    """Let emails be found that are not yet, by their texts, within a transaction."""
+    """Let emails be found that are not yet, by their texts, within a transaction.
+
+    Raises `IndexDamaged`, as all that follow.
+    """
     if connection.dialect.name == "postgresql":
-        _ADD_TEXTS.run(connection, sorted((m.id, text, facets_of(m)) for m, text in found))
+        rows = sorted((m.id, text, facets_of(m)) for m, text in found)
+        with on_index():
+            _ADD_TEXTS.run(connection, rows)
         return
     texts = {message.id: _with_facets(message, text) for message, text in found}
-    numbers = _numbers(connection, list(texts))
-    new = sorted(texts.keys() - numbers)
-    if new:
-        _ADD_NUMBERS.run(connection, [(id_,) for id_ in new])
-        numbers |= _numbers(connection, new)
-    rows = sorted((number, texts[id_]) for id_, number in numbers.items())
-    if rows:
-        connection.exec_driver_sql("INSERT INTO message_index (rowid, text) VALUES (?, ?)", rows)
+    with on_index():
+        numbers = _numbers(connection, list(texts))
+        new = sorted(texts.keys() - numbers)
+        if new:
+            _ADD_NUMBERS.run(connection, [(id_,) for id_ in new])
+            numbers |= _numbers(connection, new)
+        if numbers:
+            added = sorted((number, texts[id_]) for id_, number in numbers.items())
+            connection.exec_driver_sql(_INSERT, added)
 
 
 def forget_texts(
@@ -109,18 +117,32 @@ def forget_texts(
     """
     ids = [message.id for message in gone]
     if connection.dialect.name == "postgresql":
-        return set(connection.scalars(_FORGET_TEXTS, {"ids": ids}))
-    numbers = _numbers(connection, ids)
+        with on_index():
+            return set(connection.scalars(_FORGET_TEXTS, {"ids": ids}))
     waiting = set(connection.scalars(_WAITING, {"ids": ids}))
-    found = {m.id: m for m in gone if m.id in numbers and m.id not in waiting}
-    rows = sorted((numbers[id_], indexed_text(m)) for id_, m in found.items())
-    if rows:
-        connection.exec_driver_sql(
-            "INSERT INTO message_index (message_index, rowid, text) VALUES ('delete', ?, ?)", rows
-        )
-    left = [number for id_, number in numbers.items() if id_ not in stay]
-    connection.execute(_FORGET_NUMBERS, {"numbers": left})
+    with on_index():
+        numbers = _numbers(connection, ids)
+        found = {m.id: m for m in gone if m.id in numbers and m.id not in waiting}
+        rows = sorted((numbers[id_], indexed_text(m)) for id_, m in found.items())
+        if rows:
+            connection.exec_driver_sql(_DELETE, rows)
+        left = [number for id_, number in numbers.items() if id_ not in stay]
+        connection.execute(_FORGET_NUMBERS, {"numbers": left})
     return set(found)
+
+
+def try_index(connection: Connection) -> None:
+    """See whether the index can be written to, within a transaction, and leave it as it is.
+
+    Raises `IndexDamaged`.
+    """
+    if connection.dialect.name == "postgresql":
+        return
+    with on_index():
+        number = connection.scalar(select(func.max(message_numbers.c.number))) or 0
+        row = [(number + 1, "a text")]
+        connection.exec_driver_sql(_INSERT, row)
+        connection.exec_driver_sql(_DELETE, row)
 
 
 async def compact(database: Database, pause: float = 0.0) -> None:
@@ -129,9 +151,10 @@ async def compact(database: Database, pause: float = 0.0) -> None:
     Not by ``secure-delete`` of FTS5: that is as slow for each word, and a file that was changed by
     it can no longer be read by SQLite before 3.42 (SQLite, "FTS5", § 6.11).
     """
+    await remove_damaged(database, pause)
     # A negative number takes all of the index in hand; positive ones go on with that (§ 6.8).
     size = -MERGED_PAGES
-    while await database.write(partial(_merge, size)):
+    while await write_with_index(database, partial(_merge, size)):
         size = MERGED_PAGES
         await asyncio.sleep(pause)
 
@@ -141,9 +164,8 @@ def _merge(pages: int, connection: Connection) -> bool:
     if connection.dialect.name == "postgresql":
         return False  # VACUUM removes what was deleted
     before = connection.exec_driver_sql("SELECT total_changes()").scalar() or 0
-    connection.exec_driver_sql(
-        "INSERT INTO message_index (message_index, rank) VALUES ('merge', ?)", (pages,)
-    )
+    with on_index():
+        connection.exec_driver_sql(_MERGE, (pages,))
     after = connection.exec_driver_sql("SELECT total_changes()").scalar() or 0
     return bool(after - before >= 2)
 
@@ -197,6 +219,9 @@ def _numbers(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
     return {row.message_id: row.number for row in rows}
 
 
+_INSERT = "INSERT INTO message_index (rowid, text) VALUES (?, ?)"
+_DELETE = "INSERT INTO message_index (message_index, rowid, text) VALUES ('delete', ?, ?)"
+_MERGE = "INSERT INTO message_index (message_index, rank) VALUES ('merge', ?)"
 _HAS_TRIGRAMS = "SELECT to_regclass('message_texts_words') IS NOT NULL"
 _INDEX = table("message_index", literal_column("rowid"))
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)

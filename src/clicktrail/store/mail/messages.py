@@ -34,6 +34,7 @@ from clicktrail.store.database.bulk import BulkInsert, Row
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older, older
 from clicktrail.store.database.turns import take_shard
+from clicktrail.store.finding.damage import write_with_index
 from clicktrail.store.finding.trigrams import forget_texts
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.html import pack_html
@@ -162,7 +163,7 @@ class MessageStore:
 
         What remains is enough to count their clicks and to find whom to notify.
         """
-        return await self._database.write(lambda connection: _forget(connection, before, limit))
+        return await write_with_index(self._database, lambda c: _forget(c, before, limit))
 
     async def forget_origins(self, before: int, limit: int = 500) -> int:
         """Delete up to ``limit`` emails accepted before a time; return how many.

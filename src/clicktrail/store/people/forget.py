@@ -50,6 +50,7 @@ from clicktrail.store.clicks.tables import (
 from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.core import Database
 from clicktrail.store.database.turns import ERASING, take_shard, take_turn
+from clicktrail.store.finding.damage import write_with_index
 from clicktrail.store.finding.texts import text_of
 from clicktrail.store.finding.trigrams import add_texts, compact, forget_texts
 from clicktrail.store.mail.messages import messages_of
@@ -149,15 +150,20 @@ class _Forgetting:
         # What was prepared before a publisher knew, and written meanwhile.
         await self._events(stream_events, after=streams)
         await self._events(outbox, after=waiting)
-        await compact(self._database)
-        self._done.flushed = await self._database.flush()
+        try:
+            await compact(self._database)
+        finally:
+            self._done.flushed = await self._database.flush()
         return self._done
 
     async def _messages(self) -> None:
         async for rows in _batches(self._database, message_contents):
             ids = [row.message_id for row in rows if self._is_concerned(row)]
             if ids:
-                await self._database.write(partial(self._change_contents, ids))
+                change = partial(self._change_contents, ids)
+                gone, changed = await write_with_index(self._database, change)
+                self._done.messages += gone
+                self._done.messages_changed += changed
 
     def _is_concerned(self, row: Any) -> bool:
         person = self._person
@@ -167,7 +173,8 @@ class _Forgetting:
             person.erased(content := _unpack(row.content)) != content
         )
 
-    def _change_contents(self, ids: list[str], connection: Connection) -> None:
+    def _change_contents(self, ids: list[str], connection: Connection) -> tuple[int, int]:
+        """Return how many emails lost their contents, and how many others were changed."""
         take_turn(connection, ERASING)  # nobody indexes meanwhile what is erased here
         gone: list[str] = []
         # Read again: the smarthost's answer may have changed the recipients.
@@ -193,8 +200,7 @@ class _Forgetting:
         alone = list(connection.scalars(_MAILINGS_ALONE, {"ids": gone})) if gone else []
         for table in (mailings, mailing_links, mailing_counts, mailing_versions):
             connection.execute(delete(table).where(table.c.digest.in_(alone)))
-        self._done.messages += len(gone)
-        self._done.messages_changed += len(rows) - len(gone)
+        return len(gone), len(rows) - len(gone)
 
     def _without_address(self, message: Message) -> Message:
         person = self._person

@@ -1,0 +1,143 @@
+"""The index of emails is damaged, and nothing that is kept elsewhere suffers from it."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from clicktrail.base.ids import new_id, now_us
+from clicktrail.model import Message, MessageState
+from clicktrail.store import Store
+from clicktrail.store.finding.damage import MADE_BY, IndexDamaged
+from clicktrail.store.finding.texts import Query
+from support.indexes import HARMS
+
+ANNA, BERTA = "anna.example@mail.example", "berta.example@mail.example"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "clicktrail.db"
+
+
+@pytest.fixture
+async def store(file: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(f"sqlite:///{file}")
+    for recipient in (ANNA, BERTA, BERTA):
+        await email_to(opened, recipient)
+    await filled(opened)
+    yield opened
+    await opened.close()
+
+
+@asynccontextmanager
+async def harmed(store: Store, file: Path, harm: str) -> AsyncIterator[Store]:
+    """Give the store as one opens it when something has become of its index."""
+    await store.close()  # who has it open may not see it for long
+    HARMS[harm](file)
+    opened = await Store.open(f"sqlite:///{file}")
+    yield opened
+    await opened.close()
+    assert integrity(file) == [("ok",)]
+
+
+async def email_to(store: Store, recipient: str) -> Message:
+    at = now_us()
+    headers = (("Subject", "Hello"),)
+    made = Message(new_id(at), at, "news@example.com", (recipient,), None, headers=headers)
+    await store.messages.add(made)
+    await store.messages.finish(made.id, MessageState.SENT, made.recipients, now_us())
+    return made
+
+
+async def filled(store: Store) -> None:
+    while await store.search.index(100):
+        pass
+
+
+async def found(store: Store, what: str) -> int:
+    return len((await store.search.find(Query.parse(what), 10)).rows)
+
+
+def tables(file: Path) -> set[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+
+
+def integrity(file: Path) -> list[tuple[str]]:
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute("PRAGMA integrity_check").fetchall()
+
+
+MENDED_BY_ITSELF = [harm for harm in HARMS if harm != "pages"]
+"""The others cost no more than the room that they take, until `clicktrail repair`."""
+
+
+def traces_in(file: Path) -> list[str]:
+    return [each.name for each in file.parent.iterdir() if b"anna.example" in each.read_bytes()]
+
+
+@pytest.mark.parametrize("harm", MENDED_BY_ITSELF)
+async def test_a_person_is_erased_and_others_are_found_again(
+    store: Store, file: Path, harm: str
+) -> None:
+    async with harmed(store, file, harm) as opened:
+        done = await opened.forget_person(ANNA)
+        assert (done.messages, done.flushed) == (1, True)
+        assert traces_in(file) == []
+        assert not [name for name in tables(file) if name.startswith("damaged")]
+        await filled(opened)
+        assert await found(opened, "anna.example") == 0
+        assert await found(opened, "berta.example") == 2
+
+
+async def test_a_person_is_erased_where_the_file_is_damaged_in_the_place_of_the_index(
+    store: Store, file: Path
+) -> None:
+    async with harmed(store, file, "pages") as opened:
+        with pytest.raises(IndexDamaged, match="clicktrail repair"):  # a rest of it is still there
+            await opened.forget_person(ANNA)
+        await opened.search.repair()
+        await opened.rewrite()
+        assert not await opened.forget_person(ANNA)  # the email was erased at once
+        assert traces_in(file) == []
+        await filled(opened)
+        assert await found(opened, "berta.example") == 2
+
+
+@pytest.mark.parametrize("harm", MENDED_BY_ITSELF)
+async def test_emails_go_by_age_and_new_ones_are_found(store: Store, file: Path, harm: str) -> None:
+    async with harmed(store, file, harm) as opened:
+        before = now_us()
+        newest = await email_to(opened, ANNA)
+        await filled(opened)
+        assert await opened.messages.forget(before) == 3
+        await opened.search.compact()
+        await filled(opened)
+        assert await found(opened, "berta.example") == 0
+        [row] = (await opened.search.find(Query.parse("anna.example"), 10)).rows
+        assert row.id == newest.id
+
+
+@pytest.mark.parametrize("harm", ["no settings", "odd blocks", "none"])
+async def test_who_searches_is_told_what_to_run(store: Store, file: Path, harm: str) -> None:
+    async with harmed(store, file, harm) as opened:
+        with pytest.raises(IndexDamaged, match="clicktrail repair"):
+            await found(opened, "anna.example")
+        assert len((await opened.search.find(Query(), 10)).rows) == 3
+        await opened.search.repair()
+        await filled(opened)
+        assert await found(opened, "anna.example") == 1
+
+
+async def test_a_new_index_is_made_as_the_first_was(store: Store, file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        made = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'message_index'")
+        assert made.fetchall() == [(MADE_BY,)]
+        columns = "SELECT name, type, pk FROM pragma_table_info('message_numbers')"
+        first = connection.execute(columns).fetchall()
+        assert first
+        await store.search.repair()
+        assert connection.execute(columns).fetchall() == first
