@@ -1,13 +1,16 @@
 """The register of nodes behind a broker that is not there."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from clicktrail.errors import JournalUnavailable
 from clicktrail.journal.jetstream import JetStreamOptions
-from clicktrail.journal.nodes import BrokerRegister
+from clicktrail.journal.nodes import BrokerRegister, Registrar
+from clicktrail.keys.nodes import Node
+from clicktrail.model import LinkChange, Orders
 from support.service import PATIENCE
 from support.stream_servers import Nats
 
@@ -36,3 +39,41 @@ async def test_closing_ends_the_attempts_to_connect(port: int) -> None:
             await register.leave("me")
         await register.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class Told:
+    """A publisher's side: what is ordered, and a register of no nodes."""
+
+    def __init__(self) -> None:
+        self.orders = Orders("1")
+
+    async def newer(self, known: str) -> Orders | None:
+        return None if known == self.orders.version else self.orders
+
+    async def announce(self, node: Node) -> Sequence[Node]:
+        return ()
+
+    async def leave(self, name: str) -> None:
+        pass
+
+
+async def test_orders_of_any_size_come_over_the_broker(tmp_path: Path) -> None:
+    told = Told()
+    with Nats(tmp_path) as broker:
+        options = JetStreamOptions(f"nats://{broker.address}", timeout=5.0)
+        registrar, node = Registrar(options, told, told), BrokerRegister(options)
+        await registrar.start()
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    assert await node.newer("") == told.orders
+                    break
+                except JournalUnavailable:
+                    await asyncio.sleep(0.05)
+            assert await node.newer("1") is None
+            many = (LinkChange(str(n), "https://a.example/" + "x" * 3000, None) for n in range(900))
+            told.orders = Orders("2", tuple(many))  # nearly 3 MB: a broker takes messages of one
+            assert await node.newer("1") == told.orders
+            assert await node.newer("2") is None
+        await node.close()
+        await registrar.stop()

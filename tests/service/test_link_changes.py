@@ -1,9 +1,11 @@
 """Links after sending: replaced, blocked, and undone, while the service runs."""
 
 import json
+import re
 from typing import Any
 
 from support.service import Answer, Service, email_with, hrefs, html_of, invoke, wait_for
+from support.visitor import Visitor
 
 OLD, NEW = "https://shop.example/sale?a=1&b=2", "https://shop.example/new"
 HTML = f'<html><body><a href="{OLD.replace("&", "&amp;")}">x</a></body></html>'
@@ -102,6 +104,45 @@ def test_what_stays_of_a_link_goes_with_it_to_where_it_leads(service: Service) -
     passed = service.request(f"{link}?fbclid=1&a=3")
     assert passed.location == "https://shop.example/n?a=2&fbclid=1#x"
     change(service, "undo", id_)
+
+
+def test_the_console_changes_links_of_a_mailing_and_says_who_did(
+    service: Service, admin: Visitor, viewer: Visitor
+) -> None:
+    name = service.configuration_set()
+    message = email_with(HTML, name)
+    del message["Subject"]
+    message["Subject"] = f"Recall {name}"
+    [link] = hrefs(html_of(service.send(message)))
+
+    def of_mailing() -> str | None:
+        found = re.search(rf'href="(/mailings/\w+)">Recall {name}', admin.get("/mailings").text)
+        return found[1] if found else None
+
+    page = wait_for(of_mailing, "the mailing")
+    form = {"url": OLD, "which": "set", "what": "replace", "new": "ftp://x/", "because": ""}
+    refused = admin.sent(f"{page}/links", form).text
+    assert "is no URL of http or https" in refused
+    assert 'value="ftp://x/"' in refused
+    said = admin.sent(f"{page}/links", form | {"new": NEW}).text
+    assert f"lead to {NEW}." in said
+    answered(service, link, 302, NEW)
+    form |= {"what": "block", "because": "Recalled"}
+    said = admin.sent(f"{page}/links", form).text
+    answered(service, link, 410)
+    seen = viewer.get(page).text
+    assert "nowhere: Recalled" in seen
+    assert f"of {name}" in seen
+    assert "Undo</button>" not in seen
+    ids = re.findall(r'name="change" value="([^"]+)"', admin.get(page).text)
+    assert len(ids) == 2
+    for id_ in ids:
+        assert "lead again" in admin.sent(f"{page}/links/undo", {"change": id_}).text
+    answered(service, link, 302, OLD)
+    mine = [c for c in json.loads(service.cli("link", "changes", "--json")) if c["id"] in ids]
+    assert {(c["madeBy"], c["undoneBy"], c["configurationSet"]) for c in mine} == {
+        ("test administrator", "test administrator", name)
+    }
 
 
 def test_changes_hold_when_the_service_starts_anew(service: Service) -> None:

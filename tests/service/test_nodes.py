@@ -93,6 +93,27 @@ def test_a_new_key_seals_when_every_node_can_open_it_and_not_before(two: Two) ->
     assert "redirect" not in two.nodes()  # it has left in an orderly way
 
 
+def test_a_node_without_a_store_is_told_of_changed_links_and_remembers_them(two: Two) -> None:
+    path = two.sent(two.first.configuration_set())
+    two.copy_keys()
+
+    def leads(node: Service) -> str | None:
+        return node.request(f"http://127.0.0.1:{node.http}{path}", "HEAD").location
+
+    with two.second:
+        two.first.cli("link", "replace", "http://a.example", "http://b.example/")
+        for node in (two.first, two.second):
+            wait_for(lambda n=node: leads(n) == "http://b.example/" or None, "it elsewhere")  # type: ignore[misc]
+        two.second.kill()
+        two.first.kill()  # nobody is there to ask
+        two.second.start()
+        assert leads(two.second) == "http://b.example/"
+        two.first.start()
+        [change] = json.loads(two.first.cli("link", "changes", "--json"))
+        two.first.cli("link", "undo", change["id"])
+        wait_for(lambda: leads(two.second) == "http://a.example" or None, "it as it was")
+
+
 def test_a_node_that_is_gone_for_good_is_forgotten_by_name(two: Two) -> None:
     two.copy_keys()
     two.second.start()

@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clicktrail.console.clicks.changes import LinkChanges
 from clicktrail.console.clicks.live import Live
 from clicktrail.console.configurations import Configurations
 from clicktrail.console.deadletters import DeadLetters
@@ -70,6 +71,7 @@ class Console:
         identities = Identities(store, views)
         messages = Messages(store, views)
         mailings = MailingPages(store, views)
+        changes = LinkChanges(store)
         dead = DeadLetters(store, views, retry_for)
         self._live = Live(store, views)
 
@@ -121,6 +123,8 @@ class Console:
             page("/mailings", mailings.list),
             page("/mailings/{digest}", mailings.show),
             page("/mailings/{digest}/map", mailings.map),
+            form("/mailings/{digest}/links", changes.make),
+            form("/mailings/{digest}/links/undo", changes.undo),
             page("/mailings/{digest}/clicked", mailings.clicked),
             page("/mailings/{digest}/clicked.csv", mailings.download),
             page("/live", self._live.show),

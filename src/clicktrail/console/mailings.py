@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from clicktrail.console.clickmap import frame, spots
+from clicktrail.console.clicks.changes import LinkChanges, mailing_of
 from clicktrail.console.views import NOT_STORED, Views
-from clicktrail.errors import NotFound
 from clicktrail.model import Link
 from clicktrail.store import Store
 from clicktrail.store.clicks.statistics import Counts
@@ -45,6 +45,7 @@ class MailingPages:
     def __init__(self, store: Store, views: Views) -> None:
         self._store = store
         self._views = views
+        self._changes = LinkChanges(store)
 
     async def list(self, request: Request) -> Response:
         """Show mailings, those with the newest email first."""
@@ -65,17 +66,22 @@ class MailingPages:
 
     async def show(self, request: Request) -> Response:
         """Show one with its click map."""
-        mailing = await self._mailing(request)
+        mailing = await mailing_of(self._store, request)
         counts = await self._store.mailings.counts([mailing.digest])
         chosen = await self._chosen(mailing, request)
         shown = chosen.message_id
         texts = (await self._store.trail.link_texts([shown] if shown else [])).get(shown, {})
+        drawn = spots(await self._links(chosen.message_id), chosen.counted, texts)
+        urls = dict.fromkeys([each.url for each in drawn] + [each.url for each in chosen.others])
+        urls.pop("", None)  # of a link without a known URL
         return self._views.page(
             request,
             "mailing.html",
             mailing=mailing,
             chosen=chosen,
-            spots=spots(await self._links(chosen.message_id), chosen.counted, texts),
+            spots=drawn,
+            urls=list(urls),
+            changes=await self._changes.of(urls),
             has_html=bool(await self._store.trail.html(chosen.message_id)),
             images=request.query_params.get("images") == "1",
             counts=counts.get(mailing.digest, Counts()),
@@ -83,7 +89,7 @@ class MailingPages:
 
     async def map(self, request: Request) -> Response:
         """Return the email with clicks drawn over its links, for the frame."""
-        mailing = await self._mailing(request)
+        mailing = await mailing_of(self._store, request)
         chosen = await self._chosen(mailing, request)
         drawn = spots(await self._links(chosen.message_id), chosen.counted)
         parts = await self._store.trail.html(chosen.message_id)
@@ -91,7 +97,7 @@ class MailingPages:
 
     async def clicked(self, request: Request) -> Response:
         """Show who clicked in one."""
-        mailing = await self._mailing(request)
+        mailing = await mailing_of(self._store, request)
         wanted = _wanted(request, mailing)
         found, older = await self._store.clickers.find(
             wanted, SHOWN, request.query_params.get("before")
@@ -110,7 +116,7 @@ class MailingPages:
 
     async def download(self, request: Request) -> Response:
         """Return all who clicked in one, as CSV."""
-        mailing = await self._mailing(request)
+        mailing = await mailing_of(self._store, request)
         pages = self._store.clickers.all(_wanted(request, mailing))
         name = f"clicktrail-clicked-{mailing.digest.hex()[:8]}.csv"
         headers = NOT_STORED | {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -134,16 +140,6 @@ class MailingPages:
     async def _links(self, message_id: str) -> tuple[Link, ...]:
         message = await self._store.messages.get_many([message_id] if message_id else [])
         return message[message_id].links if message else ()
-
-    async def _mailing(self, request: Request) -> Mailing:
-        wanted = request.path_params["digest"]
-        try:
-            found = await self._store.mailings.get(bytes.fromhex(wanted))
-        except ValueError:
-            found = None
-        if found is None:
-            raise NotFound(f"there is no mailing {wanted!r}")
-        return found
 
 
 def _wanted(request: Request, mailing: Mailing) -> Wanted:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clicktrail.model import Verdict
+from clicktrail.model import Click, Verdict
 from clicktrail.store.clicks.opens import Open
 from clicktrail.store.mail.browse import ClickRow
 from clicktrail.store.mail.trail import Told
@@ -61,14 +61,14 @@ def moments_of(
     for each in sorted(clicks, key=lambda each: each.click.clicked_at):
         click = each.click
         visitor = (click.ip, click.user_agent)
-        key = (click.link, click.url, *visitor)
+        key = (click.link, click.url, click.destination, *visitor)
         if key not in found:
             name = f" “{texts[click.link]}”" if click.link in texts else ""
             found[key] = Moment(
                 f"Click on link {click.link + 1}{name}",
                 click.clicked_at,
                 number=click.link + 1,
-                url=click.url,
+                url=_led(click),
                 visitor=visitor,
             )
         found[key].add(click.clicked_at, each.verdict, each.reasons, told[click.event_id])
@@ -79,3 +79,10 @@ def moments_of(
         moment = found.setdefault(("open", opened.proxy, *visitor), made)
         moment.add(opened.opened_at, opened.verdict, opened.reasons, told[opened.event_id])
     return sorted(found.values(), key=lambda moment: moment.at)
+
+
+def _led(click: Click) -> str:
+    """Return the URL of a click's link, and where it led if it was changed."""
+    if click.destination == "":
+        return click.url
+    return f"{click.url} → {click.destination or 'nowhere: it was blocked'}"
