@@ -10,6 +10,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from support.new_stores import copy_new_stores
 from support.ports import Ports
 from support.postgres import NEEDS_POSTGRES, Postgres
 
@@ -29,6 +30,8 @@ structlog.configure(
 # A test that Hypothesis drives may take its time, on a busy machine.
 settings.register_profile("clicktrail", deadline=None)
 settings.load_profile("clicktrail")
+
+copy_new_stores()
 
 # Whoever starts the tests in the background (`nohup`, `&`) ignores these, and so would every
 # process that a test starts. A handler, other than ignoring, ends with the new program: signal(7).

@@ -17,7 +17,7 @@ from support.service import Service
 def test_commands_during_the_first_start_work_or_say_that_there_is_nothing_yet(
     tmp_path: Path,
 ) -> None:
-    service = Service(tmp_path, embedded=False)
+    service = Service(tmp_path, embedded=False, anew=True)
     before = service.run("configuration-set", "create", "set0")
     assert "there is no data of Clicktrail" in before.stderr
     assert not service.data.exists()

@@ -5,6 +5,7 @@ folder, environment), standard input, output and error, and where the exit statu
 It ends when the socket's other end is closed.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -13,7 +14,9 @@ import pkgutil
 import selectors
 import socket
 import sys
+import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from setproctitle import getproctitle
@@ -34,12 +37,19 @@ def load() -> None:
     from clicktrail.cli import build
 
     CliRunner().invoke(build("settings"), ["settings", "--data", "/"])
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from support.new_stores import copy_new_stores, migrated
+
+    copy_new_stores()
+    migrated()
     gc.freeze()  # so that no collection in a fork copies what all of them share
 
 
 _MORE = (
     "alembic.command",
     "alembic.autogenerate",
+    "alembic.config",
+    "anyio._backends._asyncio",
     "anyio.streams.tls",
     "encodings.idna",
     "pydantic.type_adapter",
@@ -106,9 +116,23 @@ def serve(orders: socket.socket) -> bool:
             orders.send(b"%d" % pid)
 
 
+def leave(end: SystemExit) -> None:
+    """End as the interpreter does, but for taking down what was loaded, which all forks share."""
+    if not isinstance(end.code, int):
+        raise end
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(end.code)
+
+
 if __name__ == "__main__":
     load()
     if serve(socket.socket(fileno=int(sys.argv[1]))):
         from clicktrail.__main__ import main
 
-        main()
+        try:
+            main()
+        except SystemExit as end:
+            leave(end)

@@ -55,16 +55,8 @@ class WebhookDestination:
             b"https": GuardedNetwork(guard, tls=True),
             b"http": GuardedNetwork(guard, tls=False),
         }
-        self._pools = {
-            scheme: httpcore.AsyncConnectionPool(
-                ssl_context=tls or ssl.create_default_context(),
-                max_connections=None,  # bounded for each destination by the deliverer
-                max_keepalive_connections=_IDLE_CONNECTIONS,
-                keepalive_expiry=_IDLE_SECONDS,
-                network_backend=network,
-            )
-            for scheme, network in self._networks.items()
-        }
+        self._tls = tls
+        self._pools: dict[bytes, httpcore.AsyncConnectionPool] = {}
 
     async def send(self, arn: Arn, event_id: str, payload: bytes) -> None:
         """See `Destination.send`. Only an answer of 2xx is a success."""
@@ -81,7 +73,7 @@ class WebhookDestination:
             "webhook-signature": signature,
         }
         try:
-            async with self._pools[url.scheme].stream(
+            async with self._pool(url.scheme).stream(
                 "POST", url, headers=headers, content=payload, extensions={"timeout": self._timeout}
             ) as response:
                 await _skim(response)
@@ -101,6 +93,20 @@ class WebhookDestination:
             await pool.aclose()
         for network in self._networks.values():
             network.close()
+
+    def _pool(self, scheme: bytes) -> httpcore.AsyncConnectionPool:
+        if scheme not in self._pools:
+            if scheme == b"https" and self._tls is None:
+                # Not at the start: to read all the system's authorities takes most of a start.
+                self._tls = ssl.create_default_context()
+            self._pools[scheme] = httpcore.AsyncConnectionPool(
+                ssl_context=self._tls,
+                max_connections=None,  # bounded for each destination by the deliverer
+                max_keepalive_connections=_IDLE_CONNECTIONS,
+                keepalive_expiry=_IDLE_SECONDS,
+                network_backend=self._networks[scheme],
+            )
+        return self._pools[scheme]
 
 
 async def _skim(response: httpcore.Response) -> None:
