@@ -6,9 +6,12 @@ elsewhere unless it is asked to, and leads nowhere.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlencode
 
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from clicktrail.console.views import NOT_STORED, SECURITY, share
@@ -16,12 +19,14 @@ from clicktrail.model import Link
 from clicktrail.store.mail.html import place_of
 from clicktrail.store.mail.mailings import PlaceClicks
 
-COLOURS = ("#3b63c9", "#6150c4", "#8a3fb0", "#ae3390", "#c8305f", "#c9302f")
+COLOURS = ("#4a72d0", "#3f63bd", "#3455a8", "#2a4792", "#20397b", "#162b63")
 """From few clicks to many; white text can be read on each. The same are in ``console.css``."""
+NO_CLICKS = "#6b7280"
 
+# Of our origin, so that the page around it can measure its links; no script in it runs, ever.
 _FRAME = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:{images};"
-    " form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+    "sandbox allow-same-origin; default-src 'none'; style-src 'unsafe-inline';"
+    " img-src data:{images}; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
 _DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
 
@@ -38,16 +43,54 @@ class Spot:
     clicks: int
     unique_clicks: int
     human_clicks: int
+    drawn: int
+    """Those that the map is about: people's, or all."""
     level: int
     share: str
-    """Of all clicks, in per cent."""
+    """Of all that the map is about, in per cent."""
+
+    @property
+    def colour(self) -> str:
+        """What it is drawn in."""
+        return COLOURS[self.level] if self.drawn else NO_CLICKS
+
+
+@dataclass(frozen=True, slots=True)
+class MapView:
+    """How a map is looked at, as the address of its page has it."""
+
+    version: str = ""
+    """Of a mailing."""
+    images: bool = False
+    """Whether pictures are loaded from elsewhere."""
+    all_clicks: bool = False
+    """Machines' clicks too; else people's alone."""
+
+    @classmethod
+    def of(cls, request: Request) -> "MapView":
+        """Return what a request asks for."""
+        asked = request.query_params
+        return cls(asked.get("version", ""), asked.get("images") == "1", asked.get("who") == "all")
+
+    def query(self, **changes: Any) -> str:
+        """Return it as a query string, with what is changed; what is as usual is left out."""
+        changed = replace(self, **changes)
+        given = {
+            "version": changed.version,
+            "images": "1" if changed.images else "",
+            "who": "all" if changed.all_clicks else "",
+        }
+        return "?" + urlencode({name: value for name, value in given.items() if value})
 
 
 NO_TEXTS: Mapping[int, str] = MappingProxyType({})
 
 
 def spots(
-    links: Iterable[Link], counted: Iterable[PlaceClicks], texts: Mapping[int, str] = NO_TEXTS
+    links: Iterable[Link],
+    counted: Iterable[PlaceClicks],
+    view: MapView,
+    texts: Mapping[int, str] = NO_TEXTS,
 ) -> list[Spot]:
     """Return the links with their clicks, in the order of the email; ``texts`` are by place.
 
@@ -55,12 +98,16 @@ def spots(
     """
     by_place = {each.link: each for each in counted}
     known = {link.index: link for link in links}
-    total = sum(each.clicks for each in by_place.values())
-    most = max((each.clicks for each in by_place.values()), default=0)
+    drawn = {
+        place: each.clicks if view.all_clicks else each.human_clicks
+        for place, each in by_place.items()
+    }
+    total, most = sum(drawn.values()), max(drawn.values(), default=0)
     found = []
     for place in sorted({*known, *by_place}):
         count = by_place.get(place) or PlaceClicks(place, "", 0, 0, 0)
         link = known.get(place)
+        clicks = drawn.get(place, 0)
         found.append(
             Spot(
                 place + 1,
@@ -70,8 +117,9 @@ def spots(
                 count.clicks,
                 count.unique_clicks,
                 count.human_clicks,
-                round((len(COLOURS) - 1) * count.clicks / most) if most else 0,
-                share(count.clicks, total),
+                clicks,
+                round((len(COLOURS) - 1) * clicks / most) if most else 0,
+                share(clicks, total),
             )
         )
     return found
@@ -97,25 +145,18 @@ def frame(parts: Sequence[str], drawn: Iterable[Spot], *, images: bool) -> HTMLR
 
 
 def _style(drawn: Iterable[Spot]) -> str:
-    """Return the style sheet that draws: nothing of the email is in it."""
+    """Return the style sheet that draws: nothing of the email is in it. Pins are put by ``map.js``,
+    which knows where there is room."""
     rules = [
-        'html [href^="#clicktrail-"]{position:relative!important;cursor:default!important;'
+        'html [href^="#clicktrail-"]{cursor:default!important;'
         "outline:1px dashed #888!important;outline-offset:1px!important}",
-        'html [href^="#clicktrail-"]::after{position:absolute!important;left:0!important;'
-        "top:0!important;transform:translateY(-100%)!important;z-index:9!important;"
-        "padding:1px 6px!important;border-radius:9px!important;white-space:nowrap!important;"
-        "color:#fff!important;font:600 11px/15px system-ui,sans-serif!important;"
-        "text-decoration:none!important;letter-spacing:0!important;text-transform:none!important}",
     ]
     for spot in drawn:
-        if spot.clicks:
-            colour = COLOURS[spot.level]
-            at = f'html [href="{place_of(spot.number - 1)}"]'
+        if spot.drawn:
             rules.append(
-                f"{at}{{outline:2px solid {colour}!important;"
+                f'html [href="{place_of(spot.number - 1)}"]'
+                f"{{outline:2px solid {spot.colour}!important;"
                 "box-shadow:inset 0 0 0 99px"  # over the background, under the text
-                f" color-mix(in srgb,{colour} 22%,transparent)!important}}"
-                f'{at}::after{{content:"{spot.clicks} \\b7  {spot.share}"!important;'
-                f"background:{colour}!important}}"
+                f" color-mix(in srgb,{spot.colour} 22%,transparent)!important}}"
             )
     return "".join(rules)

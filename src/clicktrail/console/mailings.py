@@ -1,12 +1,12 @@
 """Mailings: emails that share a subject or a tag, with one click map for all of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from clicktrail.console.clickmap import frame, spots
+from clicktrail.console.clickmap import MapView, frame, spots
 from clicktrail.console.clicks.changes import LinkChanges, mailing_of
 from clicktrail.console.views import NOT_STORED, Views
 from clicktrail.model import Link
@@ -69,9 +69,10 @@ class MailingPages:
         mailing = await mailing_of(self._store, request)
         counts = await self._store.mailings.counts([mailing.digest])
         chosen = await self._chosen(mailing, request)
+        view = replace(MapView.of(request), version=chosen.name)
         shown = chosen.message_id
         texts = (await self._store.trail.link_texts([shown] if shown else [])).get(shown, {})
-        drawn = spots(await self._links(chosen.message_id), chosen.counted, texts)
+        drawn = spots(await self._links(chosen.message_id), chosen.counted, view, texts)
         urls = dict.fromkeys([each.url for each in drawn] + [each.url for each in chosen.others])
         urls.pop("", None)  # of a link without a known URL
         return self._views.page(
@@ -83,7 +84,7 @@ class MailingPages:
             urls=list(urls),
             changes=await self._changes.of(urls),
             has_html=bool(await self._store.trail.html(chosen.message_id)),
-            images=request.query_params.get("images") == "1",
+            view=view,
             counts=counts.get(mailing.digest, Counts()),
         )
 
@@ -91,9 +92,10 @@ class MailingPages:
         """Return the email with clicks drawn over its links, for the frame."""
         mailing = await mailing_of(self._store, request)
         chosen = await self._chosen(mailing, request)
-        drawn = spots(await self._links(chosen.message_id), chosen.counted)
+        view = MapView.of(request)
+        drawn = spots(await self._links(chosen.message_id), chosen.counted, view)
         parts = await self._store.trail.html(chosen.message_id)
-        return frame(parts, drawn, images=request.query_params.get("images") == "1")
+        return frame(parts, drawn, images=view.images)
 
     async def clicked(self, request: Request) -> Response:
         """Show who clicked in one."""

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clicktrail.base.ids import ID_LENGTH
-from clicktrail.console.clickmap import NO_TEXTS, Spot, frame, spots
-from clicktrail.console.clicks.timeline import Moment, moments_of
+from clicktrail.console.clickmap import NO_TEXTS, MapView, Spot, frame, spots
+from clicktrail.console.clicks.timeline import Moment, moments_of, notified
 from clicktrail.console.numbers.choices import choices
 from clicktrail.console.views import Views
 from clicktrail.errors import NotFound
@@ -100,7 +100,9 @@ class Messages:
         ids = [*(each.click.event_id for each in clicks), *(each.event_id for each in opens)]
         told = await self._store.trail.told([row.id, *ids])
         texts = (await self._store.trail.link_texts([row.id])).get(row.id, {})
+        view = MapView.of(request)
         accepted = Moment(_ENDED[row.state], row.accepted_at, told=told[row.id])
+        moments = [accepted, *moments_of(clicks, opens, told, texts)]
         return self._views.page(
             request,
             "message.html",
@@ -109,14 +111,14 @@ class Messages:
             outcome=_outcome(row, places) if contents is None or contents.links else "",
             contents=contents,
             subject=_subject(contents),
-            spots=_spots(contents, places, texts),
+            spots=_spots(contents, places, view, texts),
             places=places,
-            moments=[accepted, *moments_of(clicks, opens, told, texts)],
-            texts=texts,
+            moments=moments,
+            notified=notified(moments),
             not_shown=sum(place.clicks for place in places.values()) - len(clicks),
             mailings=mailings_of(contents) if contents else [],
             has_html=bool(await self._store.trail.html(row.id)),
-            images=request.query_params.get("images") == "1",
+            view=view,
         )
 
     async def map(self, request: Request) -> Response:
@@ -125,8 +127,8 @@ class Messages:
         contents = (await self._store.messages.get_many([row.id])).get(row.id)
         places, _ = await self._store.trail.links(row.id)
         parts = await self._store.trail.html(row.id)
-        images = request.query_params.get("images") == "1"
-        return frame(parts, _spots(contents, places), images=images)
+        view = MapView.of(request)
+        return frame(parts, _spots(contents, places, view), images=view.images)
 
     async def _found(
         self,
@@ -189,7 +191,10 @@ def _subject(contents: Message | None) -> str:
 
 
 def _spots(
-    contents: Message | None, places: dict[int, LinkTrail], texts: Mapping[int, str] = NO_TEXTS
+    contents: Message | None,
+    places: dict[int, LinkTrail],
+    view: MapView,
+    texts: Mapping[int, str] = NO_TEXTS,
 ) -> list[Spot]:
     counted = [PlaceClicks(p.link, "", p.clicks, 1, p.human_clicks) for p in places.values()]
-    return spots(contents.links if contents else (), counted, texts)
+    return spots(contents.links if contents else (), counted, view, texts)

@@ -86,3 +86,17 @@ def _led(click: Click) -> str:
     if click.destination == "":
         return click.url
     return f"{click.url} → {click.destination or 'nowhere: it was blocked'}"
+
+
+def notified(moments: Iterable[Moment]) -> str:
+    """Say in a sentence how far all notifications came; nothing where there are none."""
+    told = [each for moment in moments for each in moment.told]
+    states = Counter(
+        "arrived" if t.state in ("in the stream", "delivered") else t.state for t in told
+    )
+    parts = [f"{states[name]:,} {words}" for name, words in _STATES if states[name]]
+    number = f"{len(told):,} notification{'' if len(told) == 1 else 's'}"
+    return f"{number}: {', '.join(parts)}." if told else ""
+
+
+_STATES = (("arrived", "delivered"), ("waiting", "on their way"), ("dead", "not delivered"))
