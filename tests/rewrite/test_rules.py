@@ -23,11 +23,12 @@ FORMS = [
 
 
 def rewritten(html: str, rules: Rules, size: int = 0) -> Rewritten:
+    extension = extending(rules, {"campaign": ["Früh&ling", "x"]})
     policy = Policy(
         link=lambda index, url: f"https://t.example/c/{index}{'x' * size}",
         is_own=lambda url: False,
         stays=staying(rules, ["<https://a.example/x?a=1&b=2>"]),
-        extended=extending(rules, {"campaign": ["Früh&ling", "x"]}),
+        extended=extension.of if extension else None,
         link_limit=rules.link_limit,
     )
     head = "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"

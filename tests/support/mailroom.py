@@ -157,7 +157,14 @@ async def mailroom(
         smarthost = open_smarthost(Settings({n: (text, "test") for n, text in given.items()}))
         stack.push_async_callback(smarthost.close)
         hosts = TrackingHosts("t.test", "s.test")
-        acceptor = Acceptor(store, keys, hosts, "clicktrail.test", identities=identities)
+        acceptor = Acceptor(
+            store,
+            keys,
+            hosts,
+            "clicktrail.test",
+            identities=identities,
+            max_size=chosen.max_size,
+        )
         sign_in = SignIn(store.users, Throttle(), lambda: store.configuration.seen.version)
         server = SmtpServer(chosen, acceptor, smarthost, sign_in)
         await server.start()

@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from clicktrail.doors.connections import WAITING_ROOM, Connections, Stage, most_connections
+from clicktrail.doors.connections import WAITING_ROOM, Connections, Stage
 from clicktrail.doors.forwarded import peer_address
 from clicktrail.settings.kinds import Address
 
@@ -72,7 +72,7 @@ class AsgiServer:
         self.limits = limits
         self.state = ServerState()
         self.connections: Connections[_Connection] = Connections(
-            most_connections(limits.connections), limits.for_one, trusts, limits.waiting
+            limits.connections, limits.for_one, trusts, limits.waiting
         )
         self.now = 0.0
         """The loop's clock, at the last look."""
@@ -284,9 +284,14 @@ class _Connection(HttpToolsProtocol):
         """Answer, where no answer has begun, and hang up."""
         begun = self.cycle is not None and not self.cycle.response_complete
         if not (begun and self.cycle.response_started):
-            again = b"Retry-After: 1\r\n" if status == 503 else b""
+            head, why = b"", b""
+            if status == 503:
+                why = b"too many connections (%b): try again later\n"
+                why %= self._house.connections.met.encode()
+                head = b"Content-Type: text/plain\r\nRetry-After: 1\r\n"
             self.transport.write(
-                b"%bContent-Length: 0\r\nConnection: close\r\n%b\r\n" % (STATUS_LINE[status], again)
+                b"%b%bContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+                % (STATUS_LINE[status], head, len(why), why)
             )
         self.transport.close()
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from clicktrail.doors.forwarded import network_of
@@ -24,6 +24,14 @@ class Stage(IntEnum):
     """The body of a request is on its way."""
     AT_WORK = 2
     """The answer is on its way: it does not give way."""
+
+
+class Limit(StrEnum):
+    """What there are too many connections for: the last word of the setting, or the system's."""
+
+    FOR_ONE = "max_per_address"
+    FOR_ALL = "max_connections"
+    FILES = "LimitNOFILE"
 
 
 class Client(Protocol):
@@ -67,10 +75,11 @@ def most_connections(wanted: int) -> int:
 class Connections(Generic[C]):
     """All connections of a server, the oldest first.
 
-    There may be ``limit`` of them, and ``for_one`` of one client (`network_of`); ``trusts`` tells
-    which addresses are of many clients, such as a proxy's. Where there is no room, the oldest that
-    is silent gives way, else the oldest whose request is not all here: the client's own or, at the
-    limit for all, rather one whose address is not trusted. So who says nothing keeps nobody out.
+    There may be ``limit`` of them (`most_connections`), and ``for_one`` of one client
+    (`network_of`); ``trusts`` tells which addresses are of many clients, such as a proxy's. Where
+    there is no room, the oldest that is silent gives way, else the oldest whose request is not all
+    here: the client's own or, at the limit for all, rather one whose address is not trusted. So who
+    says nothing keeps nobody out.
 
     Connections that wait for something to happen, such as long polls, are counted apart: up to
     ``waiting`` of them take no room from the others.
@@ -83,8 +92,11 @@ class Connections(Generic[C]):
         trusts: Callable[[str], bool] = lambda _: False,
         waiting: int = 0,
     ) -> None:
-        self._limit = limit
+        self._limit = most_connections(limit)
         self._for_one = for_one or limit
+        self._of_all = Limit.FOR_ALL if self._limit == limit else Limit.FILES
+        self.met = self._of_all
+        """Which limit `enter` met last, also when it hung up on somebody."""
         self._trusts = trusts
         self._most_waiting = waiting
         self._all: dict[C, str] = {}
@@ -104,8 +116,10 @@ class Connections(Generic[C]):
         whose = "" if self._trusts(connection.peer) else network_of(connection.peer)
         own = self._of.get(whose)
         if whose and own is not None and len(own) >= self._for_one:
+            self.met = Limit.FOR_ONE
             gives_way = _first_of(own)
         elif len(self._all) >= self._limit:
+            self.met = self._of_all
             strangers = (each for each, of in self._all.items() if of)
             gives_way = _first_of(strangers) or _first_of(self._all)
         else:

@@ -34,6 +34,7 @@ from clicktrail.keys.vault import Vault
 from clicktrail.model import Message, MessageState
 from clicktrail.rewrite.mime.seven_bit import NotConvertible, seven_bit
 from clicktrail.rewrite.warn import about_fields
+from clicktrail.rules.links import APPENDED_LIMIT
 from clicktrail.rules.matching import readers_first
 from clicktrail.store import Store
 
@@ -63,7 +64,7 @@ class Acceptor:
     ``identities`` says whether senders must belong to an identity: ``yes``, ``no``, or ``auto``,
     which is yes as soon as there is an identity. ``vault`` opens the DKIM keys of identities.
     ``faults`` gets to know why emails go on untracked because of us. With ``seven_bit`` all emails
-    go on in 7 bits, also where the smarthost takes 8.
+    go on in 7 bits, also where the smarthost takes 8. ``max_size`` is that of emails, in bytes.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Acceptor:
         faults: Faults | None = None,
         *,
         seven_bit: bool = False,
+        max_size: int = APPENDED_LIMIT,
     ) -> None:
         self._store = store
         self._seven_bit = seven_bit
@@ -86,7 +88,7 @@ class Acceptor:
         self._identities = identities
         self._metrics = metrics or Metrics()
         self._rewriter = Rewriter(
-            keys, tracking_hosts, self._metrics, self._in_thread, honeypots, faults
+            keys, tracking_hosts, self._metrics, self._in_thread, honeypots, faults, max_size
         )
         self._signatures = Signatures(vault, self._in_thread)
         self._suppression = Suppression(store.suppression)

@@ -17,7 +17,7 @@ from clicktrail.keys.ringfile import KeyFile
 from clicktrail.keys.token import PASSES, KeyRing, TrackingHosts
 from clicktrail.model import NO_RULES, OPEN_LINK, ConfigurationSet, Reason, Rules, Tags
 from clicktrail.rewrite import Policy, Rewritten, policy_of, rewrite_message
-from clicktrail.rules.links import extending, staying
+from clicktrail.rules.links import APPENDED_LIMIT, Extension, extending, staying
 from clicktrail.store.mail.html import place_of
 
 log = get_logger(__name__)
@@ -31,13 +31,20 @@ FAULT = "tracking"
 UNTRACKED = "not tracked: a fault of this installation, which its log names"
 """The warning kept with an email that went on untouched because of it."""
 
+APPENDED_TOO_MUCH = (
+    "append: with all parameters, the links would be larger than an email may be (smtp.max_size):"
+    " the last ones are tracked without"
+)
+"""The warning kept with such an email."""
+
 
 class Rewriter:
     """Rewrites the emails that are tracked; others stay as they are, and the reason is told.
 
     ``honeypots`` are the configuration sets whose emails get a hidden link, ``*`` for all. A fault
     of ours (settings, keys, code) never stops an email: it goes on untouched, and ``faults`` gets
-    to know until an email of that configuration set is rewritten again.
+    to know until an email of that configuration set is rewritten again. ``most_appended`` is how
+    many characters the URLs of one email get by its rules.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class Rewriter:
         in_thread: Callable[[Callable[[], Rewritten]], Awaitable[Rewritten]],
         honeypots: frozenset[str] = frozenset(),
         faults: Faults | None = None,
+        most_appended: int = APPENDED_LIMIT,
     ) -> None:
         self._keys = keys
         self._hosts = hosts
@@ -55,6 +63,7 @@ class Rewriter:
         self._in_thread = in_thread
         self._honeypots = honeypots
         self._faults = faults or Faults()
+        self._most_appended = most_appended
         self._failing: dict[str, str] = {}
         """Why, by configuration set."""
 
@@ -86,14 +95,18 @@ class Rewriter:
         started = time.perf_counter()
         try:
             policy = self._policy(message_id, chosen, ring, clicks, opens)
+            extension = None
             if chosen.rules is not NO_RULES:
-                _apply(chosen.rules, policy, header, tags)
+                extension = extending(chosen.rules, tags, self._most_appended)
+                _apply(chosen.rules, policy, header, extension)
             rewritten = await self._rewrite(raw, chosen, policy)
         except Exception as error:  # what cannot be parsed raises nothing: see `rewrite_message`
             self._fail(chosen.name, error, message_id)
             return Rewritten(raw, warnings=(UNTRACKED,))
         finally:
             self._metrics.rewrite.observe(time.perf_counter() - started)
+        if extension is not None and extension.is_used_up:
+            rewritten = replace(rewritten, warnings=(*rewritten.warnings, APPENDED_TOO_MUCH))
         if self._failing and (rewritten.links or rewritten.pixel):
             self._recover(chosen.name)
         return rewritten
@@ -155,14 +168,16 @@ def hosts_of(hosts: TrackingHosts, chosen: ConfigurationSet) -> TrackingHosts:
     return hosts.at(_checked(chosen.redirect_domain)) if chosen.redirect_domain else hosts
 
 
-def _apply(rules: Rules, policy: Policy, header: HeaderSection, tags: Tags) -> None:
-    """Have a policy follow rules, for an email with that header and these tags.
+def _apply(
+    rules: Rules, policy: Policy, header: HeaderSection, extension: Extension | None
+) -> None:
+    """Have a policy follow rules, for an email with that header.
 
     Raises `InvalidInput`: see `staying`.
     """
     policy.link_limit = rules.link_limit or sys.maxsize
     policy.stays = staying(rules, header.values("list-unsubscribe"))
-    policy.extended = extending(rules, tags)
+    policy.extended = None if extension is None else extension.of
     if rules.pass_parameters:
         link = policy.link
         policy.link = lambda index, url: link(index | PASSES, url)

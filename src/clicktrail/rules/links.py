@@ -1,7 +1,7 @@
 """The rules of a configuration set for the links of one email."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
@@ -19,6 +19,8 @@ _ENTRIES = 1000
 """Hosts or archives of a rule."""
 TEXT_LIMIT = 1000
 """Characters of the regular expression."""
+APPENDED_LIMIT = 10 << 20
+"""Characters that all URLs of one email get, where nothing else is said."""
 _BRACKETED = re.compile(r"<([^<>]*)>")
 
 
@@ -62,17 +64,37 @@ def staying(rules: Rules, unsubscribe: Iterable[str]) -> Callable[[str], str] | 
     return tell
 
 
-def extending(rules: Rules, tags: Tags) -> Callable[[str], str] | None:
-    """Return what gives a URL its parameters in an email with these tags; ``None`` for none."""
+class Extension:
+    """Gives the URLs of one email more parameters, of up to ``most`` characters in all.
+
+    URLs that come when these are used up stay without.
+    """
+
+    __slots__ = ("_left", "_parameters")
+
+    def __init__(self, parameters: Sequence[tuple[str, str]], most: int) -> None:
+        self._parameters = tuple(parameters)
+        self._left = most
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether a URL stayed without."""
+        return self._left < 0
+
+    def of(self, url: str) -> str:
+        """Return a URL with them."""
+        if self._left < 0:
+            return url
+        short = len(url) <= _REMEMBERED
+        extended = (_short_extended if short else weburl.with_parameters)(url, self._parameters)
+        self._left -= len(extended) - len(url)
+        return url if self._left < 0 else extended
+
+
+def extending(rules: Rules, tags: Tags, most: int = APPENDED_LIMIT) -> Extension | None:
+    """Return what gives URLs their parameters in an email with these tags; ``None`` for none."""
     parameters = appended(rules.append, tags) if rules.append else ()
-    if not parameters:
-        return None
-
-    def extend(url: str) -> str:
-        extended = _short_extended if len(url) <= _REMEMBERED else weburl.with_parameters
-        return extended(url, parameters)
-
-    return extend
+    return Extension(parameters, most) if parameters else None
 
 
 _REMEMBERED = 512

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from clicktrail.doors.budget import Budget
-from clicktrail.doors.connections import Connections, most_connections
+from clicktrail.doors.connections import Connections
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.doors.sockets import ListeningSocket
 from clicktrail.ingress.accept import Acceptor
@@ -31,9 +31,7 @@ class MilterServer:
         self.acceptor = acceptor
         self.address = options.listen
         self.stopping = False
-        self.connections: Connections[Connection] = Connections(
-            most_connections(options.max_connections)
-        )
+        self.connections: Connections[Connection] = Connections(options.max_connections)
         self.memory = Budget(options.memory, options.max_size * 2)
         self.allowed = Visitors(options.allow)
         self.senders = Visitors(options.senders)

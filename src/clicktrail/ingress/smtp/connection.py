@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP
 
 from clicktrail.base.logs import get_logger
 from clicktrail.doors.budget import Budget
-from clicktrail.doors.connections import Connections, Stage
+from clicktrail.doors.connections import Connections, Limit, Stage
 from clicktrail.doors.handshake import Handshake
 from clicktrail.doors.tls import Certificate
 from clicktrail.ingress.accept import Acceptor
@@ -32,7 +32,11 @@ BUFFER = 64 * 1024
 COMMAND_LIMIT = 12288  # RFC 4954 § 4, the longest of all
 _NO_LIMIT = 86400.0
 _CLOSING = "4.3.2 the service is closing: try again later"
-_TOO_MANY = "4.3.2 too many connections: try again later"
+_TOO_MANY = {
+    Limit.FOR_ONE: "4.3.2 too many connections from your address (smtp.max_per_address)",
+    Limit.FOR_ALL: "4.3.2 too many connections (smtp.max_connections)",
+    Limit.FILES: "4.3.2 too many connections for the files that the service may open (LimitNOFILE)",
+}
 SLOWEST = 1024  # bytes a second, on average, of an email
 
 
@@ -80,7 +84,7 @@ class Connection(SMTP):
         self._deadline = 0.0  # when the client has been silent for too long
         self._latest = math.inf  # no deadline is later
         self._received = 0  # bytes since DATA
-        self._welcome = True
+        self._refused: Limit | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -93,7 +97,8 @@ class Connection(SMTP):
             self._timeout_duration = min(options.first_timeout, options.timeout)
             self._latest = self.loop.time() + options.timeout
         super().connection_made(transport)
-        self._welcome = self.server.sessions.enter(self)
+        if not self.server.sessions.enter(self):
+            self._refused = self.server.sessions.met
 
     def connection_lost(self, error: Exception | None) -> None:
         """End."""
@@ -129,7 +134,7 @@ class Connection(SMTP):
 
     def abort(self) -> None:
         """Make room for somebody else."""
-        self.goodbye(421, _TOO_MANY)
+        self.goodbye(421, _too_many(self.server.sessions.met))
 
     def leave(self) -> "asyncio.Task[None] | None":
         """Close, at once or after the answer to the email whose DATA has begun."""
@@ -146,8 +151,8 @@ class Connection(SMTP):
         try:
             if self.server.stopping:
                 await self.say(421, _CLOSING)
-            elif not self._welcome:
-                await self.say(421, _TOO_MANY)
+            elif self._refused is not None:
+                await self.say(421, _too_many(self._refused))
             else:
                 await super()._handle_client()
         except (asyncio.CancelledError, ConnectionError):
@@ -265,3 +270,7 @@ class Connection(SMTP):
         finally:
             if self.transport is not None:
                 self._reset_timeout()
+
+
+def _too_many(met: Limit) -> str:
+    return f"{_TOO_MANY[met]}: try again later"

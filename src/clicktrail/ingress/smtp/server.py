@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from clicktrail.doors.budget import Budget
-from clicktrail.doors.connections import Connections, most_connections
+from clicktrail.doors.connections import Connections
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.doors.handshake import Handshake, TlsListener
 from clicktrail.doors.tls import Certificate
@@ -36,7 +36,7 @@ class SmtpServer:
         self.certificate: Certificate | None = None
         self.stopping = False
         self.sessions: Connections[Connection | Handshake] = Connections(
-            most_connections(options.max_connections),
+            options.max_connections,
             options.max_per_address,
             Visitors(options.allow).trusts,
         )

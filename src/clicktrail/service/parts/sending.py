@@ -26,6 +26,7 @@ def acceptor_of(house: House, store: Store) -> Acceptor:
         vault=followed_vault(house.folder),
         faults=house.faults,
         seven_bit=settings["smarthost.seven_bit"] == "always",
+        max_size=settings["smtp.max_size"],
     )
 
 
