@@ -82,9 +82,9 @@ DIFFERENCES = {
     " once.",
     "PutEmailIdentityConfigurationSetAttributes": SAME,
     "SendEmail": "`Simple`, `Raw`, or `Template` with `TemplateContent`; a template by name is"
-    " refused, as there are none, and so are `ListManagementOptions`. A `Raw` email keeps its own"
-    " `From`. The answer comes when your mail server has taken the email, so"
-    " what it refuses is told at once (`MessageRejected`). `EndpointId`,"
+    " refused, as there are none. `ListManagementOptions` may name a list that was not made. A"
+    " `Raw` email keeps its own `From`. The answer comes when your mail server has taken the email,"
+    " so what it refuses is told at once (`MessageRejected`). `EndpointId`,"
     " `TenantName`, `FromEmailAddressIdentityArn` and `FeedbackForwardingEmailAddressIdentityArn`"
     " and `TemplateArn` are passed over.",
     "TagResource": "Of configuration sets and identities.",

@@ -16,8 +16,11 @@ from clicktrail.publish.event import (
     reduced_mail_object,
     rendering_failure_event,
     send_event,
+    subscription_object,
+    unsubscribe_event,
 )
 from clicktrail.store.clicks.opens import Open
+from clicktrail.store.clicks.unsubscribes import Unsubscribe
 from clicktrail.store.people.erased import reduced_event
 from support.signing import AT, BODY, EVENT_ID, SECRET, signed
 
@@ -67,6 +70,21 @@ def test_every_field_of_an_open_is_read() -> None:
     erased = read_event(reduced_event(body)).open
     assert erased is not None
     assert (erased.ip_address, erased.user_agent) == ("", "")
+
+
+def test_every_field_of_an_unsubscribe_is_read() -> None:
+    made = Unsubscribe("1", "m", AT, "news", "sport")
+    body = unsubscribe_event(reduced_mail_object("m"), subscription_object(made), "1:0")
+    read = read_event(body)
+    assert read.event_type == "Unsubscribe"
+    assert read.subscription == api.Subscription(
+        contact_list="news",
+        timestamp=datetime(2026, 11, 23, 18, 8, 4, 933666, UTC),
+        source="UnsubscribeHeader",
+        topic="sport",
+    )
+    names = {each.encode_name for each in fields(api.Subscription)}
+    assert json.loads(body)["subscription"].keys() == names
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"eventType":1}'])

@@ -10,7 +10,7 @@ from clicktrail.headers.fields import HEADER_LIMIT, HeaderTooLong, read_header, 
 from clicktrail.headers.parameters import parse_type, without_comments
 from clicktrail.headers.words import decoded_words
 from clicktrail.ingress.dkim import NotSignable, Signer
-from clicktrail.ingress.tags import read_tags
+from clicktrail.ingress.options.tags import read_tags
 from clicktrail.keys import dkim as dkimkey
 from clicktrail.keys.vault import KEY_SIZE, Vault
 from clicktrail.model import Dkim, Identity, Link, Message

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clicktrail.redirect.http import Exchange
+from clicktrail.redirect.exchange import Exchange
 from clicktrail.redirect.server import Listener, Patience, RedirectServer
 from clicktrail.settings.kinds import Address
 from support.redirecting import URL, House, house_in, path_of, request, statuses

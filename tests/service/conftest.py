@@ -1,5 +1,6 @@
 """The whole service, as a user runs it: SMTP in, Maildir out, HTTP click, command line."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,12 @@ def ses(service: Service, key: tuple[str, str]) -> Iterator[Any]:
     client = ses_client(service, key)
     yield client
     client.close()
+
+
+@pytest.fixture
+def signing(service: Service) -> tuple[str, dict[str, Any]]:
+    """An identity that signs, and its DNS record."""
+    name = f"dkim-{service.configuration_set(stream=False)}.example"
+    service.cli("identity", "create", name)
+    service.cli("identity", "dkim", "generate", name, "--bits", "1024")
+    return name, json.loads(service.cli("identity", "dkim", "show", name, "--json"))

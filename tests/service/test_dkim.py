@@ -14,17 +14,9 @@ from clicktrail.keys import dkim as dkimkey
 from clicktrail.keys.token import PATH
 from support.service import Service, email_with, hrefs, html_of
 from support.ses import access_key, ses_client
+from support.signing import is_good
 
 HTML = '<p>Gr\u00fc\u00dfe <a href="http://a.example/x">x</a></p>'
-
-
-@pytest.fixture
-def signing(service: Service) -> tuple[str, dict[str, Any]]:
-    """An identity that signs, and its DNS record."""
-    name = f"dkim-{service.configuration_set(stream=False)}.example"
-    service.cli("identity", "create", name)
-    service.cli("identity", "dkim", "generate", name, "--bits", "1024")
-    return name, json.loads(service.cli("identity", "dkim", "show", name, "--json"))
 
 
 def sent(service: Service, name: str, message: EmailMessage) -> bytes:
@@ -32,14 +24,6 @@ def sent(service: Service, name: str, message: EmailMessage) -> bytes:
     # The Maildir has the line ends of this machine; on the wire they are CRLF.
     arrived = service.send(message, sender=f"news@{name}")
     return arrived if b"\r\n" in arrived else arrived.replace(b"\n", b"\r\n")
-
-
-def is_good(raw: bytes, record: dict[str, Any]) -> bool:
-    def look_up(host: bytes, timeout: int = 5) -> bytes:
-        assert host.decode() == f"{record['name']}."
-        return str(record["value"]).encode()
-
-    return bool(dkim.verify(raw, dnsfunc=look_up))
 
 
 @pytest.mark.parametrize("cte", ["quoted-printable", "base64", "8bit"])

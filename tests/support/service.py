@@ -262,14 +262,18 @@ class Service:
         return wait_for(look, "an email in the mailbox")
 
     def request(
-        self, link: str, method: str = "GET", headers: dict[str, str] | None = None
+        self,
+        link: str,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
     ) -> Answer:
         """Send a request for a tracking link, over plain http to the redirect."""
         parts = urlsplit(link)
         connection = http.client.HTTPConnection("127.0.0.1", self.http, timeout=PATIENCE)
         try:
             target = parts.path + (f"?{parts.query}" if parts.query else "")
-            connection.request(method, target, headers=HEADERS | (headers or {}))
+            connection.request(method, target, body, HEADERS | (headers or {}))
             answer = connection.getresponse()
             shown = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, shown, answer.read())

@@ -1,7 +1,9 @@
-"""Webhooks as a service sends them: an event, and the headers that sign it."""
+"""Webhooks as a service sends them: an event, and the headers that sign it. DKIM signatures."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import dkim
 from standardwebhooks import Webhook
 
 from clicktrail.publish.event import sample_event
@@ -20,3 +22,13 @@ def signed(body: bytes, at: datetime | None = None, secret: str = SECRET) -> dic
         "webhook-timestamp": str(int(now.timestamp())),
         "WEBHOOK-SIGNATURE": Webhook(secret).sign(EVENT_ID, now, body.decode()),
     }
+
+
+def is_good(raw: bytes, record: dict[str, Any]) -> bool:
+    """Whether a DKIM signature can be verified with that DNS record."""
+
+    def look_up(host: bytes, timeout: int = 5) -> bytes:
+        assert host.decode() == f"{record['name']}."
+        return str(record["value"]).encode()
+
+    return bool(dkim.verify(raw, dnsfunc=look_up))

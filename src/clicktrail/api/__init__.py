@@ -12,6 +12,7 @@ from clicktrail.api.events import (
     Header,
     Mail,
     Open,
+    Subscription,
     read_event,
     verify_webhook,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Open",
     "OpenedLink",
     "Reason",
+    "Subscription",
     "TrackedEmail",
     "TrackedHtml",
     "Tracking",

@@ -84,6 +84,16 @@ class Open(_Values, frozen=True):
     """The image proxy that fetched it; ``""`` where none is known to have."""
 
 
+class Subscription(_Values, frozen=True):
+    """What somebody has unsubscribed from."""
+
+    contact_list: str
+    timestamp: datetime
+    source: str = ""
+    topic: str = ""
+    """``""``: the list as a whole."""
+
+
 class Failure(_Values, frozen=True):
     """Why a template could not be rendered."""
 
@@ -92,7 +102,8 @@ class Failure(_Values, frozen=True):
 
 
 class Event(_Values, frozen=True):
-    """One event: ``Click``, ``Open``, ``Send`` or ``Rendering Failure``, and any to come later."""
+    """One event: ``Click``, ``Open``, ``Unsubscribe``, ``Send`` or ``Rendering Failure``, and any
+    to come later."""
 
     event_type: str
     event_id: str
@@ -102,6 +113,8 @@ class Event(_Values, frozen=True):
     """With ``Click``."""
     open: Open | None = None
     """With ``Open``."""
+    subscription: Subscription | None = None
+    """With ``Unsubscribe``."""
     failure: Failure | None = None
     """With ``Rendering Failure``."""
     test: bool = False

@@ -33,6 +33,12 @@ class Metrics:
         self.opens_recorded = self._counter(
             "opens_recorded", "Opens that were counted and told.", "verdict"
         )
+        self.unsubscribes = self._counter(
+            "unsubscribes", "Requests to unsubscribe that were logged durably."
+        )
+        self.unsubscribes_recorded = self._counter(
+            "unsubscribes_recorded", "Requests to unsubscribe that were counted, told and obeyed."
+        )
         self.clicks_unlogged = self._counter(
             "clicks_unlogged", "People who were redirected though their click could not be logged."
         )

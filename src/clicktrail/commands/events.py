@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clicktrail.store import Store
     from clicktrail.store.clicks.opens import DayOfOpens
     from clicktrail.store.clicks.statistics import Day
+    from clicktrail.store.clicks.unsubscribes import DayOfUnsubscribes
 
 events = typer.Typer(no_args_is_help=True, help="Notifications: read, look at, replay.")
 
@@ -164,6 +165,9 @@ def statistics(
     opens: Annotated[
         bool, typer.Option("--opens", help="Show opens instead, by day of UTC.")
     ] = False,
+    unsubscribes: Annotated[
+        bool, typer.Option("--unsubscribes", help="Show unsubscribes instead, by day of UTC.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show emails sent and clicks, by day.
@@ -178,9 +182,16 @@ def statistics(
     today = datetime.now(zone).date()
     where = Where(configuration_set, identity, known_provider(provider), first_day(since, today))
 
+    if opens and unsubscribes:
+        raise InvalidInput("give one of --opens and --unsubscribes")
+    if (opens or unsubscribes) and time_zone != "UTC":
+        what = "opens" if opens else "unsubscribes"
+        raise InvalidInput(f"{what} are counted by day of UTC: leave out --time-zone")
+    if unsubscribes:
+        found = with_store(context, lambda store: store.unsubscribes.daily(where))
+        _show_unsubscribes(found, as_json=as_json)
+        return
     if opens:
-        if time_zone != "UTC":
-            raise InvalidInput("opens are counted by day of UTC: leave out --time-zone")
         _show_opens(with_store(context, lambda store: store.opens.daily(where)), as_json=as_json)
         return
 
@@ -230,6 +241,17 @@ def _show_opens(days: "list[DayOfOpens]", *, as_json: bool) -> None:
         rows.append(("Total", sum(d.opens for d in days), sum(d.human_opens for d in days)))
     columns = ("Day", "Opens", "Opens by people")
     print_table(columns, rows, numbers=columns[1:], empty="Nothing was opened.")
+
+
+def _show_unsubscribes(days: "list[DayOfUnsubscribes]", *, as_json: bool) -> None:
+    if as_json:
+        print_json([{"day": d.day, "unsubscribes": d.unsubscribes} for d in days])
+        return
+    rows: list[tuple[object, ...]] = [(d.day, d.unsubscribes) for d in days]
+    if len(rows) > 1:
+        rows.append(("Total", sum(d.unsubscribes for d in days)))
+    columns = ("Day", "Unsubscribes")
+    print_table(columns, rows, numbers=columns[1:], empty="Nobody has unsubscribed.")
 
 
 def _row(day: "Day") -> tuple[object, ...]:

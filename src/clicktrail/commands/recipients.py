@@ -47,6 +47,7 @@ def forget(
         (done.messages_changed, "other emails in which it stood: replaced"),
         (done.clicks, "clicks: address, User-Agent and URL deleted"),
         (done.opens, "opens: address and User-Agent deleted"),
+        (done.contacts, "contact lists: taken off, but for what they have unsubscribed from"),
         (done.events, "events of built-in streams: reduced"),
         (done.notifications, "notifications that wait: reduced"),
         (done.dead_letters, "dead letters: reduced"),

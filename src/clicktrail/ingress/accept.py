@@ -21,18 +21,27 @@ from clicktrail.headers.words import decoded_words
 from clicktrail.ingress import lines
 from clicktrail.ingress.choice import choose
 from clicktrail.ingress.inspection import inspect
+from clicktrail.ingress.options.lists import (
+    LIST_HEADER,
+    NO_HTTPS,
+    ONE_RECIPIENT,
+    list_options,
+    unsubscribe_fields,
+)
+from clicktrail.ingress.options.tags import read_tags
 from clicktrail.ingress.recipients.refusals import Email, Refusals, Suppression
+from clicktrail.ingress.recipients.unsubscribed import NotSubscribed
 from clicktrail.ingress.rewriting import LARGE, Rewriter
 from clicktrail.ingress.senders import identity_of
 from clicktrail.ingress.signatures import Signatures
 from clicktrail.ingress.submission import Submission, Transaction
-from clicktrail.ingress.tags import read_tags
 from clicktrail.ingress.trace import on_top, received
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.keys.token import TrackingHosts
 from clicktrail.keys.vault import Vault
-from clicktrail.model import Message, MessageState
+from clicktrail.model import Message, MessageState, Subscription
 from clicktrail.rewrite.mime.seven_bit import NotConvertible, seven_bit
+from clicktrail.rewrite.unsubscribe import with_unsubscribe_url
 from clicktrail.rewrite.warn import about_fields
 from clicktrail.rules.links import APPENDED_LIMIT
 from clicktrail.rules.matching import readers_first
@@ -43,7 +52,7 @@ T = TypeVar("T")
 
 SET_HEADER = "x-ses-configuration-set"
 TAGS_HEADER = "x-ses-message-tags"
-CONTROL_HEADERS = frozenset({SET_HEADER, TAGS_HEADER})
+CONTROL_HEADERS = frozenset({SET_HEADER, TAGS_HEADER, LIST_HEADER})
 """Headers that are for us and do not go on (lower case)."""
 
 _THREADS = 4
@@ -92,7 +101,7 @@ class Acceptor:
         )
         self._signatures = Signatures(vault, self._in_thread)
         self._suppression = Suppression(store.suppression)
-        self._refusals = Refusals([self._suppression])
+        self._refusals = Refusals([self._suppression, NotSubscribed(store.unsubscribed)])
         self._threads = ThreadPoolExecutor(_THREADS, "accept")
 
     async def accept(self, submission: Submission, transaction: Transaction) -> str:
@@ -144,6 +153,7 @@ class Acceptor:
         named = submission.configuration_set or decoded_words(header.value(SET_HEADER)).strip()
         chosen = choose(configuration, named, identity)
         await self._refusals.check(Email(submission, header, configuration, chosen))
+        options = list_options(submission, header)
         tags, wrong = read_tags(submission.tags, map(decoded_words, header.values(TAGS_HEADER)))
         theirs = [field for field in header.fields if field[0].lower() not in CONTROL_HEADERS]
         raw = submission.message
@@ -154,6 +164,16 @@ class Acceptor:
         recipients, readers = submission.recipients, len(submission.recipients)
         if readers > 1 and chosen is not None and chosen.rules.archives:
             recipients, readers = readers_first(recipients, chosen.rules.archives)
+        fields = b""
+        if options is not None and readers == 1:
+            subscription = Subscription(*options, recipients[0])
+            link = self._rewriter.unsubscribe_link(message_id, chosen, subscription)
+            raw = await self._in_thread(partial(with_unsubscribe_url, raw, link))
+            fields = unsubscribe_fields(header, link)
+            if fields and not link.startswith("https:"):
+                wrong.append(NO_HTTPS)
+        elif options is not None:
+            wrong.append(ONE_RECIPIENT)
         rewritten = await self._rewriter.rewrite(
             raw,
             message_id,
@@ -164,11 +184,12 @@ class Acceptor:
             submission.click_tracking,
             submission.open_tracking,
         )
-        outgoing = rewritten.message
+        outgoing, converted = on_top(fields, rewritten.message), False
         if convert:  # before it is signed, or the signature would not hold (RFC 6376 § 5.3)
-            outgoing = await self._in_seven_bits(outgoing)
+            whole, outgoing = outgoing, await self._in_seven_bits(outgoing)
+            converted = outgoing != whole
         signed, unsigned = await self._signatures.renew(
-            submission.message, outgoing, header, identity, converted=outgoing != rewritten.message
+            submission.message, outgoing, header, identity, converted=converted
         )
         message = Message(
             id=message_id,

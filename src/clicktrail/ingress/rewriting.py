@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 
@@ -11,11 +12,20 @@ from clicktrail.base.faults import Faults
 from clicktrail.base.hostname import tracking_host
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
-from clicktrail.errors import ClicktrailError
+from clicktrail.errors import ClicktrailError, InvalidInput
 from clicktrail.headers.fields import HeaderSection
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.keys.token import PASSES, KeyRing, TrackingHosts
-from clicktrail.model import NO_RULES, OPEN_LINK, ConfigurationSet, Reason, Rules, Tags
+from clicktrail.model import (
+    NO_RULES,
+    OPEN_LINK,
+    UNSUBSCRIBE_LINK,
+    ConfigurationSet,
+    Reason,
+    Rules,
+    Subscription,
+    Tags,
+)
 from clicktrail.rewrite import Policy, Rewritten, policy_of, rewrite_message
 from clicktrail.rules.links import APPENDED_LIMIT, Extension, extending, staying
 from clicktrail.store.mail.html import place_of
@@ -110,6 +120,17 @@ class Rewriter:
         if self._failing and (rewritten.links or rewritten.pixel):
             self._recover(chosen.name)
         return rewritten
+
+    def unsubscribe_link(
+        self, message_id: str, chosen: ConfigurationSet | None, subscription: Subscription
+    ) -> str:
+        """Return where somebody unsubscribes. Raises `InvalidInput` where there are no keys."""
+        hosts = self._hosts
+        if chosen is not None:
+            with suppress(InvalidInput):  # the installation's own host answers too
+                hosts = hosts_of(hosts, chosen)
+        token = self._keys.ring().seal(message_id, UNSUBSCRIBE_LINK, subscription.packed())
+        return hosts.unsubscribe_prefix() + token
 
     def _policy(
         self,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError, InvalidInput, MessageRefused
-from clicktrail.headers.fields import HeaderSection, without_fields
+from clicktrail.headers.fields import HeaderSection, first_field, without_fields
 from clicktrail.ingress.rewriting import LARGE
 from clicktrail.ingress.trace import missing_fields, on_top
 from clicktrail.keys.vault import Vault
@@ -78,25 +78,37 @@ class Signatures:
         return on_top(signature, raw), []
 
 
+_ADDED = "list-unsubscribe"
+"""The first header that may have been added (`clicktrail.ingress.options.lists`)."""
+
+
+def _has_on_top(raw: bytes) -> bool:
+    at = first_field(raw)
+    return raw[at : at + len(_ADDED) + 1].lower() == f"{_ADDED}:".encode()
+
+
 def _without_broken(
     before: bytes, after: bytes, header: HeaderSection, *, converted: bool
 ) -> tuple[bytes, list[str]]:
     """Return the email without the DKIM signatures that no longer fit it, and what was removed.
 
-    They do not where the body was changed, or where they sign a header that has been for us.
+    They do not where the body was changed, or where they sign a header that has been for us, or one
+    that was added.
     """
     given = header.values("dkim-signature")
     if not given or before == after:
         return after, []
     changed = not before.endswith(after[after.find(b"\r\n\r\n") :])
-    if not changed and not converted and not any("x-ses-" in value.lower() for value in given):
+    names = {"x-ses-", _ADDED} if _has_on_top(after) and not _has_on_top(before) else {"x-ses-"}
+    others = any(name in value.lower() for value in given for name in names)
+    if not (changed or converted or others):
         return after, []
     if converted:
         why = "the email was converted to 7 bits"
     elif changed:
         why = "the links of the email were rewritten"
     else:
-        why = "a header it signs was removed"
+        why = "a header it signs was removed or added"
     return without_fields(after, frozenset({"dkim-signature"})), [
         f"{len(given)} DKIM-Signature removed: {why}"
     ]

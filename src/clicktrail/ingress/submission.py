@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from clicktrail.model import Envelope, Recipient, Reply, Tags
+from clicktrail.model.subscription import ListOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Submission:
     """Says for this email alone whether clicks are tracked; ``None``: its configuration set."""
     open_tracking: bool | None = None
     """The same of opens."""
+    list_options: ListOptions | None = None
+    """Given outside of the email (``ListManagementOptions``); they win over the header."""
 
 
 class Transaction(Protocol):

@@ -34,6 +34,12 @@ PATH = "/c/"
 OPEN_PATH = "/o/"
 """The image that tells of opens is ``{scheme}://{host}/o/{token}``, `OPEN_LINK` in its token."""
 
+UNSUBSCRIBE_PATH = "/u/"
+"""People unsubscribe at ``{scheme}://{host}/u/{token}``: `UNSUBSCRIBE_LINK` is in its token."""
+
+PATHS = (PATH, OPEN_PATH, UNSUBSCRIBE_PATH)
+"""How the paths of all links begin that hold a token; it is what follows."""
+
 PASSES = 1 << 27
 """What a link's number has where query parameters appended to the tracking link are passed on: no
 email has as many links."""
@@ -152,14 +158,14 @@ class KeyRing:
         return Opened(unpack_id(plain[:16]), link, url, key_id, passes, mark)
 
     def is_tracking_link(self, url: str) -> bool:
-        """Whether a URL is a tracking link that this key ring made."""
-        if PATH not in url:
+        """Whether a URL is a link that this key ring made: to track, or to unsubscribe."""
+        if PATH not in url and UNSUBSCRIBE_PATH not in url:
             return False
         try:
             path = urlsplit(url).path
-            if not path.startswith(PATH):
+            if not path.startswith((PATH, UNSUBSCRIBE_PATH)):
                 return False
-            self.open(path[len(PATH) :])
+            self.open(path.rpartition("/")[2])
         except (ValueError, InvalidToken):
             return False
         return True
@@ -238,6 +244,12 @@ class TrackingHosts:
         if self.https and (required or self.scheme != "http"):
             return f"https://{self.https}{OPEN_PATH}"
         return "" if required else f"http://{self.http}{OPEN_PATH}"
+
+    def unsubscribe_prefix(self) -> str:
+        """Return ``scheme://host/u/``: https where anybody is known to serve it."""
+        if self.https:
+            return f"https://{self.https}{UNSUBSCRIBE_PATH}"
+        return f"http://{self.http}{UNSUBSCRIBE_PATH}"
 
     def serves_all(self, policy: HttpsPolicy) -> bool:
         """Whether every link gets a tracking link: no `prefix` is empty."""

@@ -14,6 +14,7 @@ from clicktrail.model.orders import Orders as Orders
 from clicktrail.model.request import Request as Request
 from clicktrail.model.rules import NO_RULES as NO_RULES
 from clicktrail.model.rules import Rules as Rules
+from clicktrail.model.subscription import Subscription as Subscription
 
 Tags = dict[str, list[str]]
 """Tag name → its values, in the order given."""
@@ -31,7 +32,7 @@ Header = tuple[str, str]
 class EventType(StrEnum):
     """Event types of the SES v2 API (``MatchingEventTypes``).
 
-    `SEND`, `CLICK`, `OPEN`, `RENDERING_FAILURE` and `VERDICT_CHANGED` are produced.
+    `PRODUCED` are; a `SUBSCRIPTION` is told as ``Unsubscribe``.
     """
 
     SEND = "SEND"
@@ -53,6 +54,7 @@ PRODUCED = frozenset(
         EventType.SEND,
         EventType.CLICK,
         EventType.OPEN,
+        EventType.SUBSCRIPTION,
         EventType.RENDERING_FAILURE,
         EventType.VERDICT_CHANGED,
     }
@@ -274,7 +276,8 @@ class Message:
 class Click:
     """One click, as logged before the redirect. Holds all that the token knew.
 
-    With `OPEN_LINK` it is an open, as logged before the image is sent.
+    With `OPEN_LINK` it is an open, as logged before the image is sent; with `UNSUBSCRIBE_LINK`
+    somebody has unsubscribed, and ``url`` is a `Subscription.packed`.
     """
 
     event_id: str
@@ -296,6 +299,9 @@ HONEYPOT_LINK = 1 << 30
 
 OPEN_LINK = HONEYPOT_LINK + 1
 """The index of the image that tells of opens."""
+
+UNSUBSCRIBE_LINK = OPEN_LINK + 1
+"""The index of the link by which somebody unsubscribes."""
 
 PROVIDERS: dict[str, tuple[str, ...]] = {
     "Yandex": ("yandex.ru", "yandex.com", "ya.ru", "yandex.by", "yandex.kz"),

@@ -13,6 +13,7 @@ from clicktrail.base.ids import rfc3339
 from clicktrail.model import Click, Header, Message, Tags, Verdict, domain_of
 from clicktrail.publish.addresses import domain_in, split_addresses
 from clicktrail.store.clicks.opens import Open
+from clicktrail.store.clicks.unsubscribes import Unsubscribe
 
 HEADERS_LIMIT = 10 * 1024
 """Bytes of header names and values that a notification carries."""
@@ -92,6 +93,28 @@ def open_event(mail: bytes, opened: bytes, event_id: str) -> bytes:
     return b'{"eventType":"Open","mail":%b,"open":%b,"eventId":%b}' % (
         mail,
         opened,
+        _encode(event_id),
+    )
+
+
+def subscription_object(made: Unsubscribe) -> bytes:
+    """Return the ``subscription`` object of an unsubscribe."""
+    told: dict[str, Any] = {
+        "contactList": made.contact_list,
+        "timestamp": rfc3339(made.unsubscribed_at),
+        "source": "UnsubscribeHeader",
+    }
+    if made.topic:
+        told["topic"] = made.topic
+    return _encode(told)
+
+
+def unsubscribe_event(mail: bytes, subscription: bytes, event_id: str) -> bytes:
+    """Return an Unsubscribe event; its parts are JSON from `mail_object` and
+    `subscription_object`."""
+    return b'{"eventType":"Unsubscribe","mail":%b,"subscription":%b,"eventId":%b}' % (
+        mail,
+        subscription,
         _encode(event_id),
     )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -17,6 +17,7 @@ from clicktrail.journal import Entry, Journal
 from clicktrail.model import (
     HONEYPOT_LINK,
     OPEN_LINK,
+    UNSUBSCRIBE_LINK,
     Click,
     EventType,
     Judgement,
@@ -30,7 +31,8 @@ from clicktrail.publish.event import (
     send_event,
     verdict_changed_event,
 )
-from clicktrail.publish.opens import judged, logged_open
+from clicktrail.publish.others.opens import judged, logged_open
+from clicktrail.publish.others.unsubscribes import logged_unsubscribe
 from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.routing import Target, address, targets
 from clicktrail.publish.subjects import Subject, Subjects
@@ -41,6 +43,7 @@ from clicktrail.store.clicks.evidence import Evidence
 from clicktrail.store.clicks.opens import LoggedOpen
 from clicktrail.store.clicks.outbox import Notification
 from clicktrail.store.clicks.statistics import Dimensions
+from clicktrail.store.clicks.unsubscribes import LoggedUnsubscribe
 from clicktrail.store.configuration import Configuration
 
 log = get_logger(__name__)
@@ -182,11 +185,16 @@ class Publisher:
         subjects = await self._subjects.of(ids, configuration.version)
         told = cache(partial(targets, configuration, event_type=EventType.CLICK))
         opens = cache(partial(targets, configuration, event_type=EventType.OPEN))
+        unsubscribes = cache(partial(targets, configuration, event_type=EventType.SUBSCRIPTION))
         changes = cache(partial(targets, configuration, event_type=EventType.VERDICT_CHANGED))
-        batch = _Batch(subjects, told, opens, changes, partial(_hold, configuration), now_us())
+        hold = partial(_hold, configuration)
+        batch = _Batch(subjects, told, opens, unsubscribes, changes, hold, now_us())
         for click in clicks:
             if click.link == OPEN_LINK:
                 self._add_open(batch, click)
+                continue
+            if click.link == UNSUBSCRIBE_LINK:
+                batch.unsubscribe(click)
                 continue
             signs = self._judge.signs(click, subjects[click.message_id].accepted_at)
             batch.add(self._privacy.of(click), signs)
@@ -205,17 +213,20 @@ class Publisher:
         opened = await self._store.opens.record(batch.opened) if batch.opened else []
         for each in opened:
             self._metrics.opens_recorded.labels(each.verdict.value).inc()
-        if any(isinstance(o, Notification) for each in batch.opened for o in each.outgoing):
+        left = await self._store.unsubscribes.record(batch.left) if batch.left else 0
+        self._metrics.unsubscribes_recorded.inc(left)
+        others = len(opened) + left
+        if any(isinstance(o, Notification) for o in batch.told_otherwise()):
             self._deliverer.wake()
         if not (batch.logged or batch.visits):
-            return len(opened)
+            return others
         new = await self._store.clicks.record(batch.logged, batch)
         # What is read again, after a crash or by way of the spool, has been counted.
         for verdict, count in Counter(new.values()).items():
             self._metrics.clicks_recorded.labels(verdict.value).inc(count)
         if any(isinstance(o, Notification) for each in batch.logged for o in each.outgoing):
             self._deliverer.wake()
-        return len(new) + len(opened)
+        return len(new) + others
 
     async def _insist(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it works. Raises `_Stopped` where it does not and the publisher stops."""
@@ -255,12 +266,15 @@ class _Batch:
     targets: Callable[[str | None], Sequence[Target]]
     opens: Callable[[str | None], Sequence[Target]]
     """Who is told of opens."""
+    unsubscribes: Callable[[str | None], Sequence[Target]]
+    """Who is told of unsubscribes."""
     changes: Callable[[str | None], Sequence[Target]]
     """Who wants to know that a verdict has changed."""
     hold: Callable[[str | None], int]
     """For how many microseconds a configuration set holds its notifications back."""
     at: int
     opened: list[LoggedOpen] = field(default_factory=list)
+    left: list[LoggedUnsubscribe] = field(default_factory=list)
     logged: list[LoggedClick] = field(default_factory=list)
     evidence: dict[str, str] = field(default_factory=dict)
     visits: dict[str, Evidence] = field(default_factory=dict)
@@ -278,6 +292,18 @@ class _Batch:
         if remembered:
             self.evidence[click.event_id] = remembered
         self.logged.append(self._logged(click, judgement(signs)))
+
+    def unsubscribe(self, click: Click) -> None:
+        """Add a request to unsubscribe."""
+        subject = self.subjects[click.message_id]
+        to = self.unsubscribes(subject.origin.configuration_set if subject.origin else None)
+        if (made := logged_unsubscribe(click, subject, to, self.at)) is not None:
+            self.left.append(made)
+
+    def told_otherwise(self) -> Iterator[Outgoing]:
+        """Yield what is told of anything but clicks."""
+        yield from (one for each in self.opened for one in each.outgoing)
+        yield from (one for each in self.left for one in each.outgoing)
 
     def _visit(self, message_id: str, seen: Evidence) -> None:
         self.visits[message_id] = seen + self.visits.get(message_id, Evidence())

@@ -99,6 +99,7 @@ class Retention:
             _Job("messages", periods.messages, store.messages.forget, "messages"),
             _Job("clicks", periods.clicks, store.clicks.forget, "clicks"),
             _Job("opens", periods.clicks, store.opens.forget),
+            _Job("unsubscribes", periods.clicks, store.unsubscribes.forget),
             _Job("evidence", periods.evidence, store.clicks.forget_evidence),
             _Job("origins", periods.origins, store.messages.forget_origins, "origins"),
             _Job("events", periods.events, store.streams.forget),

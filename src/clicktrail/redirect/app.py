@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -13,15 +14,18 @@ from clicktrail.base.metrics import Metrics
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.journal import Journal
-from clicktrail.keys.token import OPEN_PATH, PATH, Opened
-from clicktrail.model import OPEN_LINK, Click, Orders, Request
+from clicktrail.keys.token import OPEN_PATH, PATH, UNSUBSCRIBE_PATH, Opened
+from clicktrail.model import OPEN_LINK, UNSUBSCRIBE_LINK, Click, Orders, Request
 from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.changes import Changes
-from clicktrail.redirect.http import Exchange
+from clicktrail.redirect.exchange import Exchange
+from clicktrail.redirect.forms import FORM_LIMIT, is_one_click
 from clicktrail.redirect.location import location, passed_on
 from clicktrail.redirect.pages import (
     FAVICON,
+    FORM_METHODS,
     METHODS,
+    NOT_THE_FORM,
     PIXEL,
     PREFETCH,
     ROBOTS,
@@ -37,7 +41,9 @@ log = get_logger(__name__)
 TELL_SECONDS = 1.0
 """How often the log tells of clicks that cannot be logged."""
 
-_PATH, _OPEN_PATH = PATH.encode(), OPEN_PATH.encode()
+_PATH, _OPEN_PATH, _UNSUBSCRIBE_PATH = PATH.encode(), OPEN_PATH.encode(), UNSUBSCRIBE_PATH.encode()
+_SPECIAL = OPEN_LINK
+"""From this number on, links are none that lead anywhere."""
 
 
 class Pages(Protocol):
@@ -48,12 +54,13 @@ class Pages(Protocol):
 
 
 class RedirectApp:
-    """Answers the requests of people who click tracking links (behaviour § 6), and of the programs
-    that show them emails with the image that tells of opens.
+    """Answers the requests of people who click tracking links (behaviour § 6), of the programs
+    that show them emails with the image that tells of opens, and of who unsubscribes.
 
-    ``open_token`` raises `InvalidToken` for a token that is not ours. ``clicks`` and ``opens`` say
-    how many were logged, ``unlogged`` how many were answered and could not be, ``not_found`` counts
-    bad tokens. ``pages`` answers other paths, ``public`` makes the pages that people see.
+    ``open_token`` raises `InvalidToken` for a token that is not ours. ``clicks``, ``opens`` and
+    ``unsubscribes`` say how many were logged, ``unlogged`` how many were answered and could not be,
+    ``not_found`` counts bad tokens. ``pages`` answers other paths, ``public`` makes the pages that
+    people see.
     """
 
     def __init__(
@@ -79,7 +86,7 @@ class RedirectApp:
         self._shown = self._metrics.redirects.labels("200")
         self._waiting: list[tuple[Click, Exchange, bytes, bytes]] = []
         self._logging: set[asyncio.Task[None]] = set()
-        self.clicks = self.opens = 0
+        self.clicks = self.opens = self.unsubscribes = 0
         self.unlogged = 0
         self.not_found = 0
         self._untold = 0
@@ -95,16 +102,20 @@ class RedirectApp:
         """Answer a request; a click is answered when it is durable."""
         method = exchange.method
         target = exchange.target
-        if method not in (b"GET", b"HEAD"):
-            exchange.answer(*METHODS)
-            return
         if not target.startswith(b"/"):
             target = _path_of(target)
         path, _, query = target.partition(b"?")
-        if path.startswith(_PATH):
+        if method not in (b"GET", b"HEAD"):
+            if path.startswith(_UNSUBSCRIBE_PATH):
+                self._unsubscribe(path[len(_UNSUBSCRIBE_PATH) :], exchange)
+            else:
+                exchange.answer(*METHODS)
+        elif path.startswith(_PATH):
             self._click(path[len(_PATH) :], query, exchange)
         elif path.startswith(_OPEN_PATH):
             self._click(path[len(_OPEN_PATH) :], query, exchange, image=True)
+        elif path.startswith(_UNSUBSCRIBE_PATH):
+            self._unsubscribe(path[len(_UNSUBSCRIBE_PATH) :], exchange)
         elif self._pages is None or not self._pages.handle(exchange, path):
             found = {b"/robots.txt": ROBOTS, b"/favicon.ico": FAVICON}.get(path)
             head, body = found or self._not_found(exchange)
@@ -122,19 +133,9 @@ class RedirectApp:
         self, token: bytes, query: bytes, exchange: Exchange, *, image: bool = False
     ) -> None:
         get = exchange.method == b"GET"
-        altered = 0
-        opened: Opened | None
-        try:
-            text = token.decode("ascii")
-            # RFC 3986 § 6.2.2.2: an escaped letter is the same letter.
-            opened = self._open(unquote(text) if "%" in text else text)
-        except (InvalidToken, UnicodeDecodeError):
-            opened, altered = self._mended(token), Request.ALTERED
-        if opened is None or (opened.link == OPEN_LINK) is not image:
-            self.not_found += 1
-            self._metrics.redirects.labels("404").inc()
-            head, body = self._not_found(exchange)
-            exchange.answer(head, body if get else b"")
+        opened, altered = self._opened(token)
+        if opened is None or (opened.link != OPEN_LINK if image else opened.link >= _SPECIAL):
+            self._deny(exchange)
             return
         visitor = self._look(exchange.fields)
         if visitor.is_prefetch:
@@ -166,13 +167,57 @@ class RedirectApp:
             visitor.request | altered | (0 if get else Request.HEAD),
             destination,
         )
+        self._enqueue(click, exchange, head, body if get else b"")
+
+    def _enqueue(self, click: Click, exchange: Exchange, head: bytes, body: bytes) -> None:
         if not self._waiting:
             # Not at once: the clicks that this turn of the loop brings are logged together.
             asyncio.get_running_loop().call_soon(self._start_logging)
-        self._waiting.append((click, exchange, head, body if get else b""))
+        self._waiting.append((click, exchange, head, body))
+
+    def _unsubscribe(self, token: bytes, exchange: Exchange) -> None:
+        """Show the page with the button; where its form comes, log it.
+
+        Looking unsubscribes nobody: scanners follow links (RFC 8058 § 1).
+        """
+        opened, _ = self._opened(token)
+        if opened is None or opened.link != UNSUBSCRIBE_LINK:
+            self._deny(exchange)
+        elif exchange.method == b"POST":
+            exchange.receive(FORM_LIMIT, partial(self._take_form, opened, exchange))
+        elif exchange.method in (b"GET", b"HEAD"):
+            head, body = self._public.unsubscribe(_language(exchange))
+            exchange.answer(head, body if exchange.method == b"GET" else b"")
+        else:
+            exchange.answer(*FORM_METHODS)
+
+    def _take_form(self, opened: Opened, exchange: Exchange, form: bytes) -> None:
+        if not is_one_click(exchange.header(b"content-type") or b"", form):
+            exchange.answer(*NOT_THE_FORM)
+            return
+        at = now_us()
+        # Where from, nobody needs to know: mostly a mail provider sends it.
+        click = Click(new_id(at), opened.message_id, UNSUBSCRIBE_LINK, opened.url, at, "", "")
+        self._enqueue(click, exchange, *self._public.unsubscribed(_language(exchange)))
+
+    def _opened(self, token: bytes) -> tuple[Opened | None, int]:
+        """Return what a token holds, and whether it was altered on its way (`Request.ALTERED`)."""
+        try:
+            text = token.decode("ascii")
+            # RFC 3986 § 6.2.2.2: an escaped letter is the same letter.
+            return self._open(unquote(text) if "%" in text else text), 0
+        except (InvalidToken, UnicodeDecodeError):
+            return self._mended(token), Request.ALTERED
+
+    def _deny(self, exchange: Exchange) -> None:
+        """Answer a request for a link that is none."""
+        self.not_found += 1
+        self._metrics.redirects.labels("404").inc()
+        head, body = self._not_found(exchange)
+        exchange.answer(head, b"" if exchange.method == b"HEAD" else body)
 
     def _not_found(self, exchange: Exchange) -> Answer:
-        return self._public.not_found(exchange.header(b"accept-language"))
+        return self._public.not_found(_language(exchange))
 
     def _mended(self, path: bytes) -> Opened | None:
         """Return what an altered link holds."""
@@ -189,30 +234,41 @@ class RedirectApp:
 
     async def _log(self, batch: list[tuple[Click, Exchange, bytes, bytes]]) -> None:
         started = time.perf_counter()
-        opens = [click for click, _, _, _ in batch if click.link == OPEN_LINK]
+        special = [click for click, _, _, _ in batch if click.link >= _SPECIAL]
+        unsubscribes = sum(click.link == UNSUBSCRIBE_LINK for click in special)
+        failed = False
         try:
             await self._journal.append(*[click for click, _, _, _ in batch])
         except JournalUnavailable as error:
             # People are sent on all the same: a click is worth less than a link that works.
             self._unlogged(len(batch), error)
+            failed = True
         except Exception as error:
             self._unlogged(len(batch), error)
+            failed = True
         else:
             count = sum(not click.request & Request.HEAD for click, _, _, _ in batch)
-            if opens:
-                count -= (opened := sum(not each.request & Request.HEAD for each in opens))
-                self.opens += opened
-                self._metrics.opens.inc(opened)
+            if special:
+                told = sum(not each.request & Request.HEAD for each in special)
+                count -= told
+                self.opens += told - unsubscribes
+                self._metrics.opens.inc(told - unsubscribes)
+                self.unsubscribes += unsubscribes
+                self._metrics.unsubscribes.inc(unsubscribes)
             self.clicks += count
             self._metrics.clicks.inc(count)
             self._metrics.commit.observe(time.perf_counter() - started)
         blocked = sum(click.destination is None for click, _, _, _ in batch)
         if blocked:
             self._gone.inc(blocked)
-        self._sent_on.inc(len(batch) - len(opens) - blocked)
-        self._shown.inc(len(opens))
-        for _, exchange, head, body in batch:
-            exchange.answer(head, body)
+        self._sent_on.inc(len(batch) - len(special) - blocked)
+        self._shown.inc(len(special) - (unsubscribes if failed else 0))
+        for click, exchange, head, body in batch:
+            if failed and click.link == UNSUBSCRIBE_LINK:  # who asked may ask again
+                self._metrics.redirects.labels("503").inc()
+                exchange.answer(*self._public.not_unsubscribed(_language(exchange)))
+            else:
+                exchange.answer(head, body)
 
     def _unlogged(self, count: int, error: Exception) -> None:
         self.unlogged += count
@@ -236,6 +292,10 @@ class RedirectApp:
         if self._untold:
             self._tell()
             self._telling = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_more)
+
+
+def _language(exchange: Exchange) -> bytes | None:
+    return exchange.header(b"accept-language")
 
 
 def _path_of(target: bytes) -> bytes:

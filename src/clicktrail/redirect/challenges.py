@@ -8,7 +8,7 @@ from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError
 from clicktrail.redirect.app import Pages
 from clicktrail.redirect.domains import give
-from clicktrail.redirect.http import Exchange
+from clicktrail.redirect.exchange import Exchange
 from clicktrail.redirect.pages import DOMAIN_IS_UNKNOWN, NO_FILE, octets
 
 PATH = b"/.well-known/acme-challenge/"

@@ -14,7 +14,7 @@ from clicktrail.errors import ClicktrailError, InvalidInput
 from clicktrail.keys import probe
 from clicktrail.keys.token import KeyRing
 from clicktrail.redirect.applinks import AppLinks
-from clicktrail.redirect.http import Exchange
+from clicktrail.redirect.exchange import Exchange
 from clicktrail.redirect.pages import (
     DOMAIN_IS_OURS,
     DOMAIN_IS_UNKNOWN,

@@ -1,19 +1,21 @@
 """HTTP/1.1 on one connection: request heads in, answers out, one at a time.
 
 The syntax is judged by llhttp (httptools), which Node.js uses. What is read here from a head is
-read after that judgement. Bodies are never read: a request that has one ends its connection, so
-that nobody can smuggle a request in it (RFC 9112 § 11.2).
+read after that judgement. Bodies are read where they are asked for (`Connection.receive`) alone: a
+request that has one ends its connection, so that nobody can smuggle a request in it (RFC 9112
+§ 11.2).
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from clicktrail.base.logs import get_logger
-from clicktrail.doors.connections import Client, Connections, Stage
+from clicktrail.doors.connections import Stage
 from clicktrail.doors.forwarded import peer_address
+from clicktrail.redirect.exchange import Office
 
 HEADERS_LIMIT = 8192
 """Most bytes of all header lines together; more is answered 431 (RFC 6585 § 5)."""
@@ -28,87 +30,8 @@ log = get_logger(__name__)
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
 _INTERNAL_ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n"
 _URI_TOO_LONG = b"HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n"
+_CONTENT_TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n"
 _HEADERS_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n"
-
-
-class Exchange(Protocol):
-    """A request, and the way to answer it."""
-
-    method: bytes
-    target: bytes
-    """As in the request line (RFC 9112 § 3.2)."""
-    peer: str
-    """The IP address at the other end of the connection."""
-    fields: bytes
-    """The header lines: each begins with CRLF, and the last ends with it."""
-
-    def header(self, name: bytes) -> bytes | None:
-        """Return the first header of that lower-case name."""
-        ...
-
-    def headers(self, name: bytes) -> list[bytes]:
-        """Return all headers of that lower-case name, in their order."""
-        ...
-
-    def answer(self, head: bytes, body: bytes = b"") -> None:
-        """Answer; exactly once for each request.
-
-        ``head`` is the status line and headers, each with its CRLF, and no empty line at the end.
-        """
-        ...
-
-
-Handler = Callable[[Exchange], None]
-"""Answers a request, now or later."""
-
-
-class Guest(Client, Protocol):
-    """What the server looks after: a connection, or one that is to become one."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether no time limit is ours to look at."""
-
-    @property
-    def ending(self) -> bool:
-        """Whether the last answer is given, and the client is yet to hang up."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether a request is due: its beginning is here, or it is the first."""
-
-    @property
-    def active_at(self) -> float:
-        """When the client was last answered, or began a request: `Office.now`."""
-
-    def close(self) -> None:
-        """Hang up, after what has been written is sent."""
-        ...
-
-
-class Office:
-    """What the connections of a server share: who answers, who is here, what time it is."""
-
-    def __init__(self, handler: Handler, connections: Connections[Guest]) -> None:
-        self.handler = handler
-        self.connections = connections
-        self.now = 0.0
-        """The loop's clock, at the last look (`Patience.look`)."""
-        self.date = b""
-        """The ``Date`` header (RFC 9110 § 6.6.1)."""
-        self.closing = False
-        """Whether each connection ends with its next answer."""
-
-    def enter(self, guest: Guest) -> bool:
-        """Add a connection; ``False`` where there is no room for it, and it was hung up on."""
-        if self.connections.enter(guest):
-            return True
-        guest.abort()
-        return False
-
-    def leave(self, guest: Guest) -> None:
-        """Forget a connection."""
-        self.connections.leave(guest)
 
 
 class Connection(asyncio.Protocol):
@@ -116,12 +39,14 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_begun",
+        "_body",
         "_buffer",
         "_busy",
         "_complete",
         "_ending",
         "_eof",
         "_keep",
+        "_limit",
         "_lower",
         "_office",
         "_parser",
@@ -129,6 +54,7 @@ class Connection(asyncio.Protocol):
         "_reading",
         "_served",
         "_serving",
+        "_then",
         "_transport",
         "active_at",
         "fields",
@@ -152,6 +78,9 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._serving = False
         self._keep = self._complete = False
+        self._body, self._limit = b"", 0
+        self._then: Callable[[bytes], None] | None = None
+        """Who waits for a body."""
         self.fields = self._lower = b""
         self._transport = cast(asyncio.Transport, None)
         self.method = self.target = b""
@@ -180,6 +109,14 @@ class Connection(asyncio.Protocol):
             found.append(fields[start : fields.find(b"\r\n", start)].strip(b" \t"))
         return found
 
+    def receive(self, limit: int, then: Callable[[bytes], None]) -> None:
+        """See `Exchange.receive`."""
+        self._limit, self._then = limit, then
+        # RFC 9110 § 10.1.1: the client may wait for this.
+        if not self._complete and (self.header(b"expect") or b"").lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._take_body()
+
     def answer(self, head: bytes, body: bytes = b"") -> None:
         """See `Exchange.answer`."""
         office = self._office
@@ -201,13 +138,13 @@ class Connection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is on its way."""
-        return self._busy
+        """Whether an answer is on its way: not while the client is still asking."""
+        return self._busy and self._then is None
 
     @property
     def stage(self) -> Stage:
         """See `Client.stage`."""
-        return Stage.AT_WORK if self._busy else Stage.SILENT
+        return Stage.AT_WORK if self.busy else Stage.SILENT
 
     @property
     def ending(self) -> bool:
@@ -242,6 +179,7 @@ class Connection(asyncio.Protocol):
         self._office.leave(self)
         self._ending = True
         self._buffer = b""
+        self._then = None
         self._parser = cast(HttpRequestParser, None)  # it refers to us: not left for the collector
 
     def data_received(self, data: bytes) -> None:
@@ -260,7 +198,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Answer what was asked before a client went silent for good (``shutdown(SHUT_WR)``)."""
         self._eof = True
-        return self._busy or self._paused or self._serving
+        return self.busy or self._paused or self._serving
 
     def pause_writing(self) -> None:
         """Take no more requests from a client that does not read the answers."""
@@ -282,6 +220,11 @@ class Connection(asyncio.Protocol):
         self.method = self._parser.get_method()
         self._keep = self._parser.should_keep_alive()
 
+    def on_body(self, body: bytes) -> None:
+        """Keep the body. What comes behind it is not looked at: the connection ends."""
+        if not self._complete:
+            self._body += body
+
     def on_message_complete(self) -> None:
         """Note that the request has no body (or that all of it is here)."""
         self._complete = True
@@ -298,6 +241,8 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._go_on)
             return
         self._serving = False
+        if self._then is not None:
+            self._take_body()
         if self._eof and not (self._busy or self._paused or self._ending):
             self._transport.close()
         if not self._reading and len(self._buffer) <= LINE_LIMIT + HEADERS_LIMIT:
@@ -357,9 +302,35 @@ class Connection(asyncio.Protocol):
         try:
             self._office.handler(self)
         except Exception:
-            log.exception("a request could not be answered")
-            if self._busy:
-                self._refuse(_INTERNAL_ERROR)
+            self._fail()
+
+    def _take_body(self) -> None:
+        """Read what is here of the body that somebody waits for."""
+        method, target = self.method, self.target
+        data, self._buffer = self._buffer, b""
+        try:
+            if data and not self._complete:
+                self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            if not self._complete:
+                self._then = None
+                self._refuse(_BAD_REQUEST)
+                return
+        self.method, self.target = method, target  # not those of what comes behind the body
+        if len(self._body) > self._limit:
+            self._then = None
+            self._refuse(_CONTENT_TOO_LARGE)
+        elif self._complete and self._then is not None:
+            then, self._then = self._then, None
+            try:
+                then(self._body)
+            except Exception:
+                self._fail()
+
+    def _fail(self) -> None:
+        log.exception("a request could not be answered")
+        if self._busy:
+            self._refuse(_INTERNAL_ERROR)
 
     def _refuse(self, head: bytes) -> None:
         self._keep = False

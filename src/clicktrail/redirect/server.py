@@ -12,7 +12,8 @@ from typing import Protocol
 from clicktrail.doors.connections import Connections, Stage, most_connections
 from clicktrail.doors.handshake import BACKLOG, Choose, TlsListener
 from clicktrail.doors.tls import Certificate, server_context
-from clicktrail.redirect.http import Connection, Exchange, Office
+from clicktrail.redirect.exchange import Exchange, Office
+from clicktrail.redirect.http import Connection
 from clicktrail.settings.kinds import Address
 
 MAX_CONNECTIONS = 20_000

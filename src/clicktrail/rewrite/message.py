@@ -1,20 +1,15 @@
 """The whole way of an email: bytes and a policy in, bytes and links out. Pure: no I/O."""
 
-import re
 from dataclasses import dataclass
 
 from clicktrail.model import Link, Reason
 from clicktrail.rewrite.honeypot import add_honeypot
 from clicktrail.rewrite.html.document import Outcome, rewrite_text
-from clicktrail.rewrite.mime.body import (
-    Undecodable,
-    decode_transfer,
-    edit_transfer,
-    encode_transfer,
-)
+from clicktrail.rewrite.mime.body import Undecodable, decode_transfer
 from clicktrail.rewrite.mime.quoted import apply
 from clicktrail.rewrite.mime.structure import Part, Unparsable, parts_of
-from clicktrail.rewrite.mime.text import Text, open_text
+from clicktrail.rewrite.mime.text import open_text
+from clicktrail.rewrite.parts import Done, splice
 from clicktrail.rewrite.pixel import NO_PLACE, add_pixel
 from clicktrail.rewrite.policy import LinkReport, Policy
 from clicktrail.rewrite.warn import AMP, AMP_STAYS, about_links, about_size
@@ -39,22 +34,6 @@ class Rewritten:
     """Whether it has an image that tells of opens."""
 
 
-@dataclass(slots=True)
-class _Done:
-    part: Part
-    body: bytes
-    data: bytes
-    clear: bool
-    text: Text
-    outcome: Outcome
-
-    def size(self) -> int:
-        """Bytes of the changed document."""
-        return len(self.text.html) + sum(
-            len(new) - (end - start) for start, end, new in self.outcome.edits
-        )
-
-
 def rewrite_message(
     raw: bytes, policy: Policy, *, report: bool = False, keep_html: bool = False
 ) -> Rewritten:
@@ -72,7 +51,7 @@ def rewrite_message(
     shown = [p for p in parts if p.content_type == "text/html" and not p.attachment]
     if not shown:
         return Rewritten(raw, reason=Reason.NO_HTML)
-    done: list[_Done] = []
+    done: list[Done] = []
     links: list[Link] = []
     warnings: list[str] = []
     for number, part in enumerate(shown):
@@ -109,16 +88,14 @@ def rewrite_message(
         with_links = (one for one in done if one.outcome.links)
         any(add_honeypot(one.text, one.outcome, policy, links[0].url) for one in with_links)
     try:
-        message = _splice(raw, done)
+        message = splice(raw, done)
     except Undecodable as error:
         warnings.append(f"undecodable: nothing is tracked: {error}")
         return Rewritten(raw, (), Reason.UNPARSABLE, tuple(warnings), tuple(rows))
     return Rewritten(message, tuple(links), reason, tuple(warnings), tuple(rows), html, pixel)
 
 
-def _read(
-    raw: bytes, part: Part, policy: Policy, number: int, first: int, *, report: bool
-) -> _Done:
+def _read(raw: bytes, part: Part, policy: Policy, number: int, first: int, *, report: bool) -> Done:
     """Find the links of a part. Raises `Undecodable`."""
     body = raw[part.body : part.end]
     data, clear = decode_transfer(body, part.encoding)
@@ -126,71 +103,8 @@ def _read(
     outcome = Outcome([], [], [], [])
     if policy.links:
         outcome = rewrite_text(text, policy, part=number, first=first, report=report)
-    return _Done(part, body, data, clear, text, outcome)
+    return Done(part, body, data, clear, text, outcome)
 
 
-def _as_sent_html(one: _Done) -> str:
+def _as_sent_html(one: Done) -> str:
     return one.text.decode(apply(one.text.source, one.outcome.edits))
-
-
-def _splice(raw: bytes, done: list[_Done]) -> bytes:
-    """Return the email with the parts changed. Takes them from the list: a large email is not to be
-    in memory more often than it must.
-    """
-    pieces: list[bytes | bytearray] = []
-    at = 0
-    newline = _newline(raw)
-    done.reverse()
-    while done:
-        one = done.pop()
-        part, edits = one.part, one.outcome.edits
-        if not edits:
-            continue
-        body: bytes | bytearray = one.body
-        if one.text.wire is None:
-            shift = len(one.text.mark)
-            if shift:
-                edits = [(start + shift, end + shift, new) for start, end, new in edits]
-            body, encoding = edit_transfer(
-                one.body, one.data, edits, part.encoding, newline, clear=one.clear
-            )
-        else:
-            data = one.text.encode(apply(one.text.html, edits))
-            body, encoding = encode_transfer(one.body, data, part.encoding, newline)
-        if encoding != part.encoding:
-            pieces.append(_with_encoding(raw, part, at, encoding, newline))
-        else:
-            pieces.append(raw[at : part.body])
-        pieces.append(body)
-        at = part.end
-        del one
-    pieces.append(raw[at:])
-    return b"".join(pieces)
-
-
-_BLANK_LINE = re.compile(rb"\n\r?\n")
-
-
-def _newline(raw: bytes) -> bytes:
-    """Return how the lines of an email end.
-
-    RFC 5321 § 2.3.8: in CRLF alone. A file may have LF instead: in its header there is no CRLF.
-    """
-    blank = _BLANK_LINE.search(raw)
-    end = blank.end() if blank else len(raw)
-    return b"\n" if b"\n" in raw[:end] and b"\r\n" not in raw[:end] else b"\r\n"
-
-
-def _with_encoding(raw: bytes, part: Part, at: int, encoding: str, newline: bytes) -> bytes:
-    """Return the bytes from ``at`` to the body, with another transfer encoding in the header."""
-    header = part.header
-    if header.encoding_values:
-        pieces: list[bytes] = []
-        for span in header.encoding_values:
-            start, end = (part.start + offset for offset in span)
-            pieces += raw[at:start], b" ", encoding.encode()
-            at = end
-        return b"".join((*pieces, raw[at : part.body]))
-    added = b"Content-Transfer-Encoding: " + encoding.encode() + newline
-    end = part.start + header.end
-    return raw[at:end] + added + raw[end : part.body]

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from clicktrail.base.ids import now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError
-from clicktrail.redirect.http import Exchange
+from clicktrail.redirect.exchange import Exchange
 from clicktrail.redirect.server import Listener, RedirectServer
 from clicktrail.settings.kinds import Address
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clicktrail.store.clicks.pages import Pages
     from clicktrail.store.clicks.statistics import Statistics
     from clicktrail.store.clicks.streams import Streams
+    from clicktrail.store.clicks.unsubscribes import UnsubscribeStore
     from clicktrail.store.configuration_store import ConfigurationStore
     from clicktrail.store.database.partitions import Partitions
     from clicktrail.store.finding.clickers import Clickers
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from clicktrail.store.orders import OrderStore
     from clicktrail.store.people.access_keys import AccessKeyStore
     from clicktrail.store.people.accounts import AccountStore
+    from clicktrail.store.people.contacts import ContactStore
     from clicktrail.store.people.forget import Forgotten
     from clicktrail.store.people.suppression import SuppressionList
+    from clicktrail.store.people.unsubscribed import UnsubscribedStore
     from clicktrail.store.people.users import UserStore
     from clicktrail.store.sealing import SealingKeys
 
@@ -72,6 +75,9 @@ class Store:
     messages: "Subject[MessageStore]" = Subject("mail.messages:MessageStore")
     clicks: "Subject[ClickStore]" = Subject("clicks.clicks:ClickStore")
     opens: "Subject[OpenStore]" = Subject("clicks.opens:OpenStore")
+    unsubscribes: "Subject[UnsubscribeStore]" = Subject("clicks.unsubscribes:UnsubscribeStore")
+    contacts: "Subject[ContactStore]" = Subject("people.contacts:ContactStore")
+    unsubscribed: "Subject[UnsubscribedStore]" = Subject("people.unsubscribed:UnsubscribedStore")
     outbox: "Subject[Outbox]" = Subject("clicks.outbox:Outbox")
     streams: "Subject[Streams]" = Subject("clicks.streams:Streams")
     pages: "Subject[Pages]" = Subject("clicks.pages:Pages")

@@ -23,7 +23,7 @@ async def asked(store: Store, start: str, end: str, *metrics: str, **dimensions:
     query = {"Namespace": "VDM", "StartDate": at(start), "EndDate": at(end)}
     body = {"Queries": [{"Id": m, "Metric": m, "Dimensions": dimensions, **query} for m in metrics]}
     request = msgspec.json.decode(msgspec.json.encode(body), type=BatchGetMetricDataRequest)
-    return await MetricData(store.statistics, store.opens).batch_get_metric_data(CALL, request)
+    return await MetricData(store).batch_get_metric_data(CALL, request)
 
 
 async def store_with_emails(folder: Path) -> Store:
@@ -118,5 +118,5 @@ async def test_dates_out_of_range_are_refused(tmp_path: Path, number: float) -> 
         BatchGetMetricDataRequest,
     )
     with pytest.raises(ApiError):
-        await MetricData(store.statistics, store.opens).batch_get_metric_data(CALL, body)
+        await MetricData(store).batch_get_metric_data(CALL, body)
     await store.close()

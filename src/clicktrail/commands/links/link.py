@@ -9,7 +9,7 @@ from clicktrail.base.ids import rfc3339
 from clicktrail.commands.links.changes import block, changes, replace, undo
 from clicktrail.commands.shared.common import Json, keys_of, print_json, print_table, with_store
 from clicktrail.errors import InvalidInput, NotFound
-from clicktrail.keys.token import OPEN_PATH, PATH
+from clicktrail.keys.token import PATH, PATHS
 
 links = typer.Typer(no_args_is_help=True, help="Tracking links.")
 
@@ -22,15 +22,15 @@ def open_link(
 ) -> None:
     """Show what a tracking link holds, and which email it is from."""
     path = urlsplit(url).path
-    if "/" in url and not path.startswith((PATH, OPEN_PATH)):
+    if "/" in url and not path.startswith(PATHS):
         raise InvalidInput(f"{url!r} is not a tracking link: its path does not begin with {PATH}")
-    opened = keys_of(context).open(path.removeprefix(PATH).removeprefix(OPEN_PATH))
+    opened = keys_of(context).open(path.rpartition("/")[2])
     try:
         message = with_store(context, lambda store: store.messages.get(opened.message_id))
     except NotFound:
         message = None
     holds: dict[str, object] = {
-        "url": opened.url,
+        "url": opened.url.replace("\n", " "),  # of one to unsubscribe: list, topic, address
         "messageId": opened.message_id,
         "link": opened.link,
         "key": opened.key_id,

@@ -88,8 +88,6 @@ def compose(
     """
     content = request.content
     check_content(content)
-    if request.list_management_options is not None:
-        raise InvalidInput("ListManagementOptions: contact lists are not supported")
     if content.raw is not None:
         composed = _raw(request, content.raw.data, hostname)
     else:

@@ -15,6 +15,8 @@ from clicktrail.errors import InvalidInput
 
 DATA_LIMIT = 262_144
 """Characters of ``TemplateData``, as in SES."""
+_UNSUBSCRIBE_URL = "amazonSESUnsubscribeUrl"
+"""It stays as it is: what it stands for is known when the email is sent."""
 DEEPEST = 50
 """How deep blocks may nest."""
 
@@ -82,7 +84,8 @@ def read_data(text: str) -> dict[str, Any]:
         raise RenderingFailed(f"TemplateData is longer than {DATA_LIMIT} characters")
     try:
         data = read_json(text or "{}", dict[str, Any])
-        return {name: _with_lengths(value) for name, value in data.items()}
+        known = {name: _with_lengths(value) for name, value in data.items()}
+        return {_UNSUBSCRIBE_URL: f"{{{{{_UNSUBSCRIBE_URL}}}}}"} | known
     except InvalidJson as error:
         raise RenderingFailed(
             f'TemplateData must be a JSON object, such as {{"name": "Ann"}}: {error}'

@@ -11,15 +11,24 @@ from clicktrail.errors import StoreUnavailable
 from clicktrail.ingress.sesv2.operations import Call, Operation, bad_request
 from clicktrail.ingress.sesv2.send_shapes import BatchGetMetricDataRequest, MetricQuery
 from clicktrail.model import OTHER_PROVIDER, PROVIDERS, Where
-from clicktrail.store.clicks.opens import DayOfOpens, OpenStore
-from clicktrail.store.clicks.statistics import Day, Statistics
+from clicktrail.store import Store
+from clicktrail.store.clicks.opens import DayOfOpens
+from clicktrail.store.clicks.statistics import Day
+from clicktrail.store.clicks.unsubscribes import DayOfUnsubscribes
 
 MOST_QUERIES = 100
 MOST_DAYS = 1100
 DIMENSIONS: Final = ("CONFIGURATION_SET", "EMAIL_IDENTITY", "ISP")
 OPEN: Final = "OPEN"
-METRICS: Final = {"SEND": "sent", "CLICK": "clicks", "DELIVERY_CLICK": "clicks", OPEN: "opens"}
-"""SES's metrics that are counted here, and by what name."""
+UNSUBSCRIBE: Final = "UNSUBSCRIBE"
+METRICS: Final = {
+    "SEND": "sent",
+    "CLICK": "clicks",
+    "DELIVERY_CLICK": "clicks",
+    OPEN: "opens",
+    UNSUBSCRIBE: "unsubscribes",
+}
+"""SES's metrics that are counted here, and by what name. `UNSUBSCRIBE` is not of SES."""
 
 _PROVIDERS = {name.casefold(): name for name in (*PROVIDERS, OTHER_PROVIDER)}
 
@@ -27,9 +36,8 @@ _PROVIDERS = {name.casefold(): name for name in (*PROVIDERS, OTHER_PROVIDER)}
 class MetricData:
     """Does BatchGetMetricData."""
 
-    def __init__(self, statistics: Statistics, opens: OpenStore) -> None:
-        self._statistics = statistics
-        self._opens = opens
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def rows(self) -> list[Operation]:
         """Return the operations that are done here."""
@@ -73,12 +81,11 @@ class MetricData:
                 "ACCESS_DENIED",
                 f"the metric {query.metric!a} is not counted here: use one of {', '.join(METRICS)}",
             )
-        found: Sequence[Day | DayOfOpens] = []
+        found: Sequence[Day | DayOfOpens | DayOfUnsubscribes] = []
         if days:
             since, until = days[0].date().isoformat(), days[-1].date().isoformat()
             try:
-                counted = self._opens if query.metric == OPEN else self._statistics
-                found = await counted.daily(replace(where, since=since, until=until))
+                found = await self._daily(query.metric, replace(where, since=since, until=until))
             except StoreUnavailable:
                 return _error(query, "INTERNAL_FAILURE", "the database cannot be read: try again")
         values = {day.day: getattr(day, name) for day in found}
@@ -87,6 +94,15 @@ class MetricData:
             "Timestamps": [int(day.timestamp()) for day in days],
             "Values": [values.get(day.date().isoformat(), 0) for day in days],
         }
+
+    async def _daily(
+        self, metric: str, where: Where
+    ) -> Sequence[Day | DayOfOpens | DayOfUnsubscribes]:
+        if metric == OPEN:
+            return await self._store.opens.daily(where)
+        if metric == UNSUBSCRIBE:
+            return await self._store.unsubscribes.daily(where)
+        return await self._store.statistics.daily(where)
 
 
 def _error(query: MetricQuery, code: str, message: str) -> dict[str, Any]:

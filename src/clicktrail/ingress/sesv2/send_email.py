@@ -18,15 +18,17 @@ from clicktrail.ingress.choice import SendingPaused, UnknownConfigurationSet
 from clicktrail.ingress.compose.compose import Composed, check_content, compose, render
 from clicktrail.ingress.compose.template import RenderingFailed
 from clicktrail.ingress.compose.template_process import TemplateProcesses, TooManyTemplates
+from clicktrail.ingress.options.lists import checked_options
+from clicktrail.ingress.options.tags import TAG_LIMIT, is_tag_text
 from clicktrail.ingress.recipients.refusals import RecipientRefused
 from clicktrail.ingress.rewriting import LARGE
 from clicktrail.ingress.senders import UnknownSender
 from clicktrail.ingress.sesv2.operations import ApiError, Call, Operation, bad_request
-from clicktrail.ingress.sesv2.send_shapes import SendEmailRequest, Tag
+from clicktrail.ingress.sesv2.send_shapes import ListManagementOptions, SendEmailRequest, Tag
 from clicktrail.ingress.smtp.mail import Mail, why
 from clicktrail.ingress.submission import Smarthost, Submission
-from clicktrail.ingress.tags import TAG_LIMIT, is_tag_text
 from clicktrail.model import Envelope, Message, MessageState, Recipient, Tags, domain_of
+from clicktrail.model.subscription import ListOptions
 from clicktrail.store.configuration_store import ConfigurationStore
 
 log = get_logger(__name__)
@@ -106,6 +108,7 @@ class EmailSender:
                 503, "ServiceUnavailable", "smarthost.url is empty here: say where emails go"
             )
         tags = _tags(body.email_tags or [])
+        options = _list_options(body.list_management_options)
         try:
             composed = await self._compose(body)
         except RenderingFailed as failed:
@@ -114,7 +117,7 @@ class EmailSender:
         except TooManyTemplates as error:
             raise ApiError(429, "TooManyRequestsException", str(error)) from None
         # Shielded: the smarthost's answer is kept even if the client is gone.
-        task = asyncio.create_task(self._send(smarthost, call, body, composed, tags))
+        task = asyncio.create_task(self._send(smarthost, call, body, composed, tags, options))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return {"MessageId": await asyncio.shield(task)}
@@ -151,6 +154,7 @@ class EmailSender:
         body: SendEmailRequest,
         composed: Composed,
         tags: Tags,
+        options: ListOptions | None,
     ) -> str:
         message = composed.message
         if domain_of(composed.sender).rpartition(".")[2] == _NOWHERE:
@@ -174,6 +178,7 @@ class EmailSender:
             configuration_set=body.configuration_set_name,
             tags=tags,
             click_tracking=_is_on(tracking.click_tracking_enabled) if tracking else None,
+            list_options=options,
             open_tracking=_is_on(tracking.open_tracking_enabled) if tracking else None,
         )
         try:
@@ -239,6 +244,11 @@ def _tags(given: list[Tag]) -> Tags:
                 )
         tags.setdefault(tag.name, []).append(tag.value)
     return tags
+
+
+def _list_options(given: ListManagementOptions | None) -> ListOptions | None:
+    """Return ``ListManagementOptions``. Raises `InvalidInput`."""
+    return checked_options(given.contact_list_name, given.topic_name) if given else None
 
 
 def _is_on(wanted: str | None) -> bool | None:

@@ -110,6 +110,13 @@ class ConfigurationOverrides(Body):
     tracking: TrackingOverrides | None = None
 
 
+class ListManagementOptions(Body):
+    """The contact list that the email belongs to, and a topic of it."""
+
+    contact_list_name: str
+    topic_name: str | None = None
+
+
 PASSED_OVER = (
     "FromEmailAddressIdentityArn",
     "FeedbackForwardingEmailAddressIdentityArn",
@@ -132,7 +139,7 @@ class SendEmailRequest(Body):
     email_tags: list[Tag] | None = None
     configuration_set_name: str | None = None
     configuration_overrides: ConfigurationOverrides | None = None
-    list_management_options: dict[str, object] | None = None
+    list_management_options: ListManagementOptions | None = None
     # Passed over: `PASSED_OVER`.
     from_email_address_identity_arn: str | None = None
     feedback_forwarding_email_address_identity_arn: str | None = None

@@ -58,7 +58,13 @@ def page(status: bytes, body: bytes) -> Answer:
 
 _POLICY = (
     b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline';"
-    b" img-src https: data:\r\n"
+    b" img-src https: data:; form-action 'self'; frame-ancestors 'none'\r\n"
+)
+
+NOT_THE_FORM = _answer(
+    b"400 Bad Request",
+    _NOT_STORED + _TEXT,
+    b"To unsubscribe, POST List-Unsubscribe=One-Click (RFC 8058).\n",
 )
 
 PIXEL = _answer(
@@ -74,6 +80,9 @@ PIXEL = _answer(
 PREFETCH = _answer(b"503 Service Unavailable", _NOT_STORED + _TEXT)
 """For a program that fetches ahead: it will ask again when the person clicks."""
 
+FORM_METHODS = _answer(
+    b"405 Method Not Allowed", b"Allow: GET, HEAD, POST\r\n" + _NOT_STORED + _TEXT
+)
 METHODS = _answer(b"405 Method Not Allowed", b"Allow: GET, HEAD\r\n" + _NOT_STORED + _TEXT)
 ROBOTS = _answer(
     b"200 OK", b"Cache-Control: max-age=86400\r\n" + _TEXT, b"User-agent: *\nDisallow: /\n"

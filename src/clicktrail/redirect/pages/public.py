@@ -13,7 +13,14 @@ from clicktrail.redirect.pages.language import language
 from clicktrail.redirect.pages.texts import TEXTS, USUAL
 
 NOT_FOUND, BLOCKED = "not-found", "blocked"
-STATUS = {NOT_FOUND: b"404 Not Found", BLOCKED: b"410 Gone"}
+UNSUBSCRIBE, UNSUBSCRIBED, NOT_UNSUBSCRIBED = "unsubscribe", "unsubscribed", "not-unsubscribed"
+STATUS = {
+    NOT_FOUND: b"404 Not Found",
+    BLOCKED: b"410 Gone",
+    UNSUBSCRIBE: b"200 OK",
+    UNSUBSCRIBED: b"200 OK",
+    NOT_UNSUBSCRIBED: b"503 Service Unavailable",
+}
 """The pages, and the status of each."""
 
 SIZE_LIMIT = 64 * 1024
@@ -26,13 +33,22 @@ _FRAME = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>{{title}}</title>
 <style>body { font: 1.1em/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 30em;
-padding: 0 1em }</style>
+padding: 0 1em } button { font: inherit; padding: .5em 1em }</style>
 <h1>{{title}}</h1>
 %s</html>
 """
 _BODIES = {
     NOT_FOUND: "<p>{{not-found-why}}\n<p>{{not-found-do}}\n",
     BLOCKED: "<p>{{because}}\n",
+    # RFC 8058 § 3.2: what mail programs send; the button does what theirs does.
+    UNSUBSCRIBE: """<p>{{unsubscribe-then}}
+<form method="post">
+<input type="hidden" name="List-Unsubscribe" value="One-Click">
+<button>{{unsubscribe-do}}</button>
+</form>
+""",
+    UNSUBSCRIBED: "<p>{{unsubscribe-then}}\n",
+    NOT_UNSUBSCRIBED: "<p>{{not-unsubscribed-do}}\n",
 }
 _HOME = '<p><a href="{{home-url}}">{{home}}</a>\n'
 
@@ -64,6 +80,18 @@ class PublicPages:
     def blocked(self, accept_language: bytes | None, because: str) -> Answer:
         """Return the page for a link that leads nowhere any more, and why."""
         return self._made(BLOCKED, accept_language, because)
+
+    def unsubscribe(self, accept_language: bytes | None) -> Answer:
+        """Return the page whose button unsubscribes."""
+        return self._made(UNSUBSCRIBE, accept_language, "")
+
+    def unsubscribed(self, accept_language: bytes | None) -> Answer:
+        """Return the page for who has unsubscribed."""
+        return self._made(UNSUBSCRIBED, accept_language, "")
+
+    def not_unsubscribed(self, accept_language: bytes | None) -> Answer:
+        """Return the page for whose wish could not be logged."""
+        return self._made(NOT_UNSUBSCRIBED, accept_language, "")
 
     def _make(self, name: str, accept_language: bytes | None, because: str) -> Answer:
         files = self._files.get(name, {})

@@ -84,6 +84,6 @@ def operations(house: House, store: Store) -> list[Operation]:
         *IdentityOperations(store, followed_vault(house.folder)).rows(),
         *SuppressionOperations(store).rows(),
         *TagOperations(store.configuration).rows(),
-        *MetricData(store.statistics, store.opens).rows(),
+        *MetricData(store).rows(),
         *sender.rows(),
     ]

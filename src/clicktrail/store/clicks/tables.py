@@ -143,6 +143,28 @@ open_counters = Table(
     sqlite_with_rowid=False,
 )
 
+unsubscribes = Table(
+    "unsubscribes",
+    metadata,
+    Column("event_id", String(32), primary_key=True),
+    Column("message_id", String(32), nullable=False),
+    Column("unsubscribed_at", BigInteger, nullable=False),
+    Column("contact_list", String(64), nullable=False),
+    Column("topic", String(64), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Requests to unsubscribe. Who is off a list is kept with the list (`contacts`)."""
+Index("unsubscribes_message", unsubscribes.c.message_id, unsubscribes.c.event_id)
+
+unsubscribe_counters = Table(
+    "unsubscribe_counters",
+    metadata,
+    *_dimensions(),
+    _shard(),
+    Column("unsubscribes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 counters = Table(
     "counters",
     metadata,

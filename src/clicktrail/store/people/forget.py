@@ -64,6 +64,7 @@ from clicktrail.store.mail.tables import (
 from clicktrail.store.people.erased import mark_erased, reduced_event
 from clicktrail.store.people.person import ERASED, Person
 from clicktrail.store.people.suppression import erase_suppressed
+from clicktrail.store.people.unsubscribed import erase_contact
 
 BATCH = 500
 """Rows that are read at once, and the most that one transaction changes."""
@@ -107,6 +108,9 @@ class Forgotten:
     dead_letters: int = 0
     suppressed: int = 0
     """Entries of the suppression list that nobody can read any more; they stay in force."""
+    contacts: int = 0
+    """Contact lists on which nobody can read the person any more; what they have unsubscribed from
+    stays in force."""
     flushed: bool = True
     """Whether the database's log could be emptied: it holds earlier states for a while."""
 
@@ -121,8 +125,9 @@ async def forget_person(database: Database, address: str) -> Forgotten:
     """
     person = Person(address)
     suppressed = await database.write(partial(erase_suppressed, address=address))
+    contacts = await database.write(partial(erase_contact, address=address))
     done = await _Forgetting(database, person).run()
-    return replace(done, suppressed=suppressed)
+    return replace(done, suppressed=suppressed, contacts=contacts)
 
 
 class _Forgetting:

@@ -1,6 +1,16 @@
-"""The tables of who may send, call the API, or sign in to the console."""
+"""The tables of who may send, call the API, or sign in to the console, and of who gets emails."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
 
 from clicktrail.store.database.metadata import metadata
 
@@ -63,3 +73,40 @@ console_sessions = Table(
     Column("seen_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
 )
+
+contact_lists = Table(
+    "contact_lists",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("description", Text, nullable=False),
+    Column("topics", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""Contact lists; ``topics`` and ``tags`` are JSON."""
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("contact_list", String(64), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("unsubscribed", Boolean, nullable=False),
+    Column("attributes", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""Who is on a contact list, by the SHA-256 of the address. ``address`` is empty where a person was
+erased who had unsubscribed: the wish stands, and nobody reads whose it is."""
+Index("contacts_address", contacts.c.contact_list, contacts.c.address)
+
+contact_topics = Table(
+    "contact_topics",
+    metadata,
+    Column("contact_list", String(64), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("topic", String(64), primary_key=True),
+    Column("status", String(8), nullable=False),
+)
+"""What contacts have said of topics: ``OPT_IN`` or ``OPT_OUT``."""

@@ -1,0 +1,1 @@
+"""What is told beside clicks: opens and unsubscribes."""

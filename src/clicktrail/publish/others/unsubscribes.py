@@ -1,0 +1,46 @@
+"""Unsubscribes: what was logged, and what is told of it."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from clicktrail.base.ids import hour_of
+from clicktrail.base.logs import get_logger
+from clicktrail.model import Click, Subscription
+from clicktrail.publish.event import subscription_object, unsubscribe_event
+from clicktrail.publish.routing import Target, address
+from clicktrail.publish.subjects import Subject
+from clicktrail.store.clicks.statistics import Dimensions
+from clicktrail.store.clicks.tally import Outgoing
+from clicktrail.store.clicks.unsubscribes import LoggedUnsubscribe, Unsubscribe
+
+log = get_logger(__name__)
+
+
+def logged_unsubscribe(
+    click: Click, subject: Subject, to: Sequence[Target], at: int
+) -> LoggedUnsubscribe | None:
+    """Return a request to unsubscribe as it is recorded; ``None`` where the link held none."""
+    try:
+        subscription = Subscription.unpacked(click.url)
+    except ValueError:
+        log.error("an unsubscribe names no list", event=click.event_id)
+        return None
+    made = Unsubscribe(
+        click.event_id,
+        click.message_id,
+        click.clicked_at,
+        subscription.contact_list,
+        subscription.topic,
+    )
+    outgoing: tuple[Outgoing, ...] = ()
+    if to:
+        event = partial(unsubscribe_event, subject.mail, subscription_object(made))
+        outgoing = address(click.event_id, to, event, at)
+    origin = subject.origin
+    dimensions = Dimensions(
+        hour_of(click.clicked_at),
+        origin.configuration_set if origin else "",
+        origin.identity if origin else "",
+        origin.provider if origin else "",
+    )
+    return LoggedUnsubscribe(made, subscription, dimensions.daily(), outgoing)

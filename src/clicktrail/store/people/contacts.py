@@ -1,0 +1,199 @@
+"""Contact lists and their contacts (SES: "list management")."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from clicktrail.base.ids import now_us
+from clicktrail.errors import AlreadyExists
+from clicktrail.model import check_name
+from clicktrail.model.subscription import Contact, ContactList, Topic
+from clicktrail.rules.recipients import checked_recipient
+from clicktrail.store.database.core import Database, storable
+from clicktrail.store.people.contact_rows import (
+    Filter,
+    Preferences,
+    checked_attributes,
+    checked_text,
+    contact_row,
+    digest_of,
+    dump_topics,
+    filtered,
+    known_list,
+    list_there,
+    load_list,
+    missing,
+    missing_list,
+    need_topics,
+    put_topics,
+    this,
+    with_topics,
+)
+from clicktrail.store.people.tables import contact_lists, contact_topics, contacts
+from clicktrail.store.validation import dump_tags
+
+
+class ContactStore:
+    """Reads and changes contact lists. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create_list(self, made: ContactList) -> None:
+        """Add a list. Raises `AlreadyExists`, `InvalidInput`."""
+        row = {
+            "name": check_name(made.name, "contact list"),
+            "description": checked_text(made.description, "the description"),
+            "topics": dump_topics(made.topics),
+            "tags": dump_tags(made.tags),
+            "created_at": made.created_at,
+            "updated_at": made.updated_at,
+        }
+
+        def work(connection: Connection) -> None:
+            if list_there(connection, made.name) is not None:
+                raise AlreadyExists(f"there is a contact list {made.name!r} already")
+            connection.execute(insert(contact_lists), row)
+
+        await self._database.write(work)
+
+    async def get_list(self, name: str) -> ContactList:
+        """Return a list. Raises `NotFound`."""
+        return await self._database.read(lambda connection: known_list(connection, name))
+
+    async def lists(self) -> list[ContactList]:
+        """Return all lists, by name."""
+        query = select(contact_lists).order_by(contact_lists.c.name)
+        return [load_list(r) for r in await self._database.read(lambda c: c.execute(query).all())]
+
+    async def update_list(
+        self, name: str, topics: Sequence[Topic] | None, description: str | None
+    ) -> None:
+        """Change what is given. Raises `NotFound`, `InvalidInput`.
+
+        What people have said of topics that are gone stays in force.
+        """
+        values: dict[str, Any] = {"updated_at": now_us()}
+        if topics is not None:
+            values["topics"] = dump_topics(topics)
+        if description is not None:
+            values["description"] = checked_text(description, "the description")
+        changing = update(contact_lists).where(contact_lists.c.name == storable(name))
+        if not await self._database.write(lambda c: c.execute(changing.values(values)).rowcount):
+            raise missing_list(name)
+
+    async def delete_list(self, name: str) -> None:
+        """Delete a list with all its contacts. Raises `NotFound`."""
+
+        def work(connection: Connection) -> None:
+            known_list(connection, name)
+            for table in (contact_topics, contacts):
+                connection.execute(delete(table).where(table.c.contact_list == name))
+            connection.execute(delete(contact_lists).where(contact_lists.c.name == name))
+
+        await self._database.write(work)
+
+    async def create(self, name: str, made: Contact) -> None:
+        """Add a contact. Raises `NotFound` for the list, `AlreadyExists`, `InvalidInput`."""
+        digest = digest_of(checked_recipient(made.address))
+        row = {
+            "contact_list": name,
+            "digest": digest,
+            "address": made.address,
+            "unsubscribed": made.unsubscribed,
+            "attributes": checked_attributes(made.attributes),
+            "created_at": made.created_at,
+            "updated_at": made.updated_at,
+        }
+
+        def work(connection: Connection) -> None:
+            need_topics(known_list(connection, name), made.preferences)
+            if contact_row(connection, name, digest) is not None:
+                raise AlreadyExists(f"{made.address!a} is on the contact list {name!r} already")
+            connection.execute(insert(contacts), row)
+            put_topics(connection, name, digest, made.preferences)
+
+        await self._database.write(work)
+
+    async def get(self, name: str, address: str) -> Contact:
+        """Return a contact. Raises `NotFound`, `InvalidInput`."""
+        digest = digest_of(checked_recipient(address))
+
+        def work(connection: Connection) -> Contact:
+            known_list(connection, name)
+            row = contact_row(connection, name, digest)
+            if row is None:
+                raise missing(name, address)
+            [found] = with_topics(connection, name, [row])
+            return replace(found, address=found.address or address)
+
+        return await self._database.read(work)
+
+    async def update(
+        self,
+        name: str,
+        address: str,
+        preferences: Preferences | None = None,
+        unsubscribed: bool | None = None,
+        attributes: str | None = None,
+    ) -> None:
+        """Change what is given; preferences replace all that there were.
+
+        Raises `NotFound`, `InvalidInput`.
+        """
+        digest = digest_of(checked_recipient(address))
+        values: dict[str, Any] = {"address": address, "updated_at": now_us()}
+        if unsubscribed is not None:
+            values["unsubscribed"] = unsubscribed
+        if attributes is not None:
+            values["attributes"] = checked_attributes(attributes)
+
+        def work(connection: Connection) -> None:
+            need_topics(known_list(connection, name), preferences or ())
+            changing = update(contacts).where(*this(contacts, name, digest)).values(values)
+            if not connection.execute(changing).rowcount:
+                raise missing(name, address)
+            if preferences is not None:
+                connection.execute(
+                    delete(contact_topics).where(*this(contact_topics, name, digest))
+                )
+                put_topics(connection, name, digest, preferences)
+
+        await self._database.write(work)
+
+    async def delete(self, name: str, address: str) -> None:
+        """Delete a contact, and with it what it has said. Raises `NotFound`, `InvalidInput`."""
+        digest = digest_of(checked_recipient(address))
+
+        def work(connection: Connection) -> None:
+            known_list(connection, name)
+            connection.execute(delete(contact_topics).where(*this(contact_topics, name, digest)))
+            gone = delete(contacts).where(*this(contacts, name, digest))
+            if not connection.execute(gone).rowcount:
+                raise missing(name, address)
+
+        await self._database.write(work)
+
+    async def page(
+        self, name: str, after: str = "", limit: int = 1000, only: Filter | None = None
+    ) -> list[Contact]:
+        """Return up to ``limit`` contacts whose address comes after one, in their order.
+
+        Persons who were erased are on the list without an address: not here. Raises `NotFound`.
+        """
+        at = contacts.c
+        query = (
+            select(contacts)
+            .where(at.contact_list == name, at.address > after)
+            .order_by(at.address)
+            .limit(limit)
+        )
+
+        def work(connection: Connection) -> list[Contact]:
+            known = known_list(connection, name)
+            rows = connection.execute(query if only is None else filtered(query, known, only))
+            return with_topics(connection, name, rows.all())
+
+        return await self._database.read(work)

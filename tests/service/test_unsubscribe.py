@@ -1,0 +1,254 @@
+"""One-click unsubscribe, through the whole service: headers, link, form, event, metric, refusal."""
+
+import email
+import json
+import re
+import smtplib
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from support.service import PATIENCE, Answer, Service, email_with, hrefs, html_of
+from support.signing import is_good
+
+HTML = '<p>Text</p><a href="{{amazonSESUnsubscribeUrl}}">off</a><a href="https://a.example/">x</a>'
+ONE_CLICK = b"List-Unsubscribe=One-Click"
+URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
+PARTS = (
+    b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
+)
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+def listed(
+    contact_list: str | None,
+    configuration_set: str | None = None,
+    *,
+    topic: str = "",
+    to: str = "reader@gmail.com",
+    html: str = HTML,
+) -> EmailMessage:
+    message = email_with(html, configuration_set)
+    message.replace_header("To", to)
+    if contact_list:
+        options = f"contactListName={contact_list}" + (f"; topicName={topic}" if topic else "")
+        message["X-SES-LIST-MANAGEMENT-OPTIONS"] = options
+    return message
+
+
+def link_of(raw: bytes) -> str:
+    """Return the link in an email's List-Unsubscribe."""
+    found = re.fullmatch(
+        r"<(https://[^/]+/u/[A-Za-z0-9_-]+)>",
+        str(email.message_from_bytes(raw)["List-Unsubscribe"]),
+    )
+    assert found
+    return found[1]
+
+
+def press(service: Service, link: str) -> Answer:
+    return service.request(link, "POST", URLENCODED, ONE_CLICK)
+
+
+def refused(service: Service, message: EmailMessage, to: str = "reader@gmail.com") -> str:
+    """Return the SMTP answer that refuses an email."""
+    with (
+        smtplib.SMTP("127.0.0.1", service.smtp, timeout=PATIENCE) as client,
+        pytest.raises((smtplib.SMTPDataError, smtplib.SMTPRecipientsRefused)) as caught,
+    ):
+        client.send_message(message, "news@example.com", [to])
+    error = caught.value
+    assert isinstance(error, smtplib.SMTPDataError)
+    assert isinstance(error.smtp_error, bytes)
+    return f"{error.smtp_code} {error.smtp_error.decode('ascii')}"
+
+
+def test_one_click_unsubscribes_is_told_and_counted(service: Service, ses: Any) -> None:
+    name = service.configuration_set(types=("SUBSCRIPTION",))
+    raw = service.send(listed(f"list-{name}", name))
+    message = email.message_from_bytes(raw)
+    assert message["X-SES-LIST-MANAGEMENT-OPTIONS"] is None
+    assert message.get_all("List-Unsubscribe-Post") == ["List-Unsubscribe=One-Click"]
+    link = link_of(raw)
+    assert hrefs(html_of(raw)) == [link, "https://a.example/"]  # untracked, as clicks are
+    for headers, body in ((URLENCODED, ONE_CLICK), (MULTIPART, PARTS)):
+        answer = service.request(link, "POST", headers, body)
+        assert answer.status == 200
+        assert not {"set-cookie", "location"} & answer.headers.keys()
+        assert answer.headers["cache-control"] == "no-store"
+    first, second = service.wait_for_events(name, 2)
+    assert set(first) == {"eventType", "mail", "subscription", "eventId"}
+    assert first["eventType"] == "Unsubscribe"
+    assert first["mail"]["destination"] == ["reader@gmail.com"]
+    assert set(first["subscription"]) == {"contactList", "timestamp", "source"}
+    assert first["subscription"]["contactList"] == f"list-{name}"
+    assert first["subscription"]["source"] == "UnsubscribeHeader"
+    assert first["eventId"] != second["eventId"]
+    assert counted(ses, name) == 2
+    days = json.loads(
+        service.cli("statistics", "--unsubscribes", "--json", "--configuration-set", name)
+    )
+    assert sum(day["unsubscribes"] for day in days) == 2
+
+
+def counted(ses: Any, name: str) -> int:
+    now = datetime.now(UTC)
+    answer = ses.batch_get_metric_data(
+        Queries=[
+            {
+                "Id": "x",
+                "Namespace": "VDM",
+                "Metric": "UNSUBSCRIBE",
+                "Dimensions": {"CONFIGURATION_SET": name, "ISP": "Google"},
+                "StartDate": now - timedelta(days=1),
+                "EndDate": now + timedelta(days=1),
+            }
+        ]
+    )
+    assert answer["Errors"] == []
+    return sum(answer["Results"][0]["Values"])
+
+
+def test_who_looks_is_not_unsubscribed(service: Service) -> None:
+    name = service.configuration_set(types=("SUBSCRIPTION",))
+    link = link_of(service.send(listed(name, name)))
+    page = service.request(link)
+    assert (page.status, page.body.count(b"<button")) == (200, 1)
+    assert b'<form method="post">' in page.body
+    assert ONE_CLICK.replace(b"=", b'" value="') in page.body
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    head = service.request(link, "HEAD")
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == page.headers["content-length"]
+    assert service.request(link, "PUT").status == 405
+    for headers, body in (
+        (URLENCODED, b""),
+        (URLENCODED, b"List-Unsubscribe=One-Click&x=1"),
+        (URLENCODED, b"list-unsubscribe=one-click"),
+        ({"Content-Type": "text/plain"}, ONE_CLICK),
+        (MULTIPART, PARTS.replace(b"One-Click", b"No")),
+    ):
+        assert service.request(link, "POST", headers, body).status == 400
+    assert service.request(link, "POST", URLENCODED, b"x" * 5000).status == 413
+    forged = link[:-9] + "A" * 9
+    for wrong in (forged, link.replace("/u/", "/c/"), link.replace("/u/", "/o/")):
+        assert service.request(wrong).status == 404
+    assert press(service, forged).status == 404
+    assert press(service, link).status == 200
+    assert len(service.wait_for_events(name, 1)) == 1
+
+
+@pytest.mark.parametrize("cte", ["quoted-printable", "base64", "8bit"])
+def test_dkim_covers_both_headers(
+    service: Service, signing: tuple[str, dict[str, Any]], cte: str
+) -> None:
+    name, record = signing
+    message = listed(service.configuration_set(stream=False))
+    message.replace_header("From", f"News <news@{name}>")
+    [html] = [part for part in message.walk() if part.get_content_subtype() == "html"]
+    html.set_content(HTML + "ä", subtype="html", cte=cte)
+    arrived = service.send(message, sender=f"news@{name}")
+    arrived = arrived if b"\r\n" in arrived else arrived.replace(b"\n", b"\r\n")
+    assert link_of(arrived) in hrefs(html_of(arrived))
+    assert is_good(arrived, record)
+    for header in (b"List-Unsubscribe:", b"List-Unsubscribe-Post:"):
+        assert not is_good(arrived.replace(header, header + b" x"), record)
+
+
+def test_a_sender_keeps_its_own_header(service: Service) -> None:
+    message = listed("mine")
+    message["List-Unsubscribe"] = "<mailto:off@example.com>"
+    raw = service.send(message)
+    arrived = email.message_from_bytes(raw)
+    assert arrived.get_all("List-Unsubscribe") == ["<mailto:off@example.com>"]
+    assert arrived["List-Unsubscribe-Post"] is None
+    assert "/u/" in hrefs(html_of(raw))[0]
+
+
+def test_without_a_list_nothing_is_added(service: Service) -> None:
+    raw = service.send(listed(None))
+    assert email.message_from_bytes(raw)["List-Unsubscribe"] is None
+    assert hrefs(html_of(raw))[0] == "{{amazonSESUnsubscribeUrl}}"
+
+
+def test_a_link_is_one_persons(service: Service) -> None:
+    message = listed("many")
+    raw = service.send(message, ["a@example.org", "b@example.org"])
+    assert email.message_from_bytes(raw)["List-Unsubscribe"] is None
+
+
+@pytest.mark.parametrize(
+    "header", ["topicName=x", "contactListName=a b", "contactListName=a; x=1", "a; b; c"]
+)
+def test_a_header_that_names_no_list_is_refused(service: Service, header: str) -> None:
+    message = listed(None)
+    message["X-SES-LIST-MANAGEMENT-OPTIONS"] = header
+    assert refused(service, message).startswith("554 5.6.0 X-SES-LIST-MANAGEMENT-OPTIONS: ")
+
+
+def test_the_link_outlives_alterations(service: Service) -> None:
+    name = service.configuration_set(types=("SUBSCRIPTION",))
+    link = link_of(service.send(listed(name, name)))
+    assert press(service, link + "%0D%0A").status == 200
+    [event] = service.wait_for_events(name, 1)
+    held = json.loads(service.cli("link", "open", link, "--json"))
+    assert held["messageId"] == event["mail"]["messageId"]
+
+
+def refusal(service: Service, ses: Any, contact_list: str, topic: str = "") -> str | None:
+    """Return how the API refuses an email; ``None`` where it takes it."""
+    options = {"ContactListName": contact_list} | ({"TopicName": topic} if topic else {})
+    try:
+        ses.send_email(
+            FromEmailAddress="news@example.com",
+            Destination={"ToAddresses": ["Reader@GMAIL.com"]},
+            Content={"Simple": {"Subject": {"Data": "x"}, "Body": {"Html": {"Data": HTML}}}},
+            ListManagementOptions=options,
+        )
+    except ClientError as error:
+        return f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+    link_of(service.arrived())
+    return None
+
+
+def test_who_has_unsubscribed_gets_no_more_of_it(service: Service, ses: Any) -> None:
+    name = service.configuration_set(types=("SUBSCRIPTION",))
+    assert refusal(service, ses, name) is None
+    link = link_of(service.send(listed(name, name, topic="sport")))
+    assert press(service, link).status == 200
+    [event] = service.wait_for_events(name, 1)
+    assert event["subscription"]["topic"] == "sport"
+    words = f"is not subscribed to topic 'sport' of the contact list '{name}'"
+    assert refused(service, listed(name, topic="sport")) == f"550 5.7.1 'reader@gmail.com' {words}"
+    api = refusal(service, ses, name, "sport")
+    assert api is not None
+    assert api.startswith("MessageRejected: ")
+    assert words in api
+    assert refusal(service, ses, name, "politics") is None
+    whole = link_of(service.send(listed(name, name)))
+    assert press(service, whole).status == 200
+    service.wait_for_events(name, 2)
+    for topic in ("sport", "politics", ""):
+        assert refusal(service, ses, name, topic)
+    assert refusal(service, ses, f"{name}-2") is None
+    service.send(listed(name, to="other@gmail.com"), ["other@gmail.com"])
+    assert "reader@gmail.com" in refused(service, listed(name))
+
+
+def test_templates_may_hold_the_placeholder(service: Service, ses: Any) -> None:
+    ses.send_email(
+        FromEmailAddress="news@example.com",
+        Destination={"ToAddresses": ["reader@gmail.com"]},
+        Content={
+            "Template": {
+                "TemplateContent": {"Subject": "{{x}}", "Text": "{{x}}", "Html": HTML},
+                "TemplateData": '{"x": "y"}',
+            }
+        },
+        ListManagementOptions={"ContactListName": "templates"},
+    )
+    raw = service.arrived()
+    assert hrefs(html_of(raw))[0] == link_of(raw)
