@@ -26,7 +26,7 @@ test: ## set up, then run all tests but the long rounds
 test-long: ## the long rounds: kills, many generated documents, browsers, SES clients
 	@$(PYTHON) tools/setup_venv.py dev browser dist
 	@$(BIN)/python tools/client_venvs.py || echo 'Tests of these clients will fail, or be skipped.'
-	$(BIN)/pytest -m long --durations=15
+	$(BIN)/pytest -n 3 --dist worksteal -m long --durations=15
 
 # A selection that meets every library: parsers, sealing, stores, each door and way out.
 LOWEST := base keys headers rewrite settings journal redirect relay doors ingress publish \

@@ -1,7 +1,8 @@
 """Ends what runs in the background."""
 
 import asyncio
-from typing import Any
+from contextlib import suppress
+from typing import Any, Protocol
 
 AGAIN_SECONDS = 1.0
 """After so long a task that has not ended is told again."""
@@ -24,3 +25,24 @@ async def end(*tasks: "asyncio.Task[Any] | None") -> None:
     for task in running:
         if not task.cancelled():
             task.exception()  # so that nobody misses that it was looked at
+
+
+class Reconnecting(Protocol):
+    """A connection that is made anew by itself, as nats-py's ``Client``."""
+
+    _reconnection_task: "asyncio.Task[None] | None"
+
+    async def close(self) -> None:
+        """Close it."""
+
+
+async def hang_up(connection: Reconnecting, seconds: float) -> None:
+    """Close a connection, within seconds, and end what makes it anew. Raises nothing.
+
+    nats-py 2.16.0 (``Client._close``) cancels that once. Where the cancellation is lost (see
+    `end`) it connects again, for as long as the loop runs, and `asyncio.run` waits for it.
+    """
+    await end(connection._reconnection_task)
+    with suppress(Exception):  # after a failed TLS handshake nats-py waits for ever
+        async with asyncio.timeout(seconds):
+            await connection.close()

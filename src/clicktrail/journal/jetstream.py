@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import name_and_reason
-from clicktrail.base.tasks import end
+from clicktrail.base.tasks import end, hang_up
 from clicktrail.errors import JournalUnavailable
 from clicktrail.journal import ClicksTooLarge, Entry
 from clicktrail.journal.record import decode, encode
@@ -137,9 +137,7 @@ class JetStreamJournal:
                 await self._give_back()
         await end(self._connecting)
         if self._client is not None:
-            with suppress(Exception):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self._client.close()
+            await hang_up(self._client, _CLOSE_SECONDS)
 
     async def _give_back(self) -> None:
         """Let others read at once what was read here and not committed."""

@@ -13,7 +13,7 @@ import msgspec
 
 from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import reason_of
-from clicktrail.base.tasks import end
+from clicktrail.base.tasks import end, hang_up
 from clicktrail.errors import ClicktrailError, JournalUnavailable
 from clicktrail.journal.jetstream import JetStreamOptions, connect
 from clicktrail.keys.nodes import Node, Register
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
+_CLOSE_SECONDS = 5.0
 _PIECE = 512 * 1024
 """Bytes of orders in one answer: a broker takes messages of 1 MB (NATS ``max_payload``)."""
 
@@ -98,8 +99,7 @@ class _Line:
         """Close the connection."""
         await end(self._connecting)
         if self._client is not None:
-            with suppress(Exception):
-                await self._client.close()
+            await hang_up(self._client, _CLOSE_SECONDS)
 
 
 class BrokerRegister:

@@ -10,7 +10,6 @@ import asyncio
 import math
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from clicktrail.base.arn import Arn, Kind
 from clicktrail.base.complaints.certificates import load_pair
 from clicktrail.base.redact import name_and_reason, reason_of
+from clicktrail.base.tasks import hang_up
 from clicktrail.errors import ClicktrailError, DeliveryFailed
 from clicktrail.publish.destinations import Event, need
 from clicktrail.publish.destinations.servers import Servers
@@ -116,7 +116,7 @@ class _Connection:
     async def close(self) -> None:
         """Let go of the connection."""
         if self._client is not None:
-            await _close(self._client)
+            await hang_up(self._client, _CLOSE_SECONDS)
 
     async def _connected(self) -> "tuple[Client, asyncio.Event]":
         from nats.aio.client import Client
@@ -145,7 +145,7 @@ class _Connection:
                     **self._options(),
                 )
         except BaseException as error:
-            await _close(client)
+            await hang_up(client, _CLOSE_SECONDS)
             if isinstance(error, TimeoutError):
                 late = f"no connection within {self._timeout:g} seconds{self._why()}"
                 raise DeliveryFailed(late) from None
@@ -202,12 +202,6 @@ class _Connection:
 
     def _why(self) -> str:
         return f" ({self._trouble})" if self._trouble else ""
-
-
-async def _close(client: "Client") -> None:
-    with suppress(Exception):  # after a failed TLS handshake the library waits for ever
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await client.close()
 
 
 def _text(error: Exception) -> str:
