@@ -1,12 +1,13 @@
 """The console in a real browser: tracking is turned on by hand, and a click is seen live."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from support.browsing import apart, go
-from support.service import Service, email_with, hrefs, html_of
+from support.service import Service, email_with, hrefs, html_of, wait_for
 from support.visitor import PASSWORD
 
 pytestmark = pytest.mark.long
@@ -92,7 +93,8 @@ def test_a_click_that_is_judged_anew_changes_in_place(page: Any, running: Servic
 
 @pytest.mark.parametrize("width", [375, 1280])
 @pytest.mark.parametrize(
-    "path", ["/", "/configurations", "/identities", "/messages", "/live", "/dead-letters"]
+    "path",
+    ["/", "/configurations", "/identities", "/messages", "/mailings", "/live", "/dead-letters"],
 )
 def test_no_page_is_wider_than_the_window(
     page: Any, running: Service, path: str, width: int
@@ -135,6 +137,36 @@ def many_links(running: Service) -> None:
     for link in hrefs(html_of(running.send(message))):
         running.request(link)
     running.wait_for_clicks(LONG, 20)
+
+
+def test_tables_are_sorted_on_a_telephone_too(page: Any, running: Service) -> None:
+    page.set_viewport_size({"width": 375, "height": 812})
+    for path in ("/mailings", "/?by=configuration_set"):
+        go(page, running, path)
+        page.click("nav.sorts >> text=machine clicks")
+        page.wait_for_url("**sort=machine**")
+        assert page.inner_text("nav.sorts [aria-current]") == "machine clicks"
+
+
+def test_two_mailings_are_chosen_and_compared(page: Any, running: Service) -> None:
+    apart(lambda: many_links(running))
+    for subject in ("Autumn", "Winter"):
+        message = email_with('<a href="http://shop.example/offer">Offer</a>', LONG)
+        message.replace_header("Subject", subject)
+        apart(partial(running.send, message))
+
+    def listed() -> bool | None:
+        go(page, running, f"/mailings?configuration_set={LONG}")
+        return page.locator("input[name=mailing]").count() >= 3 or None
+
+    wait_for(listed, "three mailings")
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.check("tr:has-text('Autumn') input")
+    page.check("tr:has-text('Очень') input")
+    page.click("text=Compare the two chosen")
+    page.wait_for_selector("h1:has-text('side by side')")
+    assert page.locator(".pair >> nth=0 >> a").count() == 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
 def test_the_picture_is_drawn_with_all_days(page: Any, running: Service) -> None:

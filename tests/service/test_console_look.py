@@ -157,7 +157,9 @@ def test_emails_of_a_mailing_share_a_map(service: Service, admin: Visitor) -> No
 
     def look() -> str | None:
         text = admin.get("/mailings").text
-        row = re.search(rf'<tr><th[^>]*><a href="(/mailings/\w+)">Shared {name}.*?</tr>', text)
+        row = re.search(
+            rf'<tr><th[^>]*><input[^>]*> <a href="(/mailings/\w+)">Shared {name}.*?</tr>', text
+        )
         numbers = re.findall(r'class="n"[^>]*>([^<]+)<', row[0]) if row else []
         return row[1] if row and [numbers[n] for n in (0, 3, 4)] == ["3", "5", "5"] else None
 

@@ -24,6 +24,7 @@ from clicktrail.console.guide import Guide, Sampler
 from clicktrail.console.identities import Identities
 from clicktrail.console.mailings import MailingPages
 from clicktrail.console.messages import Messages
+from clicktrail.console.numbers.mailinglist import MailingList
 from clicktrail.console.numbers.overview import Notices, Overview
 from clicktrail.console.views import SECURITY, Views
 from clicktrail.doors.forwarded import Visitors
@@ -71,6 +72,7 @@ class Console:
         identities = Identities(store, views)
         messages = Messages(store, views)
         mailings = MailingPages(store, views)
+        mailing_list = MailingList(store, views)
         changes = LinkChanges(store)
         dead = DeadLetters(store, views, retry_for)
         self._live = Live(store, views)
@@ -120,7 +122,8 @@ class Console:
             page("/messages", messages.list),
             page("/messages/{id}", messages.show),
             page("/messages/{id}/map", messages.map),
-            page("/mailings", mailings.list),
+            page("/mailings", mailing_list.list),
+            page("/comparison", mailing_list.compare),
             page("/mailings/{digest}", mailings.show),
             page("/mailings/{digest}/map", mailings.map),
             form("/mailings/{digest}/links", changes.make),

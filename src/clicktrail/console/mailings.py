@@ -21,7 +21,6 @@ VERSIONS = 20
 """So many versions of a mailing can be chosen, those of the most emails."""
 OTHERS = "others"
 MOST_OTHERS = 200
-KINDS = {"subject": "By subject", "tag": "By email tag"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +45,6 @@ class MailingPages:
         self._store = store
         self._views = views
         self._changes = LinkChanges(store)
-
-    async def list(self, request: Request) -> Response:
-        """Show mailings, those with the newest email first."""
-        asked = request.query_params
-        kind = "tag" if asked.get("kind") == "tag" else "subject"
-        before = _number(asked.get("before"))
-        found = await self._store.mailings.newest(kind, SHOWN + 1, before)
-        counts = await self._store.mailings.counts([each.digest for each in found[:SHOWN]])
-        return self._views.page(
-            request,
-            "mailings.html",
-            kinds=KINDS,
-            kind=kind,
-            mailings=[(each, counts.get(each.digest, Counts())) for each in found[:SHOWN]],
-            older=found[SHOWN - 1].last_at if len(found) > SHOWN else 0,
-            first=before is None,
-        )
 
     async def show(self, request: Request) -> Response:
         """Show one with its click map."""
@@ -149,7 +131,3 @@ def _wanted(request: Request, mailing: Mailing) -> Wanted:
     wanted = Wanted(asked.get("q", "").strip(), mailing.digest, asked.get("link", "").strip())
     wanted.query()  # what is wrong with it is told before the answer begins
     return wanted
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 18 else None

@@ -49,8 +49,8 @@ class Selection:
         """Return what a request asks for; what it asks amiss is as if it did not."""
         asked = request.query_params
         now = datetime.now(zone)
-        until = _day(asked.get("until")) or now.date()
-        since = _day(asked.get("since")) or first_of(USUAL, until)
+        until = day_of(asked.get("until")) or now.date()
+        since = day_of(asked.get("since")) or first_of(USUAL, until)
         since = max(min(since, until), until - timedelta(days=LONGEST))
         chosen, identity, provider = (asked.get(name) or None for name in FILTERS)
         name, equals, value = asked.get("tag", "").partition("=")
@@ -151,7 +151,8 @@ def _seconds(time: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
-def _day(text: str | None) -> date | None:
+def day_of(text: str | None) -> date | None:
+    """Return a day that a request names; ``None`` where it is none."""
     try:
         day = date.fromisoformat(text) if text else None
     except ValueError:

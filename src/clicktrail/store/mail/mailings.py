@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, Table, delete, func, select
 
 from clicktrail.store.clicks.statistics import Counts, total
 from clicktrail.store.clicks.tables import mailing_counts, mailing_links
-from clicktrail.store.database.core import Database
+from clicktrail.store.database.core import Database, storable
 from clicktrail.store.mail.tables import mailing_versions, mailings
 
 
@@ -52,6 +52,25 @@ class Version:
     clicks: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which mailings are looked for: those that fit all that is given."""
+
+    kind: str
+    text: str = ""
+    """What is somewhere in the name, in any letter case."""
+    configuration_set: str = ""
+    since: int | None = None
+    """With an email at this time or later; microseconds since 1970 UTC."""
+    until: int | None = None
+    """With an email before this time."""
+
+
+LOOKED_AT = 20_000
+"""Mailings that one search looks at, those with the newest email."""
+_WINDOW = 2000
+
+
 class Mailings:
     """Reads mailings. Every method may raise `StoreUnavailable`."""
 
@@ -70,6 +89,43 @@ class Mailings:
         return [
             _mailing(row) for row in await self._database.read(lambda c: c.execute(query).all())
         ]
+
+    async def find(
+        self, sought: Sought, limit: int, before: int | None = None
+    ) -> tuple[list[Mailing], int]:
+        """Return up to ``limit`` mailings by their newest email, the last first, and before which
+        time the next search looks: 0 where there is nothing older.
+
+        There may be less of them and older ones all the same: it looks at `LOOKED_AT`.
+        """
+        at, text = mailings.c, sought.text.casefold()
+        query = select(mailings).where(at.kind == sought.kind)
+        if sought.configuration_set:
+            query = query.where(at.configuration_set == storable(sought.configuration_set))
+        if sought.since is not None:
+            query = query.where(at.last_at >= sought.since)
+        if sought.until is not None:
+            query = query.where(at.first_at < sought.until)
+        query = query.order_by(at.last_at.desc())
+        size = _WINDOW if text else limit + 1
+
+        def work(connection: Connection) -> tuple[list[Mailing], int]:
+            found: list[Mailing] = []
+            last = before
+            for _ in range(0, LOOKED_AT, size):
+                some = query if last is None else query.where(at.last_at < last)
+                rows = connection.execute(some.limit(size)).all()
+                for row in rows:
+                    if text in row.name.casefold():
+                        if len(found) == limit:
+                            return found, last or 0
+                        found.append(_mailing(row))
+                    last = row.last_at
+                if len(rows) < size:
+                    return found, 0
+            return found, last or 0
+
+        return await self._database.read(work)
 
     async def get(self, digest: bytes) -> Mailing | None:
         """Return a mailing."""
