@@ -28,8 +28,9 @@ MARK = "<!-- made by `make docs` from here on -->\n"
 KEPT = "Kept and given back; it changes nothing."
 SAME = "As in SES."
 DIFFERENCES = {
-    "BatchGetMetricData": "`Namespace` `VDM`; metrics `SEND`, `CLICK`, `OPEN`, and `DELIVERY_CLICK`"
-    " as the same as `CLICK`, by day (UTC); every other metric is an item of `Errors`. Dimensions"
+    "BatchGetMetricData": "`Namespace` `VDM`; metrics `SEND`, `CLICK`, `OPEN`, `UNSUBSCRIBE` (which"
+    " SES has not), and `DELIVERY_CLICK` as the same as `CLICK`, by day (UTC); every other metric"
+    " is an item of `Errors`. Dimensions"
     " `CONFIGURATION_SET`, `EMAIL_IDENTITY`, `ISP` (Yandex, Google, Mail.Ru Group, Microsoft,"
     " Other). Counted at once, not hours later.",
     "CreateConfigurationSet": "`TrackingOptions` (domain and `HttpsPolicy`),"
@@ -46,6 +47,18 @@ DIFFERENCES = {
     " never come.",
     "CreateEmailIdentity": "A domain or an address, good for sending at once: nobody has to be"
     " asked whether it is yours. It is signed with DKIM where `DkimSigningAttributes` are given.",
+    "CreateContact": SAME,
+    "CreateContactList": "[Contact lists](unsubscribe.md#contact-lists) may be any number.",
+    "DeleteContact": "What they have unsubscribed from is forgotten too.",
+    "DeleteContactList": SAME,
+    "GetContact": "An address in any letter case.",
+    "GetContactList": SAME,
+    "ListContactLists": SAME,
+    "ListContacts": "By address. Who has unsubscribed from the list is none of the `OPT_IN` of a"
+    " topic.",
+    "UpdateContact": "`TopicPreferences` replace all there were, as in SES; where they are not"
+    " given, they stay.",
+    "UpdateContactList": "What is not given stays.",
     "DeleteConfigurationSet": "Links that were sent keep working.",
     "DeleteConfigurationSetEventDestination": SAME,
     "DeleteEmailIdentity": SAME,

@@ -92,6 +92,11 @@ COMMANDS = (
     Command("link", "links.link:links", "Tracking links."),
     Command("nodes", "nodes:nodes", "Nodes that share a store or a journal, and their keys."),
     Command("recipients", "recipients:recipients", "The people who get emails."),
+    Command(
+        "unsubscribes",
+        "people.unsubscribes:unsubscribes",
+        "Who has unsubscribed from which contact list.",
+    ),
     Command("suppression", "people.suppression:suppression", "Addresses that get no email."),
     Command("domain", "domains.domain:domains", "Domains of tracking links."),
 )

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from support.service import PATIENCE, Answer, Service, email_with, hrefs, html_of
 from support.signing import is_good
+from support.visitor import Visitor
 
 HTML = '<p>Text</p><a href="{{amazonSESUnsubscribeUrl}}">off</a><a href="https://a.example/">x</a>'
 ONE_CLICK = b"List-Unsubscribe=One-Click"
@@ -252,3 +253,171 @@ def test_templates_may_hold_the_placeholder(service: Service, ses: Any) -> None:
     )
     raw = service.arrived()
     assert hrefs(html_of(raw))[0] == link_of(raw)
+
+
+def test_contact_lists_by_the_api(service: Service, ses: Any) -> None:
+    name = f"contacts-{service.configuration_set(stream=False)}"
+    sport = {
+        "TopicName": "sport",
+        "DisplayName": "Sport",
+        "Description": "All of it",
+        "DefaultSubscriptionStatus": "OPT_OUT",
+    }
+    news = {"TopicName": "news", "DisplayName": "News", "DefaultSubscriptionStatus": "OPT_IN"}
+    tags = [{"Key": "team", "Value": "a"}]
+    ses.create_contact_list(
+        ContactListName=name, Topics=[sport, news], Description="Ours", Tags=tags
+    )
+    with pytest.raises(ses.exceptions.AlreadyExistsException):
+        ses.create_contact_list(ContactListName=name)
+    found = ses.get_contact_list(ContactListName=name)
+    assert found["Topics"] == [sport, news | {"Description": ""}]
+    assert (found["Description"], found["Tags"]) == ("Ours", tags)
+    assert found["CreatedTimestamp"] <= found["LastUpdatedTimestamp"]
+    listed_names = [
+        each["ContactListName"] for each in pages(ses.list_contact_lists, "ContactLists")
+    ]
+    assert name in listed_names
+    assert listed_names == sorted(listed_names)
+    ses.update_contact_list(ContactListName=name, Topics=[sport, news], Description="Theirs")
+    assert ses.get_contact_list(ContactListName=name)["Description"] == "Theirs"
+
+    preference = {"TopicName": "sport", "SubscriptionStatus": "OPT_IN"}
+    ses.create_contact(
+        ContactListName=name,
+        EmailAddress="Reader@gmail.com",
+        TopicPreferences=[preference],
+        AttributesData='{"x": 1}',
+    )
+    with pytest.raises(ses.exceptions.AlreadyExistsException):
+        ses.create_contact(ContactListName=name, EmailAddress="reader@GMAIL.com")
+    for wrong in (
+        {"EmailAddress": "none"},
+        {"EmailAddress": "a@example.org", "TopicPreferences": [preference | {"TopicName": "none"}]},
+    ):
+        with pytest.raises(ses.exceptions.BadRequestException):
+            ses.create_contact(ContactListName=name, **wrong)
+    contact = ses.get_contact(ContactListName=name, EmailAddress="reader@gmail.com")
+    assert contact["EmailAddress"] == "Reader@gmail.com"
+    assert contact["TopicPreferences"] == [preference]
+    assert [t["SubscriptionStatus"] for t in contact["TopicDefaultPreferences"]] == [
+        "OPT_OUT",
+        "OPT_IN",
+    ]
+    assert (contact["UnsubscribeAll"], contact["AttributesData"]) == (False, '{"x": 1}')
+
+    for number in range(5):
+        ses.create_contact(
+            ContactListName=name,
+            EmailAddress=f"{number}@example.org",
+            UnsubscribeAll=number == 0,
+            TopicPreferences=[preference | {"SubscriptionStatus": "OPT_OUT"}] * (number == 1),
+        )
+
+    def asked(status: str, topic: str | None = None, *, default: bool = False) -> list[str]:
+        wanted: dict[str, Any] = {"FilteredStatus": status}
+        if topic:
+            wanted["TopicFilter"] = {
+                "TopicName": topic,
+                "UseDefaultIfPreferenceUnavailable": default,
+            }
+        found = pages(ses.list_contacts, "Contacts", ContactListName=name, Filter=wanted)
+        return [each["EmailAddress"].partition("@")[0] for each in found]
+
+    assert asked("OPT_OUT") == ["0"]
+    assert asked("OPT_IN") == ["1", "2", "3", "4", "Reader"]
+    assert asked("OPT_IN", "sport") == ["Reader"]
+    assert asked("OPT_OUT", "sport") == ["0", "1"]
+    assert asked("OPT_OUT", "sport", default=True) == ["0", "1", "2", "3", "4"]
+    assert asked("OPT_IN", "news", default=True) == ["1", "2", "3", "4", "Reader"]
+    assert asked("OPT_IN", "news") == []
+    assert len(pages(ses.list_contacts, "Contacts", ContactListName=name)) == 6
+
+    assert refusal(service, ses, name, "sport") is None
+    service.send(listed(name, topic="news", to="4@example.org"), ["4@example.org"])
+    message = listed(name, topic="sport", to="4@example.org")  # out by default
+    assert "is not subscribed" in refused(service, message, "4@example.org")
+    ses.update_contact(ContactListName=name, EmailAddress="reader@gmail.com", UnsubscribeAll=True)
+    changed = ses.get_contact(ContactListName=name, EmailAddress="reader@gmail.com")
+    assert (changed["UnsubscribeAll"], changed["TopicPreferences"]) == (True, [preference])
+    assert refusal(service, ses, name, "sport")
+    ses.update_contact(
+        ContactListName=name,
+        EmailAddress="reader@gmail.com",
+        UnsubscribeAll=False,
+        TopicPreferences=[],
+    )
+    assert refusal(service, ses, name, "news") is None
+    ses.delete_contact(ContactListName=name, EmailAddress="reader@gmail.com")
+    for gone in (ses.get_contact, ses.delete_contact, ses.update_contact):
+        with pytest.raises(ses.exceptions.NotFoundException):
+            gone(ContactListName=name, EmailAddress="reader@gmail.com")
+    ses.delete_contact_list(ContactListName=name)
+    for call in (ses.get_contact_list, ses.delete_contact_list, ses.list_contacts):
+        with pytest.raises(ses.exceptions.NotFoundException):
+            call(ContactListName=name)
+
+
+def pages(call: Any, member: str, **arguments: Any) -> list[dict[str, Any]]:
+    """Return all items of a list, two at a time."""
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = call(PageSize=2, **arguments)
+        found += answer[member]
+        if "NextToken" not in answer:
+            return found
+        arguments["NextToken"] = answer["NextToken"]
+
+
+def test_unsubscribes_on_the_command_line(service: Service, ses: Any) -> None:
+    name = f"cli-{service.configuration_set(stream=False)}"
+    service.cli("unsubscribes", "add", name, "reader@gmail.com")
+    service.cli("unsubscribes", "add", name, "other@example.org", "--topic", "sport")
+    found = json.loads(service.cli("unsubscribes", "list", "--contact-list", name, "--json"))
+    assert [(each["address"], each["topic"]) for each in found] == [
+        ("other@example.org", "sport"),
+        ("reader@gmail.com", ""),
+    ]
+    rows = service.cli("unsubscribes", "export", "--contact-list", name).splitlines()
+    assert [row.split(",")[:3] for row in rows] == [
+        [name, "sport", "other@example.org"],
+        [name, "", "reader@gmail.com"],
+    ]
+    assert name in service.cli("unsubscribes", "list")
+    assert refusal(service, ses, name)
+    service.cli("unsubscribes", "remove", name, "Reader@gmail.com")
+    assert refusal(service, ses, name) is None
+    service.cli("unsubscribes", "remove", name, "other@example.org", "--topic", "sport")
+    assert service.cli("unsubscribes", "export", "--contact-list", name) == ""
+
+
+def test_an_erased_person_stays_unsubscribed_and_is_not_named(service: Service, ses: Any) -> None:
+    name = service.configuration_set(types=("SUBSCRIPTION",))
+    who = "erased@example.net"
+    link = link_of(service.send(listed(name, name, to=who), [who]))
+    assert press(service, link).status == 200
+    service.wait_for_events(name, 1)
+    ses.create_contact_list(ContactListName=f"{name}-2")
+    ses.create_contact(ContactListName=f"{name}-2", EmailAddress=who, AttributesData="x")
+    done = json.loads(service.cli("recipients", "forget", who, "--yes", "--json"))
+    assert (done["contacts"], done["messages"]) == (2, 1)
+    assert who not in service.cli("unsubscribes", "export")
+    assert pages(ses.list_contacts, "Contacts", ContactListName=f"{name}-2") == []
+    assert press(service, link).status == 200  # again, by an email of before
+    for event in service.wait_for_events(name, 2):
+        assert set(event["mail"]) == {"messageId"}
+        assert event["subscription"]["contactList"] == name
+    assert who not in service.cli("unsubscribes", "export")
+    assert "is not subscribed" in refused(service, listed(name, to=who), who)
+
+
+def test_the_console_shows_unsubscribes_in_the_time_line(service: Service, viewer: Visitor) -> None:
+    name = service.configuration_set(types=("SUBSCRIPTION",))
+    link = link_of(service.send(listed(f"list-{name}", name)))
+    assert press(service, link).status == 200
+    [event] = service.wait_for_events(name, 1)
+    page = viewer.get(f"/messages/{event['mail']['messageId']}").text
+    assert f"Unsubscribed from the contact list list-{name}" in page
+    assert f"stream {name}: in the stream" in page
+    overview = viewer.get(f"/?configuration_set={name}").text
+    assert "Unsubscribed in these days of UTC: 1." in overview

@@ -29,6 +29,8 @@ def outcome(found: ConfigurationSet) -> list[str]:
         openers = [d.name for d in found.subscribers(EventType.OPEN)]
         whom = f", and each is sent to {listed(openers)}" if openers else ""
         said.append(f"Opens are counted{whom}: emails get an image of one pixel.")
+    if leavers := [d.name for d in found.subscribers(EventType.SUBSCRIPTION)]:
+        said.append(f"Each time that somebody unsubscribes is told to {listed(leavers)}.")
     if sends:
         said.append(f"Each email sent on is told to {listed(sends)}.")
     if found.click_tracking:

@@ -97,12 +97,14 @@ class Messages:
         contents = (await self._store.messages.get_many([row.id])).get(row.id)
         places, clicks = await self._store.trail.links(row.id)
         opens = await self._store.opens.of(row.id)
-        ids = [*(each.click.event_id for each in clicks), *(each.event_id for each in opens)]
+        left = await self._store.unsubscribes.of(row.id)
+        ids = [each.click.event_id for each in clicks]
+        ids += [each.event_id for each in opens] + [each.event_id for each in left]
         told = await self._store.trail.told([row.id, *ids])
         texts = (await self._store.trail.link_texts([row.id])).get(row.id, {})
         view = MapView.of(request)
         accepted = Moment(_ENDED[row.state], row.accepted_at, told=told[row.id])
-        moments = [accepted, *moments_of(clicks, opens, told, texts)]
+        moments = [accepted, *moments_of(clicks, opens, told, texts, left)]
         return self._views.page(
             request,
             "message.html",

@@ -15,6 +15,7 @@ from clicktrail import ingress
 from clicktrail.ingress.sesv2.identities import IdentityOperations
 from clicktrail.ingress.sesv2.metric_data import MetricData
 from clicktrail.ingress.sesv2.operations import ApiError, Operation, body_of
+from clicktrail.ingress.sesv2.recipients.contacts import ContactOperations
 from clicktrail.ingress.sesv2.recipients.suppression import SuppressionOperations
 from clicktrail.ingress.sesv2.send_email import EmailSender
 from clicktrail.ingress.sesv2.send_shapes import PASSED_OVER
@@ -24,7 +25,7 @@ from clicktrail.ingress.sesv2.tags import TagOperations
 MODEL = botocore.session.get_session().get_service_model("sesv2")
 DOERS: tuple[Any, ...] = (
     SetOperations, IdentityOperations, TagOperations, MetricData, EmailSender,
-    SuppressionOperations,
+    SuppressionOperations, ContactOperations,
 )  # fmt: skip
 OPERATIONS: list[Operation] = [row for doer in DOERS for row in object.__new__(doer).rows()]
 SOURCE = "".join(path.read_text("utf-8") for path in Path(ingress.__path__[0]).rglob("*.py"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from clicktrail.model import Click, Verdict
 from clicktrail.store.clicks.opens import Open
+from clicktrail.store.clicks.unsubscribes import Unsubscribe
 from clicktrail.store.mail.browse import ClickRow
 from clicktrail.store.mail.trail import Told
 
@@ -54,9 +55,11 @@ def moments_of(
     opens: Sequence[Open],
     told: Mapping[str, list[Told]],
     texts: Mapping[int, str],
+    left: Sequence[Unsubscribe] = (),
 ) -> list[Moment]:
     """Return what visitors did, the earliest first: the clicks of each on one link together, and
-    so the fetches of an image. ``texts`` are those of the links, by number."""
+    so the fetches of an image. ``texts`` are those of the links, by number; ``left`` is who has
+    unsubscribed."""
     found: dict[tuple[object, ...], Moment] = {}
     for each in sorted(clicks, key=lambda each: each.click.clicked_at):
         click = each.click
@@ -78,7 +81,16 @@ def moments_of(
         made = Moment(f"Image of an open fetched{by}", opened.opened_at, visitor=visitor)
         moment = found.setdefault(("open", opened.proxy, *visitor), made)
         moment.add(opened.opened_at, opened.verdict, opened.reasons, told[opened.event_id])
-    return sorted(found.values(), key=lambda moment: moment.at)
+    gone = [
+        Moment(f"Unsubscribed from {_what(each)}", each.unsubscribed_at, told=told[each.event_id])
+        for each in left
+    ]
+    return sorted([*found.values(), *gone], key=lambda moment: moment.at)
+
+
+def _what(left: Unsubscribe) -> str:
+    topic = f"topic {left.topic} of " if left.topic else ""
+    return f"{topic}the contact list {left.contact_list}"
 
 
 def _led(click: Click) -> str:

@@ -78,6 +78,7 @@ class Overview:
             troubles=await troubles(self._store, await self._notices()),
             figures=_figures(now, before, selection),
             opens=await self._opens(selection),
+            unsubscribes=await self._unsubscribes(selection),
             days=[day for _, day in drawn],
             total=now,
             chart=_chart(selection, drawn, await earlier.series(statistics)),
@@ -102,6 +103,13 @@ class Overview:
         days = await self._store.opens.daily(selection.exact)
         opens = sum(day.opens for day in days)
         return (opens, sum(day.human_opens for day in days)) if opens else None
+
+    async def _unsubscribes(self, selection: Selection) -> int:
+        """Return how often somebody has unsubscribed in these days (of UTC)."""
+        if selection.tag:
+            return 0
+        days = await self._store.unsubscribes.daily(selection.exact)
+        return sum(day.unsubscribes for day in days)
 
     async def _selection(self, request: Request) -> Selection:
         return await self._cut(Selection.of(request, zone_of(request)))

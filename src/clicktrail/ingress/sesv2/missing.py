@@ -3,8 +3,6 @@
 NOT_HERE: dict[tuple[str, str], str] = {
     ("POST", "/identity/certificates"): "AssociateEmailIdentityCertificate",
     ("PUT", "/export-jobs/{JobId}/cancel"): "CancelExportJob",
-    ("POST", "/contact-lists/{ContactListName}/contacts"): "CreateContact",
-    ("POST", "/contact-lists"): "CreateContactList",
     ("POST", "/custom-verification-email-templates"): "CreateCustomVerificationEmailTemplate",
     ("POST", "/dedicated-ip-pools"): "CreateDedicatedIpPool",
     ("POST", "/deliverability-dashboard/test"): "CreateDeliverabilityTestReport",
@@ -15,8 +13,6 @@ NOT_HERE: dict[tuple[str, str], str] = {
     ("POST", "/multi-region-endpoints"): "CreateMultiRegionEndpoint",
     ("POST", "/tenants"): "CreateTenant",
     ("POST", "/tenants/resources"): "CreateTenantResourceAssociation",
-    ("DELETE", "/contact-lists/{ContactListName}/contacts/{EmailAddress}"): "DeleteContact",
-    ("DELETE", "/contact-lists/{ContactListName}"): "DeleteContactList",
     (
         "DELETE",
         "/custom-verification-email-templates/{TemplateName}",
@@ -29,8 +25,6 @@ NOT_HERE: dict[tuple[str, str], str] = {
     ("POST", "/tenants/resources/delete"): "DeleteTenantResourceAssociation",
     ("POST", "/identity/certificates/delete"): "DisassociateEmailIdentityCertificate",
     ("GET", "/deliverability-dashboard/blacklist-report"): "GetBlacklistReports",
-    ("GET", "/contact-lists/{ContactListName}/contacts/{EmailAddress}"): "GetContact",
-    ("GET", "/contact-lists/{ContactListName}"): "GetContactList",
     (
         "GET",
         "/custom-verification-email-templates/{TemplateName}",
@@ -54,8 +48,6 @@ NOT_HERE: dict[tuple[str, str], str] = {
         "/reputation/entities/{ReputationEntityType}/{ReputationEntityReference}",
     ): "GetReputationEntity",
     ("POST", "/tenants/get"): "GetTenant",
-    ("GET", "/contact-lists"): "ListContactLists",
-    ("POST", "/contact-lists/{ContactListName}/contacts/list"): "ListContacts",
     ("GET", "/custom-verification-email-templates"): "ListCustomVerificationEmailTemplates",
     ("GET", "/dedicated-ip-pools"): "ListDedicatedIpPools",
     ("GET", "/deliverability-dashboard/test-reports"): "ListDeliverabilityTestReports",
@@ -89,8 +81,6 @@ NOT_HERE: dict[tuple[str, str], str] = {
     ("POST", "/outbound-bulk-emails"): "SendBulkEmail",
     ("POST", "/outbound-custom-verification-emails"): "SendCustomVerificationEmail",
     ("POST", "/templates/{TemplateName}/render"): "TestRenderEmailTemplate",
-    ("PUT", "/contact-lists/{ContactListName}/contacts/{EmailAddress}"): "UpdateContact",
-    ("PUT", "/contact-lists/{ContactListName}"): "UpdateContactList",
     (
         "PUT",
         "/custom-verification-email-templates/{TemplateName}",
@@ -105,7 +95,6 @@ NOT_HERE: dict[tuple[str, str], str] = {
         "PUT",
         "/reputation/entities/{ReputationEntityType}/{ReputationEntityReference}/policy",
     ): "UpdateReputationEntityPolicy",
-    ("GET", "/contact-lists/{ContactListName}/contacts"): "ListContacts",
     ("GET", "/export-jobs"): "ListExportJobs",
     ("GET", "/import-jobs"): "ListImportJobs",
     ("GET", "/vdm/recommendations"): "ListRecommendations",

@@ -9,6 +9,7 @@ from clicktrail.ingress.sesv2.api import SesV2, create_api
 from clicktrail.ingress.sesv2.identities import IdentityOperations
 from clicktrail.ingress.sesv2.metric_data import MetricData
 from clicktrail.ingress.sesv2.operations import Operation
+from clicktrail.ingress.sesv2.recipients.contacts import ContactOperations
 from clicktrail.ingress.sesv2.recipients.suppression import SuppressionOperations
 from clicktrail.ingress.sesv2.send_email import EmailSender, SendOptions
 from clicktrail.ingress.sesv2.sets import SetOperations
@@ -83,6 +84,7 @@ def operations(house: House, store: Store) -> list[Operation]:
         *SetOperations(store.configuration).rows(),
         *IdentityOperations(store, followed_vault(house.folder)).rows(),
         *SuppressionOperations(store).rows(),
+        *ContactOperations(store).rows(),
         *TagOperations(store.configuration).rows(),
         *MetricData(store).rows(),
         *sender.rows(),

@@ -101,7 +101,7 @@ class ContactStore:
         row = {
             "contact_list": name,
             "digest": digest,
-            "address": made.address,
+            "address": made.address.strip("<> \t"),
             "unsubscribed": made.unsubscribed,
             "attributes": checked_attributes(made.attributes),
             "created_at": made.created_at,
