@@ -4,6 +4,8 @@ import ipaddress
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clicktrail.base.ids import new_id
 from clicktrail.model import HONEYPOT_LINK, Click, Judgement, Request, Verdict
@@ -15,6 +17,8 @@ from clicktrail.publish.visitor_verdict import (
     names_itself_a_machine,
     record,
 )
+from clicktrail.publish.visitor_verdict.signs import IS_HEAD, TOO_FAST
+from clicktrail.publish.visitor_verdict.together import _seen, judge_together
 from clicktrail.store.clicks.evidence import RECORD, Evidence
 from clicktrail.store.clicks.reasons import REASONS
 from support.publishing import BROWSER
@@ -277,3 +281,28 @@ class TestBursts:
 @pytest.mark.parametrize("ip", ["", "198.51.100.3", "2001:db8::1", "\udc80"])
 def test_records_are_of_one_length(link: int, ip: str) -> None:
     assert len(record(click(link, ip=ip), 127)) == RECORD
+
+
+def _some_click(data: st.DataObject, seconds: float) -> tuple[Click, int]:
+    link = data.draw(st.integers(0, 6))
+    made = click(link, seconds, f"ip{data.draw(st.integers(0, 2))}", agent=f"{link % 2}")
+    return made, data.draw(st.sampled_from([0, 0, 0, IS_HEAD, TOO_FAST]))
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_only_what_is_near_is_looked_at_and_nothing_is_missed(data: st.DataObject) -> None:
+    """Click after click, in any order, comes to what all of them say at once."""
+    gaps = data.draw(st.lists(st.sampled_from([0.5, 1.9, 4, 9, 14, 30, 39, 41, 90]), max_size=12))
+    clicks = [_some_click(data, sum(gaps[:n])) for n in range(len(gaps))]
+    links = data.draw(st.sampled_from([0, 3, 7]))
+    records = {each.event_id: record(each, signs) for each, signs in clicks}
+    at_once = [_seen(text) for text in records.values()]
+    expected = {id_: judgement(s) for id_, s in judge_together(at_once, (), links).items()}
+    found = {each.event_id: judgement(signs) for each, signs in clicks}
+    known = ""
+    for event_id in data.draw(st.permutations(list(records))):
+        found.update(judge_again(Evidence(records[event_id]), Evidence(known), links))
+        known = records[event_id] + known
+    counted = [each.event_id for each, signs in clicks if not signs & IS_HEAD]
+    assert {id_: found[id_] for id_ in counted} == {id_: expected[id_] for id_ in counted}

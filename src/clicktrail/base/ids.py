@@ -45,7 +45,8 @@ def made_at(id_: str) -> int:
 
     Raises `InvalidInput` for a text that is none.
     """
-    return int.from_bytes(pack_id(id_)[:6]) << 6
+    raw = _checked(id_)
+    return int.from_bytes(a2b_base64(raw[:_TIME_LENGTH].translate(_TO_STANDARD))) << 6
 
 
 def _chance() -> bytes:
@@ -73,10 +74,14 @@ def _is_id(raw: bytes) -> bool:
 
 def pack_id(text: str) -> bytes:
     """Return the 16 bytes of an id. Raises `InvalidInput` for a text that is none."""
+    return a2b_base64(_checked(text).translate(_TO_STANDARD) + b"A==")
+
+
+def _checked(text: str) -> bytes:
     raw = text.encode("ascii", "replace")
     if not _is_id(raw):
         raise InvalidInput(f"{text!r} is not an id: {ID_LENGTH} letters, digits, '-', '_'")
-    return a2b_base64(raw.translate(_TO_STANDARD) + b"A==")
+    return raw
 
 
 def unpack_id(raw: bytes) -> str:

@@ -7,11 +7,11 @@ nor who reads them makes a difference; each new click can only speak against oth
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple, TypeVar
 from zlib import crc32
 
-from clicktrail.base.ids import ID_LENGTH, first_id, made_at
+from clicktrail.base.ids import ID_LENGTH, made_at
 from clicktrail.model import Click, Judgement
 from clicktrail.publish.visitor_verdict.signs import (
     ALTERED,
@@ -53,7 +53,7 @@ SLOW_SWEEP_LINKS = 5
 SLOW_SWEEP_SHARE = 0.8
 """The same in the order of the email: so many, and that much of all its links."""
 
-HEAD_MICROSECONDS = 60 * SECOND
+HEAD_MICROSECONDS = 40 * SECOND
 """How far from a ``HEAD`` of the same visitor a click is not a person's."""
 
 DOUBLE_MICROSECONDS = 5 * SECOND
@@ -62,7 +62,9 @@ DOUBLE_MICROSECONDS = 5 * SECOND
 _IDLE = TOO_FAST | ALTERED
 """Whoever has these alone seems a person."""
 
-_NEAR = max(HEAD_MICROSECONDS, SLOW_SWEEP_MICROSECONDS)
+NEAR = max(HEAD_MICROSECONDS, SLOW_SWEEP_MICROSECONDS)
+"""Clicks with nothing between them for longer say nothing of one another. (Visits of the hidden
+link do, at any time.)"""
 
 _LOOK_BACK, _LOOK_AHEAD = 32, 8
 """So many clicks each is compared with: work is linear in them."""
@@ -78,7 +80,6 @@ def record(click: Click, signs: int) -> str:
     return f"{click.event_id}{link:04x}{signs:03x}{_visitor(click.ip, click.user_agent)}"
 
 
-@lru_cache(4096)
 def _visitor(ip: str, agent: str) -> str:
     if not ip:
         return NOBODY
@@ -95,20 +96,38 @@ def judge_again(new: Evidence, known: Evidence, links: int = 0) -> dict[str, Jud
     New clicks have been judged by their own signs. ``links`` is how many the email has; 0 where
     that is not known.
     """
-    if not (new.traps or known.traps or _is_near(new.records, known.records)):
-        return {}
+    added = set(_ids(new.records))
+    if not (new.traps or known.traps):
+        found: dict[str, Judgement] = {}
+        for run in _runs_of(new.records, known.records, links):
+            before = [each for each in run if each.event_id not in added]
+            found.update(_changes(before, run, (), (), links))
+        return found
     earlier = _read(known.records)
-    everything = {**earlier, **_read(new.records)}
     traps = _read(known.traps)
-    before = judge_together(list(earlier.values()), list(traps.values()), links)
-    traps.update(_read(new.traps))
-    after = judge_together(list(everything.values()), list(traps.values()), links)
-    found: dict[str, Judgement] = {}
-    for event_id, signs in after.items():
-        judged = judgement(signs)
-        if judged != judgement(before.get(event_id, everything[event_id].signs)):
-            found[event_id] = judged
-    return found
+    everything = {**earlier, **_read(new.records)}.values()
+    trapped = {**traps, **_read(new.traps)}.values()
+    return _changes([*earlier.values()], [*everything], [*traps.values()], [*trapped], links)
+
+
+def _changes(
+    before: Sequence["Seen"],
+    after: Sequence["Seen"],
+    traps_before: Sequence["Seen"],
+    traps: Sequence["Seen"],
+    links: int,
+) -> dict[str, Judgement]:
+    """Return the judgements that differ after more came, by event id."""
+    own = {each.event_id: each.signs for each in after}
+    together = judge_together(after, traps, links)
+    if together == own:  # what was there before had no more: nothing speaks for a click
+        return {}
+    signs = own | judge_together(before, traps_before, links)
+    return {
+        event_id: judgement(found)
+        for event_id, found in together.items()
+        if judgement(found) != judgement(signs[event_id])
+    }
 
 
 class Seen(NamedTuple):
@@ -131,7 +150,7 @@ def judge_together(clicks: Sequence[Seen], traps: Sequence[Seen], links: int) ->
     ordered, trapped = sorted(clicks), sorted(traps)
     found = {each.event_id: each.signs for each in ordered}
     for sign, ids in (
-        *_bursts(ordered),
+        *chain.from_iterable(map(_bursts, _runs(ordered, BURST_MICROSECONDS))),
         *_sweeps(ordered, trapped, links),
         (HEAD, _looked_at(ordered)),
         (DOUBLE_FETCH, _fetched_twice(ordered)),
@@ -148,6 +167,8 @@ _Found = Iterator[tuple[int, Iterable[str]]]
 
 def _bursts(ordered: Sequence[Seen]) -> _Found:
     """Find the clicks that are in some two seconds with other links, or with other visitors."""
+    if len(ordered) == 1:
+        return
     links: Counter[int] = Counter()
     visitors: Counter[str] = Counter()
     agents: Counter[str] = Counter()
@@ -185,7 +206,7 @@ def _add(counter: Counter[K], key: K, by: int) -> None:
 
 def _sweeps(ordered: Sequence[Seen], traps: Sequence[Seen], links: int) -> _Found:
     """Find the clicks of who opens link after link; with the hidden one among them, for certain."""
-    for run in _runs(ordered, SWEEP_MICROSECONDS):
+    for run in _runs(ordered, SWEEP_MICROSECONDS) if len(ordered) >= SWEEP_ALL else ():
         different = len({each.link for each in run})
         if different >= SWEEP_LINKS or (links and different >= max(links, SWEEP_ALL)):
             yield SWEEP, [each.event_id for each in run]
@@ -194,8 +215,7 @@ def _sweeps(ordered: Sequence[Seen], traps: Sequence[Seen], links: int) -> _Foun
         own = [each for each in run if each.event_id not in hidden]
         if len(own) < len(run) and len({each.link for each in own}) >= SWEEP_ALL:
             yield HONEYPOT, [each.event_id for each in own]
-    least = max(SLOW_SWEEP_LINKS, round(links * SLOW_SWEEP_SHARE))
-    if links and len(ordered) >= least:
+    if links and len(ordered) >= (least := _slow_sweep(links)):
         yield SWEEP, _in_order(ordered, least)
 
 
@@ -280,31 +300,69 @@ def _runs(ordered: Iterable[Seen], gap: int) -> Iterator[list[Seen]]:
         yield run
 
 
-def _is_near(new: str, known: str) -> bool:
-    """Whether new clicks may say something of others. Most are alone, and need no closer look."""
-    added = [new[place : place + _TIME] for place in range(0, len(new), RECORD)]
-    times = sorted([*added, *(known[at : at + _TIME] for at in range(0, len(known), RECORD))])
-    for place in range(0, len(new), RECORD):
-        at = made_at(new[place : place + ID_LENGTH])
-        low, high = first_id(at - _NEAR), first_id(at + _NEAR + _STEP)
-        if bisect_left(times, high) - bisect_left(times, low) > 1:
-            return True
-    return False
+def _runs_of(new: str, known: str, links: int) -> Iterator[list[Seen]]:
+    """Return the new clicks with all that are near them, in the order of time.
+
+    Most say nothing of one another: then their times are all that is read.
+    """
+    texts = sorted({*_parts(new), *_parts(known)})
+    end = 0
+    for text in sorted(_parts(new)):
+        first = bisect_left(texts, text)
+        if first < end:
+            continue
+        gaps = []
+        at = own = _time(text)
+        last, start = first + 1, end
+        while first > start and (gap := at - _time(texts[first - 1])) <= NEAR:
+            gaps.append(gap)
+            at, first = at - gap, first - 1
+        while last < len(texts) and (gap := _time(texts[last]) - own) <= NEAR:
+            gaps.append(gap)
+            own, last = own + gap, last + 1
+        end = last
+        if gaps and (_may_speak(gaps, links) or any(map(_is_head, texts[first:end]))):
+            yield [_seen(each) for each in texts[first:end]]
 
 
-_TIME = len(first_id(0))
-"""The part of an id that tells the time."""
-_STEP = 64
-"""Microseconds: so exactly ids tell the time."""
+def _may_speak(gaps: Sequence[int], links: int) -> bool:
+    """Whether clicks with so much time between them may say something of one another."""
+    if min(gaps) <= DOUBLE_MICROSECONDS:
+        return True
+    if sum(gap <= SWEEP_MICROSECONDS for gap in gaps) >= SWEEP_ALL - 1:
+        return True
+    return links > 0 and len(gaps) >= _slow_sweep(links) - 1
+
+
+def _slow_sweep(links: int) -> int:
+    return max(SLOW_SWEEP_LINKS, round(links * SLOW_SWEEP_SHARE))
+
+
+def _time(text: str) -> int:
+    return made_at(text[:ID_LENGTH])
+
+
+def _is_head(text: str) -> bool:
+    return bool(int(text[_SIGNS], 16) & IS_HEAD)
+
+
+_LINK, _SIGNS = slice(ID_LENGTH, ID_LENGTH + 4), slice(ID_LENGTH + 4, ID_LENGTH + 7)
 
 
 def _read(records: str) -> dict[str, Seen]:
-    found: dict[str, Seen] = {}
-    for at in range(0, len(records), RECORD):
-        event_id = records[at : at + ID_LENGTH]
-        rest = records[at + ID_LENGTH : at + RECORD]
-        who = "" if rest.endswith(NOBODY) else rest[7:]
-        found[event_id] = Seen(
-            made_at(event_id), event_id, int(rest[:4], 16), int(rest[4:7], 16), who[:4], who[4:]
-        )
-    return found
+    return {text[:ID_LENGTH]: _seen(text) for text in _parts(records)}
+
+
+def _ids(records: str) -> list[str]:
+    return [records[at : at + ID_LENGTH] for at in range(0, len(records), RECORD)]
+
+
+def _parts(records: str) -> list[str]:
+    return [records[at : at + RECORD] for at in range(0, len(records), RECORD)]
+
+
+def _seen(text: str) -> Seen:
+    event_id, who = text[:ID_LENGTH], text[ID_LENGTH + 7 :]
+    visitor, agent = ("", "") if who == NOBODY else (who[:4], who[4:])
+    link, signs = int(text[_LINK], 16), int(text[_SIGNS], 16)
+    return Seen(made_at(event_id), event_id, link, signs, visitor, agent)

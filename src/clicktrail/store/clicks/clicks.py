@@ -13,7 +13,7 @@ from clicktrail.store.clicks.evidence import Evidence, Jury, weigh
 from clicktrail.store.clicks.outbox import Notification, enqueue, rewrite
 from clicktrail.store.clicks.streams import NewStreamEvent, append
 from clicktrail.store.clicks.tables import clicked_links, clicks, evidence
-from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Tally, click_of
+from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Place, Tally, click_of
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older, older
@@ -138,7 +138,7 @@ def _record(
     no_longer_human = _judge(connection, jury, found, erased, corrections) if jury else []
     new = list(found.values())
     tally = Tally()
-    unseen = _insert_links(connection, new)
+    unseen, by_people = _insert_links(connection, new)
     for each in new:
         place = (each.click.message_id, each.click.link)
         unique = place in unseen
@@ -150,7 +150,7 @@ def _record(
     for each in no_longer_human:
         for counts in tally.of(each):
             counts.human_clicks -= 1
-    tally.count_people(connection, new, no_longer_human)
+    tally.count_people(connection, new, no_longer_human, by_people)
     tally.write(connection)
     send_all(connection, chain(corrections, (o for each in new for o in each.outgoing)))
     return {each.click.event_id: each.verdict for each in new}
@@ -279,14 +279,18 @@ def _insert_clicks(connection: Connection, logged: list[LoggedClick]) -> set[str
     return {row[0] for row in _ADD_CLICKS.run(connection, rows)}
 
 
-def _insert_links(connection: Connection, new: list[LoggedClick]) -> set[tuple[str, int]]:
-    """Count clicks by link; return the links that were not clicked before, as id and index."""
-    found: dict[tuple[str, int], list[LoggedClick]] = {}
+def _insert_links(connection: Connection, new: list[LoggedClick]) -> tuple[set[Place], set[Place]]:
+    """Count clicks by link; return the links that nobody had clicked before, and no person."""
+    found: dict[Place, list[LoggedClick]] = {}
     for each in new:
         found.setdefault((each.click.message_id, each.click.link), []).append(each)
     rows = [(*place, *_link_counts(some)) for place, some in sorted(found.items())]
     result = _ADD_LINKS.run(connection, rows)
-    return {(id_, link) for id_, link, clicks in result if clicks == len(found[id_, link])}
+    added = {row[:2]: row[2:4] for row in rows}
+    return (
+        {(id_, link) for id_, link, clicks, _ in result if clicks == added[id_, link][0]},
+        {(id_, link) for id_, link, _, human in result if human and human == added[id_, link][1]},
+    )
 
 
 def _link_counts(some: list[LoggedClick]) -> tuple[int, int, int, int, str]:
@@ -313,7 +317,12 @@ _ADD_LINKS = BulkInsert(
                 literal_column(str(RECENT * ID_LENGTH)),
             ),
         },
-    ).returning(clicked_links.c.message_id, clicked_links.c.link, clicked_links.c.clicks),
+    ).returning(
+        clicked_links.c.message_id,
+        clicked_links.c.link,
+        clicked_links.c.clicks,
+        clicked_links.c.human_clicks,
+    ),
 )
 _FEWER_HUMAN = (
     update(clicked_links)

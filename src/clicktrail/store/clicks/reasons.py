@@ -50,7 +50,7 @@ REASONS = {
     "preview": Why("The request says that it is for a preview.", 2),
     "head": Why(
         "The same address and browser has asked for a link of the email without opening it (HEAD),"
-        " within a minute.",
+        " within 40 seconds.",
         1,
     ),
     "proxy": Why(

@@ -1,7 +1,7 @@
 """Clicks as they are recorded, and what a batch of them adds to the counters."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -26,6 +26,9 @@ from clicktrail.store.database.turns import take_shard
 
 Outgoing = NewStreamEvent | Notification
 """A notification: into a built-in stream at once, or into the outbox."""
+
+Place = tuple[str, int]
+"""A link of an email: the email's id, and the link's index."""
 
 MOST_TAGS = 50
 """So many of a link's tags are counted by."""
@@ -100,15 +103,23 @@ class Tally:
         return found
 
     def count_people(
-        self, connection: Connection, new: Sequence[LoggedClick], fewer: Sequence[LoggedClick]
+        self,
+        connection: Connection,
+        new: Sequence[LoggedClick],
+        fewer: Sequence[LoggedClick],
+        by_people: Set[Place],
     ) -> None:
         """Count the emails that a person clicked first, or that no person has clicked any more.
 
-        ``fewer`` are earlier clicks that were a person's. All of them are written already.
+        ``fewer`` are earlier clicks that were a person's, ``by_people`` the links that no person
+        had clicked before the new ones. All of it is written already.
         """
         people: defaultdict[str, Counter[int]] = defaultdict(Counter)
         belongings: dict[str, Belonging] = {}
-        more = [each for each in new if each.verdict is Verdict.HUMAN]
+        # Whether a person clicked an email, or a link with a tag, changes with such links alone.
+        changed = {id_ for id_, _ in by_people} | {each.click.message_id for each in fewer}
+        human = (each for each in new if each.verdict is Verdict.HUMAN)
+        more = [each for each in human if each.click.message_id in changed]
         for some, change in ((more, 1), (fewer, -1)):
             for each in some:
                 id_ = each.click.message_id

@@ -56,7 +56,7 @@ class BulkInsert:
             text = head + ", ".join([group] * len(some)) + tail
             result = connection.exec_driver_sql(text, tuple(chain.from_iterable(some)))
             if result.returns_rows:
-                found += [tuple(row) for row in result]
+                found += map(tuple, result.all())
         return found
 
     def _text(self, dialect: Dialect) -> tuple[str, str, str]:
