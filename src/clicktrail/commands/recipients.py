@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from clicktrail.commands.people.do_not_track import do_not_track
 from clicktrail.commands.shared.common import Json, Yes, confirm, print_json
 
 recipients = typer.Typer(no_args_is_help=True, help="The people who get emails.")
+recipients.add_typer(do_not_track, name="do-not-track")
 
 
 @recipients.callback()

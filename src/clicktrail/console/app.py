@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clicktrail.console.clicks.changes import LinkChanges
 from clicktrail.console.clicks.live import Live
+from clicktrail.console.clicks.wishes import Wishes
 from clicktrail.console.configurations import Configurations
 from clicktrail.console.deadletters import DeadLetters
 from clicktrail.console.destinations import Destinations, SendTest
@@ -74,6 +75,7 @@ class Console:
         mailings = MailingPages(store, views)
         mailing_list = MailingList(store, views)
         changes = LinkChanges(store)
+        wishes = Wishes(store, views)
         dead = DeadLetters(store, views, retry_for)
         self._live = Live(store, views)
 
@@ -130,6 +132,9 @@ class Console:
             form("/mailings/{digest}/links/undo", changes.undo),
             page("/mailings/{digest}/clicked", mailings.clicked),
             page("/mailings/{digest}/clicked.csv", mailings.download),
+            page("/do-not-track", wishes.show),
+            form("/do-not-track", wishes.add),
+            form("/do-not-track/remove", wishes.remove),
             page("/live", self._live.show),
             page("/live/events", self._live.events),
             page("/dead-letters", dead.list),

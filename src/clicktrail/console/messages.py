@@ -33,6 +33,7 @@ CLICKS = {
     Reason.SIGNED: "Not tracked: signed or encrypted",
     Reason.NO_LINKS: "Not tracked: no links",
     Reason.UNPARSABLE: "Not tracked: could not be read",
+    Reason.RECIPIENT: "Not tracked: its recipient does not want it",
 }
 """What can be chosen of an email's clicks."""
 
@@ -45,6 +46,7 @@ WHY = {
     Reason.SIGNED: "Not tracked: it is signed or encrypted, and a change would break that.",
     Reason.NO_LINKS: "Not tracked: it has no link of http or https.",
     Reason.UNPARSABLE: "Not tracked: it could not be read, and was sent on untouched.",
+    Reason.RECIPIENT: "Not tracked: its recipient is on the list of who is not tracked.",
 }
 
 FAULT = "Not tracked: a fault of this installation, which its log names."

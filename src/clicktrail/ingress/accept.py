@@ -45,6 +45,7 @@ from clicktrail.rewrite.unsubscribe import with_unsubscribe_url
 from clicktrail.rewrite.warn import about_fields
 from clicktrail.rules.links import APPENDED_LIMIT
 from clicktrail.rules.matching import readers_first
+from clicktrail.rules.wishes import TRACK_HEADER, allowed_by
 from clicktrail.store import Store
 
 log = get_logger(__name__)
@@ -52,7 +53,7 @@ T = TypeVar("T")
 
 SET_HEADER = "x-ses-configuration-set"
 TAGS_HEADER = "x-ses-message-tags"
-CONTROL_HEADERS = frozenset({SET_HEADER, TAGS_HEADER, LIST_HEADER})
+CONTROL_HEADERS = frozenset({SET_HEADER, TAGS_HEADER, LIST_HEADER, TRACK_HEADER})
 """Headers that are for us and do not go on (lower case)."""
 
 _THREADS = 4
@@ -174,6 +175,11 @@ class Acceptor:
                 wrong.append(NO_HTTPS)
         elif options is not None:
             wrong.append(ONE_RECIPIENT)
+        allowed = allowed_by(header.values(TRACK_HEADER))
+        if configuration.spares and readers == 1:
+            spared = await self._store.do_not_track.has(recipients[0])
+        else:
+            spared = False
         rewritten = await self._rewriter.rewrite(
             raw,
             message_id,
@@ -183,6 +189,8 @@ class Acceptor:
             tags,
             submission.click_tracking,
             submission.open_tracking,
+            allowed,
+            spared=spared,
         )
         outgoing, converted = on_top(fields, rewritten.message), False
         if convert:  # before it is signed, or the signature would not hold (RFC 6376 § 5.3)
@@ -203,7 +211,13 @@ class Acceptor:
             tags=tags,
             reason=rewritten.reason,
             links=rewritten.links,
-            warnings=(*wrong, *about_fields(header.fields), *rewritten.warnings, *unsigned),
+            warnings=(
+                *wrong,
+                *allowed.warnings,
+                *about_fields(header.fields),
+                *rewritten.warnings,
+                *unsigned,
+            ),
             html=rewritten.html,
         )
         if submission.traced:

@@ -28,6 +28,7 @@ from clicktrail.model import (
 )
 from clicktrail.rewrite import Policy, Rewritten, policy_of, rewrite_message
 from clicktrail.rules.links import APPENDED_LIMIT, Extension, extending, staying
+from clicktrail.rules.wishes import ALL_ALLOWED, Allowed
 from clicktrail.store.mail.html import place_of
 
 log = get_logger(__name__)
@@ -87,20 +88,26 @@ class Rewriter:
         tags: Tags,
         clicks: bool | None,
         opens: bool | None = None,
+        allowed: Allowed = ALL_ALLOWED,
+        *,
+        spared: bool = False,
     ) -> Rewritten:
         """Return an email as it goes on.
 
         ``readers`` is how many it is for. ``clicks`` and ``opens`` override what its configuration
-        set says of tracking them. Raises `InvalidInput` where there are no keys.
+        set says of tracking them; no more than ``allowed`` is. Who is ``spared`` wants not to be
+        tracked. Raises `InvalidInput` where there are no keys.
         """
         if chosen is None:
             return Rewritten(raw, reason=Reason.OFF)
-        clicks = chosen.click_tracking if clicks is None else clicks
-        opens = chosen.open_tracking if opens is None else opens
+        clicks = allowed.clicks and (chosen.click_tracking if clicks is None else clicks)
+        opens = allowed.opens and (chosen.open_tracking if opens is None else opens)
         if not (clicks or opens):
             return Rewritten(raw, reason=Reason.OFF)
         if readers != 1:
             return Rewritten(raw, reason=Reason.SEVERAL_RECIPIENTS)
+        if spared:
+            return Rewritten(raw, reason=Reason.RECIPIENT)
         ring = self._keys.ring()
         started = time.perf_counter()
         try:

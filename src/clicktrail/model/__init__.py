@@ -80,6 +80,8 @@ class Reason(StrEnum):
     SIGNED = "signed"
     NO_LINKS = "no-links"
     UNPARSABLE = "unparsable"
+    RECIPIENT = "recipient"
+    """Who gets it wants not to be tracked."""
 
 
 @dataclass(frozen=True, slots=True)

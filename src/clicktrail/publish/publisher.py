@@ -56,6 +56,7 @@ READ_SECONDS = 1.0
 ANNOUNCE_SECONDS = 0.1
 INDEX_BATCH = 100
 INDEX_SECONDS, INDEX_PAUSE = 0.5, 0.02
+SPARE_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
 
@@ -101,6 +102,7 @@ class Publisher:
             group.create_task(self._record_clicks(), name="record clicks")
             group.create_task(self._announce_emails(), name="announce emails")
             group.create_task(self._index_emails(), name="index emails")
+            group.create_task(self._spare_people(), name="spare people")
             group.create_task(self._deliverer.run(), name="deliver notifications")
 
     async def stop(self) -> None:
@@ -165,6 +167,14 @@ class Publisher:
                 done = await self._insist("index emails", index)
                 await self._pause(INDEX_PAUSE if done else INDEX_SECONDS)
 
+    async def _spare_people(self) -> None:
+        """Find the emails of who is not tracked any more, so that redirects can be told."""
+        with suppress(_Stopped):
+            while not self._stopping.is_set():
+                look = self._store.do_not_track.look_for_emails
+                await self._insist("look for emails of who is not tracked", look)
+                await self._pause(SPARE_SECONDS)
+
     async def _read(self) -> list[Entry]:
         """Read the journal; return at once when told to stop."""
         reading = asyncio.ensure_future(self._journal.read(BATCH, READ_SECONDS))
@@ -183,6 +193,11 @@ class Publisher:
         configuration = await self._store.configuration.current()
         ids = [click.message_id for click in clicks]
         subjects = await self._subjects.of(ids, configuration.version)
+        if configuration.spares:  # what came before redirects were told
+            readers = {id_: subjects[id_].readers for id_ in ids}
+            spared = await self._store.do_not_track.among(readers)
+            # To unsubscribe is their will as well.
+            clicks = [c for c in clicks if c.message_id not in spared or c.link == UNSUBSCRIBE_LINK]
         told = cache(partial(targets, configuration, event_type=EventType.CLICK))
         opens = cache(partial(targets, configuration, event_type=EventType.OPEN))
         unsubscribes = cache(partial(targets, configuration, event_type=EventType.SUBSCRIPTION))

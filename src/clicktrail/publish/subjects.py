@@ -32,6 +32,8 @@ class Subject:
     """The tags of its links, by index."""
     mailings: tuple[bytes, ...] = ()
     """Digests of the mailings that it belongs to."""
+    readers: tuple[str, ...] = ()
+    """Envelope recipients; none where they are not known any more."""
     version: bytes = b""
     """Which version of them it is (`clicktrail.store.mail.pages`)."""
 
@@ -94,6 +96,7 @@ def _subject(message: Message) -> Subject:
         len(message.links),
         {link.index: _shared(link.tags) for link in message.links if link.tags},
         tuple(key.digest for key in mailings_of(message)),
+        message.recipients,
         version_of(message.links),
     )
 

@@ -154,6 +154,10 @@ class RedirectApp:
             if query and opened.passes:
                 url = passed_on(query, url)
             head, body = redirect_to(location(url))
+        if self._changes.spares(opened.message_id):
+            self._metrics.redirects.labels(head[9:12].decode()).inc()
+            exchange.answer(head, body if get else b"")
+            return
         at = now_us()
         click = Click(
             new_id(at),

@@ -1,21 +1,41 @@
-"""Links that were changed after they were sent, in memory: no look-up for a click."""
+"""Orders in memory: no look-up for a click."""
 
+import sys
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable
 
 from clicktrail.base import weburl
-from clicktrail.base.ids import made_at
+from clicktrail.base.ids import made_at, pack_id
 from clicktrail.keys.token import Opened, set_mark
 from clicktrail.model import LinkChange, Orders
+from clicktrail.model.orders import digest_of
 from clicktrail.redirect.location import location
 
 
 class Changes:
-    """What holds now. Most links are to URLs that nobody has changed: these cost nothing."""
+    """What holds now. Most links are to URLs that nobody has changed: these cost nothing.
+
+    Emails whose clicks are not logged are eight bytes each.
+    """
 
     def __init__(self, orders: Orders | None = None) -> None:
         self._by_url: dict[str, list[tuple[LinkChange, bytes]]] = {}
+        self._untracked = array("Q")
         if orders is not None:
             self._know(orders.changes)
+            self._untracked.frombytes(orders.untracked)
+            if sys.byteorder == "little":
+                self._untracked.byteswap()
+
+    def spares(self, message_id: str) -> bool:
+        """Whether clicks of an email are not to be logged."""
+        known = self._untracked
+        if not known:
+            return False
+        number = int.from_bytes(digest_of(pack_id(message_id)))
+        place = bisect_left(known, number)
+        return place < len(known) and known[place] == number
 
     def of(self, opened: Opened) -> LinkChange | None:
         """Return the newest change of a link; ``None`` for one that leads where it did."""

@@ -22,6 +22,8 @@ class Configuration:
     """Options of the account, as JSON, by SES's names (``SuppressionAttributes``)."""
     suppresses: bool = False
     """Whether anybody is on the suppression list."""
+    spares: bool = False
+    """Whether anybody is not to be tracked."""
 
     def identity_for(self, address: str) -> Identity | None:
         """Return the identity that sends for an address.

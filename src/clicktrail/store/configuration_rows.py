@@ -21,6 +21,7 @@ from clicktrail.store.tables import (
     account_options,
     configuration_sets,
     configuration_version,
+    do_not_track,
     event_destinations,
     identities,
     suppressed_destinations,
@@ -36,6 +37,7 @@ from clicktrail.store.validation import (
 )
 
 _SELECT_VERSION = select(configuration_version.c.version)
+_ANY_SPARED = select(do_not_track.c.searched).limit(1)
 _ANY_SUPPRESSED = select(suppressed_destinations.c.reason).limit(1)
 
 
@@ -81,6 +83,7 @@ def load(connection: Connection) -> Configuration:
         MappingProxyType(named),
         MappingProxyType(account),
         connection.scalar(_ANY_SUPPRESSED) is not None,
+        connection.scalar(_ANY_SPARED) is not None,
     )
 
 

@@ -5,16 +5,25 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, func, insert, select, update
 
 from clicktrail.base import weburl
-from clicktrail.base.ids import new_id, now_us
+from clicktrail.base.ids import is_id, new_id, now_us, pack_id
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.keys.packing import MAX_URL
 from clicktrail.model import LinkChange, Orders
+from clicktrail.model.orders import digest_of
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
-from clicktrail.store.tables import configuration_sets, link_changes, orders_version
+from clicktrail.store.tables import (
+    configuration_sets,
+    link_changes,
+    orders_version,
+    untracked_messages,
+)
 
 MOST = 10_000
 """Changes that hold at a time: every redirect has them in memory."""
+MOST_UNTRACKED = 2_000_000
+"""Emails that redirects know not to log clicks of, the newest: 8 bytes each. Of others, publishers
+leave clicks out."""
 BECAUSE_LIMIT = 1000
 """Characters."""
 
@@ -34,7 +43,10 @@ class OrderStore:
                 return None
             holding = select(link_changes).where(link_changes.c.undone_at == 0)
             newest = holding.order_by(link_changes.c.id.desc())
-            return Orders(version, tuple(_changes(connection.execute(newest))))
+            ids = connection.scalars(_UNTRACKED)
+            untracked = sorted({digest_of(pack_id(id_)) for id_ in ids if is_id(id_)})
+            changes = tuple(_changes(connection.execute(newest)))
+            return Orders(version, changes, b"".join(untracked))
 
         return await self._database.read(work)
 
@@ -96,6 +108,13 @@ class OrderStore:
         if urls is not None:
             query = query.where(link_changes.c.url.in_([storable(url) for url in urls]))
         return await self._database.read(lambda c: list(_changes(c.execute(query))))
+
+
+_UNTRACKED = (
+    select(untracked_messages.c.message_id)
+    .order_by(untracked_messages.c.message_id.desc())
+    .limit(MOST_UNTRACKED)
+)
 
 
 def renew(connection: Connection) -> None:

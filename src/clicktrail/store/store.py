@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from clicktrail.store.people.access_keys import AccessKeyStore
     from clicktrail.store.people.accounts import AccountStore
     from clicktrail.store.people.contacts import ContactStore
+    from clicktrail.store.people.do_not_track import DoNotTrack
     from clicktrail.store.people.forget import Forgotten
     from clicktrail.store.people.suppression import SuppressionList
     from clicktrail.store.people.unsubscribed import UnsubscribedStore
@@ -89,6 +90,7 @@ class Store:
     trail: "Subject[Trail]" = Subject("mail.trail:Trail")
     nodes: "Subject[NodeStore]" = Subject("nodes:NodeStore")
     orders: "Subject[OrderStore]" = Subject("orders:OrderStore")
+    do_not_track: "Subject[DoNotTrack]" = Subject("people.do_not_track:DoNotTrack")
     partitions: "Subject[Partitions]" = Subject("database.partitions:Partitions")
     sealing_keys: "Subject[SealingKeys]" = Subject("sealing:SealingKeys")
     certificates: "Subject[CertificateStore]" = Subject("certificates:CertificateStore")

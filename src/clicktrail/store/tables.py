@@ -5,8 +5,10 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -103,6 +105,29 @@ suppressed_destinations = Table(
 )
 """Who gets no email (`clicktrail.store.people.suppression`), by the SHA-256 of the address.
 ``address`` is empty where the person was erased: the wish stands, and nobody reads whose it is."""
+
+do_not_track = Table(
+    "do_not_track",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("name", String(320), nullable=False, index=True),
+    Column("made_at", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("searched", SmallInteger, nullable=False),
+)
+"""Who is not to be tracked (`clicktrail.store.people.do_not_track`), by the SHA-256 of the entry.
+``name`` is empty where the person was erased. ``searched``: 1 when the emails that they had got
+already are in the table below."""
+
+untracked_messages = Table(
+    "untracked_messages",
+    metadata,
+    Column("message_id", String(32), primary_key=True),
+    Column("entry", LargeBinary, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Tracked emails whose clicks are not logged any more, by the digest of who is not tracked."""
+Index("untracked_messages_entry", untracked_messages.c.entry)
 
 nodes = Table(
     "nodes",

@@ -170,6 +170,8 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
             "ALTER TABLE clicks DROP COLUMN destination",
             "DROP TABLE link_changes",
             "DROP TABLE orders_version",
+            "DROP TABLE do_not_track",
+            "DROP TABLE untracked_messages",
             "DROP TABLE suppressed_destinations",
             "DROP TABLE account_options",
             "DROP TABLE unsubscribes",

@@ -1,12 +1,12 @@
 """``clicktrail link replace`` and its like: where links lead that were sent already."""
 
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clicktrail.base.ids import rfc3339
 from clicktrail.commands.shared.common import Json, print_json, print_table, with_store
+from clicktrail.commands.shared.who import who
 
 if TYPE_CHECKING:
     from clicktrail.model import LinkChange
@@ -41,7 +41,7 @@ def replace(
     made = with_store(
         context,
         lambda store: store.orders.replace(
-            url, new, by=_who(), configuration_set=configuration_set, since=begin
+            url, new, by=who(), configuration_set=configuration_set, since=begin
         ),
     )
     _tell(made, f"Links to {made.url} lead to {made.destination}", as_json)
@@ -60,7 +60,7 @@ def block(
     made = with_store(
         context,
         lambda store: store.orders.block(
-            url, because, by=_who(), configuration_set=configuration_set, since=begin
+            url, because, by=who(), configuration_set=configuration_set, since=begin
         ),
     )
     _tell(made, f"Links to {made.url} lead nowhere", as_json)
@@ -95,7 +95,7 @@ def undo(
     as_json: Json = False,
 ) -> None:
     """End a change: links lead where they did before it."""
-    undone = with_store(context, lambda store: store.orders.undo(change, _who()))
+    undone = with_store(context, lambda store: store.orders.undo(change, who()))
     if as_json:
         print_json(_object(undone))
         return
@@ -138,11 +138,3 @@ def _begin(since: str | None) -> int:
     from clicktrail.store.finding.clicker_rows import since_of  # noqa: PLC0415 - as the store
 
     return since_of(since)
-
-
-def _who() -> str:
-    """Return who runs the command, as the system calls them."""
-    try:
-        return f"{getpass.getuser()} (command line)"
-    except (KeyError, OSError):  # a user without a name: a container's
-        return "command line"

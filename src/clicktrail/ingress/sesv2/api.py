@@ -33,8 +33,9 @@ from clicktrail.ingress.sesv2.operations import (
     error_of,
     query_of,
 )
-from clicktrail.ingress.sesv2.who_clicked import who_clicked
+from clicktrail.ingress.sesv2.who import who_clicked, who_is_not_tracked
 from clicktrail.store.finding.clickers import Clickers
+from clicktrail.store.people.do_not_track import DoNotTrack
 
 log = get_logger(__name__)
 
@@ -72,11 +73,12 @@ def create_api(
     token: str,
     ses: "SesV2 | None" = None,
     clickers: Clickers | None = None,
+    do_not_track: DoNotTrack | None = None,
 ) -> Starlette:
     """Return the API: SES v2 below ``/v2/email``, the built-in streams, and who clicked.
 
     Requests but for SES v2 need ``Authorization: Bearer TOKEN``. ``GET /v1/clicks`` is
-    `who_clicked`.
+    `who_clicked`, ``/v1/do-not-track`` `who_is_not_tracked`.
     ``GET /v1/streams/{name}/events?after=0&limit=100&wait=0`` answers
     ``{"events": [{"position": 1, "event": {…}}, …], "next": 1}``: the events after a position, at
     most ``limit`` of them; with none there yet it waits up to ``wait`` seconds for the first. Ask
@@ -127,6 +129,15 @@ def create_api(
         except ClicktrailError as error:
             return _error(error_of(error).status, str(error))
 
+    async def wishes(request: Request) -> Response:
+        if not _allowed(request, token):
+            return _error(401, "give the API token: Authorization: Bearer …")
+        assert do_not_track is not None
+        try:
+            return _json(200, await who_is_not_tracked(request, do_not_track))
+        except ClicktrailError as error:
+            return _error(error_of(error).status, str(error))
+
     async def health(_: Request) -> Response:
         return _json(200, {"status": "ok"})
 
@@ -142,6 +153,9 @@ def create_api(
     routes = [Route("/v1/streams/{name}/events", events), Route("/healthz", health)]
     if clickers is not None:
         routes.append(Route("/v1/clicks", clicks))
+    if do_not_track is not None:
+        routes.append(Route("/v1/do-not-track", wishes))
+        routes.append(Route("/v1/do-not-track/{entry}", wishes, methods=["PUT", "DELETE"]))
     if ses is not None:
         every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
         routes.append(Route(BASE + "/{rest:path}", ses.answer, methods=every))

@@ -51,7 +51,7 @@ async def build(house: House) -> None:
         for_one=settings["api.max_per_address"],
         waiting=-(-settings["api.max_waiting"] // workers),
     )
-    api = create_api(store.streams, token, ses, store.clickers)
+    api = create_api(store.streams, token, ses, store.clickers, store.do_not_track)
     server = AsgiServer(api, settings["api.listen"], limits, visitors.trusts, shared=workers > 1)
     house.ends.append(server.stop)
     with opening(settings, "api.listen"):

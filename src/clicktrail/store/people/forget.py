@@ -61,6 +61,7 @@ from clicktrail.store.mail.tables import (
     message_contents,
     message_html,
 )
+from clicktrail.store.people.do_not_track import erase_entry
 from clicktrail.store.people.erased import mark_erased, reduced_event
 from clicktrail.store.people.person import ERASED, Person
 from clicktrail.store.people.suppression import erase_suppressed
@@ -126,6 +127,7 @@ async def forget_person(database: Database, address: str) -> Forgotten:
     person = Person(address)
     suppressed = await database.write(partial(erase_suppressed, address=address))
     contacts = await database.write(partial(erase_contact, address=address))
+    await database.write(partial(erase_entry, address=address))
     done = await _Forgetting(database, person).run()
     return replace(done, suppressed=suppressed, contacts=contacts)
 
