@@ -296,3 +296,20 @@ def forget_read(path: Path, seconds: float) -> bool:
     except (sqlite3.Error, OSError) as error:
         why = database_complaint(error, path)
         raise JournalUnavailable(f"{path} cannot be read: {why}") from error
+
+
+def oldest_waiting(path: Path) -> int | None:
+    """Return when the oldest click was made that is not counted yet, in microseconds since 1970.
+
+    ``None`` where none waits, or nothing can be read: whoever needs it says so. A click stays here
+    for a second after it was counted. Blocks.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as journal:
+            row = journal.execute(_OLDEST).fetchone()
+        return decode(_unpack(row[0])[0]).clicked_at if row else None
+    except (sqlite3.Error, msgspec.MsgspecError, ValueError, IndexError):
+        return None
+
+
+_OLDEST = "SELECT records FROM batch WHERE records <> x'' ORDER BY number LIMIT 1"

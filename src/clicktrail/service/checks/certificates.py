@@ -2,6 +2,7 @@
 
 import ssl
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography import x509
 
@@ -33,6 +34,14 @@ def check(settings: Settings, owner: str) -> None:
     elif own.not_valid_before_utc > now:
         since = f"{own.not_valid_before_utc:%Y-%m-%d}"
         log.warning("certificate is not valid yet", setting=chain, path=path, since=since)
+
+
+def ends_at(path: str) -> datetime | None:
+    """Return when a certificate ends; ``None`` where it cannot be read, which is told at start."""
+    try:
+        return x509.load_pem_x509_certificate(Path(path).read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        return None
 
 
 def check_ca(settings: Settings, name: str) -> None:

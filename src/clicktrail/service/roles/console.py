@@ -1,6 +1,5 @@
 """The console: pages for people, and the set-up guide."""
 
-from collections.abc import Sequence
 from importlib import import_module
 
 from clicktrail.console.app import Console
@@ -9,8 +8,8 @@ from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import AlreadyExists
 from clicktrail.model import Role
 from clicktrail.service.checks.opening import opening
-from clicktrail.service.condition import certificates_of, complaints
 from clicktrail.service.house import House
+from clicktrail.service.notices import Notices
 from clicktrail.service.parts.samples import Samples
 from clicktrail.service.parts.store import open_store
 from clicktrail.settings.settings import Settings
@@ -35,9 +34,8 @@ async def build(house: House) -> None:
     visitors = Visitors(settings["console.trusted_proxies"])
     retry_for = settings["publish.retry_for"]
 
-    async def notices() -> Sequence[str]:
-        return complaints(await certificates_of(settings, store))
-
+    notices = Notices(settings, house.folder, store)
+    house.ends.append(notices.stop)
     console = Console(store, Samples(house, store), send_test, visitors, retry_for, notices)
     limits = Limits(waiting=settings["console.max_live_pages"])
     server = AsgiServer(console.app, settings["console.listen"], limits, visitors.trusts)
