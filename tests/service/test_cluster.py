@@ -32,8 +32,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @contextmanager
 def clicks(cluster: Cluster, rate: float, least: int = CLICKS) -> Iterator[Crowd]:
     """Let people click; afterwards there have to be enough clicks, and the books be right."""
-    name = cluster.front.configuration_set(types=("CLICK", "OPEN"))
-    with cluster.crowd(name, rate) as crowd:
+    name = cluster.front.configuration_set(types=("CLICK", "OPEN", "SUBSCRIPTION"))
+    with cluster.crowd(name, rate, leave=True) as crowd:
         crowd.wait_for(500)
         yield crowd
         if (missing := least - len(crowd.redirected)) > 0:

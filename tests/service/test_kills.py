@@ -1,4 +1,4 @@
-"""Killed at random moments under clicks and opens: what was answered counts once and is told."""
+"""Killed at random moments under clicks, opens, unsubscribes: what was answered counts once."""
 
 import random
 import time
@@ -13,8 +13,8 @@ from support.service import Service
 def kill_rounds(folder: Path, kills: int, seed: int, rate: float) -> None:
     chance = random.Random(seed)
     with Service(folder) as service:
-        name = service.configuration_set(types=("CLICK", "OPEN"))
-        with Crowd(service, name, rate=rate) as crowd:
+        name = service.configuration_set(types=("CLICK", "OPEN", "SUBSCRIPTION"))
+        with Crowd(service, name, rate=rate, leave=True) as crowd:
             for _ in range(kills):
                 crowd.wait_for(1)  # each start leads to clicks
                 time.sleep(chance.uniform(0, 0.4))

@@ -57,10 +57,10 @@ class Cluster:
         """The node that takes emails, and on which commands are run."""
         return self.nodes["front"]
 
-    def crowd(self, configuration_set: str, rate: float) -> Crowd:
+    def crowd(self, configuration_set: str, rate: float, *, leave: bool = False) -> Crowd:
         """Return people who click through both redirects: where one fails, by the other."""
         ports = [self.nodes[f"redirect-{number}"].http for number in (1, 2)]
-        return Crowd(self.front, configuration_set, rate=rate, ports=ports)
+        return Crowd(self.front, configuration_set, rate=rate, ports=ports, leave=leave)
 
     def check_books(self, configuration_set: str, crowd: Crowd) -> None:
         """See that each redirected click is counted once and notified, by all nodes together."""

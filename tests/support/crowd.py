@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from clicktrail.keys.token import PATH, UNSUBSCRIBE_PATH
 from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 
 
@@ -23,7 +24,8 @@ class Crowd:
     the notification.
     ``redirected`` are the marks that were answered 302 with the right ``Location``, ``tried`` all,
     ``other`` counts other answers. Where opens are tracked, some look at the email instead:
-    ``opened`` are the marks that got the image.
+    ``opened`` are the marks that got the image. With ``leave``, some unsubscribe: ``left`` are the
+    marks that were told so; they come back in no notification.
     """
 
     _numbers = 0
@@ -35,6 +37,8 @@ class Crowd:
         people: int = 64,
         rate: float = 200,
         ports: Sequence[int] = (),
+        *,
+        leave: bool = False,
     ) -> None:
         Crowd._numbers += 1
         self.name = f"crowd-{Crowd._numbers}"
@@ -43,12 +47,16 @@ class Crowd:
         self._pause = people / rate
         self._pages = [f"http://a.example/{number}" for number in range(5)]
         html = "".join(f'<a href="{page}">x</a>' for page in self._pages)
-        shown = html_of(service.send(email_with(html, configuration_set)))
+        message = email_with(html + LEAVE * leave, configuration_set)
+        if leave:
+            message["X-SES-LIST-MANAGEMENT-OPTIONS"] = f"contactListName={self.name}"
+        shown = html_of(service.send(message))
         self.paths = [urlsplit(link).path for link in [*hrefs(shown), *images(shown)]]
         self._halt = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self.redirected: set[str] = set()
         self.opened: set[str] = set()
+        self.left: set[str] = set()
         self.tried: set[str] = set()
         self.other: Counter[int] = Counter()
 
@@ -88,9 +96,11 @@ class Crowd:
                         streams = await asyncio.open_connection(
                             "127.0.0.1", self._ports[turn % len(self._ports)]
                         )
-                    await self._click(
-                        chance.randrange(len(self.paths)), f"{self.name}-{number}-{count}", *streams
-                    )
+                    path = chance.choice(self.paths)
+                    await self._click(path, f"{self.name}-{number}-{count}", *streams)
+                    if path.startswith(UNSUBSCRIBE_PATH):  # a request with a body is the last one
+                        streams[1].close()
+                        streams = None
             except (OSError, EOFError):  # killed, restarting, or (TimeoutError) stopped
                 turn += 1
                 if streams is not None:
@@ -102,24 +112,30 @@ class Crowd:
                 await streams[1].wait_closed()
 
     async def _click(
-        self, link: int, mark: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, path: str, mark: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.tried.add(mark)
-        head = f"GET {self.paths[link]} HTTP/1.1\r\nHost: x\r\nUser-Agent: {mark}\r\n\r\n"
+        leaves = path.startswith(UNSUBSCRIBE_PATH)
+        method, form = ("POST", FORM) if leaves else ("GET", "\r\n")
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nUser-Agent: {mark}\r\n{form}"
         writer.write(head.encode())
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines[1:-2])
         await reader.readexactly(int(headers["Content-Length"]))
         status = int(lines[0].split()[1])
-        if link == len(self._pages):
-            if status == 200:
-                self.opened.add(mark)
-            else:
-                self.other[status] += 1
-        elif status == 302 and headers["Location"] == self._pages[link]:
+        if status == 200 and not path.startswith(PATH):
+            (self.left if leaves else self.opened).add(mark)
+        elif status == 302 and headers["Location"] == self._pages[self.paths.index(path)]:
             self.redirected.add(mark)
         else:
             self.other[status] += 1
+
+
+LEAVE = '<a href="{{amazonSESUnsubscribeUrl}}">off</a>'
+FORM = (
+    "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 26\r\n\r\n"
+    "List-Unsubscribe=One-Click"
+)
 
 
 def images(html: str) -> list[str]:
@@ -127,13 +143,11 @@ def images(html: str) -> list[str]:
     return re.findall(r'<img src="(http[^"]*/o/[^"]*)"', html)
 
 
-def counted_opens(service: Service, configuration_set: str) -> int:
-    """Return how many opens are counted."""
-
-    days = json.loads(
-        service.cli("statistics", "--opens", "--json", "--configuration-set", configuration_set)
-    )
-    return sum(day["opens"] for day in days)
+def counted_beside(service: Service, configuration_set: str, what: str) -> int:
+    """Return how many ``opens`` or ``unsubscribes`` are counted."""
+    where = ("--configuration-set", configuration_set)
+    days = json.loads(service.cli("statistics", f"--{what}", "--json", *where))
+    return sum(day[what] for day in days)
 
 
 def settle(service: Service, left_in_journal: Callable[[], int] | None = None) -> None:
@@ -185,11 +199,17 @@ def check_books(
     events = service.events(configuration_set)
     clicks = marks_of([event for event in events if event["eventType"] == "Click"]).keys()
     opens = marks_of([event for event in events if event["eventType"] == "Open"]).keys()
-    told = marks_of(events).keys()
+    leaves = [event["eventId"] for event in events if event["eventType"] == "Unsubscribe"]
+    left = set[str]().union(*(crowd.left for crowd in crowds))
+    told = marks_of([event for event in events if event["eventType"] != "Unsubscribe"]).keys()
     assert redirected - clicks == set(), "redirected, and not notified"
     assert opened - opens == set(), "shown the image, and not notified"
     assert told - tried == set(), "notified, and nobody clicked"
     counted = service.statistics("--configuration-set", configuration_set)["clicks"]
     assert counted == len(clicks)
-    assert counted_opens(service, configuration_set) == len(opens)
+    assert counted_beside(service, configuration_set, "opens") == len(opens)
+    assert (
+        counted_beside(service, configuration_set, "unsubscribes") == len(set(leaves)) >= len(left)
+    )
+    assert len(set(leaves)) <= len(left) + len(tried - told - left)  # those that were cut off
     assert [crowd.other for crowd in crowds] == [Counter()] * len(crowds)
