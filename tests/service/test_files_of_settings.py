@@ -14,7 +14,7 @@ from service.test_starts import refused
 from support.certificates import make_certificate
 from support.service import Service
 
-FOLDERS = ("redirect.app_links",)
+FOLDERS = ("redirect.app_links", "redirect.pages")
 NAMES = [setting.name for setting in SETTINGS if setting.kind is FILE]
 
 

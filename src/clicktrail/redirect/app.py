@@ -118,6 +118,8 @@ class RedirectApp:
             self._unsubscribe(path[len(_UNSUBSCRIBE_PATH) :], exchange)
         elif self._pages is None or not self._pages.handle(exchange, path):
             found = {b"/robots.txt": ROBOTS, b"/favicon.ico": FAVICON}.get(path)
+            if path == b"/":
+                found = self._public.home
             head, body = found or self._not_found(exchange)
             exchange.answer(head, body if method == b"GET" else b"")
 

@@ -206,6 +206,12 @@ def _endpoint(text: str) -> str:
     return text
 
 
+def _web_page(text: str) -> str:
+    if text:
+        read_url(text, ("https", "http"))
+    return text
+
+
 def _sets(text: str) -> frozenset[str]:
     names = [part.strip() for part in text.split(",") if part.strip()]
     return frozenset(n if n == "*" else check_name(n, "configuration set name") for n in names)
@@ -280,6 +286,7 @@ SETS = Kind("names of configuration sets separated by commas, or * for all", _se
 DAYS = Kind("days, a whole number up to 36500; 0 or off: for ever", _days)
 SERVERS = Kind("servers (host:port) separated by commas", _servers)
 ENDPOINT = Kind("an http:// or https:// URL, or nothing", _endpoint)
+WEB_PAGE = Kind("an http:// or https:// URL, or nothing", _web_page)
 JOURNAL = Kind("nats://host:port[,host:port], or nothing", _journal)
 STREAM_NAME = Kind("letters, digits, '_' and '-'", _stream_name)
 SMARTHOST = Kind("smtp://host:port, smtps://host:port or maildir:PATH", _smarthost)

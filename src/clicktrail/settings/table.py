@@ -18,6 +18,7 @@ from clicktrail.settings.kinds import (
     STORE,
     STREAM_NAME,
     TEXT,
+    WEB_PAGE,
     Setting,
     choice,
     seconds,
@@ -162,6 +163,21 @@ _ROWS: tuple[Setting[Any], ...] = (
         "",
         "Folder with a folder for each domain, which holds its apple-app-site-association and"
         " assetlinks.json: they are served to phones, so that apps may open links.",
+    ),
+    Setting(
+        "redirect.home",
+        WEB_PAGE,
+        "",
+        "URL of your own site: / leads there, and so does a link on the page of a link that is"
+        " none, or is blocked.",
+    ),
+    Setting(
+        "redirect.pages",
+        FILE,
+        "",
+        "Folder with files for the pages that people see, in the place of those that are built in:"
+        " not-found.html, blocked.html, unsubscribe.html …, and not-found.de.html for readers of"
+        " one language.",
     ),
     Setting(
         "node.name",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from clicktrail.base.complaints import complaint
 from clicktrail.errors import SettingError
-from clicktrail.redirect.pages import Answer, page
+from clicktrail.redirect.location import location
+from clicktrail.redirect.pages import Answer, page, redirect_to
 from clicktrail.redirect.pages.language import language
 from clicktrail.redirect.pages.texts import TEXTS, USUAL
 
@@ -57,12 +58,15 @@ class PublicPages:
     """Makes them. ``home`` is the URL of the sender's own site, if there is one.
 
     ``folder`` may have a file for each page, ``not-found.html``, and for one language,
-    ``not-found.de.html``: UTF-8, in which ``{{because}}`` and ``{{home-url}}`` are filled in.
+    ``not-found.de.html``: UTF-8, in which ``{{because}}``, ``{{home-url}}`` and all names of
+    `TEXTS` are filled in.
     """
 
     def __init__(self, folder: Path | None = None, home: str = "") -> None:
         self._folder = folder
         self._home = home
+        self.home = redirect_to(location(home)) if home else None
+        """What leads to the sender's own site."""
         self._files: Mapping[str, Mapping[str, str]] = {}
         self._made = lru_cache(1000)(self._make)
         self.reload()
@@ -99,7 +103,8 @@ class PublicPages:
         chosen = language(accept_language, known, USUAL)
         template = files.get(chosen) or files.get("")
         if template is None:
-            template = _FRAME % (_BODIES[name] + (_HOME if self._home else ""))
+            leads_home = self._home and name in (NOT_FOUND, BLOCKED)
+            template = _FRAME % (_BODIES[name] + (_HOME if leads_home else ""))
         texts = TEXTS.get(chosen, TEXTS[USUAL])
         own = {"language": chosen, "title": texts[name], "because": because}
         own["home-url"] = self._home

@@ -17,6 +17,7 @@ from clicktrail.redirect.applinks import AppLinks
 from clicktrail.redirect.challenges import ChallengePages
 from clicktrail.redirect.domains import DomainPages, OwnDomains, fixed_domains
 from clicktrail.redirect.orders import Following
+from clicktrail.redirect.pages.public import PublicPages
 from clicktrail.redirect.server import Listener, RedirectServer
 from clicktrail.service.checks import check_authorities, check_certificate, check_folder
 from clicktrail.service.checks.opening import opening
@@ -32,6 +33,9 @@ def check(settings: Settings) -> None:
     """See that its settings can be used. Raises `SettingError`."""
     check_certificate(settings, "redirect")
     check_folder(settings, "redirect.app_links")
+    check_folder(settings, "redirect.pages")
+    if settings["redirect.pages"] is not None:
+        PublicPages(settings["redirect.pages"])  # what cannot be used of it is told now
     check_authorities(settings, "acme")
     if not settings["acme.email"]:
         return
@@ -69,7 +73,10 @@ async def build(house: House) -> None:
     certificates = _certificates(house, domains) if settings["acme.email"] else None
     if certificates is not None:
         pages = ChallengePages(certificates.challenges.key_authorization, pages)
-    app = RedirectApp(house.keys.open, journal, trusted, house.metrics, pages)
+    public = PublicPages(settings["redirect.pages"], settings["redirect.home"])
+    app = RedirectApp(house.keys.open, journal, trusted, house.metrics, pages, public)
+    if settings["redirect.pages"]:
+        house.reloads.append(("redirect.pages", public.reload))
     following = Following(OrdersCopy(house.folder), app.follow)
     following.start()
     house.ends.append(following.stop)
