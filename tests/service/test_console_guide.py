@@ -64,6 +64,12 @@ def test_it_leads_from_nothing_to_a_click(
     )
     assert "data-ask" not in arrived, "it ends when the click has come"
     assert steps(admin.get(page).text) == [True] * 5
+    text = admin.get("/guide").text  # it is come back to, from the end of every page
+    assert steps(text) == [True] * 5
+    assert "Your click is here" in text
+    assert f"<code>127.0.0.1:{fresh.smtp}</code>" in text
+    assert f"<code>http://127.0.0.1:{fresh.api}</code>" in text
+    assert '<a href="/guide">Set-up guide</a>' in admin.get("/").text
     assert fresh.wait_for_events("news", 1)[0]["click"]["linkTags"] == {"place": ["guide"]}
     assert admin.get("/").status_code == 200
 

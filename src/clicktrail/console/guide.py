@@ -12,12 +12,22 @@ from clicktrail.console.entry.cookies import cookie, keep
 from clicktrail.console.forms import answer, field, refuse
 from clicktrail.console.views import Views
 from clicktrail.errors import AlreadyExists, ClicktrailError, InvalidInput
-from clicktrail.model import ConfigurationSet, EventDestination, EventType, Role, check_name
+from clicktrail.model import (
+    ConfigurationSet,
+    EventDestination,
+    EventType,
+    MessageState,
+    Role,
+    check_name,
+)
 from clicktrail.store import Store
 from clicktrail.store.mail.browse import ClickRow
 
 SKIPPED = "clicktrail_guide"
 """The cookie of who has skipped the guide."""
+SENT = "clicktrail_guide_email"
+"""The cookie with the id of the guide's newest email: its steps are there again later."""
+_NEWEST = 20
 _YEAR = 365 * 86_400
 
 
@@ -26,6 +36,10 @@ class Sampler(Protocol):
 
     smarthost: str
     """The setting ``smarthost.url``."""
+    smtp: str
+    """Where applications hand emails in by SMTP: ``host:port``."""
+    api: str
+    """The endpoint of the SES v2 API."""
 
     async def try_smarthost(self) -> None:
         """Connect to the smarthost. Raises `ClicktrailError`, which says what is wrong."""
@@ -53,12 +67,14 @@ class Guide:
         """Show all steps."""
         configuration = await self._store.configuration.current()
         identities = list(configuration.identities)
-        message_id = request.query_params.get("email", "")
+        message_id = request.query_params.get("email", "") or cookie(request, SENT)
         known = await self._store.browse.message(message_id) if message_id else None
+        newest = await self._store.browse.messages(_NEWEST)
         return self._views.page(
             request,
             "guide.html",
-            smarthost=self._sampler.smarthost if self._sampler else "",
+            sampler=self._sampler,
+            reached=any(each.state is MessageState.SENT for each in newest),
             identities=identities,
             senders=[name if "@" in name else f"hello@{name}" for name in identities],
             sets=[name for name, each in configuration.sets.items() if each.click_tracking],
@@ -114,7 +130,9 @@ class Guide:
             message_id = await self._need().send(sender, recipient, set_name, target)
         except ClicktrailError as error:
             return refuse(request, error, f"{_at(request)}#email")
-        return RedirectResponse(f"/guide?email={message_id}#click", 303)
+        sent = RedirectResponse(f"/guide?email={message_id}#click", 303)
+        keep(request, sent, SENT, message_id, _YEAR)
+        return sent
 
     async def click(self, request: Request) -> Response:
         """Show whether the click has come: a piece of the page, which asks for it again."""

@@ -18,6 +18,8 @@ class Samples:
 
     def __init__(self, house: House, store: Store) -> None:
         self.smarthost = house.settings.shown("smarthost.url")
+        self.smtp = house.settings.shown("smtp.listen")
+        self.api = f"http://{house.settings.shown('api.listen')}"
         self._house = house
         self._store = store
         self._sender: SampleSender | None = None
