@@ -59,14 +59,18 @@ DIFFERENCES = {
     "UpdateContact": "`TopicPreferences` replace all there were, as in SES; where they are not"
     " given, they stay.",
     "UpdateContactList": "What is not given stays.",
+    "CreateEmailTemplate": "A subject, and text, HTML or both, of 500 KiB together; whether they"
+    " can be rendered shows with the data. 20,000 templates. `Tags` are kept and given back.",
     "DeleteConfigurationSet": "Links that were sent keep working.",
     "DeleteConfigurationSetEventDestination": SAME,
     "DeleteEmailIdentity": SAME,
     "GetAccount": "No quotas: `Max24HourSend` is -1, `MaxSendRate` a million. `SentLast24Hours` is"
     " what was sent since midnight (UTC).",
+    "DeleteEmailTemplate": SAME,
     "DeleteSuppressedDestination": SAME,
     "GetConfigurationSet": SAME,
     "GetConfigurationSetEventDestinations": SAME,
+    "GetEmailTemplate": SAME,
     "GetEmailIdentity": "Always verified. No MAIL FROM domain, no policies.",
     "GetSuppressedDestination": "No `Attributes`: nobody is put on the list by an email.",
     "ListSuppressedDestinations": "By address. `Reason` may be `UNSUBSCRIBE` too.",
@@ -76,6 +80,7 @@ DIFFERENCES = {
     " case. `Reason` may be `UNSUBSCRIBE` too.",
     "ListConfigurationSets": "`Filter` is refused.",
     "ListEmailIdentities": "`Filter` is refused.",
+    "ListEmailTemplates": "By name.",
     "ListTagsForResource": "Of configuration sets and identities; region and account of the ARN"
     " may be any.",
     "PutConfigurationSetArchivingOptions": KEPT,
@@ -94,19 +99,43 @@ DIFFERENCES = {
     " record, which `clicktrail identity dkim show` shows, not as three CNAMEs; it is used at"
     " once.",
     "PutEmailIdentityConfigurationSetAttributes": SAME,
-    "SendEmail": "`Simple`, `Raw`, or `Template` with `TemplateContent`; a template by name is"
-    " refused, as there are none. `ListManagementOptions` may name a list that was not made. A"
-    " `Raw` email keeps its own `From`. The answer comes when your mail server has taken the email,"
-    " so what it refuses is told at once (`MessageRejected`). `EndpointId`,"
+    "SendBulkEmail": "[Each entry is an email of its own](sending.md#many-emails-at-once), with"
+    " SES's names of what became of it. 50 entries and 500 recipients. Passed over is what"
+    " `SendEmail` passes over.",
+    "SendEmail": "`Simple`, `Raw`, or `Template` with `TemplateContent`, `TemplateName` or"
+    " `TemplateArn`. `ListManagementOptions` may name a list that was not made. A `Raw` email keeps"
+    " its own"
+    " `From`. The answer comes when your mail server has taken the email, so"
+    " what it refuses is told at once (`MessageRejected`). `EndpointId`,"
     " `TenantName`, `FromEmailAddressIdentityArn` and `FeedbackForwardingEmailAddressIdentityArn`"
-    " and `TemplateArn` are passed over.",
+    " are passed over.",
     "TagResource": "Of configuration sets and identities.",
+    "TestRenderEmailTemplate": "`RenderedTemplate` has neither `From` nor `To`.",
     "UntagResource": "Of configuration sets and identities.",
     "UpdateConfigurationSet": "`MessageSecurityOptions` may hold the `DefaultScheme`; the"
     " `SmimeScheme` is refused: emails are not signed with S/MIME here.",
     "UpdateConfigurationSetEventDestination": "What is not given stays as it is.",
+    "UpdateEmailTemplate": "Parts that are not given go.",
 }
 """What differs from SES, for each operation that is here."""
+
+POSTBOX = frozenset(
+    {
+        *("CreateConfigurationSet", "DeleteConfigurationSet", "GetConfigurationSet"),
+        *("ListConfigurationSets", "PutConfigurationSetDeliveryOptions"),
+        "PutConfigurationSetSuppressionOptions",
+        "CreateConfigurationSetEventDestination",
+        "DeleteConfigurationSetEventDestination",
+        "GetConfigurationSetEventDestinations",
+        "UpdateConfigurationSetEventDestination",
+        *("CreateEmailIdentity", "DeleteEmailIdentity", "GetEmailIdentity", "ListEmailIdentities"),
+        *("PutEmailIdentityConfigurationSetAttributes", "PutEmailIdentityDkimAttributes"),
+        *("DeleteSuppressedDestination", "GetSuppressedDestination"),
+        *("ListSuppressedDestinations", "PutSuppressedDestination"),
+        *("SendBulkEmail", "SendEmail"),
+    }
+)
+"""Operations that Yandex Cloud Postbox documents ("Amazon API methods", 2026)."""
 
 
 def settings_page() -> str:
@@ -173,19 +202,22 @@ def sesv2_page() -> str:
         rows.setdefault(operation.name, []).append(operation)
     if untold := rows.keys() - DIFFERENCES.keys():
         raise LookupError(f"say in DIFFERENCES how these differ from SES: {sorted(untold)}")
+    if lacking := POSTBOX - rows.keys():
+        raise LookupError(f"Postbox has what is not here: {sorted(lacking)}")
     missing: dict[str, list[str]] = {}
     for (method, path), name in NOT_HERE.items():
         missing.setdefault(name, []).append(f"`{method} {BASE}{path}`")
     lines = [
         f"## Here: {len(rows)} operations",
         "",
-        "| operation | request | needs | what differs from SES |",
-        "| --- | --- | --- | --- |",
+        "| operation | request | needs | Postbox has it | what differs from SES |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for name, same in sorted(rows.items()):
         requests = " or ".join(f"`{each.method} {BASE}{each.path}`" for each in same)
         scopes = " or ".join(f"`{each}`" for each in (same[0].scope, *sorted(same[0].other_scopes)))
-        lines.append(f"| {name} | {requests} | {scopes} | {DIFFERENCES[name]} |")
+        theirs = "yes" if name in POSTBOX else ""
+        lines.append(f"| {name} | {requests} | {scopes} | {theirs} | {DIFFERENCES[name]} |")
     lines += [
         "",
         f"## Answered 501: {len(missing)} operations",

@@ -87,7 +87,10 @@ async def test_who_is_erased_stays_on_the_list_and_cannot_be_read(store: Store) 
     assert await store.suppression.among(["anna@example.com"]) == {}
 
 
-@pytest.mark.parametrize("text", ["", "anna", "@example.com", "a b@example.com", "a@", "a@b c"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "anna", "@example.com", "a b@example.com", "a@", "a@b c", "a@[\0]", "a\udcff@b.example"],
+)
 async def test_what_is_no_address_is_refused_by_name(store: Store, text: str) -> None:
     with pytest.raises(InvalidInput, match="is not an address"):
         await store.suppression.put(text, BOUNCE)

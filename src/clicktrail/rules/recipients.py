@@ -10,6 +10,7 @@ LOCAL_LIMIT = 64
 """RFC 5321 § 4.5.3.1.1: octets of what stands before the @."""
 
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_LITERAL = re.compile(r"\[[0-9a-z.:-]{1,64}\]")  # RFC 5321 § 4.1.3
 _UNUSUAL = re.compile(r"[\x00-\x1f\x7f\s\ud800-\udfff]")
 
 
@@ -36,7 +37,7 @@ def checked_recipient(text: str) -> str:
             raise InvalidInput("what stands before the @ is not of one")
         if len(local.encode()) > LOCAL_LIMIT:
             raise InvalidInput(f"more than {LOCAL_LIMIT} bytes stand before the @")
-        host = domain if domain.startswith("[") else host_name(domain)
+        host = domain if _LITERAL.fullmatch(domain) else host_name(domain)
     except InvalidInput as error:
         raise InvalidInput(
             f"{text[:320]!a} is not an address: expected one such as anna@example.com; {error}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from clicktrail.store.mail.browse import Browse
     from clicktrail.store.mail.mailings import Mailings
     from clicktrail.store.mail.messages import MessageStore
+    from clicktrail.store.mail.templates import TemplateStore
     from clicktrail.store.mail.trail import Trail
     from clicktrail.store.nodes import NodeStore
     from clicktrail.store.orders import OrderStore
@@ -73,6 +74,7 @@ class Store:
     access_keys: "Subject[AccessKeyStore]" = Subject("people.access_keys:AccessKeyStore")
     accounts: "Subject[AccountStore]" = Subject("people.accounts:AccountStore")
     suppression: "Subject[SuppressionList]" = Subject("people.suppression:SuppressionList")
+    templates: "Subject[TemplateStore]" = Subject("mail.templates:TemplateStore")
     messages: "Subject[MessageStore]" = Subject("mail.messages:MessageStore")
     clicks: "Subject[ClickStore]" = Subject("clicks.clicks:ClickStore")
     opens: "Subject[OpenStore]" = Subject("clicks.opens:OpenStore")

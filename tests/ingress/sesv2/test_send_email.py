@@ -13,6 +13,7 @@ import pytest
 from clicktrail.ingress.sesv2.operations import ApiError, Call, Principal
 from clicktrail.ingress.sesv2.send_email import EmailSender, SendOptions
 from clicktrail.ingress.sesv2.send_shapes import SendEmailRequest
+from clicktrail.ingress.sesv2.sending.templates import Templates
 from clicktrail.model import EventDestination, EventType, MessageState, Reason
 from clicktrail.publish.rendering_failure import RenderingFailures
 from support.hostile_smarthost import HostileSmarthost
@@ -38,6 +39,7 @@ async def sending(
             room.smarthost,
             room.store.configuration,
             RenderingFailures(room.store),
+            Templates(room.store.templates, 1_000_000),
         )
         try:
             yield room, sender

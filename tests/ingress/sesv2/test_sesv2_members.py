@@ -19,13 +19,15 @@ from clicktrail.ingress.sesv2.recipients.contacts import ContactOperations
 from clicktrail.ingress.sesv2.recipients.suppression import SuppressionOperations
 from clicktrail.ingress.sesv2.send_email import EmailSender
 from clicktrail.ingress.sesv2.send_shapes import PASSED_OVER
+from clicktrail.ingress.sesv2.sending.bulk_email import BulkSender
+from clicktrail.ingress.sesv2.sending.templates import TemplateOperations
 from clicktrail.ingress.sesv2.sets import SetOperations
 from clicktrail.ingress.sesv2.tags import TagOperations
 
 MODEL = botocore.session.get_session().get_service_model("sesv2")
 DOERS: tuple[Any, ...] = (
     SetOperations, IdentityOperations, TagOperations, MetricData, EmailSender,
-    SuppressionOperations, ContactOperations,
+    SuppressionOperations, ContactOperations, TemplateOperations, BulkSender,
 )  # fmt: skip
 OPERATIONS: list[Operation] = [row for doer in DOERS for row in object.__new__(doer).rows()]
 SOURCE = "".join(path.read_text("utf-8") for path in Path(ingress.__path__[0]).rglob("*.py"))

@@ -132,6 +132,12 @@ async def render(template: Template, renderer: Renderer, *, escape: bool, most: 
     )
 
 
+def preview(simple: Simple, hostname: str) -> bytes:
+    """Return an email that is for nobody yet. Raises `InvalidInput` naming the member."""
+    lines = [_text_header("Subject", simple.subject.data, "Subject")]
+    return "".join((*lines, *_missing((), "", hostname))).encode("ascii") + _body(simple)
+
+
 def _simple(request: SendEmailRequest, simple: Simple, hostname: str) -> Composed:
     if not request.from_email_address:
         raise InvalidInput("FromEmailAddress: give the address that sends")

@@ -15,9 +15,9 @@ from clicktrail.errors import (
 )
 from clicktrail.ingress.accept import Acceptor
 from clicktrail.ingress.choice import SendingPaused, UnknownConfigurationSet
-from clicktrail.ingress.compose.compose import Composed, check_content, compose, render
+from clicktrail.ingress.compose.compose import Composed, check_content, compose
 from clicktrail.ingress.compose.template import RenderingFailed
-from clicktrail.ingress.compose.template_process import TemplateProcesses, TooManyTemplates
+from clicktrail.ingress.compose.template_process import TooManyTemplates
 from clicktrail.ingress.options.lists import checked_options
 from clicktrail.ingress.options.tags import TAG_LIMIT, is_tag_text
 from clicktrail.ingress.recipients.refusals import RecipientRefused
@@ -25,6 +25,7 @@ from clicktrail.ingress.rewriting import LARGE
 from clicktrail.ingress.senders import UnknownSender
 from clicktrail.ingress.sesv2.operations import ApiError, Call, Operation, bad_request
 from clicktrail.ingress.sesv2.send_shapes import ListManagementOptions, SendEmailRequest, Tag
+from clicktrail.ingress.sesv2.sending.templates import Templates, too_many
 from clicktrail.ingress.smtp.mail import Mail, why
 from clicktrail.ingress.submission import Smarthost, Submission
 from clicktrail.model import Envelope, Message, MessageState, Recipient, Tags, domain_of
@@ -52,8 +53,6 @@ class SendOptions:
     hostname: str
     max_size: int
     """Bytes of an email: the setting ``smtp.max_size``."""
-    escape_templates: bool = False
-    """Whether values that templates show in HTML are escaped."""
 
 
 class EmailSender:
@@ -68,14 +67,15 @@ class EmailSender:
         smarthost: Smarthost | None,
         configuration: ConfigurationStore,
         failures: Failures,
+        templates: Templates,
     ) -> None:
         self._options = options
+        self._templates = templates
         self._acceptor = acceptor
         self._smarthost = smarthost
         self._configuration = configuration
         self._failures = failures
         self._tasks: set[asyncio.Task[str]] = set()
-        self._templates = TemplateProcesses()
         self._composing = ThreadPoolExecutor(2, "compose")
 
     def rows(self) -> list[Operation]:
@@ -102,12 +102,8 @@ class EmailSender:
         Raises `ApiError`: what the smarthost refuses for good is ``MessageRejected``, what may
         work later is 429 or 503, which clients try again. It is sent to all recipients or none.
         """
-        smarthost = self._smarthost
-        if smarthost is None:
-            raise ApiError(
-                503, "ServiceUnavailable", "smarthost.url is empty here: say where emails go"
-            )
-        tags = _tags(body.email_tags or [])
+        smarthost = self.check_smarthost()
+        tags = check_tags(body.email_tags or [])
         options = _list_options(body.list_management_options)
         try:
             composed = await self._compose(body)
@@ -115,12 +111,20 @@ class EmailSender:
             await self._tell(call, body, tags, str(failed))
             raise bad_request(str(failed)) from None
         except TooManyTemplates as error:
-            raise ApiError(429, "TooManyRequestsException", str(error)) from None
+            raise too_many(error) from None
         # Shielded: the smarthost's answer is kept even if the client is gone.
         task = asyncio.create_task(self._send(smarthost, call, body, composed, tags, options))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return {"MessageId": await asyncio.shield(task)}
+
+    def check_smarthost(self) -> Smarthost:
+        """Return where emails go. Raises `ApiError` where that is nowhere."""
+        if self._smarthost is None:
+            raise ApiError(
+                503, "ServiceUnavailable", "smarthost.url is empty here: say where emails go"
+            )
+        return self._smarthost
 
     async def _compose(self, body: SendEmailRequest) -> Composed:
         options = self._options
@@ -134,9 +138,8 @@ class EmailSender:
         rendered = None
         if content.template is not None:
             check_content(content)
-            rendered = await render(
-                content.template, self._templates, escape=options.escape_templates, most=most
-            )
+            template = await self._templates.found(content.template)
+            rendered = await self._templates.rendered(template)
             shown = (rendered.body.text, rendered.body.html)
             size += sum(len(text.data) for text in shown if text is not None)
             size += sum(len(each.raw_content) for each in rendered.attachments or ())
@@ -232,7 +235,7 @@ class EmailSender:
             log.warning("rendering failure could not be told", error=failed)
 
 
-def _tags(given: list[Tag]) -> Tags:
+def check_tags(given: list[Tag]) -> Tags:
     """Return ``EmailTags`` by name. Raises `ApiError` for what SES does not take."""
     tags: Tags = {}
     for tag in given:

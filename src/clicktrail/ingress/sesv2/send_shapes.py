@@ -64,7 +64,7 @@ class TemplateContent(Body):
 
 
 class Template(Body):
-    """``Template`` of SES. Templates that are kept under a name are not supported."""
+    """``Template`` of SES: its content, or the name or ARN that it is kept under."""
 
     template_name: str | None = None
     template_arn: str | None = None
@@ -122,10 +122,9 @@ PASSED_OVER = (
     "FeedbackForwardingEmailAddressIdentityArn",
     "EndpointId",
     "TenantName",
-    "TemplateArn",
 )
 """Members of SendEmail that change nothing: who may send is the access key's matter here, there are
-neither endpoints nor tenants nor kept templates to choose from."""
+neither endpoints nor tenants to choose from."""
 
 
 class SendEmailRequest(Body):

@@ -12,6 +12,8 @@ from clicktrail.ingress.sesv2.operations import Operation
 from clicktrail.ingress.sesv2.recipients.contacts import ContactOperations
 from clicktrail.ingress.sesv2.recipients.suppression import SuppressionOperations
 from clicktrail.ingress.sesv2.send_email import EmailSender, SendOptions
+from clicktrail.ingress.sesv2.sending.bulk_email import BulkSender
+from clicktrail.ingress.sesv2.sending.templates import TemplateOperations, Templates
 from clicktrail.ingress.sesv2.sets import SetOperations
 from clicktrail.ingress.sesv2.sigv4 import SigV4Authenticator
 from clicktrail.ingress.sesv2.tags import TagOperations
@@ -68,16 +70,18 @@ def body_limit(settings: Settings) -> int:
 def operations(house: House, store: Store) -> list[Operation]:
     """Return all that the SES v2 API does, at work on the parts of this process."""
     settings = house.settings
+    templates = Templates(
+        store.templates,
+        settings["smtp.max_size"],
+        escape=settings["api.escape_templates"] == "yes",
+    )
     sender = EmailSender(  # it goes the way of the SMTP door
-        SendOptions(
-            settings.hostname,
-            settings["smtp.max_size"],
-            settings["api.escape_templates"] == "yes",
-        ),
+        SendOptions(settings.hostname, settings["smtp.max_size"]),
         acceptor_of(house, store),
         smarthost_of(house),
         store.configuration,
         RenderingFailures(store),
+        templates,
     )
     house.ends.append(sender.stop)
     return [
@@ -87,5 +91,7 @@ def operations(house: House, store: Store) -> list[Operation]:
         *ContactOperations(store).rows(),
         *TagOperations(store.configuration).rows(),
         *MetricData(store).rows(),
+        *TemplateOperations(templates, settings.hostname).rows(),
         *sender.rows(),
+        *BulkSender(sender, templates, store.configuration).rows(),
     ]

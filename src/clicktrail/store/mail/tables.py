@@ -117,3 +117,16 @@ erased_messages = Table(
     sqlite_with_rowid=False,
 )
 """Emails whose recipient was erased: nothing more of a person is kept of them."""
+
+email_templates = Table(
+    "email_templates",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("text", Text),
+    Column("html", Text),
+    Column("tags", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+"""Templates that emails name (`clicktrail.store.mail.templates`). ``tags`` as those of
+``configuration_sets``."""

@@ -16,7 +16,7 @@ from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.rules.recipients import checked_recipient, recipient_key
 from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.bulk import BulkInsert
-from clicktrail.store.database.core import Database
+from clicktrail.store.database.core import Database, storable
 from clicktrail.store.tables import suppressed_destinations as table
 
 _AT_ONCE = 500
@@ -108,7 +108,8 @@ class SuppressionList:
         Only those with one of the reasons, where some are given, and last put there at these
         times, both included. Persons who were erased are on the list without an address: not here.
         """
-        query = select(table).where(table.c.address > after).order_by(table.c.address).limit(limit)
+        query = select(table).where(table.c.address > storable(after))
+        query = query.order_by(table.c.address).limit(limit)
         if reasons:
             query = query.where(table.c.reason.in_([each.value for each in reasons]))
         if since is not None:

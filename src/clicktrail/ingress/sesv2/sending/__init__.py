@@ -1,0 +1,1 @@
+"""SES v2: templates that are kept, and many emails at once."""
