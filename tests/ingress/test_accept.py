@@ -11,8 +11,10 @@ from clicktrail.errors import (
     StoreUnavailable,
 )
 from clicktrail.ingress.choice import UnknownConfigurationSet
+from clicktrail.ingress.options.lists import NO_HTTPS, ONE_RECIPIENT
 from clicktrail.ingress.rewriting import LARGE, UNTRACKED
 from clicktrail.ingress.submission import Submission
+from clicktrail.keys.token import TrackingHosts
 from clicktrail.model import (
     ConfigurationSet,
     Envelope,
@@ -21,6 +23,7 @@ from clicktrail.model import (
     MessageState,
     Reason,
     Recipient,
+    Subscription,
 )
 from clicktrail.rewrite import Policy, Rewritten
 from support.mailroom import Mailroom, mailroom
@@ -297,3 +300,42 @@ async def test_a_failing_rewriter_does_not_stop_an_email(
     kept = await accept(room, HEAD + HTML)
     assert (kept.reason, kept.links, kept.warnings) == (None, (), (UNTRACKED,))
     assert sent(room) == HEAD + HTML
+
+
+LISTED = b"X-SES-LIST-MANAGEMENT-OPTIONS: contactListName=news\r\n" + HEAD
+
+
+async def test_one_click_needs_https(tmp_path: Path) -> None:
+    async with mailroom(tmp_path, hosts=TrackingHosts("t.test", "")) as room:
+        kept = await accept(room, LISTED + TEXT)
+        link = re.match(rb"List-Unsubscribe: <http://t\.test/u/[\w-]+>\r\n", sent(room))
+        assert link is not None
+        assert sent(room)[link.end() :] == HEAD + TEXT
+        assert NO_HTTPS in kept.warnings
+
+
+async def test_a_link_to_unsubscribe_is_for_one_recipient(room: Mailroom) -> None:
+    kept = await accept(room, LISTED + TEXT, "a@example.org", "b@example.org")
+    assert sent(room) == HEAD + TEXT
+    assert ONE_RECIPIENT in kept.warnings
+    await room.store.unsubscribed.put([Subscription("news", "", "B@example.org")])
+    with pytest.raises(MessageRefused, match=r"'b@example\.org' is not subscribed to the contact"):
+        await accept(room, LISTED + TEXT, "a@example.org", "b@example.org")
+
+
+@pytest.mark.parametrize(
+    ("names", "header", "stays"),
+    [
+        (b"from:list-unsubscribe", LISTED, False),
+        (b"from:subject", LISTED, True),
+        (b"from:list-unsubscribe", HEAD, True),
+        (b"from:list-unsubscribe", b"List-Unsubscribe: <mailto:a@example.com>\r\n" + LISTED, True),
+    ],
+)
+async def test_a_signature_that_says_there_is_no_such_header_comes_off(
+    room: Mailroom, names: bytes, header: bytes, *, stays: bool
+) -> None:
+    """RFC 6376 § 5.4.2: a header that is named and not there must not be added."""
+    signature = b"DKIM-Signature: v=1; d=example.com; h=" + names + b"; b=AAAA\r\n"
+    await accept(room, signature + header + TEXT)
+    assert (b"DKIM-Signature" in sent(room)) is stays

@@ -261,8 +261,8 @@ def test_the_account_may_send(ses: Any) -> None:
 
 
 def test_operations_that_are_not_here_say_so(ses: Any) -> None:
-    with pytest.raises(ClientError, match="CreateContactList is not implemented") as caught:
-        ses.create_contact_list(ContactListName="x")
+    with pytest.raises(ClientError, match="GetDedicatedIpPool is not implemented") as caught:
+        ses.get_dedicated_ip_pool(PoolName="x")
     assert error(caught) == (501, "NotImplementedException")
 
 

@@ -1,6 +1,8 @@
 """One-click unsubscribe, through the whole service: headers, link, form, event, metric, refusal."""
 
+import asyncio
 import email
+import email.policy
 import json
 import re
 import smtplib
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from clicktrail.settings.kinds import Address
+from support.milter_client import Envelope, MilterClient, Reply
 from support.service import PATIENCE, Answer, Service, email_with, hrefs, html_of
 from support.signing import is_good
 from support.visitor import Visitor
@@ -421,3 +425,22 @@ def test_the_console_shows_unsubscribes_in_the_time_line(service: Service, viewe
     assert f"stream {name}: in the stream" in page
     overview = viewer.get(f"/?configuration_set={name}").text
     assert "Unsubscribed in these days of UTC: 1." in overview
+
+
+def test_a_mail_server_is_told_of_the_headers_and_of_who_has_left(service: Service) -> None:
+    name = service.configuration_set(stream=False)
+
+    async def by_milter() -> Reply:
+        at = Address("127.0.0.1", service.milter)
+        client = await MilterClient.connect(at, client="127.0.0.1")
+        await client.hear()
+        raw = listed(name, to="milter@example.org").as_bytes(policy=email.policy.SMTP)
+        reply = await client.submit(raw, Envelope(recipients=["milter@example.org"]))
+        await client.close()
+        return reply
+
+    told = b"".join(asyncio.run(by_milter()).edits)
+    assert b"List-Unsubscribe\0" in told
+    assert b"List-Unsubscribe-Post\0" in told
+    service.cli("unsubscribes", "add", name, "milter@example.org")
+    assert asyncio.run(by_milter()).last.startswith(b"y550 5.7.1 ")

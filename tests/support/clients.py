@@ -104,6 +104,11 @@ class Client:
         """Call what a round does not; return what was seen."""
         return self.do("tour", name, address)
 
+    def leave(self, name: str, domain: str) -> bool:
+        """Make a contact list, send an email for it; return whether its reader is off it."""
+        found: bool = self.do("leave", name, domain)["unsubscribed"]
+        return found
+
     def account(self) -> Any:
         """Return whether the account may send, or the name of the error."""
         return self.do("account")
@@ -179,11 +184,29 @@ class AwsCli(Client):
                 *("--destination", "ToAddresses=reader@gmail.com"),
                 *("--content", "Simple={Subject={Data=x},Body={Text={Data=x}}}"),
             ),
-            "missing": self.error("get-suppressed-destination", "--email-address", address),
+            "missing": self.error("get-dedicated-ip-pool", "--pool-name", name),
         }
         self.aws("delete-email-identity", *identity)
         self.aws("delete-configuration-set", *named)
         return seen
+
+    def leave(self, name: str, domain: str) -> bool:
+        """See `Client.leave`."""
+        named = ("--contact-list-name", name)
+        reader = (*named, "--email-address", "reader@gmail.com")
+        self.aws("create-contact-list", *named)
+        self.aws("create-contact", *reader)
+        html = '<a href="{{amazonSESUnsubscribeUrl}}">off</a>'
+        content = {"Simple": {"Subject": {"Data": "x"}, "Body": {"Html": {"Data": html}}}}
+        self.aws(
+            "send-email",
+            *("--from-email-address", f"news@{domain}"),
+            *("--destination", "ToAddresses=reader@gmail.com"),
+            *("--content", json.dumps(content)),
+            *("--list-management-options", f"ContactListName={name}"),
+        )
+        found: bool = self.aws("get-contact", *reader)["UnsubscribeAll"]
+        return found
 
     def account(self) -> Any:
         """See `Client.account`."""

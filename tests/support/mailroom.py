@@ -32,6 +32,8 @@ TRACKED = ConfigurationSet(
     ),
 )
 
+HOSTS = TrackingHosts("t.test", "s.test")
+
 
 class Client:
     """Speaks SMTP by hand, so that every byte is the test's own."""
@@ -135,6 +137,7 @@ async def mailroom(
     hostile: HostileSmarthost | None = None,
     identities: str = "no",
     patience: float = PATIENCE,
+    hosts: TrackingHosts = HOSTS,
     **options: object,
 ) -> AsyncIterator[Mailroom]:
     """Open everything; ``identities`` is ``identities.required``, ``options`` `SmtpOptions`.
@@ -156,7 +159,6 @@ async def mailroom(
         given = waited_for(open_hostile.address, patience)
         smarthost = open_smarthost(Settings({n: (text, "test") for n, text in given.items()}))
         stack.push_async_callback(smarthost.close)
-        hosts = TrackingHosts("t.test", "s.test")
         acceptor = Acceptor(
             store,
             keys,

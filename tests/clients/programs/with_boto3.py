@@ -140,7 +140,7 @@ def tour(name: str, address: str) -> dict[str, Any]:
     except client.exceptions.SendingPausedException as error:
         seen["paused"] = error.response["Error"]["Code"]
     try:
-        client.get_suppressed_destination(EmailAddress=address)
+        client.get_dedicated_ip_pool(PoolName=name)
     except botocore.exceptions.ClientError as error:
         seen["missing"] = error.response["Error"]["Code"]
     client.delete_email_identity(EmailIdentity=address)

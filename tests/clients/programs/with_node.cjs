@@ -2,7 +2,7 @@
 // the environment.
 //
 // node with_node.cjs sdk|nodemailer send NAME STREAM_ARN DOMAIN HTML | metric NAME |
-//     tour NAME ADDRESS | account
+//     tour NAME ADDRESS | leave LIST DOMAIN | account
 
 const ses = require("@aws-sdk/client-sesv2");
 const nodemailer = require("nodemailer");
@@ -133,11 +133,39 @@ async function tour() {
     Destination: { ToAddresses: ["reader@gmail.com"] },
     Content: { Simple: { Subject: { Data: "x" }, Body: { Text: { Data: "x" } } } },
   }).catch(nameOf);
-  const gone = { EmailAddress: address };
-  seen.missing = await call("GetSuppressedDestination", gone).catch(nameOf);
+  seen.missing = await call("GetDedicatedIpPool", { PoolName: name }).catch(nameOf);
   await call("DeleteEmailIdentity", { EmailIdentity: address });
   await call("DeleteConfigurationSet", set);
   return seen;
+}
+
+// Makes a contact list, and sends an email for it; tells who is on it by then.
+async function leave() {
+  const [list, domain] = [name, stream];
+  const named = { ContactListName: list };
+  await client.send(new ses.CreateContactListCommand(named));
+  const reader = { ...named, EmailAddress: "reader@gmail.com" };
+  await client.send(new ses.CreateContactCommand(reader));
+  const html = '<a href="{{amazonSESUnsubscribeUrl}}">off</a>';
+  const options = { ListManagementOptions: named };
+  if (library === "sdk") {
+    await client.send(
+      new ses.SendEmailCommand({
+        FromEmailAddress: `news@${domain}`,
+        Destination: { ToAddresses: ["reader@gmail.com"] },
+        Content: { Simple: { Subject: { Data: "x" }, Body: { Html: { Data: html } } } },
+        ...options,
+      }),
+    );
+  } else {
+    const transport = nodemailer.createTransport({
+      SES: { sesClient: client, SendEmailCommand: ses.SendEmailCommand },
+    });
+    const to = { from: `news@${domain}`, to: "reader@gmail.com" };
+    await transport.sendMail({ ...to, subject: "x", html, ses: options });
+  }
+  const found = await client.send(new ses.GetContactCommand(reader));
+  return { unsubscribed: found.UnsubscribeAll };
 }
 
 async function account() {
@@ -149,7 +177,7 @@ async function account() {
   }
 }
 
-const steps = { send, metric, tour, account };
+const steps = { send, metric, tour, leave, account };
 steps[step]().then(
   (answer) => console.log(JSON.stringify(answer)),
   (error) => {
