@@ -29,7 +29,7 @@ CONFINED = {
     "sqlite3": ("store/", "journal/sqlite"),
     "pydantic_handlebars": ("ingress/compose/template",),
     "uvicorn": ("doors/asgi",),
-    "starlette": ("ingress/sesv2/api", "ingress/sesv2/who", "console/"),
+    "starlette": ("ingress/sesv2/api", "ingress/sesv2/who", "console/", "doors/streamed"),
     "aiosmtplib": ("relay/",),
     "dkim": ("ingress/dkim",),
     "botocore": ("ingress/sesv2/sigv4", "publish/destinations/aws"),

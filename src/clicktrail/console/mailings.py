@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from clicktrail.console.clickmap import MapView, frame, spots
 from clicktrail.console.clicks.changes import LinkChanges, mailing_of
 from clicktrail.console.views import NOT_STORED, Views
+from clicktrail.doors.streamed import Streamed
 from clicktrail.model import Link
 from clicktrail.store import Store
 from clicktrail.store.clicks.statistics import Counts
@@ -104,7 +105,7 @@ class MailingPages:
         pages = self._store.clickers.all(_wanted(request, mailing))
         name = f"clicktrail-clicked-{mailing.digest.hex()[:8]}.csv"
         headers = NOT_STORED | {"Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(csv_of(pages), 200, headers, CSV)
+        return Streamed(csv_of(pages), 200, headers, CSV)
 
     async def _chosen(self, mailing: Mailing, request: Request) -> "Chosen":
         """Return the version that is asked for, else that of the most emails."""

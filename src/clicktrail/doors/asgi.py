@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from clicktrail.doors.connections import WAITING_ROOM, Connections, Stage
+from clicktrail.doors.connections import HANGING_UP, WAITING_ROOM, Connections, Stage
 from clicktrail.doors.forwarded import peer_address
 from clicktrail.settings.kinds import Address
 
@@ -255,7 +255,10 @@ class _Connection(HttpToolsProtocol):
         self._since = self._house.now
         self._size = 0
         self.scope["client"] = (self.peer, self.client[1]) if self.client else None
-        self.scope["extensions"] = {WAITING_ROOM: {"enter": self._apart}}
+        self.scope["extensions"] = {
+            WAITING_ROOM: {"enter": self._apart},
+            HANGING_UP: {"now": self._hang_up},
+        }
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -293,6 +296,10 @@ class _Connection(HttpToolsProtocol):
                 b"%b%bContent-Length: %d\r\nConnection: close\r\n\r\n%b"
                 % (STATUS_LINE[status], head, len(why), why)
             )
+        self.transport.close()
+
+    def _hang_up(self) -> None:
+        self.cycle.disconnected = True  # nobody waits for the rest: uvicorn says nothing of it
         self.transport.close()
 
     def _apart(self) -> contextlib.AbstractContextManager[None]:

@@ -201,3 +201,13 @@ def waiting_apart(scope: Mapping[str, Any]) -> contextlib.AbstractContextManager
     """
     room = scope.get("extensions", {}).get(WAITING_ROOM)
     return room["enter"]() if room else contextlib.nullcontext()
+
+
+HANGING_UP = "clicktrail.hanging_up"
+"""An extension in ASGI scopes; its ``now`` ends the connection."""
+
+
+def hang_up(scope: Mapping[str, Any]) -> None:
+    """End a connection whose answer has begun and cannot be finished."""
+    if how := scope.get("extensions", {}).get(HANGING_UP):
+        how["now"]()

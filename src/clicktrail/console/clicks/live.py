@@ -8,7 +8,7 @@ from datetime import tzinfo
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from clicktrail.base.ids import is_id, now_us
 from clicktrail.console.clicks.looks import RECENT, WATCHED, Looks, Row, pieces
@@ -18,6 +18,7 @@ from clicktrail.console.numbers.choices import choices
 from clicktrail.console.views import Views, options
 from clicktrail.console.zones import zone_of
 from clicktrail.doors.connections import waiting_apart
+from clicktrail.doors.streamed import Streamed
 from clicktrail.errors import TooManyWaiting
 from clicktrail.model import Verdict
 from clicktrail.store import Store
@@ -146,7 +147,7 @@ class Live:
             apart.enter_context(waiting_apart(request.scope))
         except TooManyWaiting:
             return Response(_TOO_MANY, 503, {"Retry-After": "60"}, "text/plain")
-        return StreamingResponse(
+        return Streamed(
             self._stream(request, after, apart), headers=headers, media_type="text/event-stream"
         )
 

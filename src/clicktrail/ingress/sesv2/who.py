@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from clicktrail.base.ids import rfc3339
+from clicktrail.doors.streamed import Streamed
 from clicktrail.store.finding.clicker_rows import CSV, JSON_LINES, csv_of, json_lines_of, since_of
 from clicktrail.store.finding.clickers import Clicker, Clickers, Wanted
 from clicktrail.store.people.do_not_track import DoNotTrack
@@ -34,8 +35,8 @@ async def who_clicked(request: Request, clickers: Clickers) -> Response:
                 yield some
 
     if "text/csv" in request.headers.get("accept", ""):
-        return StreamingResponse(csv_of(pages()), 200, _HEADERS, CSV)
-    return StreamingResponse(json_lines_of(pages()), 200, _HEADERS, JSON_LINES)
+        return Streamed(csv_of(pages()), 200, _HEADERS, CSV)
+    return Streamed(json_lines_of(pages()), 200, _HEADERS, JSON_LINES)
 
 
 async def who_is_not_tracked(request: Request, who: DoNotTrack) -> dict[str, object]:
