@@ -53,7 +53,7 @@ T = TypeVar("T")
 BATCH = 500
 """The most clicks in one transaction, some 30 ms of work: others want to write too."""
 READ_SECONDS = 1.0
-ANNOUNCE_SECONDS = 0.1
+ANNOUNCE_SECONDS = 0.25
 INDEX_BATCH = 100
 INDEX_SECONDS, INDEX_PAUSE = 0.5, 0.02
 SPARE_SECONDS = 1.0
