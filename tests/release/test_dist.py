@@ -99,6 +99,19 @@ def test_it_holds_all_that_there_is_and_nothing_else(dist: Path) -> None:
     assert {"constraints.txt", "deploy/clicktrail.service", "docs/settings.md"} <= names
 
 
+@pytest.mark.long
+def test_no_link_of_its_page_leads_to_a_file_that_is_not_there(dist: Path) -> None:
+    """Indexes show the README, and have none of the files that it leads to."""
+    [wheel] = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [each for each in archive.namelist() if each.endswith("/METADATA")]
+        metadata = archive.read(name).decode()
+    links = re.findall(r"\]\(([^)]*)\)", metadata)
+    assert "https://letsencrypt.org/repository/" in links
+    assert [each for each in links if not each.startswith(("https://", "#"))] == []
+    assert "## Use it for real" in metadata
+
+
 class Installed(Service):
     """The service as it is installed, and not as it lies in the checkout."""
 
