@@ -79,7 +79,7 @@ dist: ## the wheel and the source distribution, in dist/
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/twine check --strict dist/*
 
-deb: ## a package for this machine's Debian, in dist/ (tools/try_deb.sh tries it)
+deb: ## a package for this machine's Debian, in dist/ (tools/try_install.sh tries it)
 	tools/make_deb.sh
 
 constraints: ## write constraints.txt anew: the newest versions, which are to be tested then

@@ -2,8 +2,8 @@
 
     python tools/click_once.py MAILDIR [LINK]
 
-``MAILDIR`` is where its smarthost is (``maildir:…``); the configuration set ``news`` tracks clicks.
-Prints the tracking link; with a ``LINK``, clicks this one and sends nothing.
+``MAILDIR`` is where its smarthost puts emails; those of example.com are tracked. Prints the
+tracking link; with a ``LINK``, clicks this one and sends nothing.
 """
 
 import re
@@ -16,7 +16,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-TARGET = "http://a.example/"
+TARGET = "https://a.example/"
 
 
 class Stay(urllib.request.HTTPRedirectHandler):
@@ -30,7 +30,6 @@ def send(maildir: Path) -> str:
     """Send an email; return its tracking link."""
     email = EmailMessage()
     email["From"], email["To"] = "a@example.com", "b@example.com"
-    email["X-SES-CONFIGURATION-SET"] = "news"
     email.set_content(f'<a href="{TARGET}">x</a>', subtype="html")
     with smtplib.SMTP("127.0.0.1", 2525) as client:
         client.send_message(email)

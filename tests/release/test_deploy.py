@@ -80,6 +80,9 @@ def test_compose_files_are_valid_and_name_settings(path: Path, tmp_path: Path) -
         settings = in_force(IMAGE | service["environment"], tmp_path)
         assert settings["tracking.host"] == "click.example.com"
         assert set(roles_in(service.get("command", ["serve"]))) <= set(ROLES)
+        listening = {settings[s.name] for s in SETTINGS if s.name.endswith("listen")} - {None}
+        published = {int(each.rpartition(":")[2]) for each in service.get("ports", ())}
+        assert published <= {each.port for each in listening}
         assert service["read_only"]
         mounted = {f"/run/secrets/{name}" for name in service.get("secrets", ())}
         named = {v for k, v in service["environment"].items() if k.endswith("_FILE")}
