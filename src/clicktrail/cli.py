@@ -90,6 +90,7 @@ COMMANDS = (
     Command("events", "events:events", "Notifications: read, look at, replay."),
     Command("keys", "keys:keys", "The key ring that seals and opens tracking links."),
     Command("link", "links.link:links", "Tracking links."),
+    Command("networks", "upkeep.networks:networks", "Networks of machines that look at links."),
     Command("nodes", "nodes:nodes", "Nodes that share a store or a journal, and their keys."),
     Command("recipients", "recipients:recipients", "The people who get emails."),
     Command(

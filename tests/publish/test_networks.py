@@ -6,8 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from clicktrail.base.ids import new_id
 from clicktrail.errors import SettingError
-from clicktrail.publish.networks import Network, Networks, parse, read, shipped
+from clicktrail.model import Click
+from clicktrail.publish.networks import (
+    Network,
+    Networks,
+    known_networks,
+    parse,
+    read,
+    shipped,
+)
+from clicktrail.publish.visitor_verdict import Judge, judgement
+from support.publishing import BROWSER
 
 
 def networks(*texts: str) -> Networks:
@@ -65,7 +76,25 @@ def test_each_shipped_network_is_public_and_says_whose_it_is() -> None:
 def test_comments_empty_lines_and_single_addresses_are_understood(tmp_path: Path) -> None:
     file = tmp_path / "networks"
     file.write_text("\ufeff# ours\r\n\r\n 192.0.2.0/24 # the gateway\r\n2001:db8::1#one\r\n")
-    assert [str(network) for network in read(file)] == ["192.0.2.0/24", "2001:db8::1/128"]
+    assert [str(network) for network in read(file).machines] == ["192.0.2.0/24", "2001:db8::1/128"]
+
+
+def test_clouds_are_apart_from_scanners(tmp_path: Path) -> None:
+    file = tmp_path / "networks"
+    file.write_text("192.0.2.0/24\n198.51.100.0/24 cloud # rented\n2001:db8::/32\tcloud\n")
+    known = known_networks(file)
+    assert "192.0.2.1" in known.machines
+    assert "192.0.2.1" not in known.clouds
+    for address in ("198.51.100.9", "2001:db8::9"):
+        assert address in known.clouds
+        assert address not in known.machines
+    judge = Judge(*known)
+    at = new_id()
+    reasons = {
+        address: judgement(judge.signs(Click(at, "m", 0, "u", 0, address, BROWSER), None)).reasons
+        for address in ("192.0.2.1", "198.51.100.9", "203.0.113.1")
+    }
+    assert list(reasons.values()) == [("network",), ("cloud",), ()]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +104,7 @@ def test_comments_empty_lines_and_single_addresses_are_understood(tmp_path: Path
         ("192.0.2.1/24", "did you mean 192.0.2.0/24?"),
         ("scanner.example", "not an address with an optional /length"),
         ("192.0.2.0-192.0.2.9", "not an address with an optional /length"),
+        ("192.0.2.0/24 clouds", "not an address with an optional /length"),
         ("192.0.2.0/24 Example Corp.", "not an address with an optional /length"),
     ],
 )

@@ -178,7 +178,7 @@ def test_every_reason_has_a_sign_and_words() -> None:
     for reason, why in REASONS.items():
         assert why.sentence.endswith(".")
         assert why.weight in (0, 1, 2), reason
-    told = {reason for n in range(18) for reason in judgement(1 << n).reasons}
+    told = {reason for n in range(19) for reason in judgement(1 << n).reasons}
     assert told == set(REASONS)
 
 

@@ -1,6 +1,7 @@
 """Networks of machines that are known to look at links: a list that is shipped, and the operator's.
 
 A file has one network (CIDR) or address a line; ``#`` begins a comment, which says whose it is.
+With the word ``cloud`` behind it, it is a network of rented servers, in which there are VPNs too.
 """
 
 import ipaddress
@@ -9,6 +10,8 @@ from collections.abc import Iterable
 from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
+from socket import AF_INET, inet_pton
+from typing import NamedTuple
 
 from clicktrail.base.complaints import complaint
 from clicktrail.errors import SettingError
@@ -16,6 +19,7 @@ from clicktrail.errors import SettingError
 Network = IPv4Network | IPv6Network
 
 SETTING = "machine.networks_file"
+CLOUD = "cloud"
 
 
 class Networks:
@@ -28,34 +32,57 @@ class Networks:
             for version in (4, 6)
         }
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return any(firsts for firsts, _ in self._of.values())
+
     def __contains__(self, address: str) -> bool:
         """Whether an address, as text, is in one of them; what is no address is in none."""
         try:
-            found = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-            found = found.ipv4_mapped  # RFC 4291 § 2.5.5.2
-        firsts, lasts = self._of[found.version]
-        at = bisect_right(firsts, int(found)) - 1
-        return at >= 0 and int(found) <= lasts[at]
+            version, number = 4, int.from_bytes(inet_pton(AF_INET, address))
+        except (OSError, ValueError):
+            try:
+                found = ipaddress.ip_address(address.partition("%")[0])
+            except ValueError:
+                return False
+            if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+                found = found.ipv4_mapped  # RFC 4291 § 2.5.5.2
+            version, number = found.version, int(found)
+        firsts, lasts = self._of[version]
+        at = bisect_right(firsts, number) - 1
+        return at >= 0 and number <= lasts[at]
 
 
-def known_machines(path: Path | None) -> Networks:
+class Known(NamedTuple):
+    """Known networks: of scanners, and of clouds."""
+
+    machines: Networks
+    clouds: Networks
+
+
+def known_networks(path: Path | None) -> Known:
     """Return the networks that are shipped and those of an operator's file, where there is one.
 
     Raises `SettingError`, naming the line.
     """
-    return Networks([*shipped(), *(read(path) if path else ())])
+    given = read(path) if path else Listed([], [])
+    return Known(Networks([*shipped(), *given.machines]), Networks(given.clouds))
 
 
 def shipped() -> list[Network]:
     """Return the networks that come with Clicktrail."""
     text = files(__package__).joinpath("scanner_networks.txt").read_text(encoding="utf-8")
-    return parse(text, "scanner_networks.txt")
+    return parse(text, "scanner_networks.txt").machines
 
 
-def read(path: Path) -> list[Network]:
+class Listed(NamedTuple):
+    """What a file has."""
+
+    machines: list[Network]
+    clouds: list[Network]
+
+
+def read(path: Path) -> Listed:
     """Return the networks in an operator's file. Raises `SettingError`, naming the line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -67,15 +94,17 @@ def read(path: Path) -> list[Network]:
     return parse(text, str(path))
 
 
-def parse(text: str, name: str) -> list[Network]:
+def parse(text: str, name: str) -> Listed:
     """Return the networks in a file's text. Raises `SettingError`, naming the line."""
-    found: list[Network] = []
+    found = Listed([], [])
     for number, line in enumerate(text.splitlines(), 1):
-        entry = line.partition("#")[0].strip()
+        entry, *word = line.partition("#")[0].split(maxsplit=1) or [""]
         if not entry:
             continue
+        if word and word[0].strip() != CLOUD:
+            entry = f"{entry} {word[0].strip()}"
         try:
-            found.append(ipaddress.ip_network(entry))
+            (found.clouds if word else found.machines).append(ipaddress.ip_network(entry))
         except ValueError as error:
             raise SettingError(
                 f"{SETTING}: {name}, line {number}: {entry!r} is no network ({_why(error, entry)});"

@@ -295,7 +295,8 @@ _ROWS: tuple[Setting[Any], ...] = (
         FILE,
         "",
         "File with networks of machines that look at links, one (CIDR) a line, # begins a comment:"
-        " clicks from there are a machine's. They are added to those that Clicktrail knows.",
+        " clicks from there are a machine's; with the word cloud behind it, suspect. They are added"
+        " to those that Clicktrail knows.",
     ),
     Setting(
         "machine.honeypot",

@@ -14,6 +14,7 @@ from clicktrail.publish.visitor_verdict.agents import (
 )
 from clicktrail.publish.visitor_verdict.signs import (
     ALTERED,
+    CLOUD,
     FEW_HEADERS,
     HEADLESS,
     IS_HEAD,
@@ -40,14 +41,17 @@ _NONE = _BROWSER | Request.NAVIGATION | Request.SUBRESOURCE | Request.HINTS
 
 
 class Judge:
-    """Judges clicks by what each says itself. ``networks`` are those of known machines."""
+    """Judges clicks by what each says itself.
 
-    def __init__(self, networks: Networks | None = None) -> None:
-        self._networks = networks or Networks()
+    ``networks`` are those of known machines, ``clouds`` those of rented servers.
+    """
 
-    def know(self, networks: Networks) -> None:
-        """Take other networks of known machines, for the clicks to come."""
-        self._networks = networks
+    def __init__(self, networks: Networks | None = None, clouds: Networks | None = None) -> None:
+        self.know(networks or Networks(), clouds or Networks())
+
+    def know(self, networks: Networks, clouds: Networks) -> None:
+        """Take other known networks, for the clicks to come."""
+        self._networks, self._clouds = networks, clouds
 
     def signs(self, click: Click, accepted_at: int | None) -> int:
         """Return the signs of a click.
@@ -61,6 +65,8 @@ class Judge:
             signs = NO_USER_AGENT
         if click.ip in self._networks:
             signs |= NETWORK
+        elif self._clouds and click.ip in self._clouds:
+            signs |= CLOUD
         if accepted_at is not None and click.clicked_at - accepted_at < TOO_FAST_MICROSECONDS:
             signs |= TOO_FAST
         if click.request:

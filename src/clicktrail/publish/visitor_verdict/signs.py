@@ -20,17 +20,20 @@ OWN_BITS = 12
     PREVIEW,
     IS_HEAD,
     ALTERED,
-    PROXY,
+    CLOUD,
 ) = (1 << n for n in range(12))
 """Signs of a click by itself. ``IS_HEAD`` is that of a visit that is no click."""
 
-HONEYPOT, BURST, LARGE_BURST, HEAD, SWEEP, DOUBLE_FETCH = (1 << OWN_BITS + n for n in range(6))
-"""Signs that the clicks of an email give one another."""
+HONEYPOT, BURST, LARGE_BURST, HEAD, SWEEP, DOUBLE_FETCH, PROXY = (
+    1 << OWN_BITS + n for n in range(7)
+)
+"""Signs that the clicks of an email give one another; and ``PROXY``, which opens alone have."""
 
 _SIGNS = {
     "user-agent": USER_AGENT,
     "no-user-agent": NO_USER_AGENT,
     "network": NETWORK,
+    "cloud": CLOUD,
     "honeypot": HONEYPOT,
     "too-fast": TOO_FAST,
     "burst": BURST,

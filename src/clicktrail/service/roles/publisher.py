@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from clicktrail.publish.deliver import Deliverer, Retry
-from clicktrail.publish.networks import known_machines
+from clicktrail.publish.networks import known_networks
 from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.publisher import Publisher
 from clicktrail.publish.retention import Periods, Retention
@@ -42,10 +42,10 @@ async def build(house: House) -> None:
     deliverer = Deliverer(store, destinations, retry, timeout=settings["webhook.timeout"])
     privacy = Privacy(settings["privacy.ip"], settings["privacy.user_agent"])
     networks = settings["machine.networks_file"]
-    judge = Judge(known_machines(networks))
+    judge = Judge(*known_networks(networks))
     if networks:
         house.reloads.append(
-            ("machine.networks_file", lambda: judge.know(known_machines(networks)))
+            ("machine.networks_file", lambda: judge.know(*known_networks(networks)))
         )
     publisher = Publisher(journal, store, deliverer, privacy, metrics, judge, faults)
     await publisher.start()

@@ -25,6 +25,11 @@ REASONS = {
     ),
     "no-user-agent": Why("The request has no User-Agent.", 1),
     "network": Why("The address is in a network from which a security service looks at links.", 2),
+    "cloud": Why(
+        "The address is in a cloud's network, where servers are rented: some are scanners, some"
+        " are VPNs of people.",
+        1,
+    ),
     "honeypot": Why(
         "The email's hidden link was followed: from the same address, or in the same rush.", 2
     ),
