@@ -41,6 +41,23 @@ async def test_an_identity_is_made_bound_and_deleted(
     assert (await admin.get(at)).status_code == 404
 
 
+async def test_mailboxes_that_may_send_are_named(
+    store: Store, admin: httpx.AsyncClient, viewer: httpx.AsyncClient
+) -> None:
+    made = await store.configuration.create_identity("example.com")
+    at = f"/identities/{made.id}"
+    page = await send(admin, f"{at}/senders", {"senders": "shop, News  news@example.com"})
+    assert "Saved." in page.text
+    assert 'value="news, shop"' in (await viewer.get(at)).text
+    page = await send(admin, f"{at}/senders", {"senders": "a@other.example"})
+    assert "is no mailbox of example.com" in page.text
+    page = await send(admin, f"{at}/senders", {"senders": ""})
+    assert "all mailboxes may send" in page.text
+    assert (await store.configuration.get_identity("example.com")).senders == ()
+    one = await store.configuration.create_identity("a@example.com")
+    assert "Mailboxes" not in (await admin.get(f"/identities/{one.id}")).text
+
+
 @pytest.mark.parametrize("bad", BAD)
 async def test_what_is_none_is_refused_with_the_same_words(
     store: Store, admin: httpx.AsyncClient, bad: str

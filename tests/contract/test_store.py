@@ -179,6 +179,16 @@ class TestEventDestinations:
 
 
 class TestIdentities:
+    async def test_mailboxes_that_send_are_read_as_they_were_given(self, store: Store) -> None:
+        await store.configuration.create_identity("example.com")
+        for given, kept in ((["Shop", "news@EXAMPLE.com", "shop"], ("news", "shop")), ([], ())):
+            changed = await store.configuration.restrict_identity("Example.com", given)
+            assert changed == await store.configuration.get_identity("example.com")
+            assert changed.senders == kept
+        names = map(str, range(1001))
+        with pytest.raises(InvalidInput, match="at most"):
+            await store.configuration.restrict_identity("example.com", names)
+
     async def test_the_most_specific_one_sends_for_an_address(self, store: Store) -> None:
         for name in ("example.com", "mail.example.com", "News@mail.example.com"):
             await store.configuration.create_identity(name)

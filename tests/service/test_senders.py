@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from support.service import Service
+from support.service import Service, invoke
 from support.ses import access_key, ses_client
 
 OURS = b"From: News <news@example.com>\r\n"
@@ -133,3 +133,60 @@ def test_what_can_be_read_and_is_ours_is_sent(guarded: Service, name: str) -> No
 def test_a_bounce_is_sent(guarded: Service, header: bytes) -> None:
     submit(guarded, header + BODY, sender="")
     assert guarded.arrived().endswith(header + BODY)
+
+
+@pytest.fixture
+def restricted(guarded: Service) -> Iterator[str]:
+    """A domain, of whose mailboxes two may send; one has an identity of its own."""
+    guarded.cli("identity", "create", "few.example")
+    guarded.cli("identity", "create", "own@few.example")
+    said = guarded.cli("identity", "senders", "few.example", "shop@few.example", "News")
+    assert said == "For few.example may send: news, shop.\n"
+    yield "few.example"
+    guarded.cli("identity", "senders", "few.example", "--all")
+    submit(guarded, b"From: other@few.example\r\n" + BODY, sender="other@few.example")
+    guarded.arrived()
+    for name in ("few.example", "own@few.example"):
+        guarded.cli("identity", "delete", name, "--yes")
+
+
+def test_a_domain_says_which_mailboxes_send(guarded: Service, ses: Any, restricted: str) -> None:
+    for mailbox in ("news", "Shop", "own"):
+        address = f"{mailbox}@{restricted}"
+        submit(guarded, b"From: " + address.encode() + b"\r\n" + BODY, sender=address)
+        guarded.arrived()
+    for header, sender in (
+        (f"From: other@{restricted}", f"news@{restricted}"),
+        (f"From: news@{restricted}", f"other@{restricted}"),
+        (f"From: news@mail.{restricted}", f"news@{restricted}"),
+        (f"From: news@{restricted}\r\nSender: other@{restricted}", f"news@{restricted}"),
+    ):
+        with pytest.raises(smtplib.SMTPDataError, match="that may send for") as caught:
+            submit(guarded, header.encode() + b"\r\n" + BODY, sender=sender)
+        assert caught.value.smtp_code == 553
+        assert "shop" not in str(caught.value)
+    with pytest.raises(ses.exceptions.MessageRejected, match="that may send for"):
+        ses.send_email(
+            FromEmailAddress=f"other@{restricted}",
+            Destination={"ToAddresses": ["b@example.org"]},
+            Content={"Simple": {"Subject": {"Data": "x"}, "Body": {"Text": {"Data": "x"}}}},
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("few.example",), "or --all"),
+        (("few.example", "news", "--all"), "or --all"),
+        (("few.example", "a@other.example"), "is no mailbox of few.example"),
+        (("few.example", "a b"), "is not an address"),
+        (("own@few.example", "news"), "is an address"),
+        (("nobodys.example", "news"), "there is no identity"),
+    ],
+)
+def test_what_cannot_be_a_mailbox_of_it_is_refused(
+    guarded: Service, restricted: str, words: tuple[str, ...], said: str
+) -> None:
+    done = invoke(["identity", "senders", *words, "--data", str(guarded.data)])
+    assert done.exit_code == 1
+    assert said in done.stderr

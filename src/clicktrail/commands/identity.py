@@ -11,6 +11,7 @@ from clicktrail.commands.shared.common import (
     confirm,
     print_json,
     print_table,
+    settings_of,
     with_store,
 )
 from clicktrail.errors import InvalidInput
@@ -67,18 +68,45 @@ def bind(
     typer.echo(f"Bound identity {name} to {configuration_set or 'no configuration set'}.")
 
 
+@identities.command("senders")
+def senders(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A domain.")],
+    mailboxes: Annotated[
+        list[str] | None, typer.Argument(metavar="[MAILBOX]...", help="news, or news@example.com.")
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Let all of them send.")] = False,
+) -> None:
+    """Say which mailboxes of a domain may send, and none else."""
+    if everybody == bool(mailboxes):
+        raise InvalidInput("give the mailboxes that may send, or --all")
+    given = mailboxes or []
+    kept = with_store(context, lambda store: store.configuration.restrict_identity(name, given))
+    typer.echo(f"For {kept.name} may send: {', '.join(kept.senders) or 'all its mailboxes'}.")
+    if kept.senders and settings_of(context)["identities.required"] == "no":
+        typer.echo("Nobody is asked for that while identities.required = no.", err=True)
+
+
 @identities.command("list")
 def list_identities(context: typer.Context, as_json: Json = False) -> None:
     """List all identities."""
     found = with_store(context, lambda store: store.configuration.list_identities())
     if as_json:
         print_json(
-            [{"id": i.id, "name": i.name, "configurationSet": i.configuration_set} for i in found]
+            [
+                {
+                    "id": i.id,
+                    "name": i.name,
+                    "configurationSet": i.configuration_set,
+                    "senders": i.senders,
+                }
+                for i in found
+            ]
         )
         return
     print_table(
-        ("Name", "Id", "Configuration set"),
-        ((i.name, i.id, i.configuration_set) for i in found),
+        ("Name", "Id", "Configuration set", "Senders"),
+        ((i.name, i.id, i.configuration_set, ", ".join(i.senders) or "all") for i in found),
         empty="There is no identity yet: clicktrail identity create DOMAIN",
     )
 

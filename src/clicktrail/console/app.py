@@ -120,6 +120,7 @@ class Console:
             form("/identities", identities.create),
             page("/identities/{identity}", identities.show),
             form("/identities/{identity}", identities.bind),
+            form("/identities/{identity}/senders", identities.restrict),
             form("/identities/{identity}/delete", identities.delete),
             page("/messages", messages.list),
             page("/messages/{id}", messages.show),

@@ -62,6 +62,17 @@ class Identities:
 
         return await answer(request, work, f"{_address(request)}#set")
 
+    async def restrict(self, request: Request) -> Response:
+        """Say which mailboxes of a domain may send; all where none is named."""
+
+        async def work() -> str:
+            found = await self._found(request)
+            named = field(request, "senders").replace(",", " ").split()
+            kept = await self._configuration.restrict_identity(found.name, named)
+            return "Saved." if kept.senders else "Saved: all mailboxes may send."
+
+        return await answer(request, work, f"{_address(request)}#senders")
+
     async def delete(self, request: Request) -> Response:
         """Delete one."""
 

@@ -6,6 +6,7 @@ from clicktrail.errors import MessageRefused
 from clicktrail.headers.addresses import UnreadableAddress, mailboxes, senders_in
 from clicktrail.headers.fields import HeaderSection
 from clicktrail.model import Identity
+from clicktrail.rules.recipients import recipient_key
 from clicktrail.store.configuration import Configuration
 
 _CHECKED = ("from", "sender", "resent-from", "resent-sender")
@@ -31,6 +32,17 @@ class UnknownSender(MessageRefused):
             " (clicktrail identity create)",
         )
         self.address = address
+
+
+class MailboxMayNotSend(MessageRefused):
+    """The email is sent in the name of an address that its identity does not let send."""
+
+    def __init__(self, address: str, identity: str) -> None:
+        super().__init__(
+            553,
+            f"5.7.1 {address[:320]!a} is none of the mailboxes that may send for {identity!a}"
+            " (clicktrail identity senders)",
+        )
 
 
 class UnreadableSender(MessageRefused):
@@ -60,7 +72,8 @@ def identity_of(
 def check_senders(configuration: Configuration, header: HeaderSection, sender: str) -> None:
     """Check that all addresses that a receiver may take for the sender's have an identity.
 
-    Raises `UnknownSender`, and `UnreadableSender` where they cannot all be read. Emails with the
+    Raises `UnknownSender`, `MailboxMayNotSend` where that identity names others that may send,
+    and `UnreadableSender` where they cannot all be read. Emails with the
     null reverse-path pass: they are the reports and answers of mail servers (RFC 5321 § 4.5.5),
     from MAILER-DAEMON or whomever, and lost where they are refused.
     """
@@ -81,8 +94,16 @@ def check_senders(configuration: Configuration, header: HeaderSection, sender: s
     if not header.values("from"):  # RFC 5322 § 3.6: exactly one
         raise UnreadableSender("it has no From field")
     for address in found:
-        if configuration.identity_for(address) is None:
+        identity = configuration.identity_for(address)
+        if identity is None:
             raise UnknownSender(address)
+        if identity.senders and not _may_send(address, identity):
+            raise MailboxMayNotSend(address, identity.name)
+
+
+def _may_send(address: str, identity: Identity) -> bool:
+    local, _, domain = recipient_key(address).rpartition("@")
+    return domain == identity.name and local in identity.senders
 
 
 @lru_cache(maxsize=256)

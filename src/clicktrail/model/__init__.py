@@ -228,6 +228,8 @@ class Identity:
     configuration_set: str | None = None
     tags: ResourceTags = ()
     dkim: Dkim | None = None
+    senders: tuple[str, ...] = ()
+    """The mailboxes of a domain that may send, by what stands before their @; all where empty."""
 
     @property
     def domain(self) -> str:

@@ -32,6 +32,7 @@ from clicktrail.store.validation import (
     dump_rules,
     dump_tags,
     load_rules,
+    load_senders,
     load_tags,
     normal_identity_name,
 )
@@ -91,7 +92,8 @@ def _load_identity(row: Any) -> Identity:
     key = None
     if row.dkim_key:
         key = Dkim(row.dkim_selector, bytes(row.dkim_key), row.dkim_origin, row.dkim_enabled)
-    return Identity(row.id, row.name, row.configuration_set, load_tags(row.tags), key)
+    tags, senders = load_tags(row.tags), load_senders(row.senders)
+    return Identity(row.id, row.name, row.configuration_set, tags, key, senders)
 
 
 def set_row(made: ConfigurationSet) -> dict[str, Any]:

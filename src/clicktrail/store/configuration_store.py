@@ -5,10 +5,11 @@ process has changed is seen by the next call, and a call costs one tiny query, s
 that are waiting for it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+import msgspec
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from clicktrail.base.batch import Batcher
@@ -47,6 +48,7 @@ from clicktrail.store.validation import (
     check_destination,
     check_identity_name,
     check_redirect_domain,
+    check_senders,
     check_settle,
     check_text,
     dump_rules,
@@ -320,6 +322,24 @@ class ConfigurationStore:
             bump(connection)
 
         await self._database.write(work)
+
+    async def restrict_identity(self, name: str, senders: Iterable[str]) -> Identity:
+        """Say which mailboxes of a domain may send, and none else; all where none is given.
+
+        They are as `validation.check_senders` takes them. Raises `NotFound`, `InvalidInput`.
+        """
+        found = await self.get_identity(name)
+        kept = check_senders(found.name, senders)
+
+        def work(connection: Connection) -> None:
+            need_identity(connection, name)
+            where = identities.c.name == found.name
+            dumped = msgspec.json.encode(kept).decode()
+            connection.execute(update(identities).where(where).values(senders=dumped))
+            bump(connection)
+
+        await self._database.write(work)
+        return replace(found, senders=kept)
 
     async def set_dkim(self, name: str, key: Dkim | None) -> None:
         """Give an identity a DKIM key, or none. Raises `NotFound`, `InvalidInput`."""

@@ -91,9 +91,11 @@ identities = Table(
     Column("dkim_key", LargeBinary, nullable=False, server_default=""),
     Column("dkim_origin", String(16), nullable=False, server_default=""),
     Column("dkim_enabled", Boolean, nullable=False, server_default=true()),
+    Column("senders", Text, nullable=False, server_default="[]"),
 )
-"""``dkim_key`` is a sealed private key (`keys.vault`), empty where emails are not signed;
-``dkim_origin`` is ``AWS_SES`` for a key that was made here, ``EXTERNAL`` for a given one."""
+"""``senders`` is JSON, ``["news", …]``. ``dkim_key`` is a sealed private key (`keys.vault`), empty
+where emails are not signed; ``dkim_origin`` is ``AWS_SES`` for a key that was made here,
+``EXTERNAL`` for a given one."""
 
 suppressed_destinations = Table(
     "suppressed_destinations",

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib import import_module
 
@@ -19,6 +20,7 @@ from clicktrail.model import (
     check_name,
 )
 from clicktrail.rules.links import TEXT_LIMIT, checked
+from clicktrail.rules.recipients import checked_recipient
 
 
 def check_destination(made: EventDestination) -> None:
@@ -46,6 +48,32 @@ def dump_tags(tags: ResourceTags) -> str:
 
 
 load_tags = msgspec.json.Decoder(ResourceTags).decode
+
+
+MOST_SENDERS = 1000
+"""Mailboxes that an identity may name."""
+
+
+def check_senders(identity: str, senders: Iterable[str]) -> tuple[str, ...]:
+    """Return the mailboxes of a domain by what stands before their @. Raises `InvalidInput`.
+
+    ``news`` and ``news@example.com`` are the same for ``example.com``.
+    """
+    if "@" in identity:
+        raise InvalidInput(f"{identity} is an address, and has no other mailboxes to choose from")
+    found = set()
+    for each in senders:
+        address = checked_recipient(each if "@" in each else f"{each}@{identity}")
+        local, _, domain = address.rpartition("@")
+        if domain != identity:
+            raise InvalidInput(f"{each[:320]!a} is no mailbox of {identity}")
+        found.add(local)
+    if len(found) > MOST_SENDERS:
+        raise InvalidInput(f"there are {len(found)} mailboxes: give at most {MOST_SENDERS}")
+    return tuple(sorted(found))
+
+
+load_senders = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def dump_rules(rules: Rules) -> str:

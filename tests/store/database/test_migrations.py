@@ -180,6 +180,7 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
             "DROP TABLE contacts",
             "DROP TABLE contact_topics",
             "DROP TABLE email_templates",
+            "ALTER TABLE identities DROP COLUMN senders",
             f"CREATE TABLE was AS SELECT {old} FROM mailing_links",
             "DROP TABLE mailing_links",
             "ALTER TABLE was RENAME TO mailing_links",
