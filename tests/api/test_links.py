@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from clicktrail.api import InvalidInput, InvalidToken, Reason, Tracking, new_keys
+from clicktrail.base.ids import new_id
 from clicktrail.keys.ringfile import KeyFile
+from clicktrail.model import OPEN_LINK, UNSUBSCRIBE_LINK, Subscription
 from support.service import email_with, hrefs, html_of
 
 HTML = '<p><a href="https://a.example/?q=1&amp;r=2">A</a> <a href=http://b.example/>B</a></p>'
@@ -85,3 +87,15 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
         Tracking(new_keys(), "t.example", https="always")
     with pytest.raises(InvalidInput, match="id"):
         Tracking(new_keys(), "t.example").rewrite_html(HTML, "42")
+
+
+@pytest.mark.parametrize(
+    ("link", "text"),
+    [(OPEN_LINK, ""), (UNSUBSCRIBE_LINK, Subscription("news", "", "a@example.org").packed())],
+)
+def test_what_is_no_link_to_be_followed_leads_nowhere(tmp_path: Path, link: int, text: str) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    file.create_if_missing()
+    token = file.ring().seal(new_id(), link, text)
+    with pytest.raises(InvalidToken, match="no link to be followed"):
+        Tracking(file.path, "click.example.com").open(f"https://click.example.com/c/{token}")

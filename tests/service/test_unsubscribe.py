@@ -444,3 +444,14 @@ def test_a_mail_server_is_told_of_the_headers_and_of_who_has_left(service: Servi
     assert b"List-Unsubscribe-Post\0" in told
     service.cli("unsubscribes", "add", name, "milter@example.org")
     assert asyncio.run(by_milter()).last.startswith(b"y550 5.7.1 ")
+
+
+def test_html_that_is_kept_unsubscribes_nobody(service: Service, viewer: Visitor) -> None:
+    name = service.configuration_set(types=("CLICK", "SUBSCRIPTION"))
+    service.cli("configuration-set", "update", name, "--keep-html")
+    link = link_of(service.send(listed(name, name)))
+    assert press(service, link).status == 200
+    [event] = service.wait_for_events(name, 1)
+    shown = viewer.get(f"/messages/{event['mail']['messageId']}/map").text
+    assert ">off</a>" in shown
+    assert "/u/" not in shown

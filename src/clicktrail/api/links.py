@@ -10,7 +10,7 @@ from clicktrail.base.ids import new_id
 from clicktrail.errors import InvalidInput, InvalidToken
 from clicktrail.keys.ringfile import KeyFile, new_ring, read_ring
 from clicktrail.keys.token import PATH, TrackingHosts
-from clicktrail.model import HttpsPolicy, Link, Reason
+from clicktrail.model import OPEN_LINK, HttpsPolicy, Link, Reason
 
 if TYPE_CHECKING:
     from clicktrail.rewrite import Policy
@@ -127,6 +127,8 @@ class Tracking:
             raise InvalidToken("it is no URL") from None
         token = unquote(path.removeprefix(PATH))
         opened = self._file.open(token) if self._file else self._ring.open(token)
+        if opened.link >= OPEN_LINK:
+            raise InvalidToken("it is no link to be followed, but of an image or to unsubscribe")
         return OpenedLink(opened.url, opened.message_id, opened.link)
 
     def _policy(self, message_id: str) -> "Policy":

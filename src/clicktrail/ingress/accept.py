@@ -165,7 +165,7 @@ class Acceptor:
         recipients, readers = submission.recipients, len(submission.recipients)
         if readers > 1 and chosen is not None and chosen.rules.archives:
             recipients, readers = readers_first(recipients, chosen.rules.archives)
-        fields = b""
+        fields, link = b"", ""
         if options is not None and readers == 1:
             subscription = Subscription(*options, recipients[0])
             link = self._rewriter.unsubscribe_link(message_id, chosen, subscription)
@@ -218,7 +218,8 @@ class Acceptor:
                 *rewritten.warnings,
                 *unsigned,
             ),
-            html=rewritten.html,
+            # Whoever looks at it unsubscribes nobody.
+            html=tuple(part.replace(link, "#") if link else part for part in rewritten.html),
         )
         if submission.traced:
             signed = on_top(received(submission, self._hostname, message_id, accepted_at), signed)

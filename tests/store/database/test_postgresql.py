@@ -19,14 +19,23 @@ from sqlalchemy import Connection, create_engine, inspect
 
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import InvalidInput, StoreUnavailable
-from clicktrail.model import Click, ConfigurationSet, Message, MessageState, Verdict
+from clicktrail.model import (
+    Click,
+    ConfigurationSet,
+    Message,
+    MessageState,
+    Subscription,
+    Verdict,
+)
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.outbox import Notification
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.streams import NewStreamEvent
+from clicktrail.store.database import move
 from clicktrail.store.database.connect import open_database
 from clicktrail.store.database.move import Move
+from clicktrail.store.people.suppression import SuppressionReason
 from clicktrail.store.schema import metadata
 from support.certificates import encrypt, make_certificate
 from support.counting import counted
@@ -129,6 +138,30 @@ async def test_who_was_there_before_a_move_is_kept_out(
         await move.run()
     await store.configuration.create_set(ConfigurationSet("three"))
     await store.close()
+
+
+async def test_who_wants_no_email_moves_batch_by_batch(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(move, "BATCH", 3)
+    source = await Store.open(f"sqlite:///{tmp_path / 'clicktrail.db'}")
+    wishes = [
+        Subscription(name, topic, f"{number}@x.example")
+        for name in ("a", "b")
+        for number in range(5)
+        for topic in ("", "sport")
+    ]
+    await source.unsubscribed.put(wishes)
+    listed = [(f"{number}@x.example", SuppressionReason.BOUNCE) for number in range(8)]
+    await source.suppression.put_many(listed)
+    await source.close()
+    async with Move(tmp_path / "clicktrail.db", url) as moving:
+        await moving.run()
+    target = await Store.open(url)
+    assert [each.subscription for each in await target.unsubscribed.page()] == wishes
+    assert [(e.address, e.reason) for e in await target.suppression.page()] == listed
+    assert await target.unsubscribed.unwilling("a", "", ["0@X.example"]) == ["0@X.example"]
+    await target.close()
 
 
 @pytest.mark.parametrize("url", ["postgresql://host", "postgresql://"])
