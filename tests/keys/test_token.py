@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 from clicktrail.base.ids import new_id
 from clicktrail.errors import InvalidInput, InvalidToken, NotFound
 from clicktrail.keys.packing import MAX_URL
-from clicktrail.keys.token import KEY_SIZE, PASSES, Key, KeyRing, TrackingHosts, set_mark
+from clicktrail.keys.token import KEY_SIZE, PASSES, Key, KeyRing, TrackingHosts
 from clicktrail.model import HttpsPolicy
+from clicktrail.model.anonymous import (
+    anonymous_origin,
+    provider_in,
+    read_anonymous,
+    set_in,
+    set_mark,
+)
 
 ONE = Key(1, bytes(range(KEY_SIZE)), 0)
 TWO = Key(2, bytes(range(1, KEY_SIZE + 1)), 1)
@@ -56,6 +63,26 @@ def test_a_link_says_its_configuration_set(url: str, link: int, passes: bool) ->
     assert (opened.passes, opened.mark) == (passes, set_mark("news"))
     assert set_mark("news") != set_mark("News")
     assert RING.open(RING.seal(message_id, link, url)).mark == b""
+
+
+@given(st.text(max_size=300), st.integers(0, 100_000), st.booleans())
+def test_an_anonymous_link_says_set_provider_and_day(url: str, link: int, passes: bool) -> None:
+    at = 20_000 * 86_400_000_000 + 5
+    origin = anonymous_origin("news", "anna@gmail.com", at)
+    token = RING.anonymous_sealer(origin).seal(link | PASSES if passes else link, url)
+    opened = RING.open(token)
+    assert (opened.link, opened.url, opened.passes) == (link, url, passes)
+    assert opened.mark == set_mark("news")
+    read = read_anonymous(opened.message_id)
+    assert (read, read.at) == (origin, at - 5)
+    assert provider_in(read) == "Google"
+    assert set_in(read, ["other", "news"]) == "news"
+    assert set_in(read, ["other"]) == ""
+    # All who get it from one provider on one day get the same.
+    again = anonymous_origin("news", "berta@googlemail.com", at + 1000)
+    assert RING.anonymous_sealer(again).seal(link, url) == RING.anonymous_sealer(origin).seal(
+        link, url
+    )
 
 
 def test_a_lone_surrogate_survives() -> None:

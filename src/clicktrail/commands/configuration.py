@@ -16,12 +16,14 @@ from clicktrail.commands.shared.common import (
     with_store,
 )
 from clicktrail.commands.shared.rules import (
+    Anonymous,
     Append,
     Archives,
     LinkLimit,
     NoTrackHost,
     NoTrackText,
     OnlyTrackHost,
+    Opens,
     PassParameters,
     TrackUnsubscribe,
     given_rules,
@@ -94,13 +96,6 @@ VisibleUrls = Annotated[
     ),
 ]
 
-Opens = Annotated[
-    bool | None,
-    typer.Option(
-        "--opens/--no-opens", help="Count opens too: emails get an image that tells of them."
-    ),
-]
-
 
 @sets.command("create")
 def create_set(
@@ -121,6 +116,7 @@ def create_set(
     archive_recipients: Archives = None,
     link_limit: LinkLimit = None,
     pass_parameters: PassParameters = None,
+    anonymous: Anonymous = None,
     settle: Settle = None,
 ) -> None:
     """Create a configuration set."""
@@ -133,6 +129,7 @@ def create_set(
         archives=archive_recipients,
         link_limit=link_limit,
         pass_parameters=pass_parameters,
+        anonymous=anonymous,
     )
     made = ConfigurationSet(
         check_name(name, "configuration set name"),
@@ -165,6 +162,7 @@ def update_set(
     archive_recipients: Archives = None,
     link_limit: LinkLimit = None,
     pass_parameters: PassParameters = None,
+    anonymous: Anonymous = None,
     settle: Settle = None,
 ) -> None:
     """Change a configuration set's tracking links; what is not given stays as it is."""
@@ -178,16 +176,16 @@ def update_set(
         archives=archive_recipients,
         link_limit=link_limit,
         pass_parameters=pass_parameters,
+        anonymous=anonymous,
     )
+    changes |= {
+        "https_policy": https_policy,
+        "keep_html": keep_html,
+        "track_visible_urls": track_visible_urls,
+        "settle": seconds_of(settle),
+    }
     if redirect_domain is not None:
         changes["redirect_domain"] = redirect_domain or None
-    if https_policy is not None:
-        changes["https_policy"] = https_policy
-    if keep_html is not None:
-        changes["keep_html"] = keep_html
-    if track_visible_urls is not None:
-        changes["track_visible_urls"] = track_visible_urls
-    changes["settle"] = seconds_of(settle)
     with_store(context, lambda store: store.configuration.update_set(name, **changes))
     typer.echo(f"Updated configuration set {name}.")
 

@@ -120,6 +120,7 @@ class Configurations:
                 "archives": _words(field(request, "archives")),
                 "link_limit": int(limit[:9]),
                 "pass_parameters": field(request, "pass_parameters") == "on",
+                "anonymous": field(request, "anonymous") == "on",
             }
             await self._configuration.update_set(name, rules=rules)
             return "Saved."

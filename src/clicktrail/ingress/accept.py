@@ -190,6 +190,7 @@ class Acceptor:
             submission.click_tracking,
             submission.open_tracking,
             allowed,
+            reader=recipients[0] if recipients else "",
             spared=spared,
         )
         outgoing, converted = on_top(fields, rewritten.message), False

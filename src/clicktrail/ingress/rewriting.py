@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 
 from clicktrail.base.faults import Faults
 from clicktrail.base.hostname import tracking_host
+from clicktrail.base.ids import made_at
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError, InvalidInput
@@ -26,6 +27,7 @@ from clicktrail.model import (
     Subscription,
     Tags,
 )
+from clicktrail.model.anonymous import anonymous_origin
 from clicktrail.rewrite import Policy, Rewritten, policy_of, rewrite_message
 from clicktrail.rules.links import APPENDED_LIMIT, Extension, extending, staying
 from clicktrail.rules.wishes import ALL_ALLOWED, Allowed
@@ -90,13 +92,15 @@ class Rewriter:
         opens: bool | None = None,
         allowed: Allowed = ALL_ALLOWED,
         *,
+        reader: str = "",
         spared: bool = False,
     ) -> Rewritten:
         """Return an email as it goes on.
 
-        ``readers`` is how many it is for. ``clicks`` and ``opens`` override what its configuration
-        set says of tracking them; no more than ``allowed`` is. Who is ``spared`` wants not to be
-        tracked. Raises `InvalidInput` where there are no keys.
+        ``readers`` is how many it is for, ``reader`` the address of the only one. ``clicks`` and
+        ``opens`` override what its configuration set says of tracking them; no more than
+        ``allowed`` is. Who is ``spared`` wants not to be tracked. Raises `InvalidInput` where there
+        are no keys.
         """
         if chosen is None:
             return Rewritten(raw, reason=Reason.OFF)
@@ -111,7 +115,8 @@ class Rewriter:
         ring = self._keys.ring()
         started = time.perf_counter()
         try:
-            policy = self._policy(message_id, chosen, ring, clicks, opens)
+            seal = _seal(ring, message_id, chosen, reader)
+            policy = self._policy(seal, chosen, ring, clicks, opens)
             extension = None
             if chosen.rules is not NO_RULES:
                 extension = extending(chosen.rules, tags, self._most_appended)
@@ -141,14 +146,13 @@ class Rewriter:
 
     def _policy(
         self,
-        message_id: str,
+        seal: Callable[[int, str], str],
         chosen: ConfigurationSet,
         ring: KeyRing,
         clicks: bool,
         opens: bool,
     ) -> Policy:
         hosts, https = hosts_of(self._hosts, chosen), chosen.https_policy
-        seal = ring.sealer(message_id, chosen.name).seal
         policy = policy_of(
             hosts,
             https,
@@ -189,6 +193,14 @@ class Rewriter:
             self._faults.report(FAULT, f"emails of configuration sets go out untracked: {found}")
         else:
             self._faults.mend(FAULT)
+
+
+def _seal(
+    ring: KeyRing, message_id: str, chosen: ConfigurationSet, reader: str
+) -> Callable[[int, str], str]:
+    if not chosen.rules.anonymous:
+        return ring.sealer(message_id, chosen.name).seal
+    return ring.anonymous_sealer(anonymous_origin(chosen.name, reader, made_at(message_id))).seal
 
 
 def hosts_of(hosts: TrackingHosts, chosen: ConfigurationSet) -> TrackingHosts:

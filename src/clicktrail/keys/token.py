@@ -7,16 +7,16 @@ A token is base64url (RFC 4648 § 5) without padding over::
 The two head bytes are authenticated with the rest. ``index`` is the link's number as a LEB128
 varint, with or without `PASSES`. The URL is UTF-8: as it is in version 1, as raw deflate (RFC 1951)
 with a preset dictionary in version 2, whichever is shorter (`packing`). Versions 3 and 4 are these
-with the mark of the email's configuration set (`set_mark`) behind the message id. Nobody without
+with the mark of the email's configuration set (`set_mark`) behind the message id; versions 5 and 6
+have in the place of both what an anonymous set says (`clicktrail.model.anonymous`). Nobody without
 the key can read, change or make a token, and opening one needs nothing but the key.
 """
 
 import binascii
-import hashlib
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidTag
@@ -27,6 +27,8 @@ from clicktrail.base.ids import pack_id, unpack_id
 from clicktrail.errors import InvalidInput, InvalidToken, NotFound
 from clicktrail.keys.packing import DEFLATED, PLAIN, pack, unpack
 from clicktrail.model import HttpsPolicy
+from clicktrail.model.anonymous import MARK_SIZE, Anonymous, set_mark, unpacked
+from clicktrail.model.anonymous import SIZE as ANONYMOUS_SIZE
 
 PATH = "/c/"
 """A tracking link is ``{scheme}://{host}/c/{token}``."""
@@ -49,12 +51,11 @@ KEY_SIZE = 64
 
 MAX_KEY_ID = 255
 
-MARK_SIZE = 3
-"""Bytes of a `set_mark`."""
-
 _MARKED = DEFLATED
 """What the version of a token has more where it holds a mark."""
-_NEWEST = DEFLATED + _MARKED
+_ANONYMOUS = 2 * DEFLATED
+"""The same where it holds no message id."""
+_NEWEST = DEFLATED + _ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Opened:
     """What a tracking link holds."""
 
     message_id: str
+    """What `Anonymous.text` returns, where the link does not say of which email it is."""
     link: int
     url: str
     key_id: int
@@ -78,12 +80,6 @@ class Opened:
     """Whether query parameters appended to the tracking link are passed on."""
     mark: bytes = b""
     """The `set_mark` of the email's configuration set; empty where the link does not say."""
-
-
-@lru_cache(1000)
-def set_mark(name: str) -> bytes:
-    """Return by what links know a configuration set: of three bytes, the same on every node."""
-    return hashlib.blake2b(name.encode(), digest_size=MARK_SIZE, person=b"clicktrail-set").digest()
 
 
 class KeyRing:
@@ -125,6 +121,10 @@ class KeyRing:
         key, mark = self.sealing, set_mark(configuration_set) if configuration_set else b""
         return Sealer(self._ciphers[key.id], key.id, pack_id(message_id) + mark)
 
+    def anonymous_sealer(self, origin: Anonymous) -> "Sealer":
+        """Return what seals links that do not say of which email they are."""
+        return Sealer(self._ciphers[self.sealing.id], self.sealing.id, origin.packed())
+
     def seal(self, message_id: str, link: int, url: str) -> str:
         """Return the token of a link."""
         return self.sealer(message_id).seal(link, url)
@@ -132,7 +132,7 @@ class KeyRing:
     def open(self, token: str) -> Opened:
         """Return what a token holds. Raises `InvalidToken` for all that we did not seal."""
         raw = _decode(token)
-        if len(raw) < 2 + 16 + 16 + 1:
+        if len(raw) < 2 + 16 + ANONYMOUS_SIZE + 1:
             raise InvalidToken("the token is too short")
         version, key_id = raw[0], raw[1]
         if not PLAIN <= version <= _NEWEST:
@@ -145,17 +145,23 @@ class KeyRing:
         except InvalidTag:
             raise InvalidToken("the token is damaged or forged") from None
         at, mark, passes = 16, b"", False
-        if version > DEFLATED:
-            version -= _MARKED
-            at = 16 + MARK_SIZE
-            mark = plain[16:at]
+        if version > _ANONYMOUS:
+            version -= _ANONYMOUS
+            at, mark = ANONYMOUS_SIZE, plain[:MARK_SIZE]
+            message_id = unpacked(plain).text
+        else:
+            message_id = unpack_id(plain[:16])
+            if version > DEFLATED:
+                version -= _MARKED
+                at = 16 + MARK_SIZE
+                mark = plain[16:at]
         link, start = plain[at], at + 1
         if link > 0x7F:
             link, start = _read_varint(plain, at)
             if link & PASSES:
                 link, passes = link ^ PASSES, True
         url = unpack(version, plain[start:])
-        return Opened(unpack_id(plain[:16]), link, url, key_id, passes, mark)
+        return Opened(message_id, link, url, key_id, passes, mark)
 
     def is_tracking_link(self, url: str) -> bool:
         """Whether a URL is a link that this key ring made: to track, or to unsubscribe."""
@@ -177,9 +183,10 @@ class Sealer:
     __slots__ = ("_cipher", "_heads", "_origin")
 
     def __init__(self, cipher: AESSIV, key_id: int, origin: bytes) -> None:
-        """Take what their tokens begin with: message id, and mark if they have one."""
+        """Take what their tokens begin with: message id, and mark if they have one; or neither."""
         self._cipher = cipher
-        self._heads = _heads(key_id, _MARKED if len(origin) > 16 else 0)
+        more = 0 if len(origin) == 16 else _MARKED if len(origin) > 16 else _ANONYMOUS
+        self._heads = _heads(key_id, more)
         self._origin = origin
 
     def seal(self, link: int, url: str) -> str:

@@ -23,6 +23,8 @@ class Rules:
     """Characters of a tracking link; URLs of which it would be longer stay. 0 for no limit."""
     pass_parameters: bool = False
     """Whether what somebody appends to a tracking link is appended to its URL."""
+    anonymous: bool = False
+    """Whether links say nothing of an email but its configuration set, day and provider."""
 
 
 NO_RULES = Rules()

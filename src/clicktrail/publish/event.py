@@ -51,6 +51,11 @@ def reduced_mail_object(message_id: str) -> bytes:
     return _encode({"messageId": message_id})
 
 
+def anonymous_mail_object(set_name: str) -> bytes:
+    """Return the ``mail`` object of an email of which nothing is told but its set."""
+    return _encode({"messageId": "", "tags": {"ses:configuration-set": [set_name]}})
+
+
 def click_object(
     click: Click,
     tags: Sequence[tuple[str, str]],

@@ -24,6 +24,7 @@ from clicktrail.model import (
     Request,
     Verdict,
 )
+from clicktrail.model.anonymous import is_anonymous
 from clicktrail.publish.deliver import Deliverer
 from clicktrail.publish.event import (
     click_event,
@@ -31,6 +32,7 @@ from clicktrail.publish.event import (
     send_event,
     verdict_changed_event,
 )
+from clicktrail.publish.nameless import signs_that_count, told_of, without_email
 from clicktrail.publish.others.opens import judged, logged_open
 from clicktrail.publish.others.unsubscribes import logged_unsubscribe
 from clicktrail.publish.privacy import Privacy
@@ -122,7 +124,7 @@ class Publisher:
         if not ids:
             return 0
         configuration = await self._store.configuration.current()
-        subjects = await self._subjects.of(ids, configuration.version)
+        subjects = await self._subjects.of(ids, configuration)
         at = now_us()
         events = [_announcement(id_, subjects[id_], configuration, at) for id_ in ids]
         await self._store.clicks.announce(events)
@@ -192,7 +194,7 @@ class Publisher:
         clicks = [storable_click(c) for c in {e.click.event_id: e.click for e in entries}.values()]
         configuration = await self._store.configuration.current()
         ids = [click.message_id for click in clicks]
-        subjects = await self._subjects.of(ids, configuration.version)
+        subjects = await self._subjects.of(ids, configuration)
         if configuration.spares:  # what came before redirects were told
             readers = {id_: subjects[id_].readers for id_ in ids}
             spared = await self._store.do_not_track.among(readers)
@@ -205,23 +207,23 @@ class Publisher:
         hold = partial(_hold, configuration)
         batch = _Batch(subjects, told, opens, unsubscribes, changes, hold, now_us())
         for click in clicks:
-            if click.link == OPEN_LINK:
-                self._add_open(batch, click)
-                continue
             if click.link == UNSUBSCRIBE_LINK:
                 batch.unsubscribe(click)
                 continue
+            kept = self._privacy.of(without_email(click, subjects, configuration))
+            if click.link == OPEN_LINK:
+                self._add_open(batch, click, kept)
+                continue
             signs = self._judge.signs(click, subjects[click.message_id].accepted_at)
-            batch.add(self._privacy.of(click), signs)
+            batch.add(kept, signs_that_count(click, signs))
         return batch
 
-    def _add_open(self, batch: "_Batch", click: Click) -> None:
+    def _add_open(self, batch: "_Batch", click: Click, kept: Click) -> None:
         if click.request & Request.HEAD:
             return
-        subject = batch.subjects[click.message_id]
-        found = judged(self._judge, click, subject.accepted_at)
+        found = judged(self._judge, click, batch.subjects[click.message_id].accepted_at)
+        subject = batch.subjects[kept.message_id]
         to = batch.opens(subject.origin.configuration_set if subject.origin else None)
-        kept = self._privacy.of(click)
         batch.opened.append(logged_open(kept, found, subject, to, batch.at))
 
     async def _record(self, batch: "_Batch") -> int:
@@ -296,8 +298,11 @@ class _Batch:
 
     def add(self, click: Click, signs: int) -> None:
         """Add a click, as it may be kept, with what speaks against a person in it alone."""
-        remembered = record(click, signs) if is_id(click.event_id) else ""
+        known = not is_anonymous(click.message_id)
+        remembered = record(click, signs) if known and is_id(click.event_id) else ""
         # What nobody wrote, and what was not opened, is no click of the email's.
+        if not known and (click.link == HONEYPOT_LINK or click.request & Request.HEAD):
+            return
         if click.link == HONEYPOT_LINK:
             self._visit(click.message_id, Evidence(traps=remembered))
             return
@@ -384,5 +389,6 @@ def _announcement(
     set_name = subject.origin.configuration_set if subject.origin else ""
     to = targets(configuration, set_name, EventType.SEND)
     # An email's own id: its Send event can be found by it.
-    outgoing = address(message_id, to, lambda id_: send_event(subject.mail, id_), at)
+    mail = told_of(subject.mail, set_name, configuration)
+    outgoing = address(message_id, to, lambda id_: send_event(mail, id_), at)
     return SendEvent(message_id, outgoing)

@@ -3,6 +3,7 @@
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.model import EventType, Message
 from clicktrail.publish.event import mail_object, rendering_failure_event
+from clicktrail.publish.nameless import told_of
 from clicktrail.publish.routing import address, targets
 from clicktrail.store import Store
 
@@ -22,7 +23,7 @@ class RenderingFailures:
         to = targets(configuration, message.configuration_set or "", EventType.RENDERING_FAILURE)
         if not to:
             return
-        mail = mail_object(message)
+        mail = told_of(mail_object(message), message.configuration_set or "", configuration)
         at = now_us()
         outgoing = address(
             new_id(at), to, lambda id_: rendering_failure_event(mail, template, error, id_), at

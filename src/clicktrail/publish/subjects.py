@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from clicktrail.model import Message
-from clicktrail.publish.event import mail_object, reduced_mail_object
+from clicktrail.model.anonymous import is_anonymous, provider_in, read_anonymous, set_in
+from clicktrail.publish.event import anonymous_mail_object, mail_object, reduced_mail_object
 from clicktrail.store import Store
+from clicktrail.store.configuration import Configuration
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.messages import Origin
 from clicktrail.store.mail.pages import version_of
@@ -48,12 +50,15 @@ class Subjects:
         self._version = -1
         self._size = 0
 
-    async def of(self, message_ids: Iterable[str], version: int) -> dict[str, Subject]:
+    async def of(
+        self, message_ids: Iterable[str], configuration: Configuration
+    ) -> dict[str, Subject]:
         """Return the subject of every id. Raises `StoreUnavailable`.
 
-        ``version`` is that of the configuration. It grows too when a person is erased: then
-        nothing that was remembered may be told any more.
+        The configuration's version grows too when a person is erased: then nothing that was
+        remembered may be told any more.
         """
+        version = configuration.version
         if version != self._version:
             self._known.clear()
             self._size = 0
@@ -61,6 +66,9 @@ class Subjects:
         wanted = dict.fromkeys(message_ids)
         found: dict[str, Subject] = {}
         for message_id in wanted:
+            if is_anonymous(message_id):
+                found[message_id] = nameless_subject(message_id, configuration)
+                continue
             subject = self._known.get(message_id)
             if subject is not None:
                 self._known.move_to_end(message_id)
@@ -99,6 +107,13 @@ def _subject(message: Message) -> Subject:
         message.recipients,
         version_of(message.links),
     )
+
+
+def nameless_subject(message_id: str, configuration: Configuration) -> Subject:
+    """Return what is known where `is_anonymous` is true of what stands for an email's id."""
+    origin = read_anonymous(message_id)
+    name = set_in(origin, configuration.sets)
+    return Subject(anonymous_mail_object(name), Origin(name, "", provider_in(origin)))
 
 
 @lru_cache(10_000)

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
-_SHORTEST = 47
-"""Characters of the shortest token: 35 bytes."""
+_SHORTEST = 34
+"""Characters of the shortest token: 25 bytes."""
 
 _LETTERS = re.compile(r"[0-9A-Za-z_-]*", re.ASCII)
 

@@ -16,6 +16,7 @@ from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.journal import Journal
 from clicktrail.keys.token import OPEN_PATH, PATH, UNSUBSCRIBE_PATH, Opened
 from clicktrail.model import OPEN_LINK, UNSUBSCRIBE_LINK, Click, Orders, Request
+from clicktrail.model.anonymous import is_anonymous
 from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.changes import Changes
 from clicktrail.redirect.exchange import Exchange
@@ -161,14 +162,16 @@ class RedirectApp:
             exchange.answer(head, body if get else b"")
             return
         at = now_us()
+        # Of an anonymous set, address and User-Agent are never kept: not even here.
+        nameless = is_anonymous(opened.message_id)
         click = Click(
             new_id(at),
             opened.message_id,
             opened.link,
             opened.url,
             at,
-            self._visitors.address(exchange),
-            visitor.user_agent,
+            "" if nameless else self._visitors.address(exchange),
+            "" if nameless else visitor.user_agent,
             # A HEAD is no click, and says something of the clicks around it.
             visitor.request | altered | (0 if get else Request.HEAD),
             destination,

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from clicktrail.base import weburl
 from clicktrail.base.ids import made_at, pack_id
-from clicktrail.keys.token import Opened, set_mark
+from clicktrail.keys.token import Opened
 from clicktrail.model import LinkChange, Orders
+from clicktrail.model.anonymous import is_anonymous, read_anonymous, set_mark
 from clicktrail.model.orders import digest_of
 from clicktrail.redirect.location import location
 
@@ -31,7 +32,7 @@ class Changes:
     def spares(self, message_id: str) -> bool:
         """Whether clicks of an email are not to be logged."""
         known = self._untracked
-        if not known:
+        if not known or is_anonymous(message_id):
             return False
         number = int.from_bytes(digest_of(pack_id(message_id)))
         place = bisect_left(known, number)
@@ -45,7 +46,7 @@ class Changes:
         for change, mark in found:
             if mark and mark != opened.mark:
                 continue  # of another set, or of before links said their set
-            if change.since and made_at(opened.message_id) < change.since:
+            if change.since and _sent_at(opened.message_id) < change.since:
                 continue
             return change
         return None
@@ -55,6 +56,11 @@ class Changes:
             mark = set_mark(change.configuration_set) if change.configuration_set else b""
             for url in _spellings(change.url):
                 self._by_url.setdefault(url, []).append((change, mark))
+
+
+def _sent_at(message_id: str) -> int:
+    """Return when an email was sent, or began the day of it, where no more is known."""
+    return read_anonymous(message_id).at if is_anonymous(message_id) else made_at(message_id)
 
 
 def _spellings(url: str) -> set[str]:

@@ -10,6 +10,7 @@ from clicktrail.commands.links.changes import block, changes, replace, undo
 from clicktrail.commands.shared.common import Json, keys_of, print_json, print_table, with_store
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.keys.token import PATH, PATHS
+from clicktrail.model.anonymous import is_anonymous
 
 links = typer.Typer(no_args_is_help=True, help="Tracking links.")
 
@@ -31,7 +32,7 @@ def open_link(
         message = None
     holds: dict[str, object] = {
         "url": opened.url.replace("\n", " "),  # of one to unsubscribe: list, topic, address
-        "messageId": opened.message_id,
+        "messageId": None if is_anonymous(opened.message_id) else opened.message_id,
         "link": opened.link,
         "key": opened.key_id,
     }
@@ -49,7 +50,9 @@ def open_link(
     names = {"url": "Original URL", "messageId": "Message", "configurationSet": "Configuration set"}
     rows = [(names.get(name, name.capitalize()), value) for name, value in holds.items()]
     print_table(("What", "Value"), rows)
-    if message is None:
+    if is_anonymous(opened.message_id):
+        typer.echo("It does not say of which email it is: its configuration set is anonymous.")
+    elif message is None:
         typer.echo("The email itself is not (or no longer) in the database.")
 
 

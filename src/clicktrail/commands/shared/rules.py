@@ -69,6 +69,21 @@ PassParameters = Annotated[
     ),
 ]
 
+Opens = Annotated[
+    bool | None,
+    typer.Option(
+        "--opens/--no-opens", help="Count opens too: emails get an image that tells of them."
+    ),
+]
+Anonymous = Annotated[
+    bool | None,
+    typer.Option(
+        "--anonymous/--not-anonymous",
+        help="Track links without knowing who clicks: no email's id is in them, and neither address"
+        " nor User-Agent is kept.",
+    ),
+]
+
 
 def given_rules(**given: Any) -> dict[str, Any]:
     """Return the rules that were given, by the names of `Rules`."""
@@ -91,6 +106,7 @@ def rules_rows(rules: Rules) -> list[tuple[str, str]]:
         ("Archives", ", ".join(rules.archives) or "none"),
         ("Longest tracking link", str(rules.link_limit) if rules.link_limit else "no limit"),
         ("Appended to tracking links", "handed on" if rules.pass_parameters else "dropped"),
+        ("Who clicks", "not known" if rules.anonymous else "known"),
     ]
 
 
@@ -105,4 +121,5 @@ def shown_rules(rules: Rules) -> dict[str, Any]:
         "archiveRecipients": rules.archives,
         "linkLimit": rules.link_limit,
         "passParameters": rules.pass_parameters,
+        "anonymous": rules.anonymous,
     }

@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from clicktrail.base.ids import hour_of
 from clicktrail.model import Click, Judgement, Request, Verdict
 from clicktrail.publish.event import open_event, open_object
+from clicktrail.publish.nameless import signs_that_count
 from clicktrail.publish.routing import Target, address
 from clicktrail.publish.subjects import Subject
 from clicktrail.publish.visitor_verdict import Judge, judgement
@@ -42,7 +43,7 @@ def judged(judge: Judge, click: Click, accepted_at: int | None) -> tuple[Judgeme
     """
     # What browsers send when a link is opened, they do not send for an image.
     image = replace(click, request=click.request & Request.ALTERED)
-    signs = judge.signs(image, accepted_at)
+    signs = signs_that_count(click, judge.signs(image, accepted_at))
     proxy = proxy_of(click.user_agent)
     if proxy or _MAIL_PROGRAM.search(click.user_agent):
         signs &= ~USER_AGENT
