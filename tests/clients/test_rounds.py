@@ -159,6 +159,28 @@ def test_other_clients_name_a_contact_list(service: Service, name: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("boto3-1.34", "MESSAGE_REJECTED"),
+        ("awscli", "MESSAGE_REJECTED"),
+        ("sdk", "MESSAGE_REJECTED"),
+        ("nodemailer", "MessageRejected"),
+    ],
+)
+def test_other_clients_write_to_many_and_hear_of_who_gets_no_email(
+    service: Service, name: str, refused: str
+) -> None:
+    number = next(_numbers)
+    domain = f"bulk-{number}.example"
+    service.cli("identity", "create", domain)
+    assert client(name, service).bulk(f"bulk-{number}", domain) == ["SUCCESS", refused]
+    arrived = email.message_from_bytes(service.arrived())
+    assert arrived["Subject"] == "Hi you"
+    assert html_of(arrived.as_bytes()).strip() == "<p>you</p>"
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["boto3-1.34", "awscli", "sdk"])
 def test_other_clients_understand_every_answer(service: Service, name: str) -> None:
     assert_tour(client(name, service))

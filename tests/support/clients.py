@@ -109,6 +109,11 @@ class Client:
         found: bool = self.do("leave", name, domain)["unsubscribed"]
         return found
 
+    def bulk(self, name: str, domain: str) -> list[str]:
+        """Write to somebody and to a suppressed address; return what became of each."""
+        found: list[str] = self.do("bulk", name, domain)
+        return found
+
     def account(self) -> Any:
         """Return whether the account may send, or the name of the error."""
         return self.do("account")
@@ -207,6 +212,29 @@ class AwsCli(Client):
         )
         found: bool = self.aws("get-contact", *reader)["UnsubscribeAll"]
         return found
+
+    def bulk(self, name: str, domain: str) -> list[str]:
+        """See `Client.bulk`."""
+        gone = f"gone@{domain}"
+        self.aws(
+            "create-email-template",
+            *("--template-name", name),
+            "--template-content",
+            json.dumps({"Subject": "Hi {{name}}", "Html": "<p>{{name}}</p>"}),
+        )
+        self.aws("put-suppressed-destination", "--email-address", gone, "--reason", "BOUNCE")
+        listed = self.aws("list-suppressed-destinations")["SuppressedDestinationSummaries"]
+        assert gone in [each["EmailAddress"] for each in listed]
+        template = {"TemplateName": name, "TemplateData": '{"name": "you"}'}
+        readers = ("reader@gmail.com", gone)
+        answer = self.aws(
+            "send-bulk-email",
+            *("--from-email-address", f"news@{domain}"),
+            *("--default-content", json.dumps({"Template": template})),
+            "--bulk-email-entries",
+            json.dumps([{"Destination": {"ToAddresses": [each]}} for each in readers]),
+        )
+        return [each["Status"] for each in answer["BulkEmailEntryResults"]]
 
     def account(self) -> Any:
         """See `Client.account`."""

@@ -1,7 +1,7 @@
 """What an application does with boto3: the endpoint and the access key are in the environment.
 
 python with_boto3.py send NAME STREAM_ARN DOMAIN HTML | metric NAME | remove NAME DOMAIN |
-    tour NAME ADDRESS | account
+    tour NAME ADDRESS | bulk NAME DOMAIN | account
 """
 
 import json
@@ -148,6 +148,24 @@ def tour(name: str, address: str) -> dict[str, Any]:
     return seen
 
 
+def bulk(template: str, domain: str) -> list[str]:
+    """Suppress an address, write to it and another by a template; tell what became of each."""
+    gone = f"gone@{domain}"
+    client.create_email_template(
+        TemplateName=template,
+        TemplateContent={"Subject": "Hi {{name}}", "Html": "<p>{{name}}</p>"},
+    )
+    client.put_suppressed_destination(EmailAddress=gone, Reason="BOUNCE")
+    answer = client.send_bulk_email(
+        FromEmailAddress=f"news@{domain}",
+        DefaultContent={"Template": {"TemplateName": template, "TemplateData": '{"name": "you"}'}},
+        BulkEmailEntries=[
+            {"Destination": {"ToAddresses": [each]}} for each in ("reader@gmail.com", gone)
+        ],
+    )
+    return [each["Status"] for each in answer["BulkEmailEntryResults"]]
+
+
 def account() -> dict[str, Any]:
     """Tell whether the account may send, or the error's name."""
     try:
@@ -157,6 +175,7 @@ def account() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    steps: dict[str, Callable[..., dict[str, Any]]]
-    steps = {"send": send, "metric": metric, "remove": remove, "tour": tour, "account": account}
+    steps: dict[str, Callable[..., Any]]
+    steps = {"send": send, "metric": metric, "remove": remove, "tour": tour}
+    steps |= {"bulk": bulk, "account": account}
     print(json.dumps(steps[sys.argv[1]](*sys.argv[2:])))

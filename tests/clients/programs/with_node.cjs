@@ -2,7 +2,7 @@
 // the environment.
 //
 // node with_node.cjs sdk|nodemailer send NAME STREAM_ARN DOMAIN HTML | metric NAME |
-//     tour NAME ADDRESS | leave LIST DOMAIN | account
+//     tour NAME ADDRESS | leave LIST DOMAIN | bulk NAME DOMAIN | account
 
 const ses = require("@aws-sdk/client-sesv2");
 const nodemailer = require("nodemailer");
@@ -168,6 +168,45 @@ async function leave() {
   return { unsubscribed: found.UnsubscribeAll };
 }
 
+// Makes a template, and suppresses an address; writes to that and another, and tells what became of
+// each.
+async function bulk() {
+  const [template, domain] = [name, stream];
+  const [from, gone] = [`news@${domain}`, `gone@${domain}`];
+  await client.send(
+    new ses.CreateEmailTemplateCommand({
+      TemplateName: template,
+      TemplateContent: { Subject: "Hi {{name}}", Html: "<p>{{name}}</p>" },
+    }),
+  );
+  await client.send(
+    new ses.PutSuppressedDestinationCommand({ EmailAddress: gone, Reason: "BOUNCE" }),
+  );
+  const listed = await client.send(new ses.ListSuppressedDestinationsCommand({ PageSize: 1000 }));
+  const found = listed.SuppressedDestinationSummaries.map((each) => each.EmailAddress);
+  if (!found.includes(gone)) throw new Error(JSON.stringify(listed));
+  const readers = ["reader@gmail.com", gone];
+  if (library === "sdk") {
+    const answer = await client.send(
+      new ses.SendBulkEmailCommand({
+        FromEmailAddress: from,
+        DefaultContent: { Template: { TemplateName: template, TemplateData: '{"name": "you"}' } },
+        BulkEmailEntries: readers.map((each) => ({ Destination: { ToAddresses: [each] } })),
+      }),
+    );
+    return answer.BulkEmailEntryResults.map((each) => each.Status);
+  }
+  const transport = nodemailer.createTransport({
+    SES: { sesClient: client, SendEmailCommand: ses.SendEmailCommand },
+  });
+  const became = [];
+  for (const to of readers) {
+    const sending = transport.sendMail({ from, to, subject: "Hi you", html: "<p>you</p>" });
+    became.push(await sending.then(() => "SUCCESS", (error) => error.name));
+  }
+  return became;
+}
+
 async function account() {
   try {
     const answer = await client.send(new ses.GetAccountCommand({}));
@@ -177,7 +216,7 @@ async function account() {
   }
 }
 
-const steps = { send, metric, tour, leave, account };
+const steps = { send, metric, tour, leave, bulk, account };
 steps[step]().then(
   (answer) => console.log(JSON.stringify(answer)),
   (error) => {
