@@ -51,9 +51,10 @@ def copy(folder: Path, mode: int) -> Path:
     return folder
 
 
-def build(source: Path) -> dict[str, bytes]:
+def build(source: Path, *flags: str) -> dict[str, bytes]:
     """Return what `make dist` makes of a checkout, by name."""
-    command = ("-m", "build", "--no-isolation", "--outdir", str(source / "dist"), str(source))
+    out = ("--outdir", str(source / "dist"))
+    command = ("-m", "build", "--no-isolation", *flags, *out, str(source))
     done = subprocess.run(
         [sys.executable, *command], capture_output=True, text=True, timeout=SET_UP
     )
@@ -97,6 +98,17 @@ def test_it_holds_all_that_there_is_and_nothing_else(dist: Path) -> None:
         names = {name.partition("/")[2] for name in sources.getnames()}
     assert {f"src/{name}" for name in files} <= names
     assert {"constraints.txt", "deploy/clicktrail.service", "docs/settings.md"} <= names
+
+
+@pytest.mark.long
+def test_what_an_image_is_built_from_is_enough(dist: Path, tmp_path: Path) -> None:
+    kept = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.M)
+    (tmp_path / "context").mkdir()
+    for path in copy(tmp_path / "whole", 0o644).iterdir():
+        if path.name in kept:
+            path.rename(tmp_path / "context" / path.name)
+    made = build(tmp_path / "context", "--wheel")
+    assert made == {path.name: path.read_bytes() for path in dist.glob("*.whl")}
 
 
 @pytest.mark.long
