@@ -340,3 +340,17 @@ def test_a_store_whose_log_alone_is_there_is_not_begun_anew(tmp_path: Path) -> N
             " and put a backup of it back; if it is elsewhere, say so in store.url"
         )
         assert line["level"] == "warning"
+
+
+def test_clicks_on_an_email_that_cannot_be_read_hold_up_no_others(service: Service) -> None:
+    name = service.configuration_set()
+    links = [hrefs(html_of(service.send(email_with(HTML, name))))[0] for _ in range(2)]
+    with closing(sqlite3.connect(service.data / "clicktrail.db", timeout=60)) as store:
+        newest = "SELECT id FROM messages WHERE configuration_set = ? ORDER BY id DESC LIMIT 1"
+        store.execute(
+            f"UPDATE message_contents SET content = x'c1' WHERE message_id = ({newest})", (name,)
+        )
+        store.commit()
+    for link in reversed(links):
+        assert service.request(link).status == 302
+    assert len(service.wait_for_events(name, 2)) == 2

@@ -141,3 +141,47 @@ async def test_a_new_index_is_made_as_the_first_was(store: Store, file: Path) ->
         assert first
         await store.search.repair()
         assert connection.execute(columns).fetchall() == first
+
+
+@pytest.mark.parametrize("column", ["content", "recipients"])
+async def test_an_email_that_cannot_be_read_holds_up_no_other(
+    store: Store, file: Path, column: str
+) -> None:
+    """A disk gives back other bytes than it was given: SQLite does not see it."""
+    [hers] = (await store.search.find(Query.parse("anna.example"), 10)).rows
+    damaged = {
+        "content": b"\x93\xc1anna.example@mail.example",
+        "recipients": b"\x91\xd9\xffanna.example@mail.example",
+    }
+    with closing(sqlite3.connect(file)) as connection:
+        values = (damaged[column], hers.id)
+        connection.execute(f"UPDATE message_contents SET {column} = ? WHERE message_id = ?", values)
+        connection.commit()
+    waiting = await email_to(store, BERTA)
+    assert set(await store.messages.get_many([hers.id, waiting.id])) == {waiting.id}
+    await filled(store)
+    assert await found(store, "berta.example") == 3
+    assert (await store.forget_person(ANNA)).messages == 1
+    assert traces_in(file) == []
+    await filled(store)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE VIRTUAL TABLE temp.w USING fts5vocab(main, message_index, row)")
+        assert connection.execute("SELECT 1 FROM temp.w WHERE term = 'ann'").fetchall() == []
+    assert await found(store, "berta.example") == 3
+    assert await store.messages.forget(now_us() + 1) == 3
+
+
+async def test_an_email_that_cannot_be_read_is_counted_and_goes_by_age(
+    store: Store, file: Path
+) -> None:
+    at = now_us()
+    made = Message(new_id(at), at, "news@example.com", (ANNA,), None)
+    await store.messages.add(made)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(
+            "UPDATE message_contents SET content = x'c1' WHERE message_id = ?", (made.id,)
+        )
+        connection.commit()
+    await store.messages.finish(made.id, MessageState.SENT, made.recipients, now_us())
+    assert sum(day.sent for day in await store.statistics.daily()) == 4
+    assert await store.messages.forget(now_us() + 1) == 4

@@ -6,14 +6,17 @@ dictionaries. And where a statement carries one row, Python's sqlite3 gives up t
 lock for each of them, which a busy event loop is slow to give back.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Connection, Dialect, Table, select, tuple_
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import Insert
+
+from clicktrail.store.database.core import Database
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -98,3 +101,21 @@ def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         while len(rows) - start >= size:
             yield rows[start : start + size]
             start += size
+
+
+async def rows_of(
+    database: Database, table: Table, size: int, after: tuple[Any, ...] | None = None
+) -> AsyncIterator[list[Any]]:
+    """Yield all rows of a table in the order of its key, ``size`` in each short transaction."""
+    keys = list(table.primary_key.columns)
+    query = select(*keys, *(c for c in table.columns if not c.primary_key))
+    query = query.order_by(*keys).limit(size)
+
+    def read(last: tuple[Any, ...] | None, connection: Connection) -> list[Any]:
+        some = query if last is None else query.where(tuple_(*keys) > last)
+        return list(connection.execute(some))
+
+    last = after
+    while rows := await database.read(partial(read, last)):
+        yield rows
+        last = tuple(rows[-1][: len(keys)])

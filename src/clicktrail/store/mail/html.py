@@ -80,6 +80,9 @@ def pack_html(parts: tuple[str, ...]) -> bytes:
 
 
 def unpack_html(kept: bytes) -> tuple[str, ...]:
-    """Return HTML parts (the inverse of `pack_html`)."""
-    parts = msgspec.msgpack.decode(zlib.decompress(kept), type=tuple[bytes, ...])
-    return tuple(part.decode() for part in parts)
+    """Return HTML parts (the inverse of `pack_html`); none of what is damaged."""
+    try:
+        parts = msgspec.msgpack.decode(zlib.decompress(kept), type=tuple[bytes, ...])
+    except (zlib.error, msgspec.MsgspecError):
+        return ()
+    return tuple(part.decode("utf-8", "replace") for part in parts)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, select, update
 
 from clicktrail.base.batch import Batcher
@@ -18,13 +17,11 @@ from clicktrail.base.ids import hour_of
 from clicktrail.errors import NotFound
 from clicktrail.model import (
     EventType,
-    Header,
     Identity,
     Link,
     Message,
     MessageState,
     Reason,
-    Tags,
     provider_of,
 )
 from clicktrail.store.clicks.cohorts import Belonging, Cohorts, people_of, tags_of
@@ -36,6 +33,7 @@ from clicktrail.store.database.older import delete_older, older
 from clicktrail.store.database.turns import take_shard
 from clicktrail.store.finding.damage import write_with_index
 from clicktrail.store.finding.trigrams import forget_texts
+from clicktrail.store.mail.contents import Content, content_of, packed, recipients_of
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.html import pack_html
 from clicktrail.store.mail.tables import (
@@ -54,22 +52,6 @@ _NUMBER = {state: number for number, state in enumerate(_STATES)}
 def state_of(number: int) -> MessageState:
     """Return the state that a number stands for in the table."""
     return _STATES[number]
-
-
-class _Content(msgspec.Struct, array_like=True):
-    """What is kept of an email beside its columns. New fields go to the end, with a default."""
-
-    source: str
-    source_ip: str | None
-    headers: tuple[Header, ...]
-    tags: Tags
-    links: tuple[tuple[int, str, tuple[tuple[str, str], ...], int, int], ...]
-    warnings: tuple[str, ...]
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_content = msgspec.msgpack.Decoder(_Content).decode
-_decode_recipients = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +187,9 @@ def _packed(batch: list[Message]) -> list[tuple[str, bytes]]:
 
 
 def messages_of(connection: Connection, ids: Sequence[str]) -> list[Message]:
-    """Return those of up to 500 emails that are there, within a transaction."""
-    return [_message(row) for row in connection.execute(_SELECT_MESSAGES, {"ids": list(ids)})]
+    """Return those of up to 500 emails whose contents are there, within a transaction."""
+    found = map(_message, connection.execute(_SELECT_MESSAGES, {"ids": list(ids)}))
+    return [message for message in found if message is not None]
 
 
 def _forget(connection: Connection, before: int, limit: int) -> int:
@@ -227,7 +210,7 @@ def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
     changed = [
         {"key": each.message_id, "new": recipients}
         for each, row in finished
-        if (recipients := _recipients(each.recipients)) != row.recipients
+        if (recipients := packed(each.recipients)) != row.recipients
     ]
     if changed:
         connection.execute(_UPDATE_RECIPIENTS, changed)
@@ -253,11 +236,12 @@ def _tracked(connection: Connection, sent: list[Any]) -> Cohorts:
     for row in sent:
         if row.reason:
             continue
-        if row.content is None:  # it was erased meanwhile
+        message = None if row.content is None else _message(row)
+        if message is None:  # it was erased meanwhile
             cohorts.add_sent(row, Belonging(), people.get(row.id, {}))
-        elif links := _links(_decode_content(row.content)):
+        elif links := message.links:
             clicked = people.get(row.id, {})
-            groups = tuple(k.digest for k in mailings_of(_message(row))) if clicked else ()
+            groups = tuple(k.digest for k in mailings_of(message)) if clicked else ()
             cohorts.add_sent(row, Belonging(tags_of(links), groups), clicked)
     return cohorts
 
@@ -322,7 +306,7 @@ def _message_row(message: Message) -> Row:
 
 
 def _content_row(message: Message) -> Row:
-    content = _Content(
+    content = Content(
         message.source,
         message.source_ip,
         message.headers,
@@ -330,43 +314,24 @@ def _content_row(message: Message) -> Row:
         tuple((k.index, k.url, k.tags, k.part, k.offset) for k in message.links),
         message.warnings,
     )
-    try:
-        encoded = _encode(content)
-    except UnicodeEncodeError:
-        encoded = _encode(_storable(msgspec.to_builtins(content)))
-    return message.id, _recipients(message.recipients), encoded
+    return message.id, packed(message.recipients), packed(content)
 
 
-def _recipients(recipients: tuple[str, ...]) -> bytes:
-    try:
-        return _encode(recipients)
-    except UnicodeEncodeError:
-        return _encode(_storable(recipients))
-
-
-def _storable(value: Any) -> Any:
-    """Return the value with every text in it as a database can hold it."""
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
-    if isinstance(value, dict):
-        return {storable(key): _storable(item) for key, item in value.items()}
-    return value
-
-
-def _links(content: _Content) -> tuple[Link, ...]:
+def _links(content: Content) -> tuple[Link, ...]:
     return tuple(Link(*link) for link in content.links)
 
 
-def _message(row: Any) -> Message:
-    content = _decode_content(row.content)
+def _message(row: Any) -> Message | None:
+    content = content_of(row.id, row.content)
+    recipients = recipients_of(row.id, row.recipients)
+    if content is None or recipients is None:
+        return None
     set_name = row.configuration_set or None
     return Message(
         id=row.id,
         accepted_at=row.accepted_at,
         source=content.source,
-        recipients=_decode_recipients(row.recipients),
+        recipients=recipients,
         identity=Identity(row.identity_id, row.identity) if row.identity_id else None,
         configuration_set=set_name,
         source_ip=content.source_ip,

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
 from clicktrail.base.batch import Batcher
@@ -20,6 +19,7 @@ from clicktrail.rules.wishes import checked_entry, entries_of
 from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
+from clicktrail.store.mail.contents import recipients_of
 from clicktrail.store.mail.tables import message_contents, messages
 from clicktrail.store.orders import renew
 from clicktrail.store.tables import do_not_track as table
@@ -32,8 +32,6 @@ _BATCH = 500
 
 _MAY_TELL = ("", Reason.NO_LINKS.value, Reason.OFF.value)
 """Why emails without tracking links may have the image that tells of opens."""
-
-_unpack = msgspec.msgpack.Decoder(list[str]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +145,7 @@ class DoNotTrack:
         found = [
             (row.message_id, digest)
             for row in rows
-            for address in _unpack(row.recipients)[:1]
+            for address in (recipients_of(row.message_id, row.recipients) or ())[:1]
             for digest in _digests_of(address)
             if digest in wanted
         ]

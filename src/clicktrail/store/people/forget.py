@@ -10,7 +10,7 @@ together with the mark by which the clicks are found.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,7 +25,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     select,
-    tuple_,
     update,
 )
 
@@ -48,9 +47,10 @@ from clicktrail.store.clicks.tables import (
     tag_counters,
 )
 from clicktrail.store.configuration_rows import bump
+from clicktrail.store.database.bulk import rows_of
 from clicktrail.store.database.core import Database
 from clicktrail.store.database.turns import ERASING, take_shard, take_turn
-from clicktrail.store.finding.damage import write_with_index
+from clicktrail.store.finding.damage import build_anew, write_with_index
 from clicktrail.store.finding.texts import text_of
 from clicktrail.store.finding.trigrams import add_texts, compact, forget_texts
 from clicktrail.store.mail.messages import messages_of
@@ -137,6 +137,7 @@ class _Forgetting:
         self._database = database
         self._person = person
         self._done = Forgotten()
+        self._unreadable = False
         self._erased: set[str] = set()
         """All marked emails, also of persons erased before: where that was interrupted, their
         clicks are still to be dealt with."""
@@ -158,13 +159,15 @@ class _Forgetting:
         await self._events(stream_events, after=streams)
         await self._events(outbox, after=waiting)
         try:
+            if self._unreadable:  # what such an email was found by can be told no more
+                await build_anew(self._database)
             await compact(self._database)
         finally:
             self._done.flushed = await self._database.flush()
         return self._done
 
     async def _messages(self) -> None:
-        async for rows in _batches(self._database, message_contents):
+        async for rows in rows_of(self._database, message_contents, BATCH):
             ids = [row.message_id for row in rows if self._is_concerned(row)]
             if ids:
                 change = partial(self._change_contents, ids)
@@ -176,9 +179,12 @@ class _Forgetting:
         person = self._person
         if not (person.may_be_in(row.recipients) or person.may_be_in(row.content)):
             return False
-        return any(map(person.is_one, _unpack(row.recipients))) or (
-            person.erased(content := _unpack(row.content)) != content
-        )
+        try:
+            return any(map(person.is_one, _unpack(row.recipients))) or (
+                person.erased(content := _unpack(row.content)) != content
+            )
+        except msgspec.MsgspecError:  # damaged: the person may be in what cannot be read
+            return True
 
     def _change_contents(self, ids: list[str], connection: Connection) -> tuple[int, int]:
         """Return how many emails lost their contents, and how many others were changed."""
@@ -188,12 +194,17 @@ class _Forgetting:
         rows = connection.execute(_SELECT_CONTENTS, {"ids": ids}).all()
         known = messages_of(connection, [row.message_id for row in rows])
         for row in rows:
-            recipients: list[str] = _unpack(row.recipients)
+            try:
+                recipients: list[str] = _unpack(row.recipients)
+                content = _pack(self._person.erased(_unpack(row.content)))
+            except msgspec.MsgspecError:
+                self._unreadable = True
+                gone.append(row.message_id)
+                continue
             others = [each for each in recipients if not self._person.is_one(each)]
             if recipients and not others:
                 gone.append(row.message_id)
                 continue
-            content = _pack(self._person.erased(_unpack(row.content)))
             values = {"key": row.message_id, "to": _pack(others), "new": content}
             connection.execute(_CHANGE_CONTENTS, values)
         left = [self._without_address(m) for m in known if m.id not in gone]
@@ -221,7 +232,7 @@ class _Forgetting:
     async def _events(self, table: Table, after: tuple[Any, ...] | None = None) -> Any:
         """Erase the person from events; return the key of the last one that was looked at."""
         last = after
-        async for rows in _batches(self._database, table, after):
+        async for rows in rows_of(self._database, table, BATCH, after):
             last = (rows[-1][0],)
             changed = {row[0]: payload for row in rows if (payload := self._without(row.payload))}
             if changed:
@@ -243,7 +254,10 @@ class _Forgetting:
             if not self._person.may_be_in(payload):
                 return None
             if not mail.destination or not all(map(self._person.is_one, mail.destination)):
-                event = msgspec.json.decode(payload)
+                try:
+                    event = msgspec.json.decode(payload)
+                except msgspec.MsgspecError:  # damaged: nothing of it can be told
+                    return b"{}"
                 erased = self._person.erased(event)
                 return None if erased == event else msgspec.json.encode(erased)
             self._erased.add(mail.messageId)
@@ -251,7 +265,7 @@ class _Forgetting:
         return None if reduced == payload else reduced
 
     async def _clicks(self) -> None:
-        async for rows in _batches(self._database, clicks):
+        async for rows in rows_of(self._database, clicks, BATCH):
             theirs = [
                 row.event_id
                 for row in rows
@@ -277,7 +291,7 @@ class _Forgetting:
         """Count on under another name; what was counted stays."""
         texts = [table.c.url] if table is link_counters else [table.c.tag, table.c.value]
         names = [text.name for text in texts]
-        async for rows in _batches(self._database, table):
+        async for rows in rows_of(self._database, table, BATCH):
             found = [r for r in rows if any(self._person.is_in(getattr(r, n)) for n in names)]
             if found:
                 await self._database.write(partial(self._change_counters, table, found))
@@ -286,7 +300,7 @@ class _Forgetting:
     async def _names(self, table: Table, name: Column[str]) -> None:
         """Replace the address in texts that are in no key."""
         keys = list(table.primary_key.columns)
-        async for rows in _batches(self._database, table):
+        async for rows in rows_of(self._database, table, BATCH):
             found = [row for row in rows if self._person.is_in(getattr(row, name.name))]
             if found:
                 change = partial(self._change_names, table, keys, name, found)
@@ -357,24 +371,6 @@ def _change_clicks(theirs: list[str], others: list[str], connection: Connection)
     for ids, values in ((theirs, blank), (others, {"url": ERASED})):
         if ids:
             connection.execute(update(clicks).where(clicks.c.event_id.in_(ids)).values(values))
-
-
-async def _batches(
-    database: Database, table: Table, after: tuple[Any, ...] | None = None
-) -> AsyncIterator[list[Any]]:
-    """Yield all rows of a table in the order of its key, a short transaction for each batch."""
-    keys = list(table.primary_key.columns)
-    query = select(*keys, *(c for c in table.columns if not c.primary_key))
-    query = query.order_by(*keys).limit(BATCH)
-
-    def read(last: tuple[Any, ...] | None, connection: Connection) -> list[Any]:
-        some = query if last is None else query.where(tuple_(*keys) > last)
-        return list(connection.execute(some))
-
-    last = after
-    while rows := await database.read(partial(read, last)):
-        yield rows
-        last = tuple(rows[-1][: len(keys)])
 
 
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
