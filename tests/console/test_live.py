@@ -180,3 +180,14 @@ async def test_a_row_says_whose_click_it_is_on_which_words(
     for said in ("ada@reader.example</a>", "Книги", "Read on &gt;", "link 1 of 1, place: top"):
         assert said in page
     assert f'data-last="{at // 1000}"' in page
+
+
+async def test_by_link_tag_so_many_clicks_are_looked_at(
+    store: Store, viewer: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clicktrail.console.clicks.live.READ", 3)
+    monkeypatch.setattr("clicktrail.console.clicks.live.RECENT", 2)
+    await clicked(store, 9)
+    page = (await viewer.get("/live", params={"tag": "place"})).text
+    assert "the newest 4 were looked at" in page
+    assert "looked at" not in (await viewer.get("/live")).text

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from clicktrail.base.ids import new_id
 from clicktrail.model import Click, Link, Message, MessageState, Reason
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Dimensions
+from clicktrail.store.database.connect import open_database
 from clicktrail.store.finding import search
 from clicktrail.store.finding.texts import Clicked, Query
+from clicktrail.store.finding.trigrams import window
 from support.postgres import NEEDS_POSTGRES, NEEDS_TRIGRAMS, Postgres
 from support.summer import DAY, indexed, sent
 
@@ -257,3 +260,24 @@ class TestSearch:
         everything = sorted((m.id for m in (*messages, waiting)), reverse=True)
         assert await found(store, TYPED[0]) == everything
         assert [each.sent for each in await store.mailings.newest("subject", 5)] == [4]
+
+
+async def test_sqlite_reads_few_emails_to_find_one_by_its_number(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path / 'clicktrail.db'}")
+    for number in range(30):
+        at = 1_790_000_000_000_000 + number
+        name = f"reader{number + 1}077@mail.ru" if number else "reader77@mail.ru"
+        message = Message(new_id(at), at, "news@a.example", (name,))
+        await store.messages.add(message)
+        await store.messages.finish(message.id, MessageState.SENT, (name,), at)
+    while await store.search.index(100):
+        pass
+    await store.close()
+    database = open_database(f"sqlite:///{tmp_path / 'clicktrail.db'}")
+
+    def look(connection: Connection) -> int:
+        found = window(connection, Query.parse("reader77@mail.ru"), None, 100).found
+        return len(connection.execute(found).all())
+
+    assert await database.read(look) == 1, "the letters are those of all, and 077@ of many"
+    await database.close()

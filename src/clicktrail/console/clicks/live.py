@@ -20,13 +20,15 @@ from clicktrail.console.zones import zone_of
 from clicktrail.doors.connections import waiting_apart
 from clicktrail.doors.streamed import Streamed
 from clicktrail.errors import TooManyWaiting
-from clicktrail.model import Verdict
+from clicktrail.model import LinkTags, Verdict
 from clicktrail.store import Store
 from clicktrail.store.mail.browse import ClickRow
 
 SHOWN = 50
-LOOKED_AT = 5000
+LOOKED_AT = 2000
 """With filters, so many of the newest clicks are looked at for the first rows."""
+READ = 500
+"""With a link tag, of so many of them at the most the emails are read."""
 GOOD_FOR = 1.0
 """Seconds after which a stream shows nothing more of a look: its session may have ended since."""
 STILL_HERE = 40
@@ -70,9 +72,11 @@ class Filter:
 
     def lets(self, seen: Seen) -> bool:
         """Whether a click is shown."""
-        tags = seen.link.tags if seen.link else ()
-        is_tagged = not self.tag or any(self.tag in (name, f"{name}={v}") for name, v in tags)
-        return is_tagged and self.may_let(seen.row)
+        return self.tagged(seen.link.tags if seen.link else ()) and self.may_let(seen.row)
+
+    def tagged(self, tags: LinkTags) -> bool:
+        """Whether a link with these tags is one of those that are wanted."""
+        return not self.tag or any(self.tag in (name, f"{name}={v}") for name, v in tags)
 
 
 class Live:
@@ -94,7 +98,8 @@ class Live:
         newest: ClickRow | None = None
         clicks: list[Seen] = []
         looked_at, before = 0, None
-        while looked_at < LOOKED_AT and len(clicks) < SHOWN:
+        most = READ if wanted.tag else LOOKED_AT
+        while looked_at < most and len(clicks) < SHOWN:
             rows = await self._browse.newest_clicks(RECENT if wanted else SHOWN, before)
             if not rows:
                 break
@@ -116,7 +121,7 @@ class Live:
             wanted=wanted,
             sets=await choices(self._store, "configuration_set", wanted.configuration_set),
             verdicts=options((each.value for each in Verdict), wanted.verdict),
-            stopped=looked_at if wanted and len(clicks) < SHOWN and looked_at >= LOOKED_AT else 0,
+            stopped=looked_at if wanted and len(clicks) < SHOWN and looked_at >= most else 0,
         )
 
     async def _let(self, wanted: Filter, rows: Sequence[ClickRow], most: int) -> list[Seen]:
@@ -124,11 +129,18 @@ class Live:
         found: list[Seen] = []
         left = [row for row in rows if wanted.may_let(row)]
         for start in range(0, len(left), SHOWN):
-            some = await seen_of(self._store, left[start : start + SHOWN])
-            found += [seen for seen in some if wanted.lets(seen)]
+            some = left[start : start + SHOWN]
+            if wanted.tag:
+                some = await self._tagged(wanted, some)
+            found += await seen_of(self._store, some[: most - len(found)])
             if len(found) >= most:
                 break
-        return found[:most]
+        return found
+
+    async def _tagged(self, wanted: Filter, rows: Sequence[ClickRow]) -> list[ClickRow]:
+        known = await self._store.messages.get_many({row.click.message_id for row in rows})
+        tags = {(id_, link.index): link.tags for id_, it in known.items() for link in it.links}
+        return [r for r in rows if wanted.tagged(tags.get((r.click.message_id, r.click.link), ()))]
 
     async def events(self, request: Request) -> Response:
         """Stream rows of the page's table, each with the id of its click.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 20_000
 """Emails that one search looks at, the newest that the database's indexes give."""
-READ = 500
+READ = 250
 """Emails whose contents one search reads to see what no index knows."""
 _WINDOW = 1000
 

@@ -64,7 +64,9 @@ def window(connection: Connection, query: Query, before: str | None, size: int) 
         return Window(every, every)
     if connection.dialect.name == "postgresql":
         return _window_of_texts(connection, query, before, size)
-    grams = [gram for piece in query.indexed() for gram in _spread(piece)][:MOST_GRAMS]
+    pieces = query.indexed()
+    grams = [gram for of in (_spread, _numbered) for piece in pieces for gram in of(piece)]
+    grams = list(dict.fromkeys(grams))[:MOST_GRAMS]
     grams += [_private(facet) for facet in query.facets()]
     wanted = " AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)
     at = _INDEX.c.rowid
@@ -196,6 +198,13 @@ def _spread(piece: str) -> list[str]:
     """Return trigrams that cover a piece: the more lists of emails, the longer it takes."""
     last = len(piece) - GRAM
     return list(dict.fromkeys(piece[at : at + GRAM] for at in (*range(0, last, GRAM), last)))
+
+
+def _numbered(piece: str) -> list[str]:
+    """Return the trigrams of a piece that have a digit: few emails have them, and the others of
+    ``reader77@`` are those of ``reader1077@`` too."""
+    grams = (piece[at : at + GRAM] for at in range(len(piece) - GRAM + 1))
+    return [gram for gram in grams if any(map(str.isdigit, gram))]
 
 
 def indexed_text(message: Message) -> str:

@@ -66,7 +66,7 @@ class Sought:
     """With an email before this time."""
 
 
-LOOKED_AT = 20_000
+LOOKED_AT = 10_000
 """Mailings that one search looks at, those with the newest email."""
 _WINDOW = 2000
 
