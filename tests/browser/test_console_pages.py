@@ -113,7 +113,7 @@ def test_the_overview_is_short_and_nothing_is_scrolled_sideways(
 ) -> None:
     apart(lambda: many_links(running))
     page.set_viewport_size({"width": width, "height": height})
-    for by in ("mailings", "links", "tags", "configuration_set", "identity", "provider"):
+    for by in ("mailings", "links", "tags", "configuration_set", "identity", "provider", "devices"):
         go(page, running, f"/?by={by}&configuration_set={LONG}")
         page.wait_for_selector("#chart canvas")
         root = "document.documentElement"

@@ -10,6 +10,7 @@ import pytest
 
 from clicktrail.base.ids import hour_of, new_id, now_us
 from clicktrail.console.numbers.breakdown import ROWS, TABS
+from clicktrail.console.numbers.programs import program_of
 from clicktrail.model import Click, Identity, Link, Message, MessageState, Verdict
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
@@ -71,7 +72,7 @@ async def test_a_table_has_ten_rows_and_all_of_them_as_csv(
     answer = await viewer.get("/statistics.csv", params={"by": by})
     rows = list(csv.DictReader(answer.text.splitlines()))
     names = [row["name"].removeprefix("'") for row in rows]
-    number = 1 if by == "provider" else 13 if by == "links" else 14
+    number = 1 if by in ("provider", "devices") else 13 if by == "links" else 14
     assert len(rows) == number
     assert shown(text) == names[:ROWS]
     assert (f"{ROWS} of {number}" in text) == (number > ROWS)
@@ -79,7 +80,7 @@ async def test_a_table_has_ten_rows_and_all_of_them_as_csv(
         (int(row["clicks"]) for row in rows), reverse=True
     )
     assert sum(int(row["clicks"]) for row in rows) == sum(range(14))
-    if by != "links":
+    if by not in ("links", "devices"):
         assert sum(int(row["tracked"]) for row in rows) == 14
         assert sum(int(row["clicked_by_people"]) for row in rows) == 13
     assert f"{by}-" in answer.headers["content-disposition"]
@@ -156,3 +157,72 @@ async def test_a_smarthost_that_refuses_is_wrong(store: Store, viewer: httpx.Asy
         await store.messages.finish(made.id, state, made.recipients, at)
     text = (await viewer.get("/", params={"by": "links"})).text
     assert "The smarthost refused 3 of the last 8 emails." in text
+
+
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like"
+    " Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+)
+ANDROID = (
+    "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/126.0.0.0 {}Safari/537.36"
+)
+WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) {}"
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        (IPHONE, "Safari on iPhone"),
+        (IPHONE.replace("Version/17.5", "CriOS/126.0"), "Chrome on iPhone"),
+        (IPHONE.replace(" Version/17.5", "").replace(" Safari/604.1", ""),
+         "a mail program or app on iPhone"),
+        (ANDROID.format("Mobile "), "Chrome on Android phone"),
+        (ANDROID.format(""), "Chrome on Android tablet"),
+        (WINDOWS.format("Chrome/126.0.0.0 Safari/537.36 Edg/126.0"), "Edge on Windows"),
+        (WINDOWS.format("Chrome/124.0 YaBrowser/24.6 Safari/537.36"), "Yandex Browser on Windows"),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+         "Firefox on Linux"),
+        ("Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0)", "Outlook on Windows"),
+        ("curl/8.5.0", "other programs"),
+        ("Android" * 100_000, "other programs"),
+        (" ", "no User-Agent sent or kept"),
+    ],
+)  # fmt: skip
+def test_programs_and_devices_are_called_by_their_names(agent: str, name: str) -> None:
+    assert program_of(agent) == name
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", [["Firefox on Linux", "2", "1"], ["Safari on iPhone", "1", "0"]]),
+        ("&configuration_set=shop", [["Firefox on Linux", "1", "1"]]),
+        ("&provider=Google", [["Firefox on Linux", "2", "1"], ["Safari on iPhone", "1", "0"]]),
+        ("&identity=none", []),
+        ("&until=2026-09-20", []),
+        ("&since=2026-09-22", []),
+        ("&tag=a=b", []),
+    ],
+)
+async def test_devices_are_those_of_the_clicks(
+    store: Store, viewer: httpx.AsyncClient, query: str, found: list[list[str]]
+) -> None:
+    linux = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    at = 1_790_000_000_000_000  # 2026-09-21 14:13:20 UTC
+    for name, agent, verdict in (
+        ("news", linux, Verdict.HUMAN), ("shop", linux, Verdict.MACHINE),
+        ("news", IPHONE, Verdict.HUMAN),
+    ):  # fmt: skip
+        at += 1000
+        message = Message(
+            new_id(at), at, "news@a.example", ("x@gmail.com",), configuration_set=name,
+            links=(Link(0, "https://a.example/"),),
+        )  # fmt: skip
+        await store.messages.add(message)
+        click = Click(new_id(at), message.id, 0, "https://a.example/", at, "", agent)
+        where = Dimensions(hour_of(at), name, "", "Google")
+        await store.clicks.record([LoggedClick(click, where, (), verdict)])
+    days = "" if "since" in query or "until" in query else "&until=2026-09-21"
+    answer = await viewer.get(f"/statistics.csv?by=devices{query}{days}")
+    assert list(csv.reader(answer.text.splitlines()))[1:] == found

@@ -1,10 +1,12 @@
 """What the numbers are made of: a table for each question, ten rows, and all of them as CSV."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from clicktrail.console.numbers.programs import program_of
 from clicktrail.console.numbers.selection import Selection
 from clicktrail.console.views import number, share
 from clicktrail.store import Store
@@ -16,6 +18,8 @@ MOST = 1000
 """So many rows are sorted, and are in the CSV: those with the most clicks."""
 LOOKED_AT = 100
 """So many links are looked at where ten are shown: there may be one for each email."""
+CLICKS = 10_000
+"""So many clicks are looked at for devices and programs, the newest."""
 MAILINGS = 200
 """So many mailings are looked at, those with the newest email."""
 
@@ -26,6 +30,7 @@ TABS = {
     "configuration_set": "Configuration sets",
     "identity": "Identities",
     "provider": "Providers",
+    "devices": "Devices and programs",
 }
 _COLUMNS: dict[str, tuple[str, Callable[[Counts], float]]] = {
     "sent": ("Sent", lambda counts: counts.sent),
@@ -41,6 +46,7 @@ _OF_TAB = {
     "links": ("clicks", "unique", "machine"),
     "mailings": _EMAILS,
     "tags": _EMAILS,
+    "devices": ("clicks", "machine"),
 }
 """The columns of a table; other tables have all."""
 
@@ -124,8 +130,7 @@ async def breakdown(store: Store, selection: Selection, most: int = LOOKED_AT) -
 async def _mailings(store: Store, selection: Selection) -> tuple[list[Row], str]:
     if selection.tag or selection.identity or selection.provider:
         return [], "Mailings are not counted by identity, provider or link tag."
-    since = begin_of(selection.since, selection.zone).timestamp() * 1e6
-    until = begin_of(selection.until + timedelta(days=1), selection.zone).timestamp() * 1e6
+    since, until = _times(selection)
     chosen = selection.configuration_set
     found = [
         each
@@ -144,6 +149,23 @@ async def _mailings(store: Store, selection: Selection) -> tuple[list[Row], str]
         for each in found
     ]
     return rows, "No tracked email with a subject was sent in these days."
+
+
+async def _devices(store: Store, selection: Selection) -> tuple[list[Row], str]:
+    if selection.tag:
+        return [], "Devices and programs are not counted by link tag."
+    found: defaultdict[str, Counts] = defaultdict(Counts)
+    agents = await store.browse.agents(selection.where, *_times(selection), CLICKS)
+    for agent, clicks, human in agents:
+        found[program_of(agent)].add(Counts(0, clicks, 0, human))
+    return [Row(name, counts) for name, counts in found.items()], "No click of these days is kept."
+
+
+def _times(selection: Selection) -> tuple[int, int]:
+    """Return when its days begin and end, in microseconds since 1970 UTC."""
+    ends = selection.since, selection.until + timedelta(days=1)
+    since, until = (begin_of(day, selection.zone).timestamp() for day in ends)
+    return int(since) * 1_000_000, int(until) * 1_000_000
 
 
 async def _links(store: Store, selection: Selection, most: int, sort: str) -> tuple[list[Row], str]:
@@ -192,6 +214,7 @@ async def _groups(store: Store, selection: Selection) -> tuple[list[Row], str]:
 _READ: dict[str, Callable[[Store, Selection], Any]] = {
     "mailings": _mailings,
     "tags": _tags,
+    "devices": _devices,
 }
 
 

@@ -11,7 +11,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.guide import Guide
-from clicktrail.console.numbers.breakdown import LOOKED_AT, MOST, ROWS, TABS, breakdown, table_rows
+from clicktrail.console.numbers.breakdown import (
+    CLICKS,
+    LOOKED_AT,
+    MOST,
+    ROWS,
+    TABS,
+    breakdown,
+    table_rows,
+)
 from clicktrail.console.numbers.choices import choices
 from clicktrail.console.numbers.health import troubles
 from clicktrail.console.numbers.selection import HOURLY_DAYS, Selection
@@ -86,6 +94,7 @@ class Overview:
             table=await breakdown(self._store, selection),
             rows=ROWS,
             looked_at=LOOKED_AT,
+            clicks_looked_at=CLICKS,
             tags=await statistics.tags(replace(selection.where, tag=None), SUGGESTED),
             hourly_days=HOURLY_DAYS,
             ranges=[(f"{n} days", selection.last(n)) for n in RANGES],
