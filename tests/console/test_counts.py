@@ -1,6 +1,7 @@
 """Whatever was sent, clicked and corrected, in any order: the numbers are those of the raw rows."""
 
 import csv
+import re
 import sqlite3
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -96,8 +97,9 @@ def stories(draw: st.DrawFn) -> Story:
             clicked_at = draw(times) + 1000 * next(ticks)
             verdict = draw(st.sampled_from((Verdict.HUMAN, Verdict.HUMAN, Verdict.MACHINE)))
             link = draw(st.sampled_from(emails[-1].links))
+            agent = draw(st.sampled_from(("", "curl/8.5.0", "Mozilla/5.0 (iPhone) Gecko Focus/1")))
             click = Click(
-                new_id(clicked_at), emails[-1].id, link.index, link.url, clicked_at, "", ""
+                new_id(clicked_at), emails[-1].id, link.index, link.url, clicked_at, "", agent
             )
             acts.append((clicked_at, "click", number, (click, verdict)))
             if draw(st.booleans()):
@@ -368,6 +370,33 @@ async def compare_mailings(store: Store, story: Story, rows: Raw) -> None:
         assert found == expected
 
 
+def compare_devices(text: str, expected: Counts) -> None:
+    found = list(csv.DictReader(text.splitlines()))
+    assert sum(int(row["clicks"]) for row in found) == expected.clicks
+    assert sum(int(row["machine_clicks"]) for row in found) == expected.machine_clicks
+
+
+def compare_list(list_: str, both: str, rows: Raw) -> None:
+    """Compare the list of mailings, and two of them side by side."""
+    found = []
+    for row in re.findall(r'<tr><th scope="row" class="url"><input.*?</tr>', list_):
+        digest = bytes.fromhex(re.findall(r'value="(\w+)"', row)[0])
+        known = sum_of(rows.counts("UTC", "day", Where(), digest).values())
+        cells = [re.sub(r"[^\d.]", "", each) for each in re.findall(r'class="n"[^>]*>([^<]*)', row)]
+        assert cells == [
+            *map(str, (known.tracked, known.clicked)),
+            f"{100 * known.clicked / known.tracked:.1f}" if known.tracked else "",
+            *map(str, (known.clicks, known.unique_clicks, known.machine_clicks)),
+        ]
+        found.append(known)
+    if len(found) < 2:
+        return
+    links = re.findall(r'<td class="n">(\d+) <small>of (\d+)', both)
+    for place, known in enumerate(found[:2]):
+        assert sum(int(human) for human, _ in links[place::2]) == known.human_clicks
+        assert sum(int(every) for _, every in links[place::2]) == known.clicks
+
+
 async def compare_csv(store: Store, rows: Raw, zone: str, where: Where) -> None:
     """Compare the console's own numbers, as a program reads them."""
     if where.since is None or "" in (where.configuration_set, where.identity):
@@ -384,7 +413,13 @@ async def compare_csv(store: Store, rows: Raw, zone: str, where: Where) -> None:
         cookies={SESSION: session, COOKIE: zone},
     ) as client:
         text = (await client.get("/statistics.csv", params=asked)).text
+        devices = (await client.get("/statistics.csv", params=asked | {"by": "devices"})).text
+        list_ = (await client.get("/mailings")).text
+        pair = re.findall(r'name="mailing" value="(\w+)"', list_)[:2]
+        both = (await client.get("/comparison", params={"mailing": pair})).text
     console.stop()
+    compare_devices(devices, sum_of(expected.values()))
+    compare_list(list_, both, rows)
     for row in csv.DictReader(text.splitlines()):
         known = expected.pop(row["day"], Counts())
         numbers = [row[n] for n in ("sent", "clicks", "unique_clicks", "human_clicks", "tracked")]
