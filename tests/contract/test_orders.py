@@ -1,0 +1,101 @@
+"""What redirects are told, and who is not to be tracked, in SQLite and PostgreSQL."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from clicktrail.base.ids import new_id, now_us, pack_id
+from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.model import Click, Link, Message, MessageState, Reason
+from clicktrail.model.orders import digest_of
+from clicktrail.store import Store
+from clicktrail.store.clicks.clicks import LoggedClick
+from clicktrail.store.clicks.statistics import Dimensions
+
+OLD, NEW = "https://a.example/", "https://b.example/"
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(store_url)
+    yield opened
+    await opened.close()
+
+
+async def sent(store: Store, *recipients: str, reason: Reason | None = None) -> str:
+    """Keep an email; return its id."""
+    at = now_us()
+    links = () if reason else (Link(0, OLD),)
+    made = Message(new_id(at), at, "news@example.com", recipients, reason=reason, links=links)
+    await store.messages.add(made)
+    await store.messages.finish(made.id, MessageState.SENT, recipients, at)
+    return made.id
+
+
+async def test_changes_hold_the_newest_first_until_they_are_undone(store: Store) -> None:
+    orders = store.orders
+    assert await orders.newer("") is None
+    first = await orders.replace(OLD, NEW, by="anna")
+    second = await orders.block(OLD, "  gone  for\ngood ", by="berta", since=5)
+    now = await orders.newer("")
+    assert now is not None
+    assert now.changes == (second, first)
+    assert (second.destination, second.because) == (None, "gone for good")
+    assert await orders.newer(now.version) is None
+    undone = await orders.undo(second.id, "carla")
+    assert undone.undone_at >= second.made_at
+    later = await orders.newer(now.version)
+    assert later is not None
+    assert later.changes == (first,)
+    assert await orders.changes() == [undone, first]
+    assert await orders.changes([NEW]) == []
+    with pytest.raises(NotFound, match="link changes"):
+        await orders.undo(second.id, "carla")
+    with pytest.raises(NotFound, match="configuration set 'x'"):
+        await orders.replace(OLD, NEW, by="", configuration_set="x")
+    for wrong in ("", "b.example", "ftp://b.example/", "https://", "javascript:1"):
+        with pytest.raises(InvalidInput, match="no URL of http"):
+            await orders.replace(OLD, wrong, by="")
+
+
+async def test_who_is_listed_is_found_with_the_emails_they_had_got(store: Store) -> None:
+    theirs = [await sent(store, "Anna@Example.com"), await sent(store, "x@other.example")]
+    await sent(store, "berta@example.com")
+    await sent(store, "anna@example.com", reason=Reason.SIGNED)  # it tells nothing
+    assert not await store.do_not_track.look_for_emails()
+    assert not (await store.configuration.current()).spares
+    added = await store.do_not_track.add(["ANNA@example.com", "@OTHER.example"], "me")
+    assert added == ["anna@example.com", "@other.example"]
+    assert (await store.configuration.current()).spares
+    assert await store.do_not_track.look_for_emails()
+    assert not await store.do_not_track.look_for_emails()
+    now = await store.orders.newer("")
+    assert now is not None
+    assert now.untracked == b"".join(sorted(digest_of(pack_id(id_)) for id_ in theirs))
+    asked = {
+        "1": ("anna@EXAMPLE.com",),
+        "2": ("y@other.example", "archive@example.com"),
+        "3": ("berta@example.com",),
+        theirs[0]: (),  # nobody knows any more whose it was
+        new_id(): (),
+    }
+    assert await store.do_not_track.among(asked) == {"1", "2", theirs[0]}
+    assert [each.name for each in await store.do_not_track.page()] == sorted(added)
+    await store.do_not_track.remove("anna@example.com")
+    later = await store.orders.newer(now.version)
+    assert later is not None
+    assert later.untracked == digest_of(pack_id(theirs[1]))
+    with pytest.raises(NotFound, match="not on the list"):
+        await store.do_not_track.remove("anna@example.com")
+    with pytest.raises(InvalidInput, match="not a domain"):
+        await store.do_not_track.add(["@"], "me")
+
+
+@pytest.mark.parametrize("destination", ["", NEW, None])
+async def test_a_click_says_where_it_was_led(store: Store, destination: str | None) -> None:
+    id_ = await sent(store, "anna@example.com")
+    click = Click(new_id(), id_, 0, OLD, now_us(), "", "", destination=destination)
+    await store.clicks.record([LoggedClick(click, Dimensions("2026-11-23T18", "", "", ""))])
+    found = await store.browse.click(click.event_id)
+    assert found is not None
+    assert found.click.destination == destination
