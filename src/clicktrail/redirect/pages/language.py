@@ -6,7 +6,9 @@ from functools import lru_cache
 
 _LONGEST = 1000
 """Bytes of a header that are read."""
-_RANGE = re.compile(r"([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9]{1,8})*+\s*(?:;\s*q=([01](?:\.\d{0,3})?))?")
+_RANGE = re.compile(
+    r"([A-Za-z]{1,8}|\*)(?>(?:-[A-Za-z0-9]{1,8})*)\s*(?:;\s*q=([01](?:\.\d{0,3})?))?"
+)
 
 
 @lru_cache(1000)

@@ -94,18 +94,19 @@ class Database(ABC):
         self,
         threads: ThreadPoolExecutor,
         run: Callable[[], T],
-        patience: float | None = WAIT_SECONDS,
+        *,
+        endless: bool = False,
     ) -> T:
         if self._closed:
             raise StoreUnavailable(f"the database {self.name} was closed")
         # When this is cancelled while it waits for a thread, it is not run at all.
         running = asyncio.get_running_loop().run_in_executor(threads, run)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(None if endless else WAIT_SECONDS):
                 return await running
         except TimeoutError:
             raise StoreUnavailable(
-                f"the database {self.name} is busy: no turn within {patience:g} seconds"
+                f"the database {self.name} is busy: no turn within {WAIT_SECONDS:g} seconds"
             ) from None
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise StoreUnavailable(

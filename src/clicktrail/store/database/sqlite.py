@@ -107,7 +107,7 @@ class SqliteDatabase(Database):
 
     async def rewrite(self) -> None:
         """See `Database.rewrite`: it takes as much room again, and others wait to write."""
-        await self._run(self._write_threads, self._vacuum, None)
+        await self._run(self._write_threads, self._vacuum, endless=True)
 
     def _vacuum(self) -> None:
         connection = self._writer.raw_connection()
