@@ -236,12 +236,15 @@ def _tracked(connection: Connection, sent: list[Any]) -> Cohorts:
     for row in sent:
         if row.reason:
             continue
-        message = None if row.content is None else _message(row)
-        if message is None:  # it was erased meanwhile
+        content = None if row.content is None else content_of(row.id, row.content)
+        if content is None:  # it was erased meanwhile
             cohorts.add_sent(row, Belonging(), people.get(row.id, {}))
-        elif links := message.links:
+        elif content.links:
             clicked = people.get(row.id, {})
-            groups = tuple(k.digest for k in mailings_of(message)) if clicked else ()
+            message = _message(row) if clicked else None
+            groups = tuple(k.digest for k in mailings_of(message)) if message else ()
+            # Most emails have no link tags: for these no links are made.
+            links = _links(content) if any(tags for _, _, tags, *_ in content.links) else ()
             cohorts.add_sent(row, Belonging(tags_of(links), groups), clicked)
     return cohorts
 
