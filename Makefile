@@ -29,7 +29,7 @@ test-long: ## the long rounds: kills, many generated documents, browsers, SES cl
 	$(BIN)/pytest -n 3 --dist worksteal -m long --durations=15
 
 # A selection that meets every library: parsers, sealing, stores, each door and way out.
-LOWEST := base keys headers rewrite settings journal redirect relay doors ingress publish \
+LOWEST := base keys headers rewrite settings journal redirect relay doors ingress publish certificates \
   service/test_behaviour.py service/test_sesv2.py service/test_templates.py \
   service/test_console.py service/test_dkim.py service/test_data_streams.py
 

@@ -151,7 +151,7 @@ upgrade_and_remove() {
 # As `podman run --read-only --tmpfs /tmp -v …` has it: nothing but these two is written to.
 install_image() {
   rm -rf "$folder/data" && mkdir "$folder/data" && chown 10001:10001 "$folder/data"
-  mount --bind "$root" "$root" && mount -o remount,bind,ro "$root"
+  mount --rbind "$root" "$root" && mount -o remount,bind,ro "$root"
   mount -t tmpfs tmpfs "$root/tmp" && chmod 1777 "$root/tmp"
   mount --bind "$folder/data" "$root/var/lib/clicktrail"
   install -m 644 "$folder/ca.pem" "$root/tmp/ca.pem"
