@@ -55,7 +55,7 @@ from clicktrail.store.mail.pages import version_of  # noqa: E402
 from support.service import Service  # noqa: E402
 from support.visitor import Visitor  # noqa: E402
 
-MOST_MILLISECONDS = 300
+MOST_MILLISECONDS = 100
 RESULT = Path(__file__).parent / "results" / "console.md"
 DAYS, DAY = 60, 86_400_000_000
 SETS = ("news", "shop", "receipts")
@@ -171,6 +171,7 @@ def pages(visitor: Visitor) -> dict[str, str]:
         "Overview, 30 days": "/",
         "Overview, links": "/?by=links",
         "Overview, link tags": "/?by=tags",
+        "Overview, devices": "/?by=devices",
         "Overview, identities": "/?by=identity",
         "Overview, ten years": "/?since=2000-01-01",
         "Overview, one set": "/?configuration_set=news",
@@ -193,9 +194,17 @@ def pages(visitor: Visitor) -> dict[str, str]:
         "Click map of an email": f"{message}/map",
         "Mailings": "/mailings",
         "Mailings by tag": "/mailings?kind=tag",
+        "Mailings: a part of the name": "/mailings?q=777",
+        "Mailings: nothing found": "/mailings?q=nowhere",
+        "Mailings by clicks": "/mailings?sort=clicks",
+        "Two mailings": f"/comparison?mailing={mailing[10:]}&mailing={mailings[0][10:]}",
+        "Who clicked": f"{mailing}/clicked",
         "Mailing": mailing,
         "Click map of a mailing": f"{mailing}/map",
         "Live": "/live",
+        "Live, one set": "/live?configuration_set=news",
+        "Live, no such link": "/live?url=nowhere",
+        "Live, no such link tag": "/live?tag=place%3Dnone",
         "Dead letters": "/dead-letters",
     }
 
