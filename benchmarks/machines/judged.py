@@ -17,7 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from scenarios import HIDDEN, SCENARIOS, UNKNOWABLE, Ask, sessions
+from scenarios import SCENARIOS, UNKNOWABLE, sessions
+from session import HIDDEN, Ask
 
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.journal import Entry

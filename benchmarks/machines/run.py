@@ -1,11 +1,13 @@
 """How many machines are told from people: by scenario, beside what others do.
 
-    python benchmarks/machines/run.py [--sessions 1000] [--seed 1] [--before SRC] [--write]
+    python benchmarks/machines/run.py [--sessions 1000] [--seed 1] [--before SRC] [--http 10]
+        [--write]
 
 Over the same sessions (`scenarios.py`, each with its source), made from a seed. Clicktrail's
 verdicts come from `judged.py`; ``--before`` is the folder ``src`` of an earlier build, which is
-judged beside it. Beside them: lists of crawlers alone; Mautic's rule with those lists for its own,
-which are empty at first; Postal, which counts every visit. ``--write`` keeps the result.
+judged beside it; ``--http`` replays so many sessions of each scenario to the running service, in
+real time (`over_http.py`). Beside them: lists of crawlers alone; Mautic's rule with those lists for
+its own, which are empty at first; Postal, which counts every visit. ``--write`` keeps the result.
 """
 
 import argparse
@@ -23,7 +25,8 @@ from crawlerdetect import CrawlerDetect  # type: ignore[import-untyped]
 from crawleruseragents import is_crawler  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
-from scenarios import HIDDEN, SCENARIOS, UNKNOWABLE, Ask, sessions
+from scenarios import SCENARIOS, UNKNOWABLE, sessions
+from session import HIDDEN, Ask
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[1] / "src"
@@ -87,12 +90,12 @@ class Way:
     found: dict[str, Counts] = field(default_factory=dict)
 
 
-def clicktrail(name: str, source: Path, number: int, seed: int) -> Way:
+def clicktrail(name: str, source: Path, number: int, seed: int, script: str = "judged.py") -> Way:
     """Return what a build of Clicktrail says."""
-    command = [sys.executable, str(HERE / "judged.py"), str(number), str(seed)]
+    command = [sys.executable, str(HERE / script), str(number), str(seed)]
     environment = os.environ | {"PYTHONPATH": str(source)}
     run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    way = Way(name)
+    way = Way(name, {scenario: Counts() for scenario in SCENARIOS | UNKNOWABLE})
     for scenario, told in json.loads(run.stdout).items():
         machine, person = Counter(told["machine"]), Counter(told["person"])
         way.found[scenario] = Counts(
@@ -134,7 +137,7 @@ def table(ways: list[Way], machines: bool) -> Table:
         source = (SCENARIOS | UNKNOWABLE)[name][1]
         made.add_row(name, *(way.found[name].told(machines) for way in ways), source)
     sums = [sum((way.found[n] for n in SCENARIOS), Counts()).told(machines) for way in ways]
-    made.add_row("all but the last" if machines else "all", *sums, "")
+    made.add_row(f"all but the last {len(UNKNOWABLE)}" if machines else "all", *sums, "")
     return made
 
 
@@ -151,17 +154,26 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=1000, help="of each scenario")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--before", type=Path, help="the folder src of an earlier build")
+    parser.add_argument("--http", type=int, default=0, help="sessions to send over HTTP, too")
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.name} too")
     args = parser.parse_args()
     ways = [clicktrail("Clicktrail", SOURCE, args.sessions, args.seed)]
     if args.before:
         ways.append(clicktrail("the build before", args.before, args.sessions, args.seed))
+    if args.http:
+        ways.append(clicktrail("over HTTP", SOURCE, args.http, args.seed, "over_http.py"))
     ways += others(args.sessions, args.seed)
+    http = (
+        f" But `over HTTP`, {args.http} sessions of each that end within a minute, in real time."
+        if args.http
+        else ""
+    )
     parts: list[str | Table] = [
         f"{args.sessions:,} sessions of each scenario, seed {args.seed}:"
         f" `python benchmarks/machines/run.py --sessions {args.sessions} --seed {args.seed}`. They"
         " are not sent over HTTP, as their hours would take hours: each request is read by the"
-        " redirect's own code and goes through publisher and store with the scenario's times.",
+        " redirect's own code and goes through publisher and store with the scenario's times."
+        + http,
         "Clicks of machines that were told as `machine` or `suspect`:",
         table(ways, machines=True),
         "Clicks of people that were told as `suspect` or `machine`, in brackets as `machine`:",

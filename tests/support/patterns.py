@@ -96,6 +96,7 @@ MACHINES = {
         At(n * 9, n, SWEEP, f"203.0.113.{n}", agent)
         for n, agent in enumerate((CHROME, EDGE, FIREFOX, IPHONE))
     ],
+    "three links again and again": [At(n * 7, n // 2, SWEEP) for n in range(6)],
     "slowly, in the order of the email": [At(n * 35, n, SWEEP) for n in range(5)],
     "one link after another, slowly, the hidden one in the middle": [
         *(At(n * 8, n, SWEPT, f"203.0.113.{n}") for n in range(4)),

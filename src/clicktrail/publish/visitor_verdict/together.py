@@ -45,9 +45,12 @@ one another within `BURST_MICROSECONDS`."""
 
 SWEEP_MICROSECONDS = 15 * SECOND
 SWEEP_LINKS = 4
-SWEEP_ALL = 3
-"""Different links of which each follows the last within that time: so many, or all of the email
-where it has so many."""
+"""Different links of which each follows the last within that time: so many."""
+SHORT_SWEEP_MICROSECONDS = 8 * SECOND
+SHORT_SWEEP_LINKS = 3
+SHORT_SWEEP_OPENS = 6
+"""Fewer, where they are all that the email has, or are opened again and again, so many times
+together: people do so too, but slower."""
 SLOW_SWEEP_MICROSECONDS = 40 * SECOND
 SLOW_SWEEP_LINKS = 5
 SLOW_SWEEP_SHARE = 0.8
@@ -206,14 +209,21 @@ def _add(counter: Counter[K], key: K, by: int) -> None:
 
 def _sweeps(ordered: Sequence[Seen], traps: Sequence[Seen], links: int) -> _Found:
     """Find the clicks of who opens link after link; with the hidden one among them, for certain."""
-    for run in _runs(ordered, SWEEP_MICROSECONDS) if len(ordered) >= SWEEP_ALL else ():
+    if len(ordered) < SHORT_SWEEP_LINKS:
+        return
+    for run in _runs(ordered, SWEEP_MICROSECONDS):
         different = len({each.link for each in run})
-        if different >= SWEEP_LINKS or (links and different >= max(links, SWEEP_ALL)):
+        if different >= SWEEP_LINKS:
+            yield SWEEP, [each.event_id for each in run]
+    for run in _runs(ordered, SHORT_SWEEP_MICROSECONDS):
+        different = len({each.link for each in run})
+        is_enough = len(run) >= SHORT_SWEEP_OPENS or (links and different >= links)
+        if different >= SHORT_SWEEP_LINKS and is_enough:
             yield SWEEP, [each.event_id for each in run]
     hidden = {each.event_id for each in traps}
     for run in _runs(sorted([*ordered, *traps]), RUSH_MICROSECONDS) if traps else ():
         own = [each for each in run if each.event_id not in hidden]
-        if len(own) < len(run) and len({each.link for each in own}) >= SWEEP_ALL:
+        if len(own) < len(run) and len({each.link for each in own}) >= SHORT_SWEEP_LINKS:
             yield HONEYPOT, [each.event_id for each in own]
     if links and len(ordered) >= (least := _slow_sweep(links)):
         yield SWEEP, _in_order(ordered, least)
@@ -329,7 +339,7 @@ def _may_speak(gaps: Sequence[int], links: int) -> bool:
     """Whether clicks with so much time between them may say something of one another."""
     if min(gaps) <= DOUBLE_MICROSECONDS:
         return True
-    if sum(gap <= SWEEP_MICROSECONDS for gap in gaps) >= SWEEP_ALL - 1:
+    if sum(gap <= SWEEP_MICROSECONDS for gap in gaps) >= SHORT_SWEEP_LINKS - 1:
         return True
     return links > 0 and len(gaps) >= _slow_sweep(links) - 1
 
