@@ -13,6 +13,7 @@ from clicktrail.store import Store
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.unsubscribes import LoggedUnsubscribe, Unsubscribe
 from clicktrail.store.people.contact_rows import ATTRIBUTES_LIMIT, MOST_TOPICS
+from clicktrail.store.people.suppression import SuppressionReason
 
 IN, OUT = SubscriptionStatus
 ANNA = "Anna.Ott@Bücher.example"
@@ -149,3 +150,21 @@ async def test_a_person_is_erased_and_the_wish_stays(store: Store) -> None:
     assert (kept.preferences, kept.attributes) == ((("news", OUT),), "")
     assert await store.unsubscribed.unwilling("mixed", "news", [ANNA]) == [ANNA]
     assert await store.unsubscribed.unwilling("left", "", [ANNA]) == [ANNA]
+
+
+@pytest.mark.parametrize("suppressing", [True, False])
+async def test_who_leaves_is_suppressed_where_it_is_asked_for(
+    store: Store, *, suppressing: bool
+) -> None:
+    at = now_us()
+
+    def logged(topic: str, address: str) -> LoggedUnsubscribe:
+        made = Unsubscribe(new_id(at), new_id(at), at, "ours", topic)
+        wish = Subscription("ours", topic, address)
+        return LoggedUnsubscribe(made, wish, Dimensions("2026-11-23", "", "", "Other"))
+
+    some = [logged("", ANNA), logged("sport", "b@x.example")]
+    assert await store.unsubscribes.record(some, suppressing=suppressing) == 2
+    found = await store.suppression.among([ANNA, "b@x.example"])
+    assert found == ({ANNA: SuppressionReason.UNSUBSCRIBE} if suppressing else {})
+    assert (await store.configuration.current()).suppresses is suppressing

@@ -8,6 +8,7 @@ import re
 import smtplib
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -455,3 +456,14 @@ def test_html_that_is_kept_unsubscribes_nobody(service: Service, viewer: Visitor
     shown = viewer.get(f"/messages/{event['mail']['messageId']}/map").text
     assert ">off</a>" in shown
     assert "/u/" not in shown
+
+
+def test_who_leaves_gets_no_email_at_all_where_it_is_asked_for(tmp_path: Path) -> None:
+    with Service(tmp_path, "--publish-suppress-unsubscribed", "yes") as service:
+        name = service.configuration_set(types=("SUBSCRIPTION",))
+        assert press(service, link_of(service.send(listed("ours", name)))).status == 200
+        service.wait_for_events(name, 1)
+        with smtplib.SMTP("127.0.0.1", service.smtp, timeout=PATIENCE) as client:
+            client.sendmail("a@example.com", ["b@example.org"], b"x")  # it knows of the list now
+            with pytest.raises(smtplib.SMTPRecipientsRefused, match="suppression list"):
+                client.sendmail("a@example.com", ["reader@gmail.com"], b"x")

@@ -80,7 +80,11 @@ class Publisher:
         metrics: Metrics | None = None,
         judge: Judge | None = None,
         faults: Faults | None = None,
+        *,
+        suppressing: bool = False,
     ) -> None:
+        """With ``suppressing``, who unsubscribes is put on the suppression list too."""
+        self._suppressing = suppressing
         self._journal = journal
         self._store = store
         self._deliverer = deliverer
@@ -230,7 +234,8 @@ class Publisher:
         opened = await self._store.opens.record(batch.opened) if batch.opened else []
         for each in opened:
             self._metrics.opens_recorded.labels(each.verdict.value).inc()
-        left = await self._store.unsubscribes.record(batch.left) if batch.left else 0
+        record = partial(self._store.unsubscribes.record, suppressing=self._suppressing)
+        left = await record(batch.left) if batch.left else 0
         self._metrics.unsubscribes_recorded.inc(left)
         others = len(opened) + left
         if any(isinstance(o, Notification) for o in batch.told_otherwise()):

@@ -320,6 +320,13 @@ _ROWS: tuple[Setting[Any], ...] = (
         "publish.retry_most", seconds(0.01, 86400), "3600", "The longest wait between retries."
     ),
     Setting(
+        "publish.suppress_unsubscribed",
+        choice("no", "yes"),
+        "no",
+        "Whether who unsubscribes from a contact list as a whole, by the link of an email, is put"
+        " on the suppression list too: then they get no email at all.",
+    ),
+    Setting(
         "webhook.secret",
         TEXT,
         "",

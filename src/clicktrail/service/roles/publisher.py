@@ -47,7 +47,10 @@ async def build(house: House) -> None:
         house.reloads.append(
             ("machine.networks_file", lambda: judge.know(*known_networks(networks)))
         )
-    publisher = Publisher(journal, store, deliverer, privacy, metrics, judge, faults)
+    suppressing = settings["publish.suppress_unsubscribed"] == "yes"
+    publisher = Publisher(
+        journal, store, deliverer, privacy, metrics, judge, faults, suppressing=suppressing
+    )
     await publisher.start()
     house.ends.append(publisher.stop)
     if settings["journal.url"]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.sql.dml import Insert
 
 from clicktrail.model import Subscription, Where
+from clicktrail.rules.recipients import recipient_key
 from clicktrail.store.clicks.clicks import send_all
 from clicktrail.store.clicks.statistics import Dimensions, total
 from clicktrail.store.clicks.tables import unsubscribe_counters, unsubscribes
@@ -18,6 +19,7 @@ from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older
 from clicktrail.store.database.turns import take_shard
 from clicktrail.store.people.erased import erased_among, reduced_event
+from clicktrail.store.people.suppression import SuppressionReason, suppress
 from clicktrail.store.people.unsubscribed import Unsubscribed, unsubscribe
 
 if TYPE_CHECKING:
@@ -63,15 +65,18 @@ class UnsubscribeStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def record(self, logged: Sequence[LoggedUnsubscribe]) -> int:
+    async def record(
+        self, logged: Sequence[LoggedUnsubscribe], *, suppressing: bool = False
+    ) -> int:
         """Record requests with all that follows from them; return how many were new.
 
         One whose event id is recorded already changes nothing and notifies nobody. Of one of an
-        email whose recipient was erased, only that it happened is told; the wish is kept.
+        email whose recipient was erased, only that it happened is told; the wish is kept. With
+        ``suppressing``, who leaves a list as a whole is put on the suppression list too.
         """
         first = {each.unsubscribe.event_id: each for each in reversed(logged)}
         return await self._database.write(
-            lambda c: _record(c, [first[id_] for id_ in sorted(first)])
+            lambda c: _record(c, [first[id_] for id_ in sorted(first)], suppressing=suppressing)
         )
 
     async def of(self, message_id: str) -> list[Unsubscribe]:
@@ -113,7 +118,9 @@ class UnsubscribeStore:
         )
 
 
-def _record(connection: Connection, logged: Sequence[LoggedUnsubscribe]) -> int:
+def _record(
+    connection: Connection, logged: Sequence[LoggedUnsubscribe], *, suppressing: bool
+) -> int:
     erased = erased_among(connection, (each.unsubscribe.message_id for each in logged))
     logged = [_reduced(e) if e.unsubscribe.message_id in erased else e for e in logged]
     rows = [
@@ -138,6 +145,14 @@ def _record(connection: Connection, logged: Sequence[LoggedUnsubscribe]) -> int:
         wish = Unsubscribed(each.subscription, each.unsubscribe.unsubscribed_at)
         wishes[each.unsubscribe.message_id in erased].append(wish)
     unsubscribe(connection, *wishes)
+    if suppressing:
+        named, hidden = [
+            {recipient_key(w.subscription.address) for w in some if not w.subscription.topic}
+            for some in wishes
+        ]
+        suppress(
+            connection, dict.fromkeys(named | hidden, SuppressionReason.UNSUBSCRIBE), hidden - named
+        )
     send_all(connection, (one for each in new for one in each.outgoing))
     return len(new)
 

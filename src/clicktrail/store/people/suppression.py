@@ -4,7 +4,7 @@ It is asked about each email, once for all emails that arrive meanwhile.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -69,17 +69,8 @@ class SuppressionList:
 
     async def put_many(self, entries: Iterable[tuple[str, SuppressionReason]]) -> None:
         """Put addresses on the list, all or none, some thousand at most. Raises `InvalidInput`."""
-        now = now_us()
         named = {checked_recipient(address): reason for address, reason in entries}
-        rows = [(_digest(key), key, reason.value, now) for key, reason in named.items()]
-
-        def work(connection: Connection) -> None:
-            is_first = connection.scalar(select(table.c.reason).limit(1)) is None
-            _PUT.run(connection, rows)
-            if is_first and rows:  # until then no process asks
-                bump(connection)
-
-        await self._database.write(work)
+        await self._database.write(lambda connection: suppress(connection, named))
 
     async def get(self, address: str) -> Suppressed:
         """Return what is known of an address. Raises `NotFound`, `InvalidInput`."""
@@ -137,6 +128,24 @@ class SuppressionList:
             for address in question.addresses:
                 if reason := found.get(digests[address]):
                     question.answer[address] = SuppressionReason(reason)
+
+
+def suppress(
+    connection: Connection, named: Mapping[str, SuppressionReason], erased: Collection[str] = ()
+) -> None:
+    """Put addresses (`recipient_key`) on the list, within a transaction.
+
+    Nobody reads those of ``erased``, which are some of them.
+    """
+    now = now_us()
+    rows = [
+        (_digest(key), "" if key in erased else key, reason.value, now)
+        for key, reason in sorted(named.items())
+    ]
+    is_first = connection.scalar(select(table.c.reason).limit(1)) is None
+    _PUT.run(connection, rows)
+    if is_first and rows:  # until then no process asks
+        bump(connection)
 
 
 def erase_suppressed(connection: Connection, address: str) -> int:
