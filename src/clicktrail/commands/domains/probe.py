@@ -15,7 +15,7 @@ from clicktrail.errors import InvalidInput
 from clicktrail.keys.probe import Question
 
 ANSWER_LIMIT = 64 * 1024
-_OUR_NOT_FOUND = b"<title>Link not found</title>"
+_OUR_NOT_FOUND = b"<title>This link does not work</title>"
 
 
 class _Told(msgspec.Struct):
