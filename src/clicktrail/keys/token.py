@@ -29,6 +29,7 @@ from clicktrail.keys.packing import DEFLATED, PLAIN, pack, unpack
 from clicktrail.model import HttpsPolicy
 from clicktrail.model.anonymous import MARK_SIZE, Anonymous, set_mark, unpacked
 from clicktrail.model.anonymous import SIZE as ANONYMOUS_SIZE
+from clicktrail.model.orders import digest_of
 
 PATH = "/c/"
 """A tracking link is ``{scheme}://{host}/c/{token}``."""
@@ -80,6 +81,8 @@ class Opened:
     """Whether query parameters appended to the tracking link are passed on."""
     mark: bytes = b""
     """The `set_mark` of the email's configuration set; empty where the link does not say."""
+    digest: bytes = b""
+    """The `digest_of` the message id; empty where there is none."""
 
 
 class KeyRing:
@@ -144,13 +147,13 @@ class KeyRing:
             plain = cipher.decrypt(raw[2:], [raw[:2]])
         except InvalidTag:
             raise InvalidToken("the token is damaged or forged") from None
-        at, mark, passes = 16, b"", False
+        at, mark, passes, digest = 16, b"", False, b""
         if version > _ANONYMOUS:
             version -= _ANONYMOUS
             at, mark = ANONYMOUS_SIZE, plain[:MARK_SIZE]
             message_id = unpacked(plain).text
         else:
-            message_id = unpack_id(plain[:16])
+            message_id, digest = unpack_id(plain[:16]), digest_of(plain)
             if version > DEFLATED:
                 version -= _MARKED
                 at = 16 + MARK_SIZE
@@ -161,7 +164,7 @@ class KeyRing:
             if link & PASSES:
                 link, passes = link ^ PASSES, True
         url = unpack(version, plain[start:])
-        return Opened(message_id, link, url, key_id, passes, mark)
+        return Opened(message_id, link, url, key_id, passes, mark, digest)
 
     def is_tracking_link(self, url: str) -> bool:
         """Whether a URL is a link that this key ring made: to track, or to unsubscribe."""

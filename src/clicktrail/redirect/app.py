@@ -157,7 +157,7 @@ class RedirectApp:
             if query and opened.passes:
                 url = passed_on(query, url)
             head, body = redirect_to(location(url))
-        if self._changes.spares(opened.message_id):
+        if self._changes.spares(opened.digest):
             self._metrics.redirects.labels(head[9:12].decode()).inc()
             exchange.answer(head, body if get else b"")
             return

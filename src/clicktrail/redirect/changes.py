@@ -6,11 +6,10 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from clicktrail.base import weburl
-from clicktrail.base.ids import made_at, pack_id
+from clicktrail.base.ids import made_at
 from clicktrail.keys.token import Opened
 from clicktrail.model import LinkChange, Orders
 from clicktrail.model.anonymous import is_anonymous, read_anonymous, set_mark
-from clicktrail.model.orders import digest_of
 from clicktrail.redirect.location import location
 
 
@@ -23,20 +22,27 @@ class Changes:
     def __init__(self, orders: Orders | None = None) -> None:
         self._by_url: dict[str, list[tuple[LinkChange, bytes]]] = {}
         self._untracked = array("Q")
+        self._starts = array("I")
+        """Where those begin whose first two bytes are a number: few are looked at for a click."""
         if orders is not None:
             self._know(orders.changes)
             self._untracked.frombytes(orders.untracked)
             if sys.byteorder == "little":
                 self._untracked.byteswap()
+            if self._untracked:
+                firsts = (number << 48 for number in range(1 << 16))
+                self._starts.extend(bisect_left(self._untracked, first) for first in firsts)
+                self._starts.append(len(self._untracked))
 
-    def spares(self, message_id: str) -> bool:
-        """Whether clicks of an email are not to be logged."""
-        known = self._untracked
-        if not known or is_anonymous(message_id):
+    def spares(self, digest: bytes) -> bool:
+        """Whether clicks of an email are not to be logged: of that `Opened.digest`."""
+        if not self._starts or not digest:
             return False
-        number = int.from_bytes(digest_of(pack_id(message_id)))
-        place = bisect_left(known, number)
-        return place < len(known) and known[place] == number
+        number = int.from_bytes(digest)
+        first = number >> 48
+        end = self._starts[first + 1]
+        place = bisect_left(self._untracked, number, self._starts[first], end)
+        return place < end and self._untracked[place] == number
 
     def of(self, opened: Opened) -> LinkChange | None:
         """Return the newest change of a link; ``None`` for one that leads where it did."""
