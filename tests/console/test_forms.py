@@ -12,9 +12,20 @@ from starlette.routing import Route
 
 from clicktrail import console as package
 from clicktrail.base.arn import stream_arn
+from clicktrail.base.ids import new_id, now_us
 from clicktrail.console.app import Console
-from clicktrail.model import NO_RULES, ConfigurationSet, EventDestination, EventType, Rules
+from clicktrail.model import (
+    NO_RULES,
+    ConfigurationSet,
+    EventDestination,
+    EventType,
+    Link,
+    Message,
+    MessageState,
+    Rules,
+)
 from clicktrail.store import Store
+from clicktrail.store.mail.grouping import mailings_of
 from support.forms import send
 
 TEMPLATES = sorted((Path(package.__file__).parent / "templates").glob("*.html"))
@@ -52,6 +63,7 @@ async def test_every_form_is_answered_with_a_page_that_can_be_loaded_again(
     store: Store, console: Console, admin: httpx.AsyncClient
 ) -> None:
     assert len(forms(console)) > 10
+    mailing = await _mailing(store)
     for path in forms(console):
         if path == "/sign-out":
             continue
@@ -62,11 +74,26 @@ async def test_every_form_is_answered_with_a_page_that_can_be_loaded_again(
             for each in await store.configuration.list_identities():
                 await store.configuration.delete_identity(each.name)
             who = await store.configuration.create_identity("shop.example")
-            there = path.format(name="news", destination="hook", identity=who.id)
+            there = path.format(
+                name="news", destination="hook", identity=who.id, digest=mailing.hex()
+            )
             page = await send(admin, there, dict(filled))
             assert page.status_code in (200, 303), (path, page.text)  # at first, the guide
             again = await admin.get(str(page.url))
             assert (again.status_code, again.text) == (page.status_code, page.text), path
+
+
+async def _mailing(store: Store) -> bytes:
+    """Return the digest of a mailing of one email."""
+    at = now_us()
+    links = (Link(0, "https://a.example/"),)
+    headers = (("Subject", "News"),)
+    email = Message(new_id(at), at, "n@a.example", ("r@b.example",), headers=headers, links=links)
+    await store.messages.add(email)
+    await store.messages.finish(email.id, MessageState.SENT, email.recipients, at)
+    while await store.search.index(100):
+        pass
+    return mailings_of(email)[0].digest
 
 
 async def _exists(store: Store, name: str) -> bool:

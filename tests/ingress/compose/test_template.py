@@ -130,6 +130,13 @@ def test_data_must_be_an_object(text: str) -> None:
         read_data(text)
 
 
+def test_what_is_known_when_the_email_is_sent_stays_and_is_no_data() -> None:
+    source = "{{amazonSESUnsubscribeUrl}} {{#each these}}{{ses:openTracker}}{{this}}{{/each}}"
+    shown = rendered(source, {"these": ["a"]}, escape=True)
+    assert shown == "{{amazonSESUnsubscribeUrl}} {{ses:openTracker}}a"
+    assert rendered("{{#each this}}{{@key}}{{/each}}", {"a": 1}) == "a"
+
+
 def test_no_data_is_an_empty_object() -> None:
     assert read_data("") == {}
 

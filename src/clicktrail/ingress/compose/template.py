@@ -5,6 +5,7 @@ A template may ask for any amount of work, so it is rendered in a process of its
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,8 +16,8 @@ from clicktrail.errors import InvalidInput
 
 DATA_LIMIT = 262_144
 """Characters of ``TemplateData``, as in SES."""
-_UNSUBSCRIBE_URL = "amazonSESUnsubscribeUrl"
-"""It stays as it is: what it stands for is known when the email is sent."""
+_LATER = ("amazonSESUnsubscribeUrl", "ses:openTracker")
+"""They stay as they are: what they stand for is known when the email is sent."""
 DEEPEST = 50
 """How deep blocks may nest."""
 
@@ -61,6 +62,8 @@ def _render(part: str, source: str, data: dict[str, Any], work: Work) -> str:
         max_depth=DEEPEST,
     )
     engine.register_helper("log", lambda _arguments, _options: SafeString(""))
+    for name in _LATER:  # no data: no loop over these finds them, and they are there within blocks
+        engine.register_helper(name, partial(_stays, name))
     try:
         shown = engine.compile(source)(data)
     except StrictModeError as missing:  # SES's words
@@ -78,14 +81,17 @@ def _render(part: str, source: str, data: dict[str, Any], work: Work) -> str:
     return shown
 
 
+def _stays(name: str, _arguments: object, _options: object) -> SafeString:
+    return SafeString(f"{{{{{name}}}}}")
+
+
 def read_data(text: str) -> dict[str, Any]:
     """Return the data of a template (``TemplateData``, a JSON object). Raises `RenderingFailed`."""
     if len(text) > DATA_LIMIT:
         raise RenderingFailed(f"TemplateData is longer than {DATA_LIMIT} characters")
     try:
         data = read_json(text or "{}", dict[str, Any])
-        known = {name: _with_lengths(value) for name, value in data.items()}
-        return {_UNSUBSCRIBE_URL: f"{{{{{_UNSUBSCRIBE_URL}}}}}"} | known
+        return {name: _with_lengths(value) for name, value in data.items()}
     except InvalidJson as error:
         raise RenderingFailed(
             f'TemplateData must be a JSON object, such as {{"name": "Ann"}}: {error}'
