@@ -10,6 +10,8 @@ import pytest
 from botocore.session import Session
 
 import clicktrail
+from clicktrail.store.database.metadata import derived
+from clicktrail.store.schema import metadata
 from support.ses import knows_more
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +61,15 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     targets = [target for target in LINK.findall(text) if "://" not in target]
     missing = [target for target in targets if not (document.parent / target).exists()]
     assert missing == []
+
+
+def test_every_table_of_the_store_is_in_the_page_on_privacy() -> None:
+    page = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+    tables = {*metadata.tables, *derived.tables, "message_index"}
+    assert tables - set(re.findall(r"`([a-z_]+)`", page)) == set()
+    kept = page.partition("## What is kept")[2].partition("\n\nNothing of recipients")[0]
+    where = "".join(re.findall(r"^\|[^|]*\|([^|]*)\|", kept, re.MULTILINE))
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", where)) - tables == {"orders"}  # a file
 
 
 def test_every_decision_is_in_the_index() -> None:

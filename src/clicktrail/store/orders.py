@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from clicktrail.base import weburl
 from clicktrail.base.ids import is_id, new_id, now_us, pack_id
@@ -12,6 +12,7 @@ from clicktrail.model import LinkChange, Orders
 from clicktrail.model.orders import digest_of
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
+from clicktrail.store.people.person import Person
 from clicktrail.store.tables import (
     configuration_sets,
     link_changes,
@@ -120,6 +121,24 @@ _UNTRACKED = (
 def renew(connection: Connection) -> None:
     """Tell all redirects, within a transaction, that what they are told has changed."""
     _RENEW.run(connection, [(1, new_id())])
+
+
+def erase_changes(person: Person, connection: Connection) -> int:
+    """Delete changes that name an erased person, within a transaction; return how many.
+
+    Such links lead where they did: nobody else has them, and they may not lead to an erased URL.
+    """
+    rows = connection.execute(select(link_changes)).all()
+    named = [
+        row.id
+        for row in rows
+        if any(person.is_in(text) for text in (row.url, row.destination or "", row.because))
+    ]
+    for id_ in named:
+        connection.execute(delete(link_changes).where(link_changes.c.id == id_))
+    if named:
+        renew(connection)  # redirects have copies
+    return len(named)
 
 
 _RENEW = BulkInsert(

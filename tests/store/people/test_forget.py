@@ -408,3 +408,18 @@ async def test_no_byte_is_left_whatever_was_written_moved_and_deleted_before(
 async def test_what_is_no_address_is_refused(store: Store, address: str) -> None:
     with pytest.raises(InvalidInput, match="no email address"):
         await store.forget_person(address)
+
+
+async def test_changes_of_links_that_name_the_person_go(store: Store, file: Path) -> None:
+    await store.orders.replace(LINK, PLAIN, by="admin")
+    await store.orders.replace(PLAIN, LINK, by="admin")
+    await store.orders.block(PLAIN, f"not for {ANNA}", by="admin")
+    left = await store.orders.block(PLAIN, "broken", by="admin")
+    known = await store.orders.newer("")
+    assert known is not None
+    await store.forget_person(ANNA)
+    told = await store.orders.newer(known.version)
+    assert told is not None
+    assert list(told.changes) == [left] == await store.orders.changes()
+    await store.close()
+    assert traces_in(file) == []

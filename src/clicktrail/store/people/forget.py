@@ -61,6 +61,7 @@ from clicktrail.store.mail.tables import (
     message_contents,
     message_html,
 )
+from clicktrail.store.orders import erase_changes
 from clicktrail.store.people.do_not_track import erase_entry
 from clicktrail.store.people.erased import mark_erased, reduced_event
 from clicktrail.store.people.person import ERASED, Person
@@ -155,6 +156,7 @@ class _Forgetting:
         await self._counters(tag_counters)
         await self._names(mailings, mailings.c.name)
         await self._names(mailing_links, mailing_links.c.url)
+        self._done.counters += await self._database.write(partial(erase_changes, self._person))
         # What was prepared before a publisher knew, and written meanwhile.
         await self._events(stream_events, after=streams)
         await self._events(outbox, after=waiting)
