@@ -423,3 +423,17 @@ async def test_changes_of_links_that_name_the_person_go(store: Store, file: Path
     assert list(told.changes) == [left] == await store.orders.changes()
     await store.close()
     assert traces_in(file) == []
+
+
+async def test_who_is_erased_before_an_email_is_sent_is_in_no_count(
+    store: Store, file: Path
+) -> None:
+    links = (Link(0, PLAIN, (("for", ANNA.lower()), ("kind", "book"))),)
+    message = await email_to(store, "bob@mail.example", links=links)
+    await store.forget_person(ANNA)
+    to = message.recipients
+    await store.messages.finish(message.id, MessageState.SENT, to, now_us())
+    assert traces_in(file) == []
+    with closing(sqlite3.connect(file)) as connection:
+        tags = connection.execute("SELECT tag, value, tracked FROM tag_counters").fetchall()
+    assert sorted(tags) == [("for", "[erased]", 1), ("kind", "book", 1)]

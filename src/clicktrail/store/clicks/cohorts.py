@@ -11,7 +11,7 @@ at once would each take their own click for the first.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select
@@ -24,6 +24,7 @@ from clicktrail.store.mail.tables import messages
 
 LinkTags = Mapping[int, Sequence[tuple[str, str]]]
 """The tags of an email's links, by index."""
+Tag = tuple[str, str]
 People = Mapping[int, int]
 """Clicks of people on one email, by link; of a change of them, negative ones too."""
 
@@ -47,6 +48,12 @@ def tags_of(links: Iterable[Link]) -> dict[int, tuple[tuple[str, str], ...]]:
     return {link.index: link.tags for link in links if link.tags}
 
 
+def names_of(tags: LinkTags) -> tuple[Tag, ...]:
+    """Return the different tags that an email is counted by: `MOST_TAGS` at most."""
+    every = chain.from_iterable(tags[link] for link in sorted(tags))
+    return tuple(islice(dict.fromkeys(every), MOST_TAGS))
+
+
 @dataclass(slots=True)
 class Cohorts:
     """What is to be added to the counters of emails."""
@@ -63,11 +70,17 @@ class Cohorts:
 
         ``row`` is the email's of ``messages``.
         """
+        self.add_unclicked(row, names_of(belonging.tags))
+        if people:
+            self._add_people(_hour(row), belonging, {}, people)
+
+    def add_unclicked(self, row: Any, tags: Iterable[Tag]) -> None:
+        """Add a tracked email that was sent, and the different tags of its links (`names_of`)."""
         hour = _hour(row)
         self.hours[hour].tracked += 1
-        for name, value in _indexes(belonging.tags):
-            self.tags[hour.daily(), name, value].tracked += 1
-        self._add_people(hour, belonging, {}, people)
+        day = hour.daily()
+        for name, value in tags:
+            self.tags[day, name, value].tracked += 1
 
     def add_people(self, row: Any, belonging: Belonging, now: People, change: People) -> None:
         """Add a change of the clicks of people on an email; ``now`` are all, the change's too."""

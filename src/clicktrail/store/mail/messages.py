@@ -6,7 +6,7 @@ thirty rows.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ from clicktrail.store.mail.tables import (
     messages,
     unindexed,
 )
+from clicktrail.store.mail.underway import Known, Underway
 from clicktrail.store.tables import event_destinations
 
 _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED, MessageState.UNKNOWN)
@@ -92,6 +93,7 @@ class MessageStore:
         self._database = database
         self._adding = Batcher(self._add, limit=500)
         self._finishing = Batcher(self._finish, limit=500)
+        self._underway = Underway()
 
     async def add(self, message: Message) -> None:
         """Keep an email; it is durable on return."""
@@ -176,10 +178,14 @@ class MessageStore:
             _ADD_HTML.run(connection, packed)
 
         await self._database.write(work)
+        for message, (_, _, content) in zip(batch, contents, strict=True):
+            if not message.reason:
+                self._underway.add(message, content)
 
     async def _finish(self, batch: list[Finished]) -> None:
         first = {each.message_id: each for each in reversed(batch)}
-        await self._database.write(lambda connection: _write_finished(connection, first))
+        known = {id_: what for id_ in first if (what := self._underway.take(id_))}
+        await self._database.write(lambda connection: _write_finished(connection, first, known))
 
 
 def _packed(batch: list[Message]) -> list[tuple[str, bytes]]:
@@ -201,7 +207,9 @@ def _forget(connection: Connection, before: int, limit: int) -> int:
     return len(old)
 
 
-def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
+def _write_finished(
+    connection: Connection, first: dict[str, Finished], known: Mapping[str, Known]
+) -> None:
     rows = connection.execute(_SELECT_PENDING, {"ids": list(first)}).all()
     finished = [(first[row.id], row) for row in rows]
     for state in {each.state for each, _ in finished}:
@@ -215,7 +223,7 @@ def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
     if changed:
         connection.execute(_UPDATE_RECIPIENTS, changed)
     sent = [(each, row) for each, row in finished if each.state is MessageState.SENT]
-    cohorts = _tracked(connection, [row for _, row in sent])
+    cohorts = _tracked(connection, [row for _, row in sent], known)
     for each, row in sent:
         hour = hour_of(each.at)
         for recipient in each.recipients:
@@ -229,23 +237,26 @@ def _write_finished(connection: Connection, first: dict[str, Finished]) -> None:
     _ANNOUNCE.run(connection, [(each.message_id,) for each, row in sent if row.announced])
 
 
-def _tracked(connection: Connection, sent: list[Any]) -> Cohorts:
+def _tracked(connection: Connection, sent: list[Any], known: Mapping[str, Known]) -> Cohorts:
     """Count tracked ones of emails that were sent; some may have been clicked meanwhile."""
     cohorts = Cohorts()
     people = people_of(connection, [row.id for row in sent])
     for row in sent:
         if row.reason:
             continue
+        clicked = people.get(row.id, {})
+        what = known.get(row.id)
+        if what and not clicked and row.content and hash(row.content) == what.contents:
+            if what.links:
+                cohorts.add_unclicked(row, what.tags)
+            continue
         content = None if row.content is None else content_of(row.id, row.content)
         if content is None:  # it was erased meanwhile
-            cohorts.add_sent(row, Belonging(), people.get(row.id, {}))
+            cohorts.add_sent(row, Belonging(), clicked)
         elif content.links:
-            clicked = people.get(row.id, {})
             message = _message(row) if clicked else None
             groups = tuple(k.digest for k in mailings_of(message)) if message else ()
-            # Most emails have no link tags: for these no links are made.
-            links = _links(content) if any(tags for _, _, tags, *_ in content.links) else ()
-            cohorts.add_sent(row, Belonging(tags_of(links), groups), clicked)
+            cohorts.add_sent(row, Belonging(tags_of(_links(content)), groups), clicked)
     return cohorts
 
 
