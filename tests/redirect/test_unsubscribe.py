@@ -68,13 +68,17 @@ async def test_who_waits_for_a_word_before_the_form_gets_it(house: House) -> Non
     ],
 )
 async def test_nothing_behind_the_form_is_answered(house: House, body: bytes) -> None:
-    assert statuses(await house.say(post(body, f"Content-Length: {len(FORM)}"))) == [200]
+    answer = await house.say(post(body, f"Content-Length: {len(FORM)}"))
+    assert statuses(answer) == [200]
+    assert b"\r\nConnection: close\r\n" in answer
     assert len(await unsubscribed(house)) == 1
 
 
 async def test_nothing_behind_chunks_is_answered(house: House) -> None:
     said = post(CHUNKED + HIDDEN, "Transfer-Encoding: chunked")
-    assert statuses(await house.say(said)) == [200]
+    answer = await house.say(said)
+    assert statuses(answer) == [200]
+    assert b"\r\nConnection: close\r\n" in answer
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,8 @@ class Connection(asyncio.Protocol):
         self._keep = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
-        """Keep the body. What comes behind it is not looked at: the connection ends."""
-        if not self._complete:
+        """Keep the body, as far as it may go. What comes behind it is not looked at."""
+        if not self._complete and len(self._body) <= self._limit:
             self._body += body
 
     def on_message_complete(self) -> None:
@@ -316,7 +316,8 @@ class Connection(asyncio.Protocol):
                 self._then = None
                 self._refuse(_BAD_REQUEST)
                 return
-        self.method, self.target = method, target  # not those of what comes behind the body
+        # Not those of what comes behind the body: the connection ends.
+        self.method, self.target, self._keep = method, target, False
         if len(self._body) > self._limit:
             self._then = None
             self._refuse(_CONTENT_TOO_LARGE)
