@@ -24,6 +24,8 @@ class Following:
         self._copy = copy
         self._hand_on = hand_on
         self._mark: object = None
+        """Which copy was handed on."""
+        self._told = False
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -41,14 +43,22 @@ class Following:
             self._look()
 
     def _look(self) -> None:
+        mark = None
         try:
             mark = self._copy.mark()
             if mark == self._mark:
                 return
-            self._mark = mark
             orders = self._copy.read()
             if orders is not None:
                 self._hand_on(orders)
-        except (OSError, ValueError) as error:
-            why = complaint(error, self._copy.path) if isinstance(error, OSError) else "damaged"
+            self._mark, self._told = mark, False
+        except OSError as error:  # it may pass: read again
+            self._complain(complaint(error, self._copy.path))
+        except ValueError:
+            self._mark = mark
+            self._complain("damaged: delete it, and it is written anew")
+
+    def _complain(self, why: str) -> None:
+        if not self._told:
             log.warning("orders cannot be read", path=str(self._copy.path), reason=why)
+        self._told = True
