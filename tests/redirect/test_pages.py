@@ -67,3 +67,10 @@ def test_every_page_has_a_file_for_all_languages_and_for_one(tmp_path: Path) -> 
         with pytest.raises(SettingError, match=f"blocked.fr.html is {why}"):
             pages.reload()
     assert TEXTS["de"]["not-found"].encode() in pages.not_found(b"de")[1]
+
+
+def test_pages_are_kept_by_language_and_not_by_what_strangers_send(tmp_path: Path) -> None:
+    (tmp_path / "not-found.html").write_text("{{language}}" + "x" * 60_000)
+    pages = PublicPages(tmp_path)
+    kept = {id(pages.not_found(b"de, x%d" % number)) for number in range(100)}
+    assert len(kept) == 1

@@ -11,15 +11,19 @@ _RANGE = re.compile(
 )
 
 
-@lru_cache(1000)
 def language(header: bytes | None, known: Collection[str], usual: str) -> str:
     """Return the language that an ``Accept-Language`` likes best of those that are known.
 
     ``known`` are primary language subtags (``de``), ``usual`` is that of who likes none of them.
     """
+    return _best((header or b"")[:_LONGEST], frozenset(known), usual)
+
+
+@lru_cache(1000)
+def _best(header: bytes, known: frozenset[str], usual: str) -> str:
     best, liked = usual, 0.0
     refused = set()
-    for piece in (header or b"")[:_LONGEST].decode("latin-1").split(","):
+    for piece in header.decode("latin-1").split(","):
         found = _RANGE.fullmatch(piece.strip())
         if found is None:
             continue

@@ -79,28 +79,31 @@ class PublicPages:
 
     def not_found(self, accept_language: bytes | None) -> Answer:
         """Return the page for a link that is none, for a request with that ``Accept-Language``."""
-        return self._made(NOT_FOUND, accept_language, "")
+        return self._page(NOT_FOUND, accept_language)
 
     def blocked(self, accept_language: bytes | None, because: str) -> Answer:
         """Return the page for a link that leads nowhere any more, and why."""
-        return self._made(BLOCKED, accept_language, because)
+        return self._page(BLOCKED, accept_language, because)
 
     def unsubscribe(self, accept_language: bytes | None) -> Answer:
         """Return the page whose button unsubscribes."""
-        return self._made(UNSUBSCRIBE, accept_language, "")
+        return self._page(UNSUBSCRIBE, accept_language)
 
     def unsubscribed(self, accept_language: bytes | None) -> Answer:
         """Return the page for who has unsubscribed."""
-        return self._made(UNSUBSCRIBED, accept_language, "")
+        return self._page(UNSUBSCRIBED, accept_language)
 
     def not_unsubscribed(self, accept_language: bytes | None) -> Answer:
         """Return the page for whose wish could not be logged."""
-        return self._made(NOT_UNSUBSCRIBED, accept_language, "")
+        return self._page(NOT_UNSUBSCRIBED, accept_language)
 
-    def _make(self, name: str, accept_language: bytes | None, because: str) -> Answer:
+    def _page(self, name: str, accept_language: bytes | None, because: str = "") -> Answer:
+        known = frozenset(TEXTS) | self._files.get(name, {}).keys() - {""}
+        # Kept by language: headers are whatever strangers send, and a page may be large.
+        return self._made(name, language(accept_language, known, USUAL), because)
+
+    def _make(self, name: str, chosen: str, because: str) -> Answer:
         files = self._files.get(name, {})
-        known = frozenset(TEXTS) | files.keys() - {""}
-        chosen = language(accept_language, known, USUAL)
         template = files.get(chosen) or files.get("")
         if template is None:
             leads_home = self._home and name in (NOT_FOUND, BLOCKED)
