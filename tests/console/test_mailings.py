@@ -1,6 +1,8 @@
 """The list of mailings: what is looked for, sorted and compared is what there is."""
 
 import re
+from collections.abc import Sequence
+from html import unescape
 from urllib.parse import parse_qs
 
 import httpx
@@ -24,7 +26,7 @@ URLS = ("https://a.example/one?to={}", "https://a.example/two")
 
 async def send(
     store: Store, subject: str, at: int, number: int = 1, clicks: int = 0, people: int = 0,
-    set_name: str = "news",
+    set_name: str = "news", urls: Sequence[str] = URLS,
 ) -> None:  # fmt: skip
     """Send emails, and click each on its first link ``clicks`` times, the first of them people."""
     for each in range(number):
@@ -35,7 +37,7 @@ async def send(
             recipients=(f"r{each}@b.example",),
             configuration_set=set_name,
             headers=(("Subject", subject),),
-            links=tuple(Link(n, url.format(each)) for n, url in enumerate(URLS)),
+            links=tuple(Link(n, url.format(each)) for n, url in enumerate(urls)),
         )
         await store.messages.add(message)
         await store.messages.finish(message.id, MessageState.SENT, message.recipients, at)
@@ -147,6 +149,15 @@ async def test_two_are_compared(store: Store, viewer: httpx.AsyncClient) -> None
     for wrong in ("", "?mailing=zz&mailing=00", f"?mailing={books}", "?mailing=" + "0" * 9999):
         answer = await viewer.get(f"/comparison{wrong}")
         assert (answer.status_code, "Choose two mailings" in answer.text) == (200, True)
+
+
+async def test_a_link_is_chosen_as_it_is(store: Store, admin: httpx.AsyncClient) -> None:
+    url = "https://a.example/two  words?a=1&b"
+    await send(store, "Spaces", AT, urls=(url,))
+    [mailing], _ = await store.mailings.find(Sought("subject"), 9)
+    page = (await admin.get(f"/mailings/{mailing.digest.hex()}")).text
+    # Without a value, browsers send the text with its white space collapsed (HTML § 4.10.10).
+    assert [unescape(each) for each in re.findall(r'<option value="(https:[^"]*)"', page)] == [url]
 
 
 @pytest.mark.usefixtures("sent")

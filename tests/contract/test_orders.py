@@ -58,6 +58,14 @@ async def test_changes_hold_the_newest_first_until_they_are_undone(store: Store)
             await orders.replace(OLD, wrong, by="")
 
 
+async def test_changes_are_found_by_all_urls_of_an_email(store: Store) -> None:
+    made = await store.orders.replace(OLD, NEW, by="anna")
+    await store.orders.block(NEW, "gone", by="anna")
+    urls = [f"{OLD}{number}" for number in range(300_000)]  # more than values in a statement
+    assert await store.orders.changes([*urls, OLD]) == [made]
+    assert await store.orders.changes(urls) == []
+
+
 async def test_who_is_listed_is_found_with_the_emails_they_had_got(store: Store) -> None:
     theirs = [await sent(store, "Anna@Example.com"), await sent(store, "x@other.example")]
     await sent(store, "berta@example.com")

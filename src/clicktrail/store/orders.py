@@ -27,6 +27,8 @@ MOST_UNTRACKED = 2_000_000
 leave clicks out."""
 BECAUSE_LIMIT = 1000
 """Characters."""
+_AT_ONCE = 500
+"""URLs that one statement asks for: databases take some ten thousand values, emails have more."""
 
 
 class OrderStore:
@@ -106,9 +108,11 @@ class OrderStore:
         With ``urls``, those of links to these.
         """
         query = select(link_changes).order_by(link_changes.c.id.desc())
-        if urls is not None:
-            query = query.where(link_changes.c.url.in_([storable(url) for url in urls]))
-        return await self._database.read(lambda c: list(_changes(c.execute(query))))
+        wanted = None if urls is None else {storable(url) for url in urls}
+        if wanted is not None and len(wanted) <= _AT_ONCE:
+            query = query.where(link_changes.c.url.in_(wanted))
+        found = await self._database.read(lambda c: list(_changes(c.execute(query))))
+        return found if wanted is None else [each for each in found if each.url in wanted]
 
 
 _UNTRACKED = (
