@@ -1,7 +1,7 @@
 """The list of mailings: what is looked for, sorted and compared is what there is."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import unescape
 from urllib.parse import parse_qs
 
@@ -23,10 +23,12 @@ AT = 1_790_000_000_000_000  # 2026-09-21 14:13:20 UTC
 DAY = 86_400_000_000
 URLS = ("https://a.example/one?to={}", "https://a.example/two")
 
+NONE: Mapping[str, list[str]] = {}
+
 
 async def send(
     store: Store, subject: str, at: int, number: int = 1, clicks: int = 0, people: int = 0,
-    set_name: str = "news", urls: Sequence[str] = URLS,
+    set_name: str = "news", urls: Sequence[str] = URLS, tags: Mapping[str, list[str]] = NONE,
 ) -> None:  # fmt: skip
     """Send emails, and click each on its first link ``clicks`` times, the first of them people."""
     for each in range(number):
@@ -37,6 +39,7 @@ async def send(
             recipients=(f"r{each}@b.example",),
             configuration_set=set_name,
             headers=(("Subject", subject),),
+            tags=dict(tags),
             links=tuple(Link(n, url.format(each)) for n, url in enumerate(urls)),
         )
         await store.messages.add(message)
@@ -158,6 +161,22 @@ async def test_a_link_is_chosen_as_it_is(store: Store, admin: httpx.AsyncClient)
     page = (await admin.get(f"/mailings/{mailing.digest.hex()}")).text
     # Without a value, browsers send the text with its white space collapsed (HTML § 4.10.10).
     assert [unescape(each) for each in re.findall(r'<option value="(https:[^"]*)"', page)] == [url]
+
+
+@pytest.mark.parametrize("text", ["", "tag"])
+@pytest.mark.parametrize("window", [1, 2, 9])
+async def test_no_page_ends_between_the_tags_of_an_email(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: str, window: int
+) -> None:
+    monkeypatch.setattr("clicktrail.store.mail.mailings._WINDOW", window)
+    for each in range(3):
+        tags = {f"tag{each}{name}": ["x"] for name in "abc"}
+        await send(store, "Hello", AT + each * DAY, tags=tags)
+    seen, before = [], None
+    while before != 0:
+        found, before = await store.mailings.find(Sought("tag", text), 2, before)
+        seen.append({mailing.name for mailing in found})
+    assert seen == [{f"tag{each}{name}=x" for name in "abc"} for each in (2, 1, 0)]
 
 
 @pytest.mark.usefixtures("sent")

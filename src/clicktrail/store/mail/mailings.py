@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, delete, func, select
+from sqlalchemy import Connection, Row, Select, Table, delete, func, or_, select
 
 from clicktrail.store.clicks.statistics import Counts, total
 from clicktrail.store.clicks.tables import mailing_counts, mailing_links
@@ -96,7 +96,8 @@ class Mailings:
         """Return up to ``limit`` mailings by their newest email, the last first, and before which
         time the next search looks: 0 where there is nothing older.
 
-        There may be less of them and older ones all the same: it looks at `LOOKED_AT`.
+        There may be less of them and older ones all the same: it looks at `LOOKED_AT`. Those of one
+        newest email, by its tags, are not parted: there may be more for that.
         """
         at, text = mailings.c, sought.text.casefold()
         query = select(mailings).where(at.kind == sought.kind)
@@ -106,24 +107,25 @@ class Mailings:
             query = query.where(at.last_at >= sought.since)
         if sought.until is not None:
             query = query.where(at.first_at < sought.until)
-        query = query.order_by(at.last_at.desc())
+        query = query.order_by(at.last_at.desc(), at.digest.desc())
         size = _WINDOW if text else limit + 1
 
         def work(connection: Connection) -> tuple[list[Mailing], int]:
             found: list[Mailing] = []
-            last = before
+            some = query if before is None else query.where(at.last_at < before)
+            last = 0
             for _ in range(0, LOOKED_AT, size):
-                some = query if last is None else query.where(at.last_at < last)
                 rows = connection.execute(some.limit(size)).all()
                 for row in rows:
                     if text in row.name.casefold():
-                        if len(found) == limit:
-                            return found, last or 0
+                        if len(found) >= limit and row.last_at < found[-1].last_at:
+                            return found, found[-1].last_at
                         found.append(_mailing(row))
-                    last = row.last_at
                 if len(rows) < size:
                     return found, 0
-            return found, last or 0
+                last, digest = rows[-1].last_at, rows[-1].digest
+                some = query.where(at.last_at <= last, or_(at.last_at < last, at.digest < digest))
+            return found, last
 
         return await self._database.read(work)
 
