@@ -2,9 +2,12 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from clicktrail.base.ids import now_us
+from clicktrail.model import OPEN_LINK, EventType, MessageState
 from clicktrail.publish.privacy import Privacy, family, truncated
 from clicktrail.publish.publisher import Publisher
 from support.counting import counted
@@ -48,6 +51,28 @@ def test_an_address_is_cut_to_its_network(ip: str, network: str) -> None:
 )
 def test_a_browser_is_cut_to_its_family(user_agent: str, name: str) -> None:
     assert family(user_agent) == name
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_nobody_is_kept_of_an_anonymous_set(house: House, is_known: bool) -> None:
+    await house.configuration_set("news", to_stream("clicks", EventType.CLICK, EventType.OPEN))
+    await house.store.configuration.update_set("news", rules={"anonymous": True})
+    message = await house.message()
+    if not is_known:  # it is older than `retention.messages`
+        await house.store.messages.finish(
+            message.id, MessageState.SENT, message.recipients, message.accepted_at
+        )
+        assert await house.store.messages.forget(now_us()) == 1
+    opened = replace(click(message), link=OPEN_LINK, url="")
+    await house.journal.append(click(message, ip="192.0.2.129"), opened)
+    assert await house.publish() == 2
+    for event in await house.events():
+        assert event["mail"] == {"messageId": "", "tags": {"ses:configuration-set": ["news"]}}
+        told = event.get("click") or event["open"]
+        assert (told["ipAddress"], told["userAgent"]) == ("", "")
+    with closing(sqlite3.connect(house.url.removeprefix("sqlite:///"))) as connection:
+        query = "SELECT ip, user_agent FROM clicks UNION ALL SELECT ip, user_agent FROM opens"
+        assert connection.execute(query).fetchall() == [("", "")] * 2
 
 
 async def test_the_whole_is_judged_and_a_part_is_kept_and_told(house: House) -> None:

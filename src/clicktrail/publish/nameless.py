@@ -24,11 +24,15 @@ def without_email(
     place of the email.
     """
     subject = subjects[click.message_id]
-    if is_anonymous(click.message_id) or subject.origin is None or subject.accepted_at is None:
+    if is_anonymous(click.message_id) or subject.origin is None:
         return click
     name = subject.origin.configuration_set
     if not _is_anonymous(name, configuration):
         return click
+    if subject.accepted_at is None:
+        # Its contents are gone: its id leads to nobody, and the store knows by it who was erased.
+        subjects[click.message_id] = replace(subject, mail=anonymous_mail_object(name))
+        return replace(click, ip="", user_agent="")
     reader = subject.readers[0] if subject.readers else ""
     id_ = anonymous_origin(name, reader, subject.accepted_at).text
     subjects[id_] = nameless_subject(id_, configuration)
