@@ -10,6 +10,8 @@ import pytest
 
 from clicktrail.base.ids import hour_of, new_id
 from clicktrail.console.app import Console
+from clicktrail.console.clicks.live import SHOWN
+from clicktrail.console.clicks.looks import WATCHED
 from clicktrail.model import Click, Link, Message, Verdict
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
@@ -75,6 +77,16 @@ async def test_each_stream_goes_on_from_where_it_is(
         more = await clicked(store, 3, first=60)
         for stream in (behind, near, ahead, strange):
             assert await until(more[-1], stream) == more
+
+
+async def test_pages_without_a_stream_leave_little_behind(
+    store: Store, viewer: httpx.AsyncClient, console: Console
+) -> None:
+    for number in range(6):
+        ids = await clicked(store, SHOWN, first=number * SHOWN)
+        assert ids[-1] in (await viewer.get("/live")).text
+    kept = console._live._looks._judged
+    assert (len(kept), ids[-1] in kept) == (WATCHED, True)
 
 
 async def test_others_get_a_turn_between_clicks(store: Store, viewer: httpx.AsyncClient) -> None:

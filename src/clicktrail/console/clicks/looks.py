@@ -97,6 +97,9 @@ class Looks:
         """Remember how clicks of a page are judged, so that its stream tells where that changes."""
         for each in seen[:WATCHED]:
             self._judged.setdefault(each.row.click.event_id, (each.row.verdict, each.row.reasons))
+        # Streams forget what is old, but pages may be looked at without.
+        for old in sorted(self._judged)[:-WATCHED]:
+            del self._judged[old]
 
     async def _run(self) -> None:
         asked: list[_Question] = []
