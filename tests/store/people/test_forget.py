@@ -437,3 +437,20 @@ async def test_who_is_erased_before_an_email_is_sent_is_in_no_count(
     with closing(sqlite3.connect(file)) as connection:
         tags = connection.execute("SELECT tag, value, tracked FROM tag_counters").fetchall()
     assert sorted(tags) == [("for", "[erased]", 1), ("kind", "book", 1)]
+
+
+@pytest.mark.parametrize("destination", [None, "", PLAIN, LINK])
+@pytest.mark.parametrize("link", [PLAIN, LINK])
+async def test_clicks_of_others_that_were_led_to_the_person_name_nobody(
+    store: Store, file: Path, link: str, destination: str | None
+) -> None:
+    message = await email_to(store, "berta@example.com", link=link)
+    made = clicked(message)
+    await store.clicks.record([replace(made, click=replace(made.click, destination=destination))])
+    await store.forget_person(ANNA)
+    [row] = await store.browse.newest_clicks(10)
+    url, led = row.click.url, row.click.destination
+    assert url == (PLAIN if LINK not in (link, destination) else "[erased]")
+    assert bool(led) == bool(destination)
+    await store.close()
+    assert TRACES[0] not in {trace for _, trace in traces_in(file)}

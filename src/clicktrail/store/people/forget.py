@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    case,
     delete,
     select,
     update,
@@ -277,7 +278,8 @@ class _Forgetting:
             others = [
                 row.event_id
                 for row in rows
-                if row.message_id not in self._erased and self._person.is_in(row.url)
+                if row.message_id not in self._erased
+                and any(map(self._person.is_in, (row.url, row.destination or "")))
             ]
             if theirs or others:
                 await self._database.write(partial(_change_clicks, theirs, others))
@@ -370,7 +372,8 @@ def _change_events(
 
 def _change_clicks(theirs: list[str], others: list[str], connection: Connection) -> None:
     blank = {"ip": "", "user_agent": "", "url": ERASED, "destination": ""}
-    for ids, values in ((theirs, blank), (others, {"url": ERASED})):
+    led = case((clicks.c.destination != "", ERASED), else_=clicks.c.destination)  # not: blocked
+    for ids, values in ((theirs, blank), (others, {"url": ERASED, "destination": led})):
         if ids:
             connection.execute(update(clicks).where(clicks.c.event_id.in_(ids)).values(values))
 
