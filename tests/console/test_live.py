@@ -13,6 +13,7 @@ from clicktrail.console.app import Console
 from clicktrail.console.clicks.live import SHOWN
 from clicktrail.console.clicks.looks import WATCHED
 from clicktrail.model import Click, Link, Message, Verdict
+from clicktrail.model.anonymous import anonymous_origin
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Dimensions
@@ -87,6 +88,18 @@ async def test_pages_without_a_stream_leave_little_behind(
         assert ids[-1] in (await viewer.get("/live")).text
     kept = console._live._looks._judged
     assert (len(kept), ids[-1] in kept) == (WATCHED, True)
+
+
+async def test_an_anonymous_click_leads_to_no_email(
+    store: Store, viewer: httpx.AsyncClient
+) -> None:
+    origin = anonymous_origin("news", "anna@gmail.com", AT)
+    click = Click(new_id(AT), origin.text, 0, "https://a.example/", AT, "", "")
+    made = LoggedClick(click, Dimensions(hour_of(AT), "news", "", "Google"))
+    await store.clicks.record([made])
+    page = (await viewer.get("/live")).text
+    assert '<th scope="row" class="url">anonymous</th>' in page
+    assert "/messages/" not in page
 
 
 async def test_others_get_a_turn_between_clicks(store: Store, viewer: httpx.AsyncClient) -> None:

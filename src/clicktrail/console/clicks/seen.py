@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clicktrail.model import Link
+from clicktrail.model.anonymous import is_anonymous
 from clicktrail.store import Store
 from clicktrail.store.mail.browse import ClickRow
 from clicktrail.store.mail.grouping import subject_of
@@ -21,6 +22,11 @@ class Seen:
     subject: str = ""
     text: str = ""
     """What can be read on the link."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether its link does not say of which email it is."""
+        return is_anonymous(self.row.click.message_id)
 
 
 async def seen_of(store: Store, rows: Sequence[ClickRow]) -> list[Seen]:
