@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
     true,
 )
 
@@ -120,6 +121,8 @@ do_not_track = Table(
 """Who is not to be tracked (`clicktrail.store.people.do_not_track`), by the SHA-256 of the entry.
 ``name`` is empty where the person was erased. ``searched``: 1 when the emails that they had got
 already are in the table below."""
+_new = text("searched = 0")
+Index("do_not_track_new", do_not_track.c.searched, sqlite_where=_new, postgresql_where=_new)
 
 untracked_messages = Table(
     "untracked_messages",

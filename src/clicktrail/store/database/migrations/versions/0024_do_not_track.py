@@ -19,6 +19,10 @@ def upgrade() -> None:
         sa.Column("made_by", bytewise(sa.Text), nullable=False),
         sa.Column("searched", sa.SmallInteger, nullable=False),
     )
+    new = sa.text("searched = 0")
+    op.create_index(
+        "do_not_track_new", "do_not_track", ["searched"], sqlite_where=new, postgresql_where=new
+    )
     op.create_table(
         "untracked_messages",
         sa.Column("message_id", bytewise(sa.String, 32), primary_key=True),
