@@ -148,3 +148,38 @@ def test_a_form_of_any_bytes_is_read_to_an_end() -> None:
             each = chance.choice((body, name))
             each[chance.randrange(len(each))] = chance.choice(b"\0:;=\"*%'<>()?-x\\/ \t\xff")
         assert is_one_click(bytes(name), bytes(body)) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        b"boundary*=undefined''x",
+        b"boundary*=idna''x",
+        b"boundary*" + b"9" * 5000 + b"=x",
+        b"boundary*" + b"9" * 5000 + b"*=x",
+        b"boundary=" + b"x" * 5000,
+        b'boundary=""',
+    ],
+)
+def test_a_boundary_that_is_none_is_that_of_no_form(kind: bytes) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n'
+    assert not is_one_click(b"multipart/form-data; " + kind, form + b"--x--\r\n")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'Content-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click',
+        b"content-disposition: FORM-DATA; name=List-Unsubscribe\r\n\r\nOne-Click",
+        b'Content-Type: text/plain\r\nContent-Disposition: form-data;\r\n name="List-Unsubscribe"'
+        b"\r\nContent-Length: 9\r\n\r\nOne-Click\r\n",
+        b'Content-Disposition: form-data; name="List-Unsubscribe"\n\nOne-Click',
+    ],
+)
+def test_the_form_is_known_in_parts_as_programs_write_them(part: bytes) -> None:
+    body = b"Preamble\r\n--a b\r\n%b\r\n--a b--\r\n" % part
+    assert is_one_click(b'multipart/form-data; charset=utf-8; boundary="a b"', body)
+    twice = body.replace(b"Preamble", b"\r\n--a b\r\n" + part)
+    assert not is_one_click(b'multipart/form-data; boundary="a b"', twice)
+    other = body.replace(b"One-Click", b"One-Click more")
+    assert not is_one_click(b'multipart/form-data; boundary="a b"', other)
