@@ -1,5 +1,7 @@
 """What every store keeps of contact lists, and of who has left them."""
 
+import random
+import string
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -12,6 +14,7 @@ from clicktrail.model.subscription import Contact, ContactList, SubscriptionStat
 from clicktrail.store import Store
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.unsubscribes import LoggedUnsubscribe, Unsubscribe
+from clicktrail.store.database.core import storable
 from clicktrail.store.people.contact_rows import ATTRIBUTES_LIMIT, MOST_TOPICS
 from clicktrail.store.people.suppression import SuppressionReason
 
@@ -168,3 +171,20 @@ async def test_who_leaves_is_suppressed_where_it_is_asked_for(
     found = await store.suppression.among([ANNA, "b@x.example"])
     assert found == ({ANNA: SuppressionReason.UNSUBSCRIBE} if suppressing else {})
     assert (await store.configuration.current()).suppresses is suppressing
+
+
+async def test_whoever_got_an_email_can_leave_whatever_their_address_is(store: Store) -> None:
+    at = now_us()
+    # Random: PostgreSQL would compress another one until an index has room for it.
+    long = "".join(random.Random(1).choices(string.ascii_letters, k=8000))
+    people = [f"{long}@x.example", long, "ß" * 300 + "@x.example", "", "@", "\udcff@x.example"]
+    some = []
+    for address in people:
+        wish = Subscription("ours", "", storable(address))
+        made = Unsubscribe(new_id(at), new_id(at), at, "ours", "")
+        some.append(LoggedUnsubscribe(made, wish, Dimensions("2026-11-23", "", "", "Other")))
+    assert await store.unsubscribes.record(some, suppressing=True) == len(people)
+    there = [each.subscription.address for each in some]
+    assert await store.unsubscribed.unwilling("ours", "", there) == there
+    assert list(await store.suppression.among(there)) == there
+    assert all(len(each.subscription.address) <= 320 for each in await store.unsubscribed.page())

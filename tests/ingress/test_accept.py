@@ -10,8 +10,14 @@ from clicktrail.errors import (
     SmarthostUnavailable,
     StoreUnavailable,
 )
+from clicktrail.headers.fields import read_header
 from clicktrail.ingress.choice import UnknownConfigurationSet
-from clicktrail.ingress.options.lists import NO_HTTPS, ONE_RECIPIENT
+from clicktrail.ingress.options.lists import (
+    NO_HTTPS,
+    ONE_RECIPIENT,
+    TOO_LONG,
+    unsubscribe_fields,
+)
 from clicktrail.ingress.rewriting import LARGE, UNTRACKED
 from clicktrail.ingress.submission import Submission
 from clicktrail.keys.token import TrackingHosts
@@ -321,6 +327,18 @@ async def test_a_link_to_unsubscribe_is_for_one_recipient(room: Mailroom) -> Non
     await room.store.unsubscribed.put([Subscription("news", "", "B@example.org")])
     with pytest.raises(MessageRefused, match=r"'b@example\.org' is not subscribed to the contact"):
         await accept(room, LISTED + TEXT, "a@example.org", "b@example.org")
+
+
+async def test_a_link_to_unsubscribe_needs_an_address(room: Mailroom) -> None:
+    kept = await accept(room, LISTED + TEXT, "a" * 9000 + "@example.org")
+    assert sent(room) == HEAD + TEXT
+    assert TOO_LONG in kept.warnings
+
+
+def test_a_header_that_tells_of_one_click_is_there_once() -> None:
+    given = read_header(b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n")
+    link = "https://click.example.com/u/x"
+    assert unsubscribe_fields(given, link) == f"List-Unsubscribe: <{link}>\r\n".encode()
 
 
 @pytest.mark.parametrize(

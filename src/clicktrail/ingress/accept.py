@@ -25,6 +25,7 @@ from clicktrail.ingress.options.lists import (
     LIST_HEADER,
     NO_HTTPS,
     ONE_RECIPIENT,
+    TOO_LONG,
     list_options,
     unsubscribe_fields,
 )
@@ -45,6 +46,7 @@ from clicktrail.rewrite.unsubscribe import with_unsubscribe_url
 from clicktrail.rewrite.warn import about_fields
 from clicktrail.rules.links import APPENDED_LIMIT
 from clicktrail.rules.matching import readers_first
+from clicktrail.rules.recipients import ADDRESS_LIMIT
 from clicktrail.rules.wishes import TRACK_HEADER, allowed_by
 from clicktrail.store import Store
 
@@ -166,7 +168,9 @@ class Acceptor:
         if readers > 1 and chosen is not None and chosen.rules.archives:
             recipients, readers = readers_first(recipients, chosen.rules.archives)
         fields, link = b"", ""
-        if options is not None and readers == 1:
+        if options is not None and readers == 1 and len(recipients[0]) > ADDRESS_LIMIT:
+            wrong.append(TOO_LONG)
+        elif options is not None and readers == 1:
             subscription = Subscription(*options, recipients[0])
             link = self._rewriter.unsubscribe_link(message_id, chosen, subscription)
             raw = await self._in_thread(partial(with_unsubscribe_url, raw, link))

@@ -8,6 +8,8 @@ from clicktrail.errors import InvalidInput
 
 LOCAL_LIMIT = 64
 """RFC 5321 § 4.5.3.1.1: octets of what stands before the @."""
+ADDRESS_LIMIT = 320
+"""Characters of an address: RFC 5321 § 4.5.3.1.1, § 4.5.3.1.2. Doors take longer ones."""
 
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _LITERAL = re.compile(r"\[[0-9a-z.:-]{1,64}\]")  # RFC 5321 § 4.1.3
@@ -27,6 +29,15 @@ def recipient_key(address: str) -> str:
     if local.isascii():
         return f"{local.lower()}{at}{a_labels(domain)}"
     return f"{unicodedata.normalize('NFC', local).casefold()}{at}{a_labels(domain)}"
+
+
+def readable(address: str) -> str:
+    """Return an address as a list can show it; ``""`` for one that is longer than any.
+
+    Databases have no room for it (PostgreSQL: none of an index entry), and whoever asks for it is
+    found by its digest all the same.
+    """
+    return address if len(address) <= ADDRESS_LIMIT else ""
 
 
 def checked_recipient(text: str) -> str:

@@ -6,12 +6,17 @@ from clicktrail.headers.words import decoded_words
 from clicktrail.ingress.submission import Submission
 from clicktrail.model import check_name
 from clicktrail.model.subscription import ListOptions
+from clicktrail.rules.recipients import ADDRESS_LIMIT
 
 LIST_HEADER = "x-ses-list-management-options"
 
 ONE_RECIPIENT = (
     "unsubscribe: no link is added: the email has several recipients, and a link to unsubscribe is"
     " one person's"
+)
+TOO_LONG = (
+    f"unsubscribe: no link is added: the recipient's address has more than {ADDRESS_LIMIT}"
+    " characters, and is none (RFC 5321)"
 )
 NO_HTTPS = (
     "unsubscribe: List-Unsubscribe-Post is not added, as nobody is known to serve https"
@@ -49,7 +54,8 @@ def unsubscribe_fields(header: HeaderSection, link: str) -> bytes:
         return b""
     # RFC 2369 § 3.2; § 2: an address in angle brackets.
     fields = f"List-Unsubscribe: <{link}>\r\n"
-    if link.startswith("https:"):  # RFC 8058 § 3.1: there must be one of https
+    # RFC 8058 § 3.1: there must be one of https, and one header alone.
+    if link.startswith("https:") and not header.values("list-unsubscribe-post"):
         fields += "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
     return fields.encode("ascii")
 

@@ -13,7 +13,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, select, upd
 from clicktrail.base.batch import Batcher
 from clicktrail.base.ids import now_us
 from clicktrail.errors import InvalidInput, NotFound
-from clicktrail.rules.recipients import checked_recipient, recipient_key
+from clicktrail.rules.recipients import checked_recipient, readable, recipient_key
 from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
@@ -133,13 +133,13 @@ class SuppressionList:
 def suppress(
     connection: Connection, named: Mapping[str, SuppressionReason], erased: Collection[str] = ()
 ) -> None:
-    """Put addresses (`recipient_key`) on the list, within a transaction.
+    """Put addresses (`recipient_key`) on the list, within a transaction; any text may be one.
 
     Nobody reads those of ``erased``, which are some of them.
     """
     now = now_us()
     rows = [
-        (_digest(key), "" if key in erased else key, reason.value, now)
+        (_digest(key), "" if key in erased else readable(key), reason.value, now)
         for key, reason in sorted(named.items())
     ]
     is_first = connection.scalar(select(table.c.reason).limit(1)) is None

@@ -26,7 +26,7 @@ from clicktrail.base.ids import now_us
 from clicktrail.errors import NotFound
 from clicktrail.model import Subscription, check_name
 from clicktrail.model.subscription import SubscriptionStatus
-from clicktrail.rules.recipients import checked_recipient, recipient_key
+from clicktrail.rules.recipients import checked_recipient, readable, recipient_key
 from clicktrail.store.database.bulk import insert_or
 from clicktrail.store.database.core import Database
 from clicktrail.store.people.contact_rows import digest_of, known_list, list_there, this
@@ -157,7 +157,8 @@ def unsubscribe(
     """Keep that people have unsubscribed, within a transaction.
 
     From a topic, or from all of a list where none is named. The addresses of ``unnamed`` are not
-    kept, nor are those of contacts without one: these persons were erased.
+    kept, nor are those of contacts without one: these persons were erased. Any text may stand for
+    an address: emails went there.
     """
     dialect = connection.dialect.name
     hidden = {id(each) for each in unnamed}
@@ -173,7 +174,7 @@ def unsubscribe(
         new = {
             "contact_list": name,
             "digest": digest,
-            "address": "" if id(wish) in hidden else wish.subscription.address,
+            "address": "" if id(wish) in hidden else readable(wish.subscription.address),
             "unsubscribed": not topic,
             "attributes": "",
             **times,
