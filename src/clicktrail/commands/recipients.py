@@ -54,6 +54,7 @@ def forget(
         (done.notifications, "notifications that wait: reduced"),
         (done.dead_letters, "dead letters: reduced"),
         (done.suppressed, "on the suppression list: stays there, unreadable"),
+        (done.untracked, "on the list of who is not tracked: stays there, unreadable"),
         (done.counters, "counted URLs and tags in which it stood: replaced"),
     ):
         if done:

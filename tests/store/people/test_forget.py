@@ -21,6 +21,7 @@ from clicktrail.model import (
     Link,
     Message,
     MessageState,
+    Subscription,
     Verdict,
 )
 from clicktrail.store import Store
@@ -28,6 +29,7 @@ from clicktrail.store.clicks.clicks import LoggedClick, SendEvent
 from clicktrail.store.clicks.outbox import Notification
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.streams import NewStreamEvent
+from clicktrail.store.clicks.unsubscribes import LoggedUnsubscribe, Unsubscribe
 from clicktrail.store.database.connect import open_database
 from clicktrail.store.finding.trigrams import indexed_text
 from clicktrail.store.people import forget
@@ -332,6 +334,31 @@ async def test_what_was_prepared_before_and_written_meanwhile_is_found(
     done = await store.forget_person(ANNA)
     assert (done.messages_changed, done.events, done.notifications) == (1, 1, 1)
     assert "anna.example" not in str(await events(store)).lower()
+
+
+@pytest.mark.parametrize("step", ["_messages", "_clicks"])
+async def test_who_unsubscribes_meanwhile_is_on_no_list_that_can_be_read(
+    store: Store, file: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    hers, at = await email_to(store, ANNA), now_us()
+    made = Unsubscribe(new_id(at), hers.id, at, "news", "")
+    wish = LoggedUnsubscribe(
+        made, Subscription("news", "", ANNA), Dimensions("2026-11-23", "", "", "Other")
+    )
+    look = getattr(forget._Forgetting, step)
+
+    async def record_first(forgetting: forget._Forgetting) -> None:
+        await store.unsubscribes.record([wish], suppressing=True)
+        await look(forgetting)
+
+    monkeypatch.setattr(forget._Forgetting, step, record_first)
+    await store.do_not_track.add([ANNA], "admin")
+    done = await store.forget_person(ANNA)
+    assert (done.messages, done.untracked) == (1, 1)
+    assert await store.unsubscribed.unwilling("news", "", [ANNA]) == [ANNA]
+    assert list(await store.suppression.among([ANNA])) == [ANNA]
+    await store.close()
+    assert traces_in(file) == []
 
 
 async def test_an_email_whose_contents_went_by_age_is_known_by_its_events(

@@ -114,6 +114,8 @@ class Forgotten:
     contacts: int = 0
     """Contact lists on which nobody can read the person any more; what they have unsubscribed from
     stays in force."""
+    untracked: int = 0
+    """Entries of who is not tracked that nobody can read any more; they stay in force."""
     flushed: bool = True
     """Whether the database's log could be emptied: it holds earlier states for a while."""
 
@@ -126,18 +128,14 @@ async def forget_person(database: Database, address: str) -> Forgotten:
 
     May be called while the service runs, and again after it was interrupted.
     """
-    person = Person(address)
-    suppressed = await database.write(partial(erase_suppressed, address=address))
-    contacts = await database.write(partial(erase_contact, address=address))
-    await database.write(partial(erase_entry, address=address))
-    done = await _Forgetting(database, person).run()
-    return replace(done, suppressed=suppressed, contacts=contacts)
+    return await _Forgetting(database, Person(address), address).run()
 
 
 class _Forgetting:
-    def __init__(self, database: Database, person: Person) -> None:
+    def __init__(self, database: Database, person: Person, address: str) -> None:
         self._database = database
         self._person = person
+        self._address = address
         self._done = Forgotten()
         self._unreadable = False
         self._erased: set[str] = set()
@@ -161,6 +159,7 @@ class _Forgetting:
         # What was prepared before a publisher knew, and written meanwhile.
         await self._events(stream_events, after=streams)
         await self._events(outbox, after=waiting)
+        await self._lists()
         try:
             if self._unreadable:  # what such an email was found by can be told no more
                 await build_anew(self._database)
@@ -284,6 +283,18 @@ class _Forgetting:
             if theirs or others:
                 await self._database.write(partial(_change_clicks, theirs, others))
                 self._done.clicks += len(theirs) + len(others)
+
+    async def _lists(self) -> None:
+        """Leave nobody's address on the lists: not before all their emails are marked.
+
+        Until then publishers put an address there that somebody unsubscribes.
+        """
+        done = self._done
+        done.suppressed = await self._database.write(
+            partial(erase_suppressed, address=self._address)
+        )
+        done.contacts = await self._database.write(partial(erase_contact, address=self._address))
+        done.untracked = await self._database.write(partial(erase_entry, address=self._address))
 
     async def _opens(self) -> None:
         ids = sorted(self._erased)
