@@ -106,7 +106,7 @@ class OpenStore:
         """Return the days on which opens were counted, the earliest first. Tags say nothing."""
         at = open_counters.c
         wanted = [
-            at[name] == value
+            at[name] == storable(value)
             for name in ("configuration_set", "identity", "provider")
             if (value := getattr(where, name)) is not None
         ]

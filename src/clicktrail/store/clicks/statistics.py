@@ -384,7 +384,7 @@ def chosen(table: Table, where: Where) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = []
     for name in _DIMENSIONS:
         if (value := getattr(where, name)) is not None:
-            wanted.append(table.c[name] == value)
+            wanted.append(table.c[name] == storable(value))
     if where.since is not None:
         wanted.append(_time(table) >= where.since)
     if where.until is not None:

@@ -95,7 +95,7 @@ class UnsubscribeStore:
         """Return the days on which somebody unsubscribed, the earliest first. Tags say nothing."""
         at = unsubscribe_counters.c
         wanted = [
-            at[name] == value
+            at[name] == storable(value)
             for name in ("configuration_set", "identity", "provider")
             if (value := getattr(where, name)) is not None
         ]

@@ -151,7 +151,7 @@ def filtered(
     said = and_(
         contact_topics.c.contact_list == contacts.c.contact_list,
         contact_topics.c.digest == contacts.c.digest,
-        contact_topics.c.topic == only.topic,
+        contact_topics.c.topic == storable(only.topic),
     )
     found: ColumnElement[bool] = exists().where(said, contact_topics.c.status == only.status.value)
     if only.with_default and known.default(only.topic) is only.status:

@@ -144,7 +144,7 @@ class ContactStore:
         Raises `NotFound`, `InvalidInput`.
         """
         digest = digest_of(checked_recipient(address))
-        values: dict[str, Any] = {"address": address, "updated_at": now_us()}
+        values: dict[str, Any] = {"address": address.strip("<> \t"), "updated_at": now_us()}
         if unsubscribed is not None:
             values["unsubscribed"] = unsubscribed
         if attributes is not None:
@@ -186,7 +186,7 @@ class ContactStore:
         at = contacts.c
         query = (
             select(contacts)
-            .where(at.contact_list == name, at.address > after)
+            .where(at.contact_list == name, at.address > storable(after))
             .order_by(at.address)
             .limit(limit)
         )

@@ -103,7 +103,9 @@ class DoNotTrack:
 
     async def page(self, after: str = "", limit: int = 1000) -> list[Entry]:
         """Return up to ``limit`` entries after one, in order; not those of erased persons."""
-        query = select(table).where(table.c.name > after).order_by(table.c.name).limit(limit)
+        query = (
+            select(table).where(table.c.name > storable(after)).order_by(table.c.name).limit(limit)
+        )
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [Entry(row.name, row.made_at, row.made_by) for row in rows]
 

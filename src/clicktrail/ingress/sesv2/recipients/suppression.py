@@ -16,6 +16,9 @@ from clicktrail.store.people.suppression import Suppressed, SuppressionReason, r
 _ADDRESSES = "/suppression/addresses"
 _ADDRESS = f"{_ADDRESSES}/{{EmailAddress}}"
 
+_LATEST = 2**63 - 1
+"""Databases know no later time."""
+
 
 class PutSuppressed(Body):
     """``PutSuppressedDestination``."""
@@ -107,7 +110,7 @@ def _time(call: Call, member: str) -> int | None:
         return None
     try:
         if text.isascii() and text.isdecimal():  # as some SDKs write it
-            return int(float(text)) * 1_000_000
+            return min(int(float(text)) * 1_000_000, _LATEST)
         at = datetime.fromisoformat(text)
         return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e6)
     except (ValueError, OverflowError):
