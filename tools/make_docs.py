@@ -108,7 +108,7 @@ DIFFERENCES = {
     " `From`. The answer comes when your mail server has taken the email, so"
     " what it refuses is told at once (`MessageRejected`). `EndpointId`,"
     " `TenantName`, `FromEmailAddressIdentityArn` and `FeedbackForwardingEmailAddressIdentityArn`"
-    " are passed over.",
+    " are passed over. `EmailTags` and `Headers` have at most 100 entries each.",
     "TagResource": "Of configuration sets and identities.",
     "TestRenderEmailTemplate": "`RenderedTemplate` has neither `From` nor `To`.",
     "UntagResource": "Of configuration sets and identities.",

@@ -233,6 +233,18 @@ def test_what_is_wrong_with_one_stops_no_other(service: Service, ses: Any) -> No
         ({"BulkEmailEntries": [entry("a@example.org")] * 51}, "1 to 50"),
         ({"BulkEmailEntries": [entry(*["a@example.org"] * 26)] * 20}, "520 recipients"),
         ({"DefaultEmailTags": [{"Name": "ä", "Value": ""}]}, "EmailTags"),
+        ({"DefaultEmailTags": [{"Name": "a", "Value": "b"}] * 101}, "101: give 100"),
+        (
+            {
+                "DefaultContent": {
+                    "Template": {
+                        "TemplateContent": {"Subject": "x"},
+                        "Headers": [{"Name": "X-A", "Value": "b"}] * 101,
+                    }
+                }
+            },
+            "101: give 100",
+        ),
         ({"DefaultContent": {"Template": {}}}, "TemplateName"),
         ({"DefaultContent": {"Template": {"TemplateArn": "arn:x"}}}, "TemplateArn"),
         (

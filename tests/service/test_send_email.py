@@ -201,6 +201,7 @@ def test_a_template_that_cannot_be_rendered_is_refused_and_told(service: Service
         ({"Destination": {"CcAddresses": [f"a{n}@b.c" for n in range(51)]}}, "exceeds 50"),
         ({"Content": {}}, "Content"),
         ({"EmailTags": [{"Name": "a b", "Value": "c"}]}, "EmailTags.Name"),
+        ({"EmailTags": [{"Name": "a", "Value": "b"}] * 101}, "101: give 100"),
         ({"ReplyToAddresses": ["x"]}, "ReplyToAddresses"),
         ({"Content": simple(Headers=[{"Name": "X-A", "Value": "b\r\nc: d"}])}, "Headers.X-A"),
         ({"Content": simple(Headers=[{"Name": "Subject", "Value": "b"}])}, "Headers"),

@@ -145,7 +145,7 @@ def _simple(request: SendEmailRequest, simple: Simple, hostname: str) -> Compose
     to, cc, bcc = _destination(request.destination)
     recipients = _recipients([*to, *cc, *bcc])
     replies = _mailboxes(request.reply_to_addresses, "ReplyToAddresses")
-    extra = _extra(simple.headers)
+    extra = check_headers(simple.headers)
     named = {each.name.lower() for each in extra}
     lines = [_header("From", sender.header())]
     for name, some in (("To", to), ("Cc", cc), ("Reply-To", replies)):
@@ -238,7 +238,14 @@ def _recipients(mailboxes: Sequence[Mailbox]) -> tuple[str, ...]:
     return tuple(once.values())
 
 
-def _extra(headers: Sequence[ExtraHeader] | None) -> list[ExtraHeader]:
+MOST_HEADERS = 100
+"""``Headers`` of one email; SES takes 15."""
+
+
+def check_headers(headers: Sequence[ExtraHeader] | None) -> list[ExtraHeader]:
+    """Return ``Headers``. Raises `InvalidInput` for what cannot be given."""
+    if len(headers or ()) > MOST_HEADERS:
+        raise InvalidInput(f"Headers: there are {len(headers or ())}: give {MOST_HEADERS} at most")
     for each in headers or ():
         lower = each.name.lower()
         if not _HEADER_NAME.fullmatch(each.name):

@@ -9,7 +9,7 @@ from clicktrail.model import Tags
 TAG_LIMIT = 256
 """Characters of a name and of a value that a request may give, as in SES."""
 MOST_TAGS = 100
-"""Tags of one email that a header gives."""
+"""Tags of one email that a header gives, or a request."""
 _SHOWN = 5
 _SHOWN_CHARACTERS = 100
 

@@ -19,7 +19,7 @@ from clicktrail.ingress.compose.compose import Composed, check_content, compose
 from clicktrail.ingress.compose.template import RenderingFailed
 from clicktrail.ingress.compose.template_process import TooManyTemplates
 from clicktrail.ingress.options.lists import checked_options
-from clicktrail.ingress.options.tags import TAG_LIMIT, is_tag_text
+from clicktrail.ingress.options.tags import MOST_TAGS, TAG_LIMIT, is_tag_text
 from clicktrail.ingress.recipients.refusals import RecipientRefused
 from clicktrail.ingress.rewriting import LARGE
 from clicktrail.ingress.senders import UnknownSender
@@ -236,7 +236,9 @@ class EmailSender:
 
 
 def check_tags(given: list[Tag]) -> Tags:
-    """Return ``EmailTags`` by name. Raises `ApiError` for what SES does not take."""
+    """Return ``EmailTags`` by name. Raises `ApiError` for what SES does not take, and for many."""
+    if len(given) > MOST_TAGS:
+        raise bad_request(f"EmailTags: there are {len(given)}: give {MOST_TAGS} at most")
     tags: Tags = {}
     for tag in given:
         for member, text in (("Name", tag.name), ("Value", tag.value)):

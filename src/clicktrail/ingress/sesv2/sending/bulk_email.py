@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from clicktrail.base.json_input import InvalidJson, read_json
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError, NotFound
+from clicktrail.ingress.compose.compose import check_headers
 from clicktrail.ingress.compose.template import DATA_LIMIT, RenderingFailed
 from clicktrail.ingress.sesv2.operations import (
     ApiError,
@@ -139,6 +140,7 @@ class BulkSender:
         if body.default_content.template is None:
             raise bad_request("DefaultContent.Template: give one")
         template = await self._templates.found(body.default_content.template)
+        check_headers(template.headers)  # once: each email has them
         data = _data(template.template_data, "DefaultContent.Template.TemplateData")
         places = asyncio.Semaphore(_AT_ONCE)
 
