@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -19,7 +20,8 @@ SIGNED_IN = {"Authorization": f"Bearer {TOKEN}"}
 
 @pytest.fixture
 async def api(store: Store) -> AsyncIterator[httpx.AsyncClient]:
-    server = AsgiServer(create_api(store.streams, TOKEN), Address("127.0.0.1", 0))
+    made = create_api(store.streams, TOKEN, do_not_track=store.do_not_track)
+    server = AsgiServer(made, Address("127.0.0.1", 0))
     await server.start()
     retrying = httpx.AsyncHTTPTransport(retries=5)
     async with httpx.AsyncClient(
@@ -77,3 +79,18 @@ async def test_other_paths_and_methods_are_refused_as_json(api: httpx.AsyncClien
     assert (await api.post("/v1/streams/clicks/events")).status_code == 405
     assert "message" in (await api.get("/nowhere")).json()
     assert (await api.get("/healthz")).json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("entry", ["anna@example.com", "a/b@example.com", "a?b#c%@example.com"])
+async def test_any_address_is_put_on_the_list_of_who_is_not_tracked(
+    api: httpx.AsyncClient, entry: str
+) -> None:
+    path = f"/v1/do-not-track/{quote(entry, safe='')}"
+    for _ in range(2):
+        answer = await api.put(path)
+        assert (answer.status_code, answer.json()) == (200, {"entry": entry})
+    listed = (await api.get("/v1/do-not-track")).json()
+    assert [each["entry"] for each in listed["entries"]] == [entry]
+    assert (await api.delete(path)).status_code == 200
+    assert (await api.delete(path)).status_code == 404
+    assert (await api.put(path, headers={"Authorization": "Bearer x"})).status_code == 401

@@ -155,7 +155,8 @@ def create_api(
         routes.append(Route("/v1/clicks", clicks))
     if do_not_track is not None:
         routes.append(Route("/v1/do-not-track", wishes))
-        routes.append(Route("/v1/do-not-track/{entry}", wishes, methods=["PUT", "DELETE"]))
+        # RFC 5322 § 3.2.3: "/" is one of an address's characters, and comes escaped.
+        routes.append(Route("/v1/do-not-track/{entry:path}", wishes, methods=["PUT", "DELETE"]))
     if ses is not None:
         every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
         routes.append(Route(BASE + "/{rest:path}", ses.answer, methods=every))

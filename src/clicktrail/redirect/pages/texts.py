@@ -53,7 +53,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "unsubscribe": "Se désinscrire ?",
         "unsubscribe-then": "Vous ne recevrez plus ces e-mails.",
         "unsubscribe-do": "Se désinscrire",
-        "unsubscribed": "Vous êtes désinscrit",
+        "unsubscribed": "Votre désinscription est enregistrée",
         "not-unsubscribed": "La désinscription n’a pas fonctionné",
         "not-unsubscribed-do": "Veuillez réessayer dans quelques minutes.",
         "home": "Vers la page d’accueil",
