@@ -11,6 +11,7 @@ from clicktrail.errors import (
     StoreUnavailable,
 )
 from clicktrail.headers.fields import read_header
+from clicktrail.ingress.accept import CONTROL_HEADERS
 from clicktrail.ingress.choice import UnknownConfigurationSet
 from clicktrail.ingress.options.lists import (
     NO_HTTPS,
@@ -339,6 +340,17 @@ def test_a_header_that_tells_of_one_click_is_there_once() -> None:
     given = read_header(b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n")
     link = "https://click.example.com/u/x"
     assert unsubscribe_fields(given, link) == f"List-Unsubscribe: <{link}>\r\n".encode()
+
+
+@pytest.mark.parametrize("name", sorted(CONTROL_HEADERS))
+async def test_a_signature_of_a_header_that_is_for_us_comes_off(room: Mailroom, name: str) -> None:
+    signature = b"DKIM-Signature: v=1; d=example.com; h=from:" + name.encode() + b"; b=AAAA\r\n"
+    await room.store.configuration.create_set(ConfigurationSet("news"))
+    value = {"x-ses-list-management-options": "news", "x-clicktrail-track": "no"}
+    control = f"{name}: {value.get(name, 'news')}\r\n".encode()
+    kept = await accept(room, signature + control + HEAD + TEXT)
+    assert b"DKIM-Signature" not in sent(room)
+    assert any("DKIM-Signature removed" in warning for warning in kept.warnings)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from clicktrail.ingress.rewriting import LARGE
 from clicktrail.ingress.trace import missing_fields, on_top
 from clicktrail.keys.vault import Vault
 from clicktrail.model import Dkim, Identity
+from clicktrail.rules.wishes import TRACK_HEADER
 
 if TYPE_CHECKING:
     from clicktrail.ingress.dkim import Signer
@@ -78,6 +79,8 @@ class Signatures:
         return on_top(signature, raw), []
 
 
+_OURS = ("x-ses-", TRACK_HEADER)
+"""How the names of headers begin that may have been removed (`clicktrail.ingress.accept`)."""
 _ADDED = "list-unsubscribe"
 """The first header that may have been added (`clicktrail.ingress.options.lists`)."""
 
@@ -99,8 +102,8 @@ def _without_broken(
     if not given or before == after:
         return after, []
     changed = not before.endswith(after[after.find(b"\r\n\r\n") :])
-    names = {"x-ses-", _ADDED} if _has_on_top(after) and not _has_on_top(before) else {"x-ses-"}
-    others = any(name in value.lower() for value in given for name in names)
+    added = (_ADDED,) if _has_on_top(after) and not _has_on_top(before) else ()
+    others = any(name in value.lower() for value in given for name in (*_OURS, *added))
     if not (changed or converted or others):
         return after, []
     if converted:
