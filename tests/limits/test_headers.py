@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from clicktrail.errors import InvalidInput
 from clicktrail.headers.addresses import UnreadableAddress, mailboxes, senders_in
 from clicktrail.headers.fields import HEADER_LIMIT, HeaderTooLong, read_header, without_fields
 from clicktrail.headers.parameters import parse_type, without_comments
@@ -19,6 +20,8 @@ from clicktrail.publish.event import mail_object
 from clicktrail.rewrite import Policy, rewrite_message
 from clicktrail.rewrite.html.tags import parse_tags
 from clicktrail.rewrite.warn import about_fields
+from clicktrail.rules.recipients import checked_recipient, recipient_key
+from clicktrail.rules.wishes import allowed_by, checked_entry
 from clicktrail.store.finding.texts import text_of
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.people.person import Person
@@ -83,6 +86,15 @@ def control(given: str) -> None:
     """Read what the sender tells us."""
     read_tags({}, [given])
     about_fields((("List-Unsubscribe", given),))
+    assert len(allowed_by(given.split(" ")).warnings) < 2
+
+
+def recipient(given: str) -> None:
+    """Look an address up, and put it on a list."""
+    recipient_key(given)
+    for check in (checked_recipient, checked_entry):
+        with contextlib.suppress(InvalidInput):
+            check(given)
 
 
 MULTIPART = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
@@ -121,6 +133,8 @@ NASTY = {
     "tags": ("a=b, ", ""),
     "broken tags": ("a,", ""),
     "colons": ("a:b;", ""),
+    "labels": ("\u00e9.", "a@"),
+    "letters of a label": ("\u00e9", "a@"),
 }
 READERS: dict[str, Callable[[str], object]] = {
     "addresses": addresses,
@@ -130,6 +144,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "terms": find,
     "notification": tell,
     "control": control,
+    "recipient": recipient,
     "tags of a link": parse_tags,
 }
 HEADERS = {

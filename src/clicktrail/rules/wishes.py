@@ -24,7 +24,10 @@ _VALUES = {"no": Allowed(False, False), "clicks": Allowed(True, False), "opens":
 
 
 def allowed_by(values: Iterable[str]) -> Allowed:
-    """Return what the values of `TRACK_HEADER` allow; of several, what all of them do."""
+    """Return what the values of `TRACK_HEADER` allow; of several, what all of them do.
+
+    Of those that cannot be understood the first is told: a header has room for thousands.
+    """
     found = ALL_ALLOWED
     for value in values:
         one = _VALUES.get(value.strip().lower())
@@ -32,7 +35,7 @@ def allowed_by(values: Iterable[str]) -> Allowed:
             warning = f"X-Clicktrail-Track is {value.strip()[:50]!a}: use no, clicks or opens"
             one = Allowed(False, False, (f"{warning}; nothing is tracked",))
         clicks, opens = found.clicks and one.clicks, found.opens and one.opens
-        found = Allowed(clicks, opens, found.warnings + one.warnings)
+        found = Allowed(clicks, opens, found.warnings or one.warnings)
     return found
 
 
