@@ -91,7 +91,8 @@ def control(given: str) -> None:
 
 def recipient(given: str) -> None:
     """Look an address up, and put it on a list."""
-    recipient_key(given)
+    for address in (given, f"{given}@b.c"):
+        recipient_key(address)
     for check in (checked_recipient, checked_entry):
         with contextlib.suppress(InvalidInput):
             check(given)
@@ -134,6 +135,8 @@ NASTY = {
     "broken tags": ("a,", ""),
     "colons": ("a:b;", ""),
     "labels": ("\u00e9.", "a@"),
+    "marks": ("\u0301\u0316", "a"),
+    "marks before an address": ("@b.c, a\u0301\u0316" + "\u0301\u0316" * 2000, "a"),
     "letters of a label": ("\u00e9", "a@"),
 }
 READERS: dict[str, Callable[[str], object]] = {

@@ -1,10 +1,10 @@
 """Address lists of headers (RFC 5322 § 3.4), taken apart without changing a character of them."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clicktrail.base.text.normal import normalized
 from clicktrail.headers.words import decoded_words
 
 # Everything but comments, which nest. What has matched is never matched in another way, so that
@@ -81,7 +81,7 @@ def senders_in(value: str) -> list[str]:
     found = [box.address for box in boxes]
     for address in found:
         local = address.rpartition("@")[0]
-        plain = address.isascii() or unicodedata.normalize("NFKC", address).count("@") == 1
+        plain = address.isascii() or normalized("NFKC", address).count("@") == 1
         if "=?" in address or not plain or (local[0] == '"' and not _QUOTED_LOCAL.fullmatch(local)):
             raise UnreadableAddress(f"{address!a} can be read in several ways")
     for reading in _readings(value):

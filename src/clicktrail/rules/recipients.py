@@ -1,9 +1,9 @@
 """Recipients' addresses as lists of them are kept and asked: each in one spelling."""
 
 import re
-import unicodedata
 
 from clicktrail.base.hostname import a_labels, host_name
+from clicktrail.base.text.normal import normalized
 from clicktrail.errors import InvalidInput
 
 LOCAL_LIMIT = 64
@@ -28,7 +28,7 @@ def recipient_key(address: str) -> str:
         local = _ESCAPED.sub(r"\1", local[1:-1])
     if local.isascii():
         return f"{local.lower()}{at}{a_labels(domain)}"
-    return f"{unicodedata.normalize('NFC', local).casefold()}{at}{a_labels(domain)}"
+    return f"{normalized('NFC', local).casefold()}{at}{a_labels(domain)}"
 
 
 def readable(address: str) -> str:

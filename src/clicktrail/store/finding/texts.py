@@ -6,13 +6,13 @@ same.
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Self
 
+from clicktrail.base.text.normal import normalized
 from clicktrail.errors import InvalidInput
 from clicktrail.headers.words import decoded_words
 from clicktrail.model import Message, Reason
@@ -142,7 +142,7 @@ def folded(text: str) -> str:
     """Return a text as it is compared."""
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    return normalized("NFC", normalized("NFC", text).casefold())
 
 
 def _own(message: Message) -> Iterator[str]:

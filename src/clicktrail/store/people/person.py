@@ -1,13 +1,13 @@
 """Finds one person's address in texts, however it is written there."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
 import idna
 
+from clicktrail.base.text.normal import normalized
 from clicktrail.errors import InvalidInput
 from clicktrail.headers.words import decoded_words
 
@@ -68,7 +68,7 @@ class Person:
 
 
 def _folded(text: str) -> str:
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+    return text.lower() if text.isascii() else normalized("NFC", text).casefold()
 
 
 def _spellings(domain: str) -> list[str]:
