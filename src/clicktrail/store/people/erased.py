@@ -17,6 +17,20 @@ from clicktrail.store.database.turns import ERASING, share_turn, take_turn
 from clicktrail.store.mail.tables import erased_messages
 from clicktrail.store.people.person import ERASED
 
+
+class EventMail(msgspec.Struct):
+    """The email that an event tells of, as far as that tells whose it is."""
+
+    messageId: str = ""
+    destination: list[str] = []
+
+
+class _Event(msgspec.Struct):
+    mail: EventMail = msgspec.field(default_factory=EventMail)
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+
 _ANY = select(erased_messages.c.message_id).limit(1)
 _MARK = BulkInsert(erased_messages, finish=lambda statement: statement.on_conflict_do_nothing())
 # Few texts, so that the driver finds the statement prepared: all clicks pass here.
@@ -50,6 +64,14 @@ def erased_among(connection: Connection, message_ids: Iterable[str]) -> set[str]
         query = _AMONG.format(", ".join([mark] * size))
         found.update(row[0] for row in connection.exec_driver_sql(query, tuple(some)))
     return found
+
+
+def mail_of(payload: bytes) -> EventMail:
+    """Return the email of an event; an empty one where it is no event of ours."""
+    try:
+        return _decode_event(payload).mail
+    except msgspec.MsgspecError:  # none of ours
+        return EventMail()
 
 
 def reduced_event(payload: bytes) -> bytes:

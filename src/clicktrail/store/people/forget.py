@@ -64,7 +64,7 @@ from clicktrail.store.mail.tables import (
 )
 from clicktrail.store.orders import erase_changes
 from clicktrail.store.people.do_not_track import erase_entry
-from clicktrail.store.people.erased import mark_erased, reduced_event
+from clicktrail.store.people.erased import mail_of, mark_erased, reduced_event
 from clicktrail.store.people.person import ERASED, Person
 from clicktrail.store.people.suppression import erase_suppressed
 from clicktrail.store.people.unsubscribed import erase_contact
@@ -74,20 +74,6 @@ BATCH = 500
 
 _unpack = msgspec.msgpack.decode
 _pack = msgspec.msgpack.encode
-
-
-class _Mail(msgspec.Struct):
-    messageId: str = ""
-    destination: list[str] = []
-
-
-class _Event(msgspec.Struct):
-    """What tells whose event it is."""
-
-    mail: _Mail = msgspec.field(default_factory=_Mail)
-
-
-_decode_event = msgspec.json.Decoder(_Event).decode
 
 
 @dataclass(slots=True)
@@ -239,7 +225,7 @@ class _Forgetting:
             changed = {row[0]: payload for row in rows if (payload := self._without(row.payload))}
             if changed:
                 # An email whose contents went earlier, by age, is known to be theirs only here.
-                found = {mail.messageId for mail in map(_mail_of, changed.values())} & self._erased
+                found = {mail.messageId for mail in map(mail_of, changed.values())} & self._erased
                 await self._database.write(partial(_change_events, table, changed, found))
                 dead = sum(1 for row in rows if row[0] in changed and _is_dead(row))
                 self._done.dead_letters += dead
@@ -251,7 +237,7 @@ class _Forgetting:
 
     def _without(self, payload: bytes) -> bytes | None:
         """Return an event without the person; ``None`` where the person is not in it."""
-        mail = _mail_of(payload)
+        mail = mail_of(payload)
         if mail.messageId not in self._erased:
             if not self._person.may_be_in(payload):
                 return None
@@ -354,13 +340,6 @@ class _Forgetting:
         shard = take_shard(connection)
         add_link_counts(connection, shard, links)
         add_tag_counts(connection, shard, tags)
-
-
-def _mail_of(payload: bytes) -> _Mail:
-    try:
-        return _decode_event(payload).mail
-    except msgspec.MsgspecError:  # none of ours
-        return _Mail()
 
 
 def _is_dead(row: Any) -> bool:
