@@ -13,7 +13,6 @@ from sqlalchemy import (
     Table,
     Text,
     false,
-    text,
     true,
 )
 
@@ -116,13 +115,11 @@ do_not_track = Table(
     Column("name", String(320), nullable=False, index=True),
     Column("made_at", BigInteger, nullable=False),
     Column("made_by", Text, nullable=False),
-    Column("searched", SmallInteger, nullable=False),
+    Column("searched", SmallInteger, nullable=False, index=True),
 )
 """Who is not to be tracked (`clicktrail.store.people.do_not_track`), by the SHA-256 of the entry.
 ``name`` is empty where the person was erased. ``searched``: 1 when the emails that they had got
 already are in the table below."""
-_new = text("searched = 0")
-Index("do_not_track_new", do_not_track.c.searched, sqlite_where=_new, postgresql_where=_new)
 
 untracked_messages = Table(
     "untracked_messages",

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.sql.dml import Insert
 
 from clicktrail.model import Verdict, Where
 from clicktrail.store.clicks.clicks import send_all
-from clicktrail.store.clicks.statistics import Dimensions, total
+from clicktrail.store.clicks.statistics import Dimensions, adding, chosen, total
 from clicktrail.store.clicks.tables import open_counters, opens
 from clicktrail.store.clicks.tally import Outgoing
+from clicktrail.store.clicks.zoned import days_of
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older
@@ -20,7 +20,7 @@ from clicktrail.store.database.turns import take_shard
 from clicktrail.store.people.erased import erased_among, reduced_event
 
 if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql, sqlite
+    pass
 
 MOST_SHOWN = 50
 """So many opens of an email are shown, the newest."""
@@ -105,18 +105,9 @@ class OpenStore:
     async def daily(self, where: Where) -> list[DayOfOpens]:
         """Return the days on which opens were counted, the earliest first. Tags say nothing."""
         at = open_counters.c
-        wanted = [
-            at[name] == storable(value)
-            for name in ("configuration_set", "identity", "provider")
-            if (value := getattr(where, name)) is not None
-        ]
-        if where.since is not None:
-            wanted.append(at.day >= where.since[:10])
-        if where.until is not None:
-            wanted.append(at.day <= where.until[:10])
         query = (
             select(at.day, total(at.opens), total(at.human_opens))
-            .where(*wanted)
+            .where(*chosen(open_counters, days_of(where)))
             .group_by(at.day)
             .order_by(at.day)
         )
@@ -173,13 +164,4 @@ def _without_person(logged: LoggedOpen) -> LoggedOpen:
 
 
 _ADD = BulkInsert(opens, finish=lambda s: s.on_conflict_do_nothing().returning(opens.c.event_id))
-
-
-def _adding(statement: "sqlite.Insert | postgresql.Insert") -> Insert:
-    names = ("opens", "human_opens")
-    added = {name: open_counters.c[name] + statement.excluded[name] for name in names}
-    keys = list(open_counters.primary_key.columns)
-    return statement.on_conflict_do_update(index_elements=keys, set_=added)
-
-
-_COUNT = BulkInsert(open_counters, finish=_adding)
+_COUNT = adding(open_counters, ("opens", "human_opens"))

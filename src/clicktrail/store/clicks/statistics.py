@@ -304,11 +304,11 @@ def _values(count: Counts, names: Sequence[str] = NAMES) -> list[int]:
     return [getattr(count, name) for name in names]
 
 
-def adding(table: Table) -> BulkInsert:
+def adding(table: Table, counts: Sequence[str] = NAMES) -> BulkInsert:
     """Return what inserts rows, and adds their counts where their keys are there already."""
 
     def finish(statement: "sqlite.Insert | postgresql.Insert") -> Insert:
-        names = [name for name in NAMES if name in table.c]
+        names = [name for name in counts if name in table.c]
         added = {name: table.c[name] + statement.excluded[name] for name in names}
         keys = list(table.primary_key.columns)
         return statement.on_conflict_do_update(index_elements=keys, set_=added)

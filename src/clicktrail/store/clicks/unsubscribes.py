@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
-from sqlalchemy.sql.dml import Insert
 
 from clicktrail.model import Subscription, Where
 from clicktrail.rules.recipients import recipient_key
 from clicktrail.store.clicks.clicks import send_all
-from clicktrail.store.clicks.statistics import Dimensions, total
+from clicktrail.store.clicks.statistics import Dimensions, adding, chosen, total
 from clicktrail.store.clicks.tables import unsubscribe_counters, unsubscribes
 from clicktrail.store.clicks.tally import Outgoing
+from clicktrail.store.clicks.zoned import days_of
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older
@@ -23,7 +23,7 @@ from clicktrail.store.people.suppression import SuppressionReason, suppress
 from clicktrail.store.people.unsubscribed import Unsubscribed, unsubscribe
 
 if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql, sqlite
+    pass
 
 MOST_SHOWN = 50
 """So many unsubscribes of an email are shown, the newest."""
@@ -94,17 +94,12 @@ class UnsubscribeStore:
     async def daily(self, where: Where) -> list[DayOfUnsubscribes]:
         """Return the days on which somebody unsubscribed, the earliest first. Tags say nothing."""
         at = unsubscribe_counters.c
-        wanted = [
-            at[name] == storable(value)
-            for name in ("configuration_set", "identity", "provider")
-            if (value := getattr(where, name)) is not None
-        ]
-        if where.since is not None:
-            wanted.append(at.day >= where.since[:10])
-        if where.until is not None:
-            wanted.append(at.day <= where.until[:10])
-        query = select(at.day, total(at.unsubscribes)).where(*wanted)
-        query = query.group_by(at.day).order_by(at.day)
+        query = (
+            select(at.day, total(at.unsubscribes))
+            .where(*chosen(unsubscribe_counters, days_of(where)))
+            .group_by(at.day)
+            .order_by(at.day)
+        )
         rows = await self._database.read(lambda c: c.execute(query).all())
         return [DayOfUnsubscribes(*row) for row in rows]
 
@@ -165,13 +160,4 @@ def _reduced(logged: LoggedUnsubscribe) -> LoggedUnsubscribe:
 _ADD = BulkInsert(
     unsubscribes, finish=lambda s: s.on_conflict_do_nothing().returning(unsubscribes.c.event_id)
 )
-
-
-def _adding(statement: "sqlite.Insert | postgresql.Insert") -> Insert:
-    name = unsubscribe_counters.c.unsubscribes.name
-    added = {name: unsubscribe_counters.c[name] + statement.excluded[name]}
-    keys = list(unsubscribe_counters.primary_key.columns)
-    return statement.on_conflict_do_update(index_elements=keys, set_=added)
-
-
-_COUNT = BulkInsert(unsubscribe_counters, finish=_adding)
+_COUNT = adding(unsubscribe_counters, ("unsubscribes",))

@@ -35,6 +35,12 @@ def begin_of(day: date, zone: tzinfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
+def days_of(where: Where) -> Where:
+    """Return the same without hours and tag: of what is known by the day (UTC) alone."""
+    since, until = where.since and where.since[:10], where.until and where.until[:10]
+    return replace(where, since=since, until=until, tag=None)
+
+
 def hours_of(where: Where, zone: tzinfo) -> Where:
     """Return the same from the first hour (UTC) of its first day in a zone to its last day's last.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, select, text, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
 from clicktrail.base.batch import Batcher
 from clicktrail.base.ids import now_us
@@ -114,8 +114,7 @@ class DoNotTrack:
 
         It takes as long as there are emails; a crash lets it begin anew.
         """
-        # With the number itself: the index is one of new entries alone.
-        query = select(table.c.digest).where(text("searched = 0"))
+        query = select(table.c.digest).where(table.c.searched == 0)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         new = {bytes(row.digest) for row in rows}
         if not new:

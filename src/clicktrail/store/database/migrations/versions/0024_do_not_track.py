@@ -17,11 +17,7 @@ def upgrade() -> None:
         sa.Column("name", bytewise(sa.String, 320), nullable=False, index=True),
         sa.Column("made_at", sa.BigInteger, nullable=False),
         sa.Column("made_by", bytewise(sa.Text), nullable=False),
-        sa.Column("searched", sa.SmallInteger, nullable=False),
-    )
-    new = sa.text("searched = 0")
-    op.create_index(
-        "do_not_track_new", "do_not_track", ["searched"], sqlite_where=new, postgresql_where=new
+        sa.Column("searched", sa.SmallInteger, nullable=False, index=True),
     )
     op.create_table(
         "untracked_messages",
