@@ -47,15 +47,15 @@ async def told(house: House) -> int:
 @pytest.mark.long
 async def test_every_click_counts_once_and_is_told_once(house: House, tmp_path: Path) -> None:
     await house.configuration_set("news", to_stream())
-    messages = [await house.message() for _ in range(5)]
+    messages = [await house.message() for _ in range(60)]
     path = tmp_path / "journal.db"
     journal = SqliteJournal(path)
-    # A second apart, five of the same email: people's.
+    # Those of one email a minute apart: people's.
     began = now_us() + 2_000_000
     made = [
         click(
-            messages[n % 5],
-            n % 3,
+            messages[n % 60],
+            n // 60 % 3,
             ip=f"10.{n % 250}.{n // 250}.1",
             clicked_at=began + n * 1_000_000,
         )
@@ -81,7 +81,7 @@ async def test_every_click_counts_once_and_is_told_once(house: House, tmp_path: 
     assert sorted(e["eventId"] for e in events) == sorted(f"{c.event_id}:0" for c in made)
     days = await house.store.statistics.daily()
     assert sum(day.clicks for day in days) == CLICKS
-    assert sum(day.unique_clicks for day in days) == 15
+    assert sum(day.unique_clicks for day in days) == 60 * 3
     assert sum(day.human_clicks for day in days) == CLICKS
     assert sum(each.clicks for each in await house.store.statistics.links()) == CLICKS
     # What is left in the journal is known already.

@@ -31,6 +31,8 @@ from support.service import PATIENCE
 
 QUICK = Pace(look=0.05, hold=4, failed=0.2, elsewhere=0.1, rehearsal=5)
 """Nothing is waited for where nothing comes: a look is a few milliseconds."""
+LONG_PATIENCE = 5 * PATIENCE
+"""An order that failed, as on a busy machine, is made again after minutes."""
 
 
 class Unused:
@@ -49,7 +51,7 @@ class Node:
 
     async def served(self, name: str, before: x509.Certificate | None = None) -> x509.Certificate:
         """Return the certificate of a name, as soon as another one is shown than before."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(LONG_PATIENCE):
             while True:
                 found = await self.shown(name)
                 if found is not None and found != before:
@@ -155,7 +157,7 @@ class Town:
         self, holds: Callable[[State], bool], name: str = "click.shop.example"
     ) -> State:
         """Return how it stands with a name, as soon as it stands so."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(LONG_PATIENCE):
             while True:
                 state = await self.state(name)
                 if state is not None and holds(state):
