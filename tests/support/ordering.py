@@ -78,7 +78,7 @@ class Town:
 
     folder: Path
     store: Store
-    ports: Ports = field(default_factory=lambda: Ports(2))
+    ports: Ports = field(default_factory=lambda: Ports(2, "127.0.0.3"))
     names: list[str] = field(default_factory=lambda: ["click.shop.example"])
     vault: Vault = field(default_factory=lambda: Vault(bytes(64)))
 
