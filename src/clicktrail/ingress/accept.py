@@ -26,6 +26,7 @@ from clicktrail.ingress.options.lists import (
     NO_HTTPS,
     ONE_RECIPIENT,
     TOO_LONG,
+    Leaving,
     list_options,
     unsubscribe_fields,
 )
@@ -155,8 +156,9 @@ class Acceptor:
         identity = identity_of(configuration, header, submission.sender, required)
         named = submission.configuration_set or decoded_words(header.value(SET_HEADER)).strip()
         chosen = choose(configuration, named, identity)
-        await self._refusals.check(Email(submission, header, configuration, chosen))
         options = list_options(submission, header)
+        email = Email(submission, header, configuration, chosen, options)
+        await self._refusals.check(email)
         tags, wrong = read_tags(submission.tags, map(decoded_words, header.values(TAGS_HEADER)))
         theirs = [field for field in header.fields if field[0].lower() not in CONTROL_HEADERS]
         raw = submission.message
@@ -167,25 +169,14 @@ class Acceptor:
         recipients, readers = submission.recipients, len(submission.recipients)
         if readers > 1 and chosen is not None and chosen.rules.archives:
             recipients, readers = readers_first(recipients, chosen.rules.archives)
-        fields, link = b"", ""
-        if options is not None and readers == 1 and len(recipients[0]) > ADDRESS_LIMIT:
-            wrong.append(TOO_LONG)
-        elif options is not None and readers == 1:
-            subscription = Subscription(*options, recipients[0])
-            link = self._rewriter.unsubscribe_link(message_id, chosen, subscription)
-            raw = await self._in_thread(partial(with_unsubscribe_url, raw, link))
-            fields = unsubscribe_fields(header, link)
-            if fields and not link.startswith("https:"):
-                wrong.append(NO_HTTPS)
-        elif options is not None:
-            wrong.append(ONE_RECIPIENT)
+        reader = recipients[0] if readers == 1 else None
+        leaving = await self._let_leave(raw, email, reader, message_id)
         allowed = allowed_by(header.values(TRACK_HEADER))
-        if configuration.spares and readers == 1:
-            spared = await self._store.do_not_track.has(recipients[0])
-        else:
-            spared = False
+        spared = False
+        if configuration.spares and reader is not None:
+            spared = await self._store.do_not_track.has(reader)
         rewritten = await self._rewriter.rewrite(
-            raw,
+            leaving.raw,
             message_id,
             chosen,
             readers,
@@ -197,7 +188,7 @@ class Acceptor:
             reader=recipients[0] if recipients else "",
             spared=spared,
         )
-        outgoing, converted = on_top(fields, rewritten.message), False
+        outgoing, converted = on_top(leaving.fields, rewritten.message), False
         if convert:  # before it is signed, or the signature would not hold (RFC 6376 § 5.3)
             whole, outgoing = outgoing, await self._in_seven_bits(outgoing)
             converted = outgoing != whole
@@ -218,17 +209,37 @@ class Acceptor:
             links=rewritten.links,
             warnings=(
                 *wrong,
+                *leaving.warnings,
                 *allowed.warnings,
                 *about_fields(header.fields),
                 *rewritten.warnings,
                 *unsigned,
             ),
             # Whoever looks at it unsubscribes nobody.
-            html=tuple(part.replace(link, "#") if link else part for part in rewritten.html),
+            html=tuple(
+                part.replace(leaving.link, "#") if leaving.link else part for part in rewritten.html
+            ),
         )
         if submission.traced:
             signed = on_top(received(submission, self._hostname, message_id, accepted_at), signed)
         return Prepared(message, signed)
+
+    async def _let_leave(
+        self, raw: bytes, email: Email, reader: str | None, message_id: str
+    ) -> Leaving:
+        """Add the link by which the only reader of an email unsubscribes from its contact list."""
+        if email.options is None:
+            return Leaving(raw)
+        if reader is None:
+            return Leaving(raw, warnings=(ONE_RECIPIENT,))
+        if len(reader) > ADDRESS_LIMIT:
+            return Leaving(raw, warnings=(TOO_LONG,))
+        subscription = Subscription(*email.options, reader)
+        link = self._rewriter.unsubscribe_link(message_id, email.chosen, subscription)
+        raw = await self._in_thread(partial(with_unsubscribe_url, raw, link))
+        fields = unsubscribe_fields(email.header, link)
+        is_unsafe = fields and not link.startswith("https:")
+        return Leaving(raw, fields, link, (NO_HTTPS,) if is_unsafe else ())
 
     async def _in_seven_bits(self, raw: bytes) -> bytes:
         """Convert an email for a server that takes no other. Raises `MessageRefused`."""

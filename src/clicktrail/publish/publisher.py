@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TypeVar
 
 from clicktrail.base.faults import Faults
-from clicktrail.base.ids import hour_of, is_id, new_id, now_us
+from clicktrail.base.ids import is_id, new_id, now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
@@ -44,7 +44,6 @@ from clicktrail.store.clicks.clicks import LoggedClick, Outgoing, SendEvent, sto
 from clicktrail.store.clicks.evidence import Evidence
 from clicktrail.store.clicks.opens import LoggedOpen
 from clicktrail.store.clicks.outbox import Notification
-from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.unsubscribes import LoggedUnsubscribe
 from clicktrail.store.configuration import Configuration
 
@@ -227,7 +226,7 @@ class Publisher:
             return
         found = judged(self._judge, click, batch.subjects[click.message_id].accepted_at)
         subject = batch.subjects[kept.message_id]
-        to = batch.opens(subject.origin.configuration_set if subject.origin else None)
+        to = batch.opens(subject.configuration_set)
         batch.opened.append(logged_open(kept, found, subject, to, batch.at))
 
     async def _record(self, batch: "_Batch") -> int:
@@ -321,7 +320,7 @@ class _Batch:
     def unsubscribe(self, click: Click) -> None:
         """Add a request to unsubscribe."""
         subject = self.subjects[click.message_id]
-        to = self.unsubscribes(subject.origin.configuration_set if subject.origin else None)
+        to = self.unsubscribes(subject.configuration_set)
         if (made := logged_unsubscribe(click, subject, to, self.at)) is not None:
             self.left.append(made)
 
@@ -345,7 +344,7 @@ class _Batch:
         """Return an earlier click with another judgement, and who is told that it has changed."""
         click, subject = earlier.click, self.subjects[earlier.click.message_id]
         outgoing: tuple[Outgoing, ...] = ()
-        if to := self.changes(subject.origin.configuration_set if subject.origin else None):
+        if to := self.changes(subject.configuration_set):
             seen = click_object(click, earlier.tags, judged.verdict, judged.reasons)
             event = partial(verdict_changed_event, subject.mail, seen, click.event_id, before)
             outgoing = address(new_id(self.at), to, event, self.at)
@@ -357,22 +356,16 @@ class _Batch:
 
     def _logged(self, click: Click, judged: Judgement, tell: bool = True) -> LoggedClick:
         subject = self.subjects[click.message_id]
-        origin = subject.origin
         tags = subject.tags.get(click.link, ())
         outgoing: tuple[Outgoing, ...] = ()
-        set_name = origin.configuration_set if origin else None
+        set_name = subject.configuration_set
         if tell and (to := self.targets(set_name)):
             seen = click_object(click, tags, judged.verdict, judged.reasons)
             event = partial(click_event, subject.mail, seen)
             outgoing = address(click.event_id, to, event, self.at, self.hold(set_name))
         return LoggedClick(
             click,
-            Dimensions(
-                hour_of(click.clicked_at),
-                origin.configuration_set if origin else "",
-                origin.identity if origin else "",
-                origin.provider if origin else "",
-            ),
+            subject.counted_at(click.clicked_at),
             tags,
             judged.verdict,
             judged.reasons,
@@ -391,7 +384,7 @@ def _hold(configuration: Configuration, set_name: str | None) -> int:
 def _announcement(
     message_id: str, subject: Subject, configuration: Configuration, at: int
 ) -> SendEvent:
-    set_name = subject.origin.configuration_set if subject.origin else ""
+    set_name = subject.configuration_set or ""
     to = targets(configuration, set_name, EventType.SEND)
     # An email's own id: its Send event can be found by it.
     mail = told_of(subject.mail, set_name, configuration)

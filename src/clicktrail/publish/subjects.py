@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from clicktrail.base.ids import hour_of
 from clicktrail.model import Message
 from clicktrail.model.anonymous import is_anonymous, provider_in, read_anonymous, set_in
 from clicktrail.publish.event import anonymous_mail_object, mail_object, reduced_mail_object
 from clicktrail.store import Store
+from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.configuration import Configuration
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.messages import Origin
@@ -18,6 +20,9 @@ LinkTags = tuple[tuple[str, str], ...]
 
 REMEMBERED_BYTES = 32 * 1024 * 1024
 """How much of emails is remembered: some ten thousand, or fewer with many or long headers."""
+
+
+_NOWHERE = Origin("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,20 @@ class Subject:
     """The tags of its links, by index."""
     mailings: tuple[bytes, ...] = ()
     """Digests of the mailings that it belongs to."""
-    readers: tuple[str, ...] = ()
-    """Envelope recipients; none where they are not known any more."""
     version: bytes = b""
     """Which version of them it is (`clicktrail.store.mail.pages`)."""
+    readers: tuple[str, ...] = ()
+    """Envelope recipients; none where they are not known any more."""
+
+    @property
+    def configuration_set(self) -> str | None:
+        """The name of its configuration set, ``""`` for none; ``None`` where nobody knows."""
+        return self.origin.configuration_set if self.origin else None
+
+    def counted_at(self, at: int) -> Dimensions:
+        """Return what something that happened at a time is counted by, to the hour."""
+        origin = self.origin or _NOWHERE
+        return Dimensions(hour_of(at), origin.configuration_set, origin.identity, origin.provider)
 
 
 class Subjects:
@@ -104,8 +119,8 @@ def _subject(message: Message) -> Subject:
         len(message.links),
         {link.index: _shared(link.tags) for link in message.links if link.tags},
         tuple(key.digest for key in mailings_of(message)),
-        message.recipients,
         version_of(message.links),
+        message.recipients,
     )
 
 

@@ -248,11 +248,8 @@ class RedirectApp:
         failed = False
         try:
             await self._journal.append(*[click for click, _, _, _ in batch])
-        except JournalUnavailable as error:
-            # People are sent on all the same: a click is worth less than a link that works.
-            self._unlogged(len(batch), error)
-            failed = True
         except Exception as error:
+            # People are sent on all the same: a click is worth less than a link that works.
             self._unlogged(len(batch), error)
             failed = True
         else:

@@ -1,5 +1,7 @@
 """The contact list that an email belongs to, and the headers by which people leave it."""
 
+from typing import NamedTuple
+
 from clicktrail.errors import InvalidInput, MessageRefused
 from clicktrail.headers.fields import HeaderSection
 from clicktrail.headers.words import decoded_words
@@ -25,6 +27,16 @@ NO_HTTPS = (
 
 _NAMES = {"contactlistname": "list", "": "list", "topicname": "topic", "topic": "topic"}
 _SYNTAX = "expected contactListName=LIST; topicName=TOPIC"
+
+
+class Leaving(NamedTuple):
+    """An email by which its reader may leave the list that it belongs to, as far as it may."""
+
+    raw: bytes
+    fields: bytes = b""
+    """Header lines to be added on top."""
+    link: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def list_options(submission: Submission, header: HeaderSection) -> ListOptions | None:

@@ -14,6 +14,7 @@ from clicktrail.errors import MessageRefused
 from clicktrail.headers.fields import HeaderSection
 from clicktrail.ingress.submission import Submission
 from clicktrail.model import ConfigurationSet
+from clicktrail.model.subscription import ListOptions
 from clicktrail.store.configuration import Configuration
 from clicktrail.store.people.suppression import SuppressionList, SuppressionReason
 
@@ -40,6 +41,8 @@ class Email:
     header: HeaderSection
     configuration: Configuration
     chosen: ConfigurationSet | None
+    options: ListOptions | None
+    """The contact list that it belongs to."""
 
 
 class Reason(Protocol):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from clicktrail.ingress.options.lists import list_options
 from clicktrail.ingress.recipients.refusals import Email
 from clicktrail.store.people.unsubscribed import UnsubscribedStore
 
@@ -14,11 +13,10 @@ class NotSubscribed:
         self._unsubscribed = unsubscribed
 
     async def against(self, recipients: Sequence[str], email: Email) -> Mapping[str, str]:
-        """See `Reason.against`. Raises `MessageRefused` for a header that cannot be read."""
-        options = list_options(email.submission, email.header)
-        if options is None:
+        """See `Reason.against`."""
+        if email.options is None:
             return {}
-        name, topic = options
+        name, topic = email.options
         what = f"topic {topic!r} of " if topic else ""
         unwilling = await self._unsubscribed.unwilling(name, topic, recipients)
         return dict.fromkeys(unwilling, f"is not subscribed to {what}the contact list {name!r}")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 
-from clicktrail.base.ids import hour_of
 from clicktrail.model import Click, Judgement, Request, Verdict
 from clicktrail.publish.event import open_event, open_object
 from clicktrail.publish.nameless import signs_that_count
@@ -14,7 +13,6 @@ from clicktrail.publish.subjects import Subject
 from clicktrail.publish.visitor_verdict import Judge, judgement
 from clicktrail.publish.visitor_verdict.signs import PROXY, USER_AGENT
 from clicktrail.store.clicks.opens import LoggedOpen, Open
-from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.tally import Outgoing
 
 APPLE, GMAIL, YAHOO = "Apple", "Gmail", "Yahoo"
@@ -70,15 +68,8 @@ def logged_open(
         kept.ip,
         kept.user_agent,
     )
-    origin = subject.origin
     outgoing: tuple[Outgoing, ...] = ()
     if to:
         event = partial(open_event, subject.mail, open_object(opened))
         outgoing = address(kept.event_id, to, event, at)
-    dimensions = Dimensions(
-        hour_of(kept.clicked_at),
-        origin.configuration_set if origin else "",
-        origin.identity if origin else "",
-        origin.provider if origin else "",
-    )
-    return LoggedOpen(opened, dimensions.daily(), outgoing)
+    return LoggedOpen(opened, subject.counted_at(kept.clicked_at).daily(), outgoing)

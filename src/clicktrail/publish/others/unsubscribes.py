@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 
-from clicktrail.base.ids import hour_of
 from clicktrail.base.logs import get_logger
 from clicktrail.model import Click, Subscription
 from clicktrail.publish.event import subscription_object, unsubscribe_event
 from clicktrail.publish.routing import Target, address
 from clicktrail.publish.subjects import Subject
-from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.tally import Outgoing
 from clicktrail.store.clicks.unsubscribes import LoggedUnsubscribe, Unsubscribe
 
@@ -36,11 +34,5 @@ def logged_unsubscribe(
     if to:
         event = partial(unsubscribe_event, subject.mail, subscription_object(made))
         outgoing = address(click.event_id, to, event, at)
-    origin = subject.origin
-    dimensions = Dimensions(
-        hour_of(click.clicked_at),
-        origin.configuration_set if origin else "",
-        origin.identity if origin else "",
-        origin.provider if origin else "",
-    )
-    return LoggedUnsubscribe(made, subscription, dimensions.daily(), outgoing)
+    day = subject.counted_at(click.clicked_at).daily()
+    return LoggedUnsubscribe(made, subscription, day, outgoing)

@@ -5,7 +5,6 @@ copy of the database signs nobody in.
 """
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from clicktrail.base.ids import now_us
+from clicktrail.base.text.digest import digest_of
 from clicktrail.errors import AlreadyExists, InvalidInput, NotFound
 from clicktrail.model import Role
 from clicktrail.store.database.core import Database, storable
@@ -123,7 +123,9 @@ class AccountStore:
         query = (
             select(console_accounts)
             .join(console_links, console_links.c.account == console_accounts.c.name)
-            .where(console_links.c.digest == _digest(token), console_links.c.expires_at > now_us())
+            .where(
+                console_links.c.digest == digest_of(token), console_links.c.expires_at > now_us()
+            )
         )
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return Account(row.name, Role(row.role), bool(row.password)) if row else None
@@ -144,7 +146,7 @@ class AccountStore:
 
         def work(connection: Connection) -> str:
             query = select(console_links.c.account).where(
-                console_links.c.digest == _digest(token), console_links.c.expires_at > now_us()
+                console_links.c.digest == digest_of(token), console_links.c.expires_at > now_us()
             )
             name = connection.scalar(query)
             if name is None:
@@ -180,7 +182,7 @@ class AccountStore:
     async def session(self, token: str) -> Account | None:
         """Return who is signed in with the token of a session; it lives on."""
         now = now_us()
-        digest = _digest(token)
+        digest = digest_of(token)
         query = (
             select(console_accounts, console_sessions.c.seen_at)
             .join(console_sessions, console_sessions.c.account == console_accounts.c.name)
@@ -198,7 +200,7 @@ class AccountStore:
     async def signed_in(self, tokens: Collection[str]) -> set[str]:
         """Return the tokens of sessions that have not ended; they do not live on by it."""
         now = now_us()
-        of = {_digest(token): token for token in tokens}
+        of = {digest_of(token): token for token in tokens}
         column = console_sessions.c.digest
 
         def work(connection: Connection) -> set[str]:
@@ -213,17 +215,13 @@ class AccountStore:
 
     async def sign_out(self, token: str) -> None:
         """End a session."""
-        statement = delete(console_sessions).where(console_sessions.c.digest == _digest(token))
+        statement = delete(console_sessions).where(console_sessions.c.digest == digest_of(token))
         await self._database.write(lambda connection: connection.execute(statement))
 
 
 def _lives(now: int) -> ColumnElement[bool]:
     """Whether a session has not ended."""
     return (console_sessions.c.expires_at > now) & (console_sessions.c.seen_at > now - IDLE_LIFE)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _verify(hashed: str, password: str) -> bool:
@@ -255,7 +253,7 @@ def _need_administrator(connection: Connection) -> None:
 def _new_link(connection: Connection, name: str) -> str:
     token = secrets.token_urlsafe(32)
     connection.execute(delete(console_links).where(console_links.c.account == name))
-    row = {"digest": _digest(token), "account": name, "expires_at": now_us() + LINK_LIFE}
+    row = {"digest": digest_of(token), "account": name, "expires_at": now_us() + LINK_LIFE}
     connection.execute(insert(console_links), row)
     return token
 
@@ -266,7 +264,7 @@ def _new_session(connection: Connection, name: str) -> str:
     old = (console_sessions.c.expires_at < now) | (console_sessions.c.seen_at < now - IDLE_LIFE)
     connection.execute(delete(console_sessions).where(old))
     row = {
-        "digest": _digest(token),
+        "digest": digest_of(token),
         "account": name,
         "created_at": now,
         "seen_at": now,

@@ -1,6 +1,5 @@
 """Rows of contact lists and contacts: what is in them, and which are asked for."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +45,6 @@ class Filter:
     """``""``: the list as a whole."""
     with_default: bool = False
     """Whether the topic's default counts for who has said nothing of it."""
-
-
-def digest_of(key: str) -> bytes:
-    """Return by what a contact is kept: the digest of a `recipient_key`."""
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def list_there(connection: Connection, name: str) -> ContactList | None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from clicktrail.base.ids import now_us
+from clicktrail.base.text.digest import digest_of
 from clicktrail.errors import AlreadyExists
 from clicktrail.model import check_name
 from clicktrail.model.subscription import Contact, ContactList, Topic
@@ -18,7 +19,6 @@ from clicktrail.store.people.contact_rows import (
     checked_attributes,
     checked_text,
     contact_row,
-    digest_of,
     dump_topics,
     filtered,
     known_list,

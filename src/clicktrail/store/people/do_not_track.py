@@ -4,7 +4,6 @@ It is asked about each email of a set that tracks, once for all that arrive mean
 which know no addresses, are told the ids of emails (`clicktrail.model.Orders`).
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, select, upd
 
 from clicktrail.base.batch import Batcher
 from clicktrail.base.ids import now_us
+from clicktrail.base.text.digest import digest_of
 from clicktrail.errors import NotFound
 from clicktrail.model import Reason
 from clicktrail.rules.wishes import checked_entry, entries_of
@@ -78,7 +78,7 @@ class DoNotTrack:
         """
         names = list(dict.fromkeys(map(checked_entry, entries)))
         now, who = now_us(), storable(by)
-        rows = [(_digest(name), name, now, who, 0) for name in names]
+        rows = [(digest_of(name), name, now, who, 0) for name in names]
 
         def work(connection: Connection) -> None:
             _PUT.run(connection, rows)
@@ -89,7 +89,7 @@ class DoNotTrack:
 
     async def remove(self, entry: str) -> None:
         """Take an address or a domain off the list. Raises `NotFound`, `InvalidInput`."""
-        digest = _digest(checked_entry(entry))
+        digest = digest_of(checked_entry(entry))
 
         def work(connection: Connection) -> None:
             if not connection.execute(delete(table).where(table.c.digest == digest)).rowcount:
@@ -196,11 +196,7 @@ def erase_entry(connection: Connection, address: str) -> int:
 
 
 def _digests_of(address: str) -> list[bytes]:
-    return [_digest(entry) for entry in entries_of(address)]
-
-
-def _digest(entry: str) -> bytes:
-    return hashlib.sha256(entry.encode("utf-8", "surrogatepass")).digest()
+    return [digest_of(entry) for entry in entries_of(address)]
 
 
 _PUT = BulkInsert(

@@ -3,7 +3,6 @@
 It is asked about each email, once for all emails that arrive meanwhile.
 """
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +11,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, select, upd
 
 from clicktrail.base.batch import Batcher
 from clicktrail.base.ids import now_us
+from clicktrail.base.text.digest import digest_of
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.rules.recipients import checked_recipient, readable, recipient_key
 from clicktrail.store.configuration_rows import bump
@@ -74,7 +74,7 @@ class SuppressionList:
 
     async def get(self, address: str) -> Suppressed:
         """Return what is known of an address. Raises `NotFound`, `InvalidInput`."""
-        query = select(table).where(table.c.digest == _digest(checked_recipient(address)))
+        query = select(table).where(table.c.digest == digest_of(checked_recipient(address)))
         row = await self._database.read(lambda connection: connection.execute(query).first())
         if row is None:
             raise _missing(address)
@@ -82,7 +82,7 @@ class SuppressionList:
 
     async def remove(self, address: str) -> None:
         """Take an address off the list. Raises `NotFound`, `InvalidInput`."""
-        statement = delete(table).where(table.c.digest == _digest(checked_recipient(address)))
+        statement = delete(table).where(table.c.digest == digest_of(checked_recipient(address)))
         if not await self._database.write(lambda c: c.execute(statement).rowcount):
             raise _missing(address)
 
@@ -112,7 +112,7 @@ class SuppressionList:
 
     async def _ask(self, batch: list[_Question]) -> None:
         digests = {
-            address: _digest(recipient_key(address)) for q in batch for address in q.addresses
+            address: digest_of(recipient_key(address)) for q in batch for address in q.addresses
         }
         wanted = sorted(set(digests.values()))
 
@@ -139,7 +139,7 @@ def suppress(
     """
     now = now_us()
     rows = [
-        (_digest(key), "" if key in erased else readable(key), reason.value, now)
+        (digest_of(key), "" if key in erased else readable(key), reason.value, now)
         for key, reason in sorted(named.items())
     ]
     is_first = connection.scalar(select(table.c.reason).limit(1)) is None
@@ -153,7 +153,7 @@ def erase_suppressed(connection: Connection, address: str) -> int:
 
     The entry stays: it is the person's own wish to get no email.
     """
-    digest = _digest(recipient_key(address))
+    digest = digest_of(recipient_key(address))
     statement = update(table).where(table.c.digest == digest, table.c.address != "")
     return connection.execute(statement.values(address="")).rowcount
 
@@ -171,10 +171,6 @@ def reason_named(text: str) -> SuppressionReason:
         raise InvalidInput(
             f"{text[:50]!a} is no reason: use {', '.join(SuppressionReason)}"
         ) from None
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def _missing(address: str) -> NotFound:

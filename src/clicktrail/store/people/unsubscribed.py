@@ -21,13 +21,14 @@ from sqlalchemy import (
 )
 
 from clicktrail.base.ids import now_us
+from clicktrail.base.text.digest import digest_of
 from clicktrail.errors import NotFound
 from clicktrail.model import Subscription, check_name
 from clicktrail.model.subscription import SubscriptionStatus
 from clicktrail.rules.recipients import checked_recipient, readable, recipient_key
 from clicktrail.store.database.bulk import insert_or
 from clicktrail.store.database.core import Database, storable
-from clicktrail.store.people.contact_rows import digest_of, known_list, list_there, this
+from clicktrail.store.people.contact_rows import known_list, list_there, this
 from clicktrail.store.people.tables import contact_lists, contact_topics, contacts
 
 _OUT = SubscriptionStatus.OPT_OUT.value
