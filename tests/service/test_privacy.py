@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from clicktrail.base.ids import new_id, now_us
+from clicktrail.keys.orders import OrdersCopy
 from clicktrail.keys.ringfile import KeyFile
-from clicktrail.model import Click, Identity, Link, Message
+from clicktrail.model import Click, Identity, Link, LinkChange, Message, Orders
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Dimensions
@@ -126,12 +127,17 @@ def test_forgetting_names_what_it_could_not_search(tmp_path: Path) -> None:
     damaged = service.data / "spool" / "x.spool.damaged"
     damaged.parent.mkdir(exist_ok=True)
     damaged.write_bytes(b"reader@gmail.com")
+    # A copy that nobody renews, of a change that names the person.
+    service.cli("link", "replace", "http://a.example/x?to=Reader%40gmail.com", "http://b.example/")
+    copied = OrdersCopy(service.data)
+    copied.write(Orders("before", (LinkChange("1", "http://a.example/?reader@gmail.com", ""),)))
     # A click that nobody counts.
     with Service(tmp_path, "--role", "redirect", embedded=False) as alone:
         assert alone.request(link, headers={"User-Agent": BROWSER}).status == 302
     said = service.cli("recipients", "forget", "reader@gmail.com", "--yes")
     assert f"{damaged} was set aside" in said
     assert "wait in journal.db" in said
+    assert "orders" not in {file for file, _ in traces(service)}
     with service:
         wait_for(lambda: service.statistics()["clicks"] or None, "click that is counted")
         said = service.cli("recipients", "forget", "reader@gmail.com", "--yes")

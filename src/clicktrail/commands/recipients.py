@@ -55,7 +55,7 @@ def forget(
         (done.dead_letters, "dead letters: reduced"),
         (done.suppressed, "on the suppression list: stays there, unreadable"),
         (done.untracked, "on the list of who is not tracked: stays there, unreadable"),
-        (done.counters, "counted URLs and tags in which it stood: replaced"),
+        (done.counters, "counted URLs, tags and other texts in which it stood: replaced"),
     ):
         if done:
             typer.echo(f"  {count:>7}  {what}")

@@ -14,6 +14,19 @@ log = get_logger(__name__)
 LOOK_SECONDS = 1.0
 
 
+async def renew_copy(folder: Path, source: OrderSource) -> None:
+    """Write the copy anew that is in a data folder, where it is not what holds now.
+
+    Where none is, none is made. Raises `ClicktrailError`, `OSError`.
+    """
+    copy = OrdersCopy(folder)
+    if copy.mark() is None:
+        return
+    orders = await source.newer(_known(copy))
+    if orders is not None:
+        await asyncio.to_thread(copy.write, orders)
+
+
 class OrdersKeeper:
     """Writes it when it has changed. Several may keep one copy."""
 
@@ -31,7 +44,7 @@ class OrdersKeeper:
         await end(self._running)
 
     async def _run(self) -> None:
-        known, failing = self._known(), False
+        known, failing = _known(self._copy), False
         while True:
             try:
                 if self._copy.mark() is None:
@@ -49,9 +62,10 @@ class OrdersKeeper:
                 log.exception("orders cannot be kept")
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _known(self) -> str:
-        try:
-            found = self._copy.read()
-        except (OSError, ValueError):
-            return ""
-        return found.version if found is not None else ""
+
+def _known(copy: OrdersCopy) -> str:
+    try:
+        found = copy.read()
+    except (OSError, ValueError):
+        return ""
+    return found.version if found is not None else ""

@@ -24,6 +24,7 @@ from clicktrail.model import (
     Subscription,
     Verdict,
 )
+from clicktrail.model.subscription import Contact, ContactList
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick, SendEvent
 from clicktrail.store.clicks.outbox import Notification
@@ -481,3 +482,32 @@ async def test_clicks_of_others_that_were_led_to_the_person_name_nobody(
     assert bool(led) == bool(destination)
     await store.close()
     assert TRACES[0] not in {trace for _, trace in traces_in(file)}
+
+
+async def test_what_is_kept_of_others_names_the_person_no_more(store: Store, file: Path) -> None:
+    shown = f"<p>{ANNA.replace('@', '&#64;')} has invited you", "<p>x"
+    showing = await email_to(store, "berta@example.com", html=shown)
+    other = await email_to(
+        store, "berta@example.com", html=("<p>anna.example is not mail.example",)
+    )
+    await store.contacts.create_list(ContactList("ours", 1, 1))
+    said = {
+        "berta@example.com": json.dumps({"friends": [ANNA, "carl@example.com"], "age": 7}),
+        "carl@example.com": f"knows {ANNA}",
+        "dora@example.com": '{"age":  7}',
+        "emil@example.com": "[" * 9_000 + json.dumps(ANNA),
+    }
+    for address, attributes in said.items():
+        await store.contacts.create("ours", Contact(address, 1, 1, attributes=attributes))
+    done = await store.forget_person(ANNA)
+    assert (done.messages_changed, done.counters) == (1, 3)
+    assert (await store.trail.html(showing.id), len(await store.trail.html(other.id))) == (
+        (),
+        1,
+    )
+    left = [(await store.contacts.get("ours", address)).attributes for address in said]
+    friends = '{"friends":["[erased]","carl@example.com"],"age":7}'
+    assert left == [friends, "[erased]", '{"age":  7}', "[erased]"]
+    assert not await store.forget_person(ANNA)
+    await store.close()
+    assert traces_in(file) == []

@@ -11,9 +11,11 @@ from clicktrail.commands.shared.common import escape, settings_of, with_store
 from clicktrail.commands.upkeep.set_aside import with_clicks
 from clicktrail.journal.spoolfile import SUFFIX
 from clicktrail.journal.sqlite_reader import forget_read
+from clicktrail.service.orders import renew_copy
 from clicktrail.service.parts.folder import data_folder
 
 if TYPE_CHECKING:
+    from clicktrail.store import Store
     from clicktrail.store.people.forget import Forgotten
 
 PATIENCE = 10.0
@@ -27,8 +29,14 @@ def erase(context: typer.Context, address: str) -> "tuple[Forgotten, bool, list[
     may hold some.
     """
     with Console(stderr=True).status(f"Erasing {escape(address)}"):
-        done = with_store(context, lambda store: store.forget_person(address))
         folder = data_folder(settings_of(context))
+
+        async def work(store: "Store") -> "Forgotten":
+            done = await store.forget_person(address)
+            await renew_copy(folder, store.orders)  # of changes that may have named the person
+            return done
+
+        done = with_store(context, work)
         journal_emptied = forget_read(folder / "journal.db", 0 if _is_idle(folder) else PATIENCE)
     uncounted = not journal_emptied or any((folder / "spool").glob(f"*{SUFFIX}"))
     return done, uncounted, with_clicks(folder)

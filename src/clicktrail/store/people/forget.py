@@ -65,6 +65,7 @@ from clicktrail.store.mail.tables import (
 from clicktrail.store.orders import erase_changes
 from clicktrail.store.people.do_not_track import erase_entry
 from clicktrail.store.people.erased import mail_of, mark_erased, reduced_event
+from clicktrail.store.people.mentions import erase_attributes, erase_html
 from clicktrail.store.people.person import ERASED, Person
 from clicktrail.store.people.suppression import erase_suppressed
 from clicktrail.store.people.unsubscribed import erase_contact
@@ -89,7 +90,8 @@ class Forgotten:
     opens: int = 0
     """Opens that lost address and User-Agent."""
     counters: int = 0
-    """Counted URLs and tags in which the address was replaced."""
+    """Counted URLs and tags, changes of links and attributes of others in which the address was
+    replaced."""
     events: int = 0
     """Events of built-in streams."""
     notifications: int = 0
@@ -130,6 +132,7 @@ class _Forgetting:
 
     async def run(self) -> Forgotten:
         await self._messages()
+        self._done.messages_changed += await erase_html(self._database, self._person)
         # Publishers may remember other emails in which the address stood.
         await self._database.write(bump)
         self._erased.update(await self._database.read(_marked))
@@ -146,6 +149,7 @@ class _Forgetting:
         await self._events(stream_events, after=streams)
         await self._events(outbox, after=waiting)
         await self._lists()
+        self._done.counters += await erase_attributes(self._database, self._person)
         try:
             if self._unreadable:  # what such an email was found by can be told no more
                 await build_anew(self._database)

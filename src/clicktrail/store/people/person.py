@@ -10,11 +10,28 @@ import idna
 from clicktrail.base.text.normal import normalized
 from clicktrail.errors import InvalidInput
 from clicktrail.headers.words import decoded_words
+from clicktrail.rules.recipients import recipient_key
 
 ERASED = "[erased]"
 """What stands in the place of a text that held the address."""
 
 _UNQUOTINGS = 3  # a URL in a URL in a URL
+
+# What letters and digits may hide in: encoded words, escapes of URLs, and the characters that
+# Unicode folds to letters of ASCII (ß, ſ, ﬁ …), as they are and escaped.
+_FOLDED = (
+    (b"\xc3", b"\x9f"), (b"\xc4", b"\xb0"), (b"\xc5", b"\x89"), (b"\xc5", b"\xbf"),
+    (b"\xc7", b"\xb0"), (b"\xe1", b"\xba"), (b"\xe2", b"\x84"), (b"\xef", b"\xac"),
+)  # fmt: skip
+_HIDING = re.compile(
+    b"|".join(
+        (
+            rb"=\?|%(?:25)*+(?:3[0-9]|[46][1-9a-f]|[57][0-9a])",
+            *(first + second for first, second in _FOLDED),
+            *(b"%%(?:25)*+%02x%%(?:25)*+%02x" % (first[0], second[0]) for first, second in _FOLDED),
+        )
+    )
+)
 
 
 class Person:
@@ -28,12 +45,16 @@ class Person:
 
     def __init__(self, address: str) -> None:
         local, at, domain = _folded(address.strip("<> \t")).rpartition("@")
+        # RFC 5321 § 4.1.2: in quotes, anything may stand before the @.
+        quoted = len(local) > 2 and local[0] == local[-1] == '"'
         local = local.strip('"')
         domain = domain.rstrip(".")
-        if not local or not domain or "@" in local or any(c.isspace() for c in local + domain):
+        odd = any(c.isspace() for c in (domain if quoted else local + domain))
+        if not local or not domain or odd or ("@" in local and not quoted):
             raise InvalidInput(f"{address!r} is no email address: expected name@example.com")
         domains = _spellings(domain)
         self._local = local
+        self._key = recipient_key(address)
         self._addresses = {f"{local}{at}{each}" for each in domains}
         either = "|".join(re.escape(each) for each in domains)
         # Not the end of another name, nor the beginning of another domain.
@@ -46,7 +67,7 @@ class Person:
         They are MessagePack or JSON, in which letters and digits stand as they are.
         """
         small = raw.lower()
-        return all(run in small for run in self._runs) or b"=?" in raw
+        return all(run in small for run in self._runs) or _HIDING.search(small) is not None
 
     def is_in(self, text: str) -> bool:
         """Whether a text holds the address."""
@@ -54,7 +75,8 @@ class Person:
 
     def is_one(self, address: str) -> bool:
         """Whether an address is this one."""
-        return _folded(address).strip("<> \t.").replace('"', "") in self._addresses
+        plain = _folded(address).strip("<> \t.").replace('"', "")
+        return plain in self._addresses or recipient_key(address) == self._key
 
     def erased(self, value: Any) -> Any:
         """Return a value in which `ERASED` stands for each text that holds the address."""
