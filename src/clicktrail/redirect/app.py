@@ -15,7 +15,7 @@ from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.journal import Journal
 from clicktrail.keys.token import OPEN_PATH, PATH, UNSUBSCRIBE_PATH, Opened
-from clicktrail.model import OPEN_LINK, UNSUBSCRIBE_LINK, Click, Orders, Request
+from clicktrail.model import OPEN_LINK, UNSUBSCRIBE_LINK, Click, Request
 from clicktrail.model.anonymous import is_anonymous
 from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.changes import Changes
@@ -95,9 +95,9 @@ class RedirectApp:
         self._why: Exception | None = None
         self._telling: asyncio.TimerHandle | None = None
 
-    def follow(self, orders: Orders) -> None:
-        """Lead links where they lead from now on."""
-        self._changes = Changes(orders)
+    def follow(self, changes: Changes) -> None:
+        """Lead links where they lead from now on. May be called from any thread."""
+        self._changes = changes
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request; a click is answered when it is durable."""

@@ -3,7 +3,7 @@
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from clicktrail.base import weburl
 from clicktrail.base.ids import made_at
@@ -16,16 +16,19 @@ from clicktrail.redirect.location import location
 class Changes:
     """What holds now. Most links are to URLs that nobody has changed: these cost nothing.
 
-    Emails whose clicks are not logged are eight bytes each.
+    Emails whose clicks are not logged are eight bytes each. ``before`` is what held before: most of
+    it holds still, and is not read anew.
     """
 
-    def __init__(self, orders: Orders | None = None) -> None:
+    def __init__(self, orders: Orders | None = None, before: "Changes | None" = None) -> None:
         self._by_url: dict[str, list[tuple[LinkChange, bytes]]] = {}
+        self._spelled: dict[str, set[str]] = {}
+        """The `_spellings` of each URL."""
         self._untracked = array("Q")
         self._starts = array("I")
         """Where those begin whose first two bytes are a number: few are looked at for a click."""
         if orders is not None:
-            self._know(orders.changes)
+            self._know(orders.changes, before._spelled if before is not None else {})
             self._untracked.frombytes(orders.untracked)
             if sys.byteorder == "little":
                 self._untracked.byteswap()
@@ -57,10 +60,11 @@ class Changes:
             return change
         return None
 
-    def _know(self, changes: Iterable[LinkChange]) -> None:
+    def _know(self, changes: Iterable[LinkChange], spelled: Mapping[str, set[str]]) -> None:
         for change in changes:
             mark = set_mark(change.configuration_set) if change.configuration_set else b""
-            for url in _spellings(change.url):
+            known = self._spelled.get(change.url) or spelled.get(change.url)
+            for url in self._spelled.setdefault(change.url, known or _spellings(change.url)):
                 self._by_url.setdefault(url, []).append((change, mark))
 
 

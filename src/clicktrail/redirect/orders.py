@@ -7,7 +7,7 @@ from clicktrail.base.complaints import complaint
 from clicktrail.base.logs import get_logger
 from clicktrail.base.tasks import end
 from clicktrail.keys.orders import OrdersCopy
-from clicktrail.model import Orders
+from clicktrail.redirect.changes import Changes
 
 log = get_logger(__name__)
 
@@ -17,14 +17,17 @@ LOOK_SECONDS = 0.5
 class Following:
     """Hands on what the copy says, at once and whenever it was written anew.
 
+    It is read in a thread: of thousands of changes that takes long, and people click meanwhile.
     What cannot be read is told in the log, once; what was read before holds.
     """
 
-    def __init__(self, copy: OrdersCopy, hand_on: Callable[[Orders], None]) -> None:
+    def __init__(self, copy: OrdersCopy, hand_on: Callable[[Changes], None]) -> None:
         self._copy = copy
         self._hand_on = hand_on
+        self._changes = Changes()
+        """What was handed on."""
         self._mark: object = None
-        """Which copy was handed on."""
+        """Which copy that was."""
         self._told = False
         self._running: asyncio.Task[None] | None = None
 
@@ -40,7 +43,7 @@ class Following:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self._look()
+            await asyncio.to_thread(self._look)
 
     def _look(self) -> None:
         mark = None
@@ -50,7 +53,8 @@ class Following:
                 return
             orders = self._copy.read()
             if orders is not None:
-                self._hand_on(orders)
+                self._changes = Changes(orders, self._changes)
+                self._hand_on(self._changes)
             self._mark, self._told = mark, False
         except OSError as error:  # it may pass: read again
             self._complain(complaint(error, self._copy.path))
