@@ -41,6 +41,7 @@ _BEGINNINGS = {
     "https://www.": bytes.fromhex("030ac1d9"),
 }
 _END = b"\0"
+_UTM = "utm_"
 
 
 def _reversed(code: int, size: int) -> int:
@@ -66,27 +67,24 @@ def pack(url: str) -> tuple[int, bytes]:
         begin = "http://www." if url[7:11] == "www." else "http://"
     else:
         return _by_zlib(url)
-    rest = url[len(begin) :]
-    if "utm_" in rest:
-        return DEFLATED, _with_parameters(begin, rest)
-    return DEFLATED, _BEGINNINGS[begin] + rest.encode().translate(_CODES) + _END
-
-
-@lru_cache(4096)  # they are those of mailings, whose emails have most of their URLs in common
-def _with_parameters(begin: str, rest: str) -> bytes:
-    """Return the bytes of a short URL with ``utm_`` parameters."""
-    first, *others = rest.split("utm_")
+    first, utm, tail = url[len(begin) :].partition(_UTM)
     known = _BEGINNINGS[begin] + first.encode().translate(_CODES)
-    bits, size, place = _number(known, "little"), 8 * len(known), len(begin) + len(first)
-    for piece in others:
+    return DEFLATED, known + (_parameters(tail, len(begin) + len(first)) if utm else _END)
+
+
+@lru_cache(4096)  # all links of a mailing have them in common, and those of many emails
+def _parameters(tail: str, place: int) -> bytes:
+    """Return the bytes of what follows the first ``utm_`` of a short URL, which is at a place."""
+    bits = size = 0
+    for piece in tail.split(_UTM):
         name = piece[: piece.find("=") + 1]
-        more, length = _copy(f"utm_{name}", place)
+        more, length = _copy(_UTM + name, place)
         bits |= more << size
         size += length
         value = piece[len(name) :].encode().translate(_CODES)
         bits |= _number(value, "little") << size
         size += 8 * len(value)
-        place += len("utm_") + len(piece)
+        place += len(_UTM) + len(piece)
     return bits.to_bytes((size + 14) // 8, "little")  # § 3.2.6: the end of the block is 7 zeros
 
 
