@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clicktrail.base.ids import rfc3339
-from clicktrail.commands.shared.common import Json, print_json, print_table, with_store
+from clicktrail.commands.shared.common import (
+    MOST_LISTED,
+    Json,
+    print_json,
+    print_table,
+    with_store,
+)
 from clicktrail.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -31,7 +37,7 @@ Reason = Annotated[
 def list_suppressed(
     context: typer.Context,
     reason: Annotated[str | None, typer.Option(help="Only those with this reason.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="How many at most.")] = 1000,
     as_json: Json = False,
 ) -> None:
     """List addresses, in order; `export` gives all."""
