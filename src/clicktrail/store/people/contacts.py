@@ -35,6 +35,9 @@ from clicktrail.store.people.contact_rows import (
 from clicktrail.store.people.tables import contact_lists, contact_topics, contacts
 from clicktrail.store.validation import dump_tags
 
+_AT_ONCE = 5000
+"""Contacts that one transaction deletes."""
+
 
 class ContactStore:
     """Reads and changes contact lists. Every method may raise `StoreUnavailable`."""
@@ -121,15 +124,27 @@ class ContactStore:
         await self._database.write(work)
 
     async def delete_list(self, name: str) -> None:
-        """Delete a list with all its contacts. Raises `NotFound`."""
+        """Delete a list with all its contacts. Raises `NotFound`.
 
-        def work(connection: Connection) -> None:
+        The list goes with the last of them: where this ends before, it is there, and can be
+        deleted. Others write in between: a transaction takes some thousand contacts.
+        """
+        mine = contacts.c.contact_list == name
+        nth = select(contacts.c.digest).where(mine).order_by(contacts.c.digest)
+        nth = nth.offset(_AT_ONCE - 1).limit(1)
+
+        def some(connection: Connection) -> bool:
             known_list(connection, name)
+            last = connection.scalar(nth)
             for table in (contact_topics, contacts):
-                connection.execute(delete(table).where(table.c.contact_list == name))
-            connection.execute(delete(contact_lists).where(contact_lists.c.name == name))
+                gone = delete(table).where(table.c.contact_list == name)
+                connection.execute(gone if last is None else gone.where(table.c.digest <= last))
+            if last is None:
+                connection.execute(delete(contact_lists).where(contact_lists.c.name == name))
+            return last is not None
 
-        await self._database.write(work)
+        while await self._database.write(some):
+            pass
 
     async def create(self, name: str, made: Contact) -> None:
         """Add a contact. Raises `NotFound` for the list, `AlreadyExists`, `InvalidInput`."""
