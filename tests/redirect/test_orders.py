@@ -1,6 +1,7 @@
 """Redirects follow the copy of orders in the data folder, whatever becomes of it meanwhile."""
 
 import asyncio
+import random
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -73,6 +74,22 @@ async def test_what_could_not_be_read_is_read_as_soon_as_it_can(
         await following.stop()
     assert caplog.text.count("damaged") == 1
     assert heard.empty()
+
+
+def test_emails_that_are_spared_are_told_from_all_others() -> None:
+    chance = random.Random(5)
+    some = sorted({chance.randbytes(8) for _ in range(5000)})
+    others = {chance.randbytes(8) for _ in range(5000)} - set(some)
+    others |= {each[:7] + bytes([each[7] ^ 1]) for each in some[:500]} - set(some)
+    first = Changes(Orders("1 a", (), b"".join(some)))
+    second = Changes(Orders("2 a", (LinkChange("2", URL, None),), b"".join(some)), first)
+    for changes in (first, second):
+        assert all(map(changes.spares, some))
+        assert not any(map(changes.spares, [*others, b""]))
+    assert second.spared is first.spared  # it is not read anew
+    third = Changes(Orders("2 b", (), some[0]), second)
+    assert [each for each in some if third.spares(each)] == some[:1]
+    assert not Changes(Orders("3 c"), third).spares(some[0])
 
 
 async def test_people_click_on_while_thousands_of_changes_are_read(tmp_path: Path) -> None:

@@ -168,8 +168,8 @@ class Registrar:
         self._line = _Line(options)
         self._register = register
         self._orders = orders
-        self._told = "", b""
-        """The version that was told last, and its bytes."""
+        self._told = ("", ""), b""
+        """What was told last: the version that was known, the one that is new; and its bytes."""
         self._opening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -212,11 +212,11 @@ class Registrar:
             log.warning("a node could not be told of orders", error=error)
 
     async def _piece(self, asked: _Question) -> _Piece:
-        if not asked.piece or asked.version != self._told[0]:
+        if not asked.piece or (asked.known, asked.version) != self._told[0]:
             orders = await self._orders.newer(asked.known)
             if orders is None:
                 return _Piece()
-            self._told = orders.version, encode(orders)
-        version, data = self._told
+            self._told = (asked.known, orders.version), encode(orders)
+        (_, version), data = self._told
         start = asked.piece * _PIECE
         return _Piece(version, -(-len(data) // _PIECE), data[start : start + _PIECE])

@@ -22,7 +22,7 @@ class OrderSource(Protocol):
     """Where orders are kept. Raises `ClicktrailError` where it cannot be reached."""
 
     async def newer(self, known: str) -> Orders | None:
-        """Return what holds now; ``None`` where that is the version that is known."""
+        """Return what is new now; ``None`` where that is the version that is known."""
         ...
 
 

@@ -25,13 +25,31 @@ class LinkChange(msgspec.Struct, frozen=True):
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """All that holds now. ``version`` tells it apart from what held before."""
+    """All that holds now, or what of it is new to whoever asked.
+
+    ``version`` tells it apart from what held before: it has that of each part, with a space between
+    them.
+    """
 
     version: str
-    changes: tuple[LinkChange, ...] = ()
-    """The newest first: of several for a URL, it holds."""
-    untracked: bytes = b""
-    """Emails whose clicks are not logged: `digest_of` of each, sorted."""
+    changes: tuple[LinkChange, ...] | None = ()
+    """The newest first: of several for a URL, it holds. ``None`` for those that are known."""
+    untracked: bytes | None = b""
+    """Emails whose clicks are not logged: `digest_of` of each, sorted. ``None`` for those that are
+    known: there may be millions."""
+
+    @property
+    def untracked_version(self) -> str:
+        """That of ``untracked``."""
+        return self.version.partition(" ")[2]
+
+    def over(self, known: "Orders") -> "Orders":
+        """Return all that holds, of which these are new to who knows the rest."""
+        return Orders(
+            self.version,
+            known.changes if self.changes is None else self.changes,
+            known.untracked if self.untracked is None else self.untracked,
+        )
 
 
 def digest_of(message_id: bytes) -> bytes:

@@ -8,6 +8,7 @@ from clicktrail.base.redact import reason_of
 from clicktrail.base.tasks import end
 from clicktrail.errors import ClicktrailError
 from clicktrail.keys.orders import OrdersCopy, OrderSource
+from clicktrail.model import Orders
 
 log = get_logger(__name__)
 
@@ -22,7 +23,7 @@ async def renew_copy(folder: Path, source: OrderSource) -> None:
     copy = OrdersCopy(folder)
     if copy.mark() is None:
         return
-    orders = await source.newer(_known(copy))
+    orders = await source.newer("")  # all: a keeper may write meanwhile
     if orders is not None:
         await asyncio.to_thread(copy.write, orders)
 
@@ -44,15 +45,14 @@ class OrdersKeeper:
         await end(self._running)
 
     async def _run(self) -> None:
-        known, failing = _known(self._copy), False
+        known, failing = _version(_read(self._copy)), False
         while True:
             try:
                 if self._copy.mark() is None:
                     known = ""
                 orders = await self._source.newer(known)
                 if orders is not None:
-                    await asyncio.to_thread(self._copy.write, orders)
-                    known = orders.version
+                    known = await asyncio.to_thread(_write, self._copy, orders, known)
                 failing = False
             except (ClicktrailError, OSError) as error:
                 if not failing:
@@ -63,9 +63,23 @@ class OrdersKeeper:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-def _known(copy: OrdersCopy) -> str:
+def _write(copy: OrdersCopy, orders: Orders, known: str) -> str:
+    """Write what is new over what is known; return the version of what is there then."""
+    if orders.changes is None or orders.untracked is None:
+        there = _read(copy)
+        if there is None or there.version != known:  # somebody else keeps it too
+            return _version(there)
+        orders = orders.over(there)
+    copy.write(orders)
+    return orders.version
+
+
+def _version(orders: Orders | None) -> str:
+    return orders.version if orders is not None else ""
+
+
+def _read(copy: OrdersCopy) -> Orders | None:
     try:
-        found = copy.read()
+        return copy.read()
     except (OSError, ValueError):
-        return ""
-    return found.version if found is not None else ""
+        return None

@@ -1,7 +1,7 @@
 """What redirects are told beside what links hold: changes of links after they were sent."""
 
-import re
 from collections.abc import Iterable
+from enum import IntEnum
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -32,6 +32,13 @@ _AT_ONCE = 500
 """URLs that one statement asks for: databases take some ten thousand values, emails have more."""
 
 
+class Part(IntEnum):
+    """A part of what redirects are told, which has a version of its own."""
+
+    CHANGES = 1
+    UNTRACKED = 2
+
+
 class OrderStore:
     """Reads and changes them. Every method may raise `StoreUnavailable`."""
 
@@ -39,18 +46,24 @@ class OrderStore:
         self._database = database
 
     async def newer(self, known: str) -> Orders | None:
-        """Return what holds now; ``None`` where that is the version that is known."""
+        """Return what is new now; ``None`` where that is the version that is known."""
 
         def work(connection: Connection) -> Orders | None:
-            version = connection.scalar(select(orders_version.c.version)) or ""
+            there = {row.id: row.version for row in connection.execute(_VERSIONS)}
+            version = " ".join(there.get(part.value, "") for part in Part) if there else ""
             if version == known:
                 return None
-            holding = select(link_changes).where(link_changes.c.undone_at == 0)
-            newest = holding.order_by(link_changes.c.id.desc())
-            ids = connection.scalars(_UNTRACKED)
-            untracked = sorted({digest_of(pack_id(id_)) for id_ in ids if is_id(id_)})
-            changes = tuple(_changes(connection.execute(newest)))
-            return Orders(version, changes, b"".join(untracked))
+            changes_known, _, untracked_known = known.partition(" ")
+            changes = untracked = None
+            if not known or there.get(Part.CHANGES, "") != changes_known:
+                holding = select(link_changes).where(link_changes.c.undone_at == 0)
+                newest = holding.order_by(link_changes.c.id.desc())
+                changes = tuple(_changes(connection.execute(newest)))
+            if not known or there.get(Part.UNTRACKED, "") != untracked_known:
+                ids = connection.scalars(_UNTRACKED)
+                digests = {digest_of(pack_id(id_)) for id_ in ids if is_id(id_)}
+                untracked = b"".join(sorted(digests))
+            return Orders(version, changes, untracked)
 
         return await self._database.read(work)
 
@@ -97,7 +110,7 @@ class OrderStore:
                     f"there is no change {change_id!r} of links that holds: see `clicktrail link"
                     " changes`"
                 )
-            renew(connection)
+            renew(connection, Part.CHANGES)
             [undone] = _changes(connection.execute(select(link_changes).where(which)))
             return undone
 
@@ -116,6 +129,7 @@ class OrderStore:
         return found if wanted is None else [each for each in found if each.url in wanted]
 
 
+_VERSIONS = select(orders_version.c.id, orders_version.c.version)
 _UNTRACKED = (
     select(untracked_messages.c.message_id)
     .order_by(untracked_messages.c.message_id.desc())
@@ -123,9 +137,9 @@ _UNTRACKED = (
 )
 
 
-def renew(connection: Connection) -> None:
-    """Tell all redirects, within a transaction, that what they are told has changed."""
-    _RENEW.run(connection, [(1, new_id())])
+def renew(connection: Connection, part: Part) -> None:
+    """Tell all redirects, within a transaction, that a part of what they are told has changed."""
+    _RENEW.run(connection, [(part.value, new_id())])
 
 
 def erase_changes(person: Person, connection: Connection) -> int:
@@ -142,7 +156,7 @@ def erase_changes(person: Person, connection: Connection) -> int:
     for id_ in named:
         connection.execute(delete(link_changes).where(link_changes.c.id == id_))
     if named:
-        renew(connection)  # redirects have copies
+        renew(connection, Part.CHANGES)  # redirects have copies
     return len(named)
 
 
@@ -154,20 +168,13 @@ _RENEW = BulkInsert(
 )
 
 
-_WEB = re.compile("https?:", re.IGNORECASE)
-"""How all tracked URLs begin: what has no scheme is tracked as http (behaviour § 2)."""
-
-
 def _made(
     url: str, to: str | None, configuration_set: str, since: int, by: str, because: str = ""
 ) -> LinkChange:
     at = now_us()
     url, by = storable(weburl.stripped(url)), storable(by)
-    if not _WEB.match(url) or len(url.encode()) > MAX_URL:
-        raise InvalidInput(
-            "give the URL of the links, as the emails have it, which begins with http:// or"
-            f" https://: not {url[:300]!r}"
-        )
+    if not url or len(url.encode()) > MAX_URL:
+        raise InvalidInput(f"give the URL of the links, as the emails have it: not {url[:300]!r}")
     return LinkChange(new_id(at), url, to, because, configuration_set, since, at, by)
 
 
@@ -181,7 +188,7 @@ def _add(connection: Connection, made: LinkChange) -> LinkChange:
         raise InvalidInput(f"{MOST} changes of links hold already: undo some")
     values = {field: getattr(made, field) for field in made.__struct_fields__}
     connection.execute(insert(link_changes).values(values))
-    renew(connection)
+    renew(connection, Part.CHANGES)
     return made
 
 
@@ -192,7 +199,7 @@ def _changes(rows: Iterable[object]) -> Iterable[LinkChange]:
 
 def _checked(destination: str) -> str:
     """Return a URL of http(s) as it is kept. Raises `InvalidInput`."""
-    url = storable(weburl.stripped(destination))
+    url = weburl.stripped(destination)
     written = weburl.serialized(url)
     if written is None or not written.startswith(("http://", "https://")):
         raise InvalidInput(
@@ -201,4 +208,4 @@ def _checked(destination: str) -> str:
     if len(url.encode()) > MAX_URL:
         raise InvalidInput(f"links can lead to URLs of at most {MAX_URL} bytes")
     # As a browser would read it, with its scheme and slashes whole.
-    return url if url.lower().startswith(("http://", "https://")) else written
+    return storable(url) if url.lower().startswith(("http://", "https://")) else written

@@ -166,8 +166,8 @@ orders_version = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", String(32), nullable=False),
 )
-"""One row, or none where nothing was ever ordered: a new id with each change of what redirects are
-told (`clicktrail.model.Orders`)."""
+"""A row for each part of what redirects are told (`clicktrail.model.Orders`), or none where nothing
+of it was ever ordered: a new id with each change."""
 
 sealing_keys = Table(
     "sealing_keys",

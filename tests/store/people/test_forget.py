@@ -448,6 +448,7 @@ async def test_changes_of_links_that_name_the_person_go(store: Store, file: Path
     await store.forget_person(ANNA)
     told = await store.orders.newer(known.version)
     assert told is not None
+    assert told.changes is not None
     assert list(told.changes) == [left] == await store.orders.changes()
     await store.close()
     assert traces_in(file) == []

@@ -21,7 +21,7 @@ from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.mail.contents import recipients_of
 from clicktrail.store.mail.tables import message_contents, messages
-from clicktrail.store.orders import renew
+from clicktrail.store.orders import Part, renew
 from clicktrail.store.tables import do_not_track as table
 from clicktrail.store.tables import untracked_messages
 
@@ -97,7 +97,7 @@ class DoNotTrack:
             theirs = untracked_messages.c.entry == digest
             connection.execute(delete(untracked_messages).where(theirs))
             bump(connection)
-            renew(connection)
+            renew(connection, Part.UNTRACKED)
 
         await self._database.write(work)
 
@@ -128,7 +128,7 @@ class DoNotTrack:
                 some = sorted(new)[start : start + _AT_ONCE]
                 statement = update(table).where(table.c.digest.in_(some)).values(searched=1)
                 connection.execute(statement)
-            renew(connection)
+            renew(connection, Part.UNTRACKED)
 
         await self._database.write(done)
         return True
