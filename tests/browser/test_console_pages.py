@@ -94,10 +94,7 @@ def test_a_click_that_is_judged_anew_changes_in_place(page: Any, running: Servic
 @pytest.mark.parametrize("width", [375, 1280])
 @pytest.mark.parametrize(
     "path",
-    [
-        *("/", "/configurations", "/identities", "/messages", "/mailings", "/live"),
-        *("/dead-letters", "/contact-lists", "/suppression", "/do-not-track", "/templates"),
-    ],
+    ["/", "/configurations", "/identities", "/messages", "/mailings", "/live", "/dead-letters"],
 )
 def test_no_page_is_wider_than_the_window(
     page: Any, running: Service, path: str, width: int

@@ -90,6 +90,52 @@ GARBAGE = [
 ]
 
 
+TARGETS = [
+    b"/\x00",
+    b"/c/ x",
+    b"/c/\xff",
+    b"/c/%zz",
+    b"/c/\t",
+    b"/c/\r",
+    b"/c/x HTTP/1.1\r\nContent-Length: 9",
+    b"/c/x HTTP/1.0\r\nA: GET / HTTP/1.1",
+    b"/c/x#y",
+    b"//" + PATH.encode(),
+    b"http://a.example" + PATH.encode(),
+    PATH.encode() + b"?utm=1",
+    b"/" + b"c" * 16_370,
+    b"/" + b"c" * 17_000,
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+async def test_a_target_is_judged_the_same_after_others_like_it(
+    house: House, target: bytes
+) -> None:
+    """What llhttp has said of header lines is remembered, and says nothing of a target."""
+
+    def asked(target: bytes, host: bytes) -> bytes:
+        return b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, host)
+
+    good = PATH.encode()
+    first = statuses(await house.say(asked(target, b"first"), asked(good, b"x")))
+    assert statuses(await house.say(*[asked(good, b"second")] * 2)) == [302, 302]
+    assert statuses(await house.say(asked(target, b"second"), asked(good, b"x"))) == first
+    after = [asked(good, b"second"), asked(target, b"second"), asked(good, b"second")]
+    said = statuses(await house.say(*after))
+    assert said == [302, *first]
+    assert statuses(await house.say(b"".join(after))) == said
+    assert len(await house.clicks()) >= 4
+
+
+async def test_more_is_judged_than_is_remembered(house: House) -> None:
+    asked = [
+        b"GET %b HTTP/1.1\r\nHost: %d\r\n\r\n" % (PATH.encode(), number % 1100)
+        for number in range(2300)
+    ]
+    assert statuses(await house.say(b"".join(asked[:1150]), b"".join(asked[1150:]))) == [302] * 2300
+
+
 @pytest.mark.parametrize("garbage", GARBAGE)
 async def test_what_is_no_http_is_turned_away(house: House, garbage: bytes) -> None:
     async with others_are_served(house):

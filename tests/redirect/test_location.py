@@ -57,6 +57,7 @@ CHANGED = {
     " \t\nhttps://example.com/a\r\nb\tc \x00": "https://example.com/abc",
     # no header is ever split, and nothing is ever without an answer
     "https://example.com/\r\nSet-Cookie: a=b": "https://example.com/Set-Cookie:%20a=b",
+    "https://example.com/a\x00b": "https://example.com/a%00b",
     "https://example.com/\x00\x1f\x7f\x80": "https://example.com/%00%1F%7F%C2%80",
     "https://example.com/\ud800": "https://example.com/%EF%BF%BD",
     "https://exa mple.com/": "https://exa%20mple.com/",

@@ -16,7 +16,6 @@ from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.journal import Journal
 from clicktrail.keys.token import OPEN_PATH, PATH, UNSUBSCRIBE_PATH, Opened
 from clicktrail.model import OPEN_LINK, UNSUBSCRIBE_LINK, Click, Request
-from clicktrail.model.anonymous import is_anonymous
 from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.changes import Changes
 from clicktrail.redirect.exchange import Exchange
@@ -45,6 +44,7 @@ TELL_SECONDS = 1.0
 _PATH, _OPEN_PATH, _UNSUBSCRIBE_PATH = PATH.encode(), OPEN_PATH.encode(), UNSUBSCRIBE_PATH.encode()
 _SPECIAL = OPEN_LINK
 """From this number on, links are none that lead anywhere."""
+_HEAD = Request.HEAD
 
 
 class Pages(Protocol):
@@ -106,7 +106,9 @@ class RedirectApp:
         if not target.startswith(b"/"):
             target = _path_of(target)
         path, _, query = target.partition(b"?")
-        if method not in (b"GET", b"HEAD"):
+        if method == b"GET" and path.startswith(_PATH):  # nearly all are
+            self._click(path[len(_PATH) :], query, exchange)
+        elif method not in (b"GET", b"HEAD"):
             if path.startswith(_UNSUBSCRIBE_PATH):
                 self._unsubscribe(path[len(_UNSUBSCRIBE_PATH) :], exchange)
             else:
@@ -145,7 +147,8 @@ class RedirectApp:
             self._metrics.redirects.labels("503").inc()
             exchange.answer(*PREFETCH)
             return
-        change = self._changes.of(opened)
+        changes = self._changes
+        change = changes.of(opened) if opened.url in changes.urls else None
         destination = "" if change is None else change.destination
         if image:
             head, body = PIXEL
@@ -157,13 +160,13 @@ class RedirectApp:
             if query and opened.passes:
                 url = passed_on(query, url)
             head, body = redirect_to(location(url))
-        if self._changes.spares(opened.digest):
+        if changes.spared and changes.spares(opened.digest):
             self._metrics.redirects.labels(head[9:12].decode()).inc()
             exchange.answer(head, body if get else b"")
             return
         at = now_us()
         # Of an anonymous set, address and User-Agent are never kept: not even here.
-        nameless = is_anonymous(opened.message_id)
+        nameless = not opened.digest
         click = Click(
             new_id(at),
             opened.message_id,
@@ -173,7 +176,7 @@ class RedirectApp:
             "" if nameless else self._visitors.address(exchange),
             "" if nameless else visitor.user_agent,
             # A HEAD is no click, and says something of the clicks around it.
-            visitor.request | altered | (0 if get else Request.HEAD),
+            visitor.request | altered | (0 if get else _HEAD),
             destination,
         )
         self._enqueue(click, exchange, head, body if get else b"")
@@ -243,19 +246,25 @@ class RedirectApp:
 
     async def _log(self, batch: list[tuple[Click, Exchange, bytes, bytes]]) -> None:
         started = time.perf_counter()
-        special = [click for click, _, _, _ in batch if click.link >= _SPECIAL]
+        clicks = [each[0] for each in batch]
+        others = [
+            click
+            for click in clicks
+            if click.link >= _SPECIAL or click.destination is None or click.request & _HEAD
+        ]
+        special = [click for click in others if click.link >= _SPECIAL]
         unsubscribes = sum(click.link == UNSUBSCRIBE_LINK for click in special)
         failed = False
         try:
-            await self._journal.append(*[click for click, _, _, _ in batch])
+            await self._journal.append(*clicks)
         except Exception as error:
             # People are sent on all the same: a click is worth less than a link that works.
             self._unlogged(len(batch), error)
             failed = True
         else:
-            count = sum(not click.request & Request.HEAD for click, _, _, _ in batch)
+            count = len(batch) - sum(bool(click.request & _HEAD) for click in others)
             if special:
-                told = sum(not each.request & Request.HEAD for each in special)
+                told = sum(not each.request & _HEAD for each in special)
                 count -= told
                 self.opens += told - unsubscribes
                 self._metrics.opens.inc(told - unsubscribes)
@@ -264,7 +273,7 @@ class RedirectApp:
             self.clicks += count
             self._metrics.clicks.inc(count)
             self._metrics.commit.observe(time.perf_counter() - started)
-        blocked = sum(click.destination is None for click, _, _, _ in batch)
+        blocked = sum(click.destination is None for click in others)
         if blocked:
             self._gone.inc(blocked)
         self._sent_on.inc(len(batch) - len(special) - blocked)

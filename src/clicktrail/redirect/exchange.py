@@ -82,6 +82,8 @@ class Office:
         """The ``Date`` header (RFC 9110 § 6.6.1)."""
         self.closing = False
         """Whether each connection ends with its next answer."""
+        self.judged: dict[bytes, bytes] = {}
+        """What requests had behind their target that `Connection` may read at once."""
 
     def enter(self, guest: Guest) -> bool:
         """Add a connection; ``False`` where there is no room for it, and it was hung up on."""

@@ -1,12 +1,13 @@
 """HTTP/1.1 on one connection: request heads in, answers out, one at a time.
 
 The syntax is judged by llhttp (httptools), which Node.js uses. What is read here from a head is
-read after that judgement. Bodies are read where they are asked for (`Connection.receive`) alone: a
-request that has one ends its connection, so that nobody can smuggle a request in it (RFC 9112
-§ 11.2).
+read after that judgement. It is remembered of the simplest requests: browsers have most header
+lines in common. Bodies are read where they are asked for (`Connection.receive`) alone: a request
+that has one ends its connection, so that nobody can smuggle a request in it (RFC 9112 § 11.2).
 """
 
 import asyncio
+import string
 from collections.abc import Callable
 from typing import cast
 
@@ -24,6 +25,14 @@ LINE_LIMIT = 16384
 """Most bytes of the request line; more is answered 414. The longest token has some 11,000."""
 
 _END = b"\r\n\r\n"
+
+_REMEMBERED, _REMEMBERED_LIMIT = 1024, 1024
+"""So many judgements are remembered, each of at most so many bytes."""
+
+_VERSION = b" HTTP/1.1\r\n"
+_LETTERS = (string.ascii_letters + string.digits + "/-_").encode()
+_PLAIN = bytes(byte if byte in _LETTERS else 255 - byte for byte in range(256))
+"""Leaves a target as it is that is a path (RFC 9112 § 3.2.1) of letters as tokens have."""
 
 log = get_logger(__name__)
 
@@ -189,6 +198,8 @@ class Connection(asyncio.Protocol):
         if not self._begun:
             self._begun = True
             self.active_at = self._office.now  # not with every byte: a slow client is cut off
+            if not (self._busy or self._paused or self._serving) and self._is_simple(data):
+                return
         self._buffer = self._buffer + data if self._buffer else data
         self._serve()
         if self._reading and len(self._buffer) > LINE_LIMIT + HEADERS_LIMIT:
@@ -228,6 +239,28 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Note that the request has no body (or that all of it is here)."""
         self._complete = True
+
+    def _is_simple(self, data: bytes) -> bool:
+        """Handle a request that has all but its target in common with one that llhttp has judged.
+
+        That was a ``GET`` without a body, on a connection that goes on.
+        """
+        if data[:5] != b"GET /":
+            return False
+        line = data.find(_VERSION, 4)
+        fields = self._office.judged.get(data[line:])
+        if fields is None:
+            return False
+        target = data[4:line]
+        if target.translate(_PLAIN) != target or line > LINE_LIMIT - len(_VERSION):
+            return False
+        self.method, self.target, self.fields, self._lower = b"GET", target, fields, b""
+        self._complete = self._keep = self._busy = True
+        try:
+            self._office.handler(self)
+        except Exception:
+            self._fail()
+        return True
 
     def _serve(self) -> None:
         """Handle the requests that are here, up to one that cannot be answered at once.
@@ -292,12 +325,18 @@ class Connection(asyncio.Protocol):
         except HttpParserError:
             self._refuse(_BAD_REQUEST)
             return
-        if not self._complete or head[line - 8 : line] != b"HTTP/1.1":
+        version = line - len(_VERSION) + 2
+        if not self._complete or head[version : line + 2] != _VERSION:
             self._keep = False  # a body follows, or the client is of another age
         if not self.target:
             self._refuse(_BAD_REQUEST)
             return
         self.fields, self._lower = head[line:-2], b""
+        if self._keep and self.method == b"GET" and len(self.fields) <= _REMEMBERED_LIMIT:
+            judged = self._office.judged
+            if len(judged) >= _REMEMBERED:
+                judged.clear()
+            judged[head[version:]] = self.fields
         self._busy = True
         try:
             self._office.handler(self)

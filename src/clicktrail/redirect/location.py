@@ -8,7 +8,9 @@ from urllib.parse import quote
 from clicktrail.base import weburl
 
 # Characters that stay, wherever in a URL they stand. Most URLs have no others.
-_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[]@!$&()*+,;=%|"
+_STAY = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[]@!$&()*+,;=%|"
+_PLAIN = bytes(byte if byte in _STAY else 255 - byte for byte in range(256))
+"""Leaves these as they are, and no others. (``translate`` looks quicker than it deletes.)"""
 
 _HTTP = "https://", "http://"
 
@@ -17,7 +19,7 @@ def location(url: str) -> bytes:
     """Return the URL for a ``Location`` header, whatever comes: printable ASCII, no ``"<>``."""
     if url.isascii() and (url.startswith(_HTTP) or url[:8].lower().startswith(_HTTP)):
         plain = url.encode("ascii")
-        if not plain.translate(None, _PLAIN):
+        if plain.translate(_PLAIN) == plain:
             return plain
     written = weburl.serialized(url)
     if written is not None and written.startswith(("https:", "http:")):

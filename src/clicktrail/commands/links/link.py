@@ -22,10 +22,7 @@ def open_link(
     as_json: Json = False,
 ) -> None:
     """Show what a tracking link holds, and which email it is from."""
-    try:
-        path = urlsplit(url).path
-    except ValueError:  # a bracket without its pair
-        path = ""
+    path = urlsplit(url).path
     if "/" in url and not path.startswith(PATHS):
         raise InvalidInput(f"{url!r} is not a tracking link: its path does not begin with {PATH}")
     opened = keys_of(context).open(path.rpartition("/")[2])

@@ -18,10 +18,10 @@ def _answer(status: bytes, headers: bytes, body: bytes = b"") -> Answer:
 
 
 # RFC 9110 § 15.4.3: "a short hypertext note with a hyperlink to the different URI".
-_REDIRECT = (
-    b"HTTP/1.1 302 Found\r\nLocation: %b\r\n" + _NOT_STORED + _HTML + b"Content-Length: %d\r\n"
-)
-_NOTE = b'<!doctype html><title>Redirect</title><a href="%b">Continue</a>\n'
+_NOTE_BEGIN, _NOTE_END = b'<!doctype html><title>Redirect</title><a href="', b'">Continue</a>\n'
+_TO = b"HTTP/1.1 302 Found\r\nLocation: "
+_REDIRECT = b"\r\n" + _NOT_STORED + _HTML + b"Content-Length: "
+_LENGTHS = tuple(b"%d\r\n" % length for length in range(1000))
 
 
 _JSON = b"Content-Type: application/json\r\n" + _COMMON
@@ -47,8 +47,10 @@ def json_file(body: bytes) -> Answer:
 def redirect_to(url: bytes) -> Answer:
     """Return the redirect to a URL as `location` makes it: without white space, ``"<>``."""
     # HTML § 13.1.2.3: of what is left, only "&" has a meaning in a quoted attribute value.
-    body = _NOTE % url.replace(b"&", b"&amp;")
-    return _REDIRECT % (url, len(body)), body
+    body = b"".join((_NOTE_BEGIN, url.replace(b"&", b"&amp;"), _NOTE_END))
+    length = len(body)
+    end = _LENGTHS[length] if length < len(_LENGTHS) else b"%d\r\n" % length
+    return b"".join((_TO, url, _REDIRECT, end)), body
 
 
 def page(status: bytes, body: bytes) -> Answer:

@@ -1,1 +1,0 @@
-"""Pages about recipients: contact lists, the suppression list, who is not tracked."""
