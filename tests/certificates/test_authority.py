@@ -1,9 +1,13 @@
 """What is made of the answers of an authority."""
 
+import threading
 import time
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
@@ -11,7 +15,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from clicktrail.certificates.authority import Client, certificate_id
+from clicktrail.certificates.authority import (
+    MOST_BYTES,
+    Authority,
+    Client,
+    OrderFailed,
+    certificate_id,
+    new_account_key,
+)
+from clicktrail.certificates.threads import in_thread
 
 
 @pytest.fixture(params=["UTC", "UTC-3", "UTC+8"])
@@ -73,3 +85,47 @@ def test_the_identifier_of_a_certificate(serial: int, ending: str) -> None:
     issuer = bytes.fromhex("69885b6b87464041e1b37b847ba0ae2cde01c8d4")
     assert certificate_id(certified(serial, issuer)) == f"aYhba4dGQEHhs3uEe6CuLN4ByNQ.{ending}"
     assert certificate_id(certified(serial, None)) == ""
+
+
+class Endless(BaseHTTPRequestHandler):
+    """An authority whose answers have no end, packed where it says so."""
+
+    sent = 0
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        packer = zlib.compressobj(wbits=31) if self.path == "/packed" else None
+        if packer is not None:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        spaces = b" " * 65536
+        with suppress(OSError):
+            while Endless.sent < 256 * MOST_BYTES:
+                piece = spaces if packer is None else packer.compress(spaces)
+                Endless.sent += len(spaces)
+                self.wfile.write(piece)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("path", ["plain", "packed"])
+def test_no_answer_is_read_beyond_all_measure(path: str) -> None:
+    Endless.sent = 0
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with pytest.raises(OrderFailed, match="does not answer as RFC 8555 has it"):
+                Authority(f"http://127.0.0.1:{server.server_port}/{path}", new_account_key())
+        finally:
+            server.shutdown()
+    assert Endless.sent < 256 * MOST_BYTES  # it was hung up on
+
+
+async def test_an_authority_that_never_comes_to_an_end_is_given_up() -> None:
+    over = threading.Event()
+    try:
+        with pytest.raises(OrderFailed, match="longer than 0"):
+            await in_thread(over.wait, 0.1)
+    finally:
+        over.set()

@@ -31,6 +31,8 @@ HTTP_01, TLS_ALPN_01 = "http-01", "tls-alpn-01"
 
 ANSWER_SECONDS = 20
 """How long an authority may be silent."""
+MOST_BYTES = 1024 * 1024
+"""How long an answer may be. The longest, chains of certificates, have some thousand."""
 ORDER_SECONDS = 180.0
 """How long an order may take in all, once its challenge can be answered."""
 _POLL_SECONDS = 1.0
@@ -293,6 +295,27 @@ class _Network(client.ClientNetwork):
     def _listen(self, response: requests.Response, *_: Any, **__: Any) -> None:
         # RFC 8555 § 6.6: the error that is raised of it does not hold it.
         self.retry_after = None if response.ok else response.headers.get("Retry-After")
+        response.raw = _Bounded(response.raw)  # it is read when all hooks have run
+
+
+class _Bounded:
+    """The body of an answer, as requests reads it, which has no end of its own."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        """Yield it piece by piece, unpacked, up to `MOST_BYTES`. Raises `acme.errors.Error`."""
+        taken = 0
+        for piece in self._raw.stream(*args, **kwargs):
+            taken += len(piece)
+            if taken > MOST_BYTES:
+                self._raw.close()
+                raise errors.ClientError("its answer is too long")
+            yield piece
 
 
 @contextmanager

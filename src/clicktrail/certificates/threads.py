@@ -6,14 +6,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from clicktrail.certificates.authority import OrderFailed
+
 T = TypeVar("T")
 
+PATIENCE = 900.0
+"""Seconds that a call may take in all: an authority that sends a byte now and then is never silent.
+An order takes `authority.ORDER_SECONDS`, and some requests before and after."""
 
-async def in_thread(call: Callable[[], T]) -> T:
-    """Return what a call returns, which may wait for another machine for a minute.
 
-    The loop's own threads are waited for at the end of the process; a call that is given up here
-    just goes on, and its answer is nobody's.
+async def in_thread(call: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Return what a call returns, which may wait for another machine for some minutes.
+
+    Raises `OrderFailed` when ``patience`` seconds have passed. The loop's own threads are waited
+    for at the end of the process; a call that is given up here just goes on, and its answer is
+    nobody's.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
@@ -36,4 +43,8 @@ async def in_thread(call: Callable[[], T]) -> T:
             loop.call_soon_threadsafe(give, *found)
 
     threading.Thread(target=run, name="certificate authority", daemon=True).start()
-    return await answer
+    try:
+        async with asyncio.timeout(patience):
+            return await answer
+    except TimeoutError:
+        raise OrderFailed(f"the authority takes longer than {patience:g} seconds") from None
