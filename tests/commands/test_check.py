@@ -7,10 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from clicktrail.cli import build
 from clicktrail.keys.ringfile import KeyFile
+from support.command_line import invoke
 from support.indexes import HARMS
 
 Run = Callable[..., tuple[int, str]]
@@ -21,7 +20,7 @@ def run(tmp_path: Path) -> Run:
     KeyFile(tmp_path / "keys.json").create_if_missing()
 
     def run(*words: str) -> tuple[int, str]:
-        done = CliRunner().invoke(build(), [*words, "--data", str(tmp_path)])
+        done = invoke([*words, "--data", str(tmp_path)])
         return done.exit_code, done.stdout
 
     assert run("configuration-set", "create", "news")[0] == 0

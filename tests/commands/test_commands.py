@@ -10,7 +10,7 @@ import typer
 
 from clicktrail.cli import build
 from clicktrail.keys.ringfile import KeyFile
-from support.service import invoke
+from support.command_line import invoke
 
 Run = Callable[..., str]
 

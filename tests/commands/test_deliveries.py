@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clicktrail.keys.ringfile import KeyFile
-from support.service import invoke
+from support.command_line import invoke
 from support.stream_servers import Nats
 
 Run = Callable[..., str]

@@ -20,10 +20,11 @@ from clicktrail.redirect.domains import DomainPages, OwnDomains
 from clicktrail.settings.acme import LETS_ENCRYPT
 from clicktrail.settings.kinds import Address, Network
 from support.certificates import Authority, make_certificate
+from support.command_line import invoke
 from support.nameserver import NameServer
 from support.ports import Ports
 from support.redirecting import RING, House, house_in
-from support.service import Service, invoke
+from support.service import Service
 
 NAME = "click.example.test"
 CAA_OF_TEST = "CAA 0 issue above.example"

@@ -1,13 +1,11 @@
 """The help of commands that take every setting, as a terminal of 80 columns shows it."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from clicktrail.settings.table import SETTINGS
+from support import forked
 
 FIRST = ["--data", "--smarthost", "--smarthost-username"]
 FIRST += ["--smtp-listen", "--tracking-host", "--redirect-listen"]
@@ -16,14 +14,8 @@ OPTION = re.compile(r"^  (?:-h, )?(--[a-z0-9-]+)", re.M)
 
 
 def help_of(command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "clicktrail", *command.split(), "--help"],
-        env={**os.environ, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=True,
-    )
+    done = forked.run([*forked.COMMAND, *command.split(), "--help"], environment={"COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

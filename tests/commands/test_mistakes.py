@@ -18,7 +18,8 @@ from clicktrail.errors import SettingError
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.settings.settings import load_settings
 from support import forked
-from support.service import AT_ANY_PORT, invoke, wait_for
+from support.command_line import invoke
+from support.service import AT_ANY_PORT, wait_for
 
 NOBODY = 65534
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")

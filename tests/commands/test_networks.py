@@ -6,11 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from clicktrail.cli import build
 from clicktrail.commands.upkeep.networks import MOST_BYTES, _merged, without
 from clicktrail.publish.networks import read
+from support.command_line import invoke
 
 TEXT = "# a gateway's\n192.0.2.0/25\n\n192.0.2.128/25 # its other half\n2001:db8::1\n"
 CLOUD = {
@@ -25,7 +25,7 @@ RELAY = 'network,country\n198.18.4.0/24,GB,GB-ENG,London,\n"2001:db8:7:1::/64",D
 
 
 def update(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(build(), ["networks", "update", *map(str, arguments)])
+    return invoke(["networks", "update", *map(str, arguments)])
 
 
 def test_lists_tables_and_json_come_to_one_file_without_people(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from support.service import Service, email_with, hrefs, html_of, invoke, wait_for
+from support.command_line import invoke
+from support.service import Service, email_with, hrefs, html_of, wait_for
 from support.visitor import Visitor
 
 URL = "https://shop.example/sale"

@@ -8,7 +8,8 @@ from pathlib import Path
 import nats
 import pytest
 
-from support.service import Service, email_with, hrefs, html_of, invoke, wait_for
+from support.command_line import invoke
+from support.service import Service, email_with, hrefs, html_of, wait_for
 from support.stream_servers import Nats
 
 PATIENCE = 120.0

@@ -6,9 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from clicktrail.cli import build
 from service.test_damage import (
     HTML,
     LINKS,
@@ -18,6 +16,7 @@ from service.test_damage import (
     spooled_clicks,
     urls_of,
 )
+from support.command_line import invoke
 from support.killing import killed_at_each_step
 from support.service import Service, email_with, hrefs, html_of, wait_for
 
@@ -26,7 +25,7 @@ PATIENCE = 120.0
 
 def told(service: Service, *words: str) -> tuple[int, str]:
     """Run a command in this process; return its exit status, and what it said."""
-    done = CliRunner().invoke(build(), [*words, "--data", str(service.data)])
+    done = invoke([*words, "--data", str(service.data)])
     return done.exit_code, f"{done.output}{done.exception or ''}"
 
 

@@ -4,7 +4,8 @@ import json
 import re
 from typing import Any
 
-from support.service import Answer, Service, email_with, hrefs, html_of, invoke, wait_for
+from support.command_line import invoke
+from support.service import Answer, Service, email_with, hrefs, html_of, wait_for
 from support.visitor import Visitor
 
 OLD, NEW = "https://shop.example/sale?a=1&b=2", "https://shop.example/new"

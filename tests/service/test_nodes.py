@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from clicktrail.keys.ringfile import KeyFile
+from support.command_line import invoke
 from support.postgres import NEEDS_POSTGRES, Postgres
-from support.service import PATIENCE, Service, email_with, hrefs, html_of, invoke, wait_for
+from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 from support.stream_servers import Nats
 
 pytestmark = NEEDS_POSTGRES

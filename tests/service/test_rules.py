@@ -6,7 +6,8 @@ from random import Random
 import pytest
 
 from clicktrail.keys.token import PATH
-from support.service import Service, email_with, hrefs, html_of, invoke
+from support.command_line import invoke
+from support.service import Service, email_with, hrefs, html_of
 
 
 def sent(service: Service, name: str, *urls: str, **headers: str) -> list[str]:

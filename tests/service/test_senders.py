@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from support.service import Service, invoke
+from support.command_line import invoke
+from support.service import Service
 from support.ses import access_key, ses_client
 
 OURS = b"From: News <news@example.com>\r\n"

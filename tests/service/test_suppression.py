@@ -12,8 +12,9 @@ import pytest
 
 from clicktrail.settings.kinds import Address
 from service.test_privacy import traces
+from support.command_line import invoke
 from support.milter_client import Envelope, MilterClient
-from support.service import PATIENCE, Service, email_with, invoke
+from support.service import PATIENCE, Service, email_with
 from support.ses import access_key, ses_client
 
 _numbers = count()

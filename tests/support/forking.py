@@ -15,6 +15,7 @@ import selectors
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,12 @@ def load() -> None:
             importlib.import_module(module.name)
     for name in _MORE:
         importlib.import_module(name)
-    from typer.testing import CliRunner
-
-    from clicktrail.cli import build
-
-    CliRunner().invoke(build("settings"), ["settings", "--data", "/"])
     sys.path.insert(0, str(Path(__file__).parents[1]))
+    from support.command_line import invoke, make_once
     from support.new_stores import copy_new_stores, migrated
 
+    make_once()
+    invoke(["settings", "--data", "/"])
     copy_new_stores()
     migrated()
     gc.freeze()  # so that no collection in a fork copies what all of them share
@@ -58,6 +57,14 @@ _MORE = (
     "typer._adapters",
     "uvicorn.lifespan.off",
 )
+
+
+def prepare(words: Sequence[str]) -> None:
+    """Make the command that a process is to run, for it and for all that come after it."""
+    from support.command_line import made
+
+    made(words)
+    gc.freeze()
 
 
 def become(order: list[Any], files: list[int]) -> None:
@@ -104,8 +111,9 @@ def serve(orders: socket.socket) -> bool:
             if not message:
                 return False
             order, *standard, status = files
+            told = json.loads(os.pread(order, 1 << 20, 0))
+            prepare(told[0])
             if (pid := os.fork()) == 0:
-                told = json.loads(os.pread(order, 1 << 20, 0))
                 events.close()
                 orders.detach()
                 become(told, standard)

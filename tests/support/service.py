@@ -15,17 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from typer import Typer
-from typer.testing import CliRunner, Result
-
-from clicktrail.cli import build
 from support import forked
+from support.command_line import invoke
 from support.ports import Ports
 
 T = TypeVar("T")
@@ -313,16 +309,6 @@ class Service:
             return found if found["clicks"] >= number else None
 
         return wait_for(look, f"{number} clicks of {configuration_set}")
-
-
-def invoke(words: Sequence[str], given: bytes | None = None) -> Result:
-    """Run a command in this process; the command line is made once for all."""
-    return CliRunner().invoke(_commands(words[0]), list(words), input=given)
-
-
-@cache
-def _commands(only: str) -> Typer:
-    return build(only)
 
 
 def email_with(
