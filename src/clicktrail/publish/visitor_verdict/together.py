@@ -99,10 +99,10 @@ def judge_again(new: Evidence, known: Evidence, links: int = 0) -> dict[str, Jud
     New clicks have been judged by their own signs. ``links`` is how many the email has; 0 where
     that is not known.
     """
-    added = set(_ids(new.records))
     if not (new.traps or known.traps):
         found: dict[str, Judgement] = {}
         for run in _runs_of(new.records, known.records, links):
+            added = set(_ids(new.records))
             before = [each for each in run if each.event_id not in added]
             found.update(_changes(before, run, (), (), links))
         return found
@@ -315,9 +315,13 @@ def _runs_of(new: str, known: str, links: int) -> Iterator[list[Seen]]:
 
     Most say nothing of one another: then their times are all that is read.
     """
-    texts = sorted({*_parts(new), *_parts(known)})
+    added = sorted(_parts(new))
+    texts = sorted(added + _parts(known))
+    if len(added) == 1 and _is_alone(added[0], texts):
+        return
+    texts = [*dict.fromkeys(texts)]
     end = 0
-    for text in sorted(_parts(new)):
+    for text in added:
         first = bisect_left(texts, text)
         if first < end:
             continue
@@ -331,15 +335,28 @@ def _runs_of(new: str, known: str, links: int) -> Iterator[list[Seen]]:
             gaps.append(gap)
             own, last = own + gap, last + 1
         end = last
-        if gaps and (_may_speak(gaps, links) or any(map(_is_head, texts[first:end]))):
-            yield [_seen(each) for each in texts[first:end]]
+        near = texts[first:end]
+        if gaps and (_may_speak(gaps, near, links) or any(map(_is_head, near))):
+            yield [_seen(each) for each in near]
 
 
-def _may_speak(gaps: Sequence[int], links: int) -> bool:
+def _is_alone(text: str, texts: Sequence[str]) -> bool:
+    """Whether none of the ordered records, in which this is, is near it."""
+    place = bisect_left(texts, text)
+    beside = [*texts[max(place - 1, 0) : place], *texts[place + 1 : place + 2]]
+    at = _time(text)
+    return all(abs(at - _time(each)) > NEAR for each in beside)
+
+
+def _may_speak(gaps: Sequence[int], near: Sequence[str], links: int) -> bool:
     """Whether clicks with so much time between them may say something of one another."""
-    if min(gaps) <= DOUBLE_MICROSECONDS:
+    least = min(gaps)
+    if least <= BURST_MICROSECONDS:
         return True
-    if sum(gap <= SWEEP_MICROSECONDS for gap in gaps) >= SHORT_SWEEP_LINKS - 1:
+    if least <= DOUBLE_MICROSECONDS and len({each[_LINK] for each in near}) < len(near):
+        return True
+    opened = 1 + sum(gap <= SWEEP_MICROSECONDS for gap in gaps)
+    if opened >= (SHORT_SWEEP_LINKS if 0 < links <= SHORT_SWEEP_LINKS else SWEEP_LINKS):
         return True
     return links > 0 and len(gaps) >= _slow_sweep(links) - 1
 
@@ -353,7 +370,7 @@ def _time(text: str) -> int:
 
 
 def _is_head(text: str) -> bool:
-    return bool(int(text[_SIGNS], 16) & IS_HEAD)
+    return bool(int(text[_SIGNS.start], 16) & IS_HEAD >> 8)
 
 
 _LINK, _SIGNS = slice(ID_LENGTH, ID_LENGTH + 4), slice(ID_LENGTH + 4, ID_LENGTH + 7)

@@ -143,10 +143,13 @@ def _record(
         place = (each.click.message_id, each.click.link)
         unique = place in unseen
         unseen.discard(place)
+        human = each.verdict is Verdict.HUMAN
         for counts in tally.of(each):
             counts.clicks += 1
-            counts.unique_clicks += unique
-            counts.human_clicks += each.verdict is Verdict.HUMAN
+            if unique:
+                counts.unique_clicks += 1
+            if human:
+                counts.human_clicks += 1
     for each in no_longer_human:
         for counts in tally.of(each):
             counts.human_clicks -= 1
@@ -294,6 +297,10 @@ def _insert_links(connection: Connection, new: list[LoggedClick]) -> tuple[set[P
 
 
 def _link_counts(some: list[LoggedClick]) -> tuple[int, int, int, int, str]:
+    if len(some) == 1:
+        [each] = some
+        at = each.click.clicked_at
+        return 1, int(each.verdict is Verdict.HUMAN), at, at, each.click.event_id
     times = [each.click.clicked_at for each in some]
     newest = sorted((each.click.event_id for each in some), reverse=True)[:RECENT]
     human = sum(each.verdict is Verdict.HUMAN for each in some)

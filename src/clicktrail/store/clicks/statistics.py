@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import (
@@ -49,7 +50,12 @@ class Dimensions(NamedTuple):
 
     def daily(self) -> "Dimensions":
         """Return the same of the whole day."""
-        return self._replace(time=self.time[:10])
+        return _daily(self)
+
+
+@lru_cache(1000)
+def _daily(hour: Dimensions) -> Dimensions:
+    return hour._replace(time=hour.time[:10])
 
 
 @dataclass(slots=True)
@@ -261,11 +267,17 @@ def add_link_counts(
     connection: Connection, shard: int, counts: Mapping[tuple[Dimensions, str], Counts]
 ) -> None:
     """Add to the counters by original URL."""
-    rows = [
-        (*key, digest(url), shard, url, *clicks_of(count), digest_of([page_of(url)]))
-        for (key, url), count in counts.items()
-    ]
+    rows = []
+    for (key, url), count in counts.items():
+        own, page = _digests(url)
+        rows.append((*key, own, shard, url, *clicks_of(count), page))
     _ADD_LINKS.run(connection, sorted(rows, key=lambda row: row[:5]))
+
+
+@lru_cache(1000)
+def _digests(url: str) -> tuple[bytes, bytes]:
+    """Return the digests of a URL and of its page: batch after batch has the same."""
+    return digest(url), digest_of([page_of(url)])
 
 
 def add_tag_counts(

@@ -6,6 +6,7 @@ dictionaries. And where a statement carries one row, Python's sqlite3 gives up t
 lock for each of them, which a busy event loop is slow to give back.
 """
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
@@ -30,7 +31,7 @@ _POSTGRESQL = "sqlalchemy.dialects.postgresql"
 """Loaded where it is used: it takes as long as the rest of the library."""
 
 # Few sizes, so that the driver finds the statement prepared.
-_SIZES = (256, 32, 4, 1)
+_SIZES = (256, 64, 16, 4, 1)
 
 
 class BulkInsert:
@@ -57,9 +58,7 @@ class BulkInsert:
             head, group, tail = self._text(connection.dialect)
         for some in _portions(rows):
             text = head + ", ".join([group] * len(some)) + tail
-            result = connection.exec_driver_sql(text, tuple(chain.from_iterable(some)))
-            if result.returns_rows:
-                found += map(tuple, result.all())
+            found += _execute(connection, text, tuple(chain.from_iterable(some)))
         return found
 
     def _text(self, dialect: Dialect) -> tuple[str, str, str]:
@@ -93,6 +92,20 @@ def positional(dialect: Dialect) -> tuple[Dialect, str]:
         by_place: Dialect = import_module(_POSTGRESQL + ".base").PGDialect(paramstyle="format")
         return by_place, "%s"
     return dialect, "?"
+
+
+def _execute(connection: Connection, text: str, values: Row) -> list[Row]:
+    """Execute a statement; return its rows, if it has any.
+
+    On SQLite by the driver itself: where a statement is short, SQLAlchemy's part of it is the
+    longest. (On PostgreSQL it tells what is to be tried again by the errors that SQLAlchemy makes.)
+    """
+    if connection.dialect.name == "sqlite":
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return driver.execute(text, values).fetchall()
+    result = connection.exec_driver_sql(text, values)
+    return [tuple(row) for row in result.all()] if result.returns_rows else []
 
 
 def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
