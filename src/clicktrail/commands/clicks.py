@@ -10,6 +10,7 @@ import typer
 from clicktrail.base.ids import ID_LENGTH, rfc3339
 from clicktrail.commands.shared.common import Json, escape, print_json, print_table, with_store
 from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.model import USUAL
 
 if TYPE_CHECKING:
     from clicktrail.store import Store
@@ -85,7 +86,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why a click is a person's, suspect or a machine's, in words."""
-    from clicktrail.store.clicks.reasons import MACHINE_WEIGHT, REASONS, why  # noqa: PLC0415
+    from clicktrail.store.clicks.reasons import REASONS, why  # noqa: PLC0415
 
     row = with_store(context, lambda store: store.browse.click(event_id[:ID_LENGTH]))
     if row is None:
@@ -113,7 +114,10 @@ def explain(
     if not told:
         typer.echo("Nothing speaks against a person.")
     else:
-        typer.echo(f"{MACHINE_WEIGHT} together is a machine's, less is suspect, 0 is a person's.")
+        typer.echo(
+            f"{USUAL.machine} together is a machine's, less is suspect, 0 is a person's, unless its"
+            " configuration set has thresholds of its own."
+        )
 
 
 def _print(found: "list[Clicker]") -> None:

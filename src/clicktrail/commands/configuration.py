@@ -19,6 +19,7 @@ from clicktrail.commands.shared.rules import (
     Anonymous,
     Append,
     Archives,
+    LimitsOfVerdicts,
     LinkLimit,
     NoTrackHost,
     NoTrackText,
@@ -28,7 +29,7 @@ from clicktrail.commands.shared.rules import (
     TrackUnsubscribe,
     given_rules,
     rules_rows,
-    shown_rules,
+    shown,
 )
 from clicktrail.commands.shared.settle import Settle, seconds_of
 from clicktrail.errors import InvalidInput, NotFound
@@ -117,6 +118,7 @@ def create_set(
     link_limit: LinkLimit = None,
     pass_parameters: PassParameters = None,
     anonymous: Anonymous = None,
+    thresholds: LimitsOfVerdicts = None,
     settle: Settle = None,
 ) -> None:
     """Create a configuration set."""
@@ -130,6 +132,7 @@ def create_set(
         link_limit=link_limit,
         pass_parameters=pass_parameters,
         anonymous=anonymous,
+        thresholds=thresholds,
     )
     made = ConfigurationSet(
         check_name(name, "configuration set name"),
@@ -163,6 +166,7 @@ def update_set(
     link_limit: LinkLimit = None,
     pass_parameters: PassParameters = None,
     anonymous: Anonymous = None,
+    thresholds: LimitsOfVerdicts = None,
     settle: Settle = None,
 ) -> None:
     """Change a configuration set's tracking links; what is not given stays as it is."""
@@ -177,6 +181,7 @@ def update_set(
         link_limit=link_limit,
         pass_parameters=pass_parameters,
         anonymous=anonymous,
+        thresholds=thresholds,
     )
     changes |= {
         "https_policy": https_policy,
@@ -376,23 +381,3 @@ def _note(context: typer.Context, made: EventDestination) -> None:
 def on(value: bool) -> str:
     """Return a switch's state as a word."""
     return "on" if value else "off"
-
-
-def shown(found: ConfigurationSet) -> dict[str, Any]:
-    """Return a configuration set as JSON shows it."""
-    return {
-        "name": found.name,
-        "clickTracking": found.click_tracking,
-        "openTracking": found.open_tracking,
-        "engagementStatistics": found.engagement,
-        "redirectDomain": found.redirect_domain,
-        "httpsPolicy": found.https_policy.value,
-        "keepHtml": found.keep_html,
-        "trackVisibleUrls": found.track_visible_urls,
-        **shown_rules(found.rules),
-        "settleSeconds": found.settle,
-        "eventDestinations": [
-            {"name": d.name, "enabled": d.enabled, "types": sorted(d.types), "arn": d.arn}
-            for d in found.destinations
-        ],
-    }

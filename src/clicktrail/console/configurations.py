@@ -8,7 +8,8 @@ from clicktrail.console.destinations import states_of
 from clicktrail.console.forms import answer, field, path_of
 from clicktrail.console.views import Views, listed
 from clicktrail.errors import InvalidInput
-from clicktrail.model import PRODUCED, ConfigurationSet, EventType, HttpsPolicy
+from clicktrail.model import PRODUCED, USUAL, ConfigurationSet, EventType, HttpsPolicy
+from clicktrail.model.thresholds import read_thresholds, text_of
 from clicktrail.store import Store
 
 ALL = "/configurations"
@@ -83,6 +84,8 @@ class Configurations:
             bound=[i for i in identities if i.configuration_set == found.name],
             types=[each.value for each in sorted(PRODUCED)],
             policies=[each.value for each in HttpsPolicy],
+            thresholds=text_of(found.rules.thresholds),
+            usual_thresholds=text_of(USUAL, all_of_them=True),
         )
 
     async def change(self, request: Request) -> Response:
@@ -121,8 +124,12 @@ class Configurations:
                 "link_limit": int(limit[:9]),
                 "pass_parameters": field(request, "pass_parameters") == "on",
                 "anonymous": field(request, "anonymous") == "on",
+                "thresholds": read_thresholds(field(request, "thresholds")),
             }
-            await self._configuration.update_set(name, rules=rules)
+            settle = field(request, "settle") or "0"
+            if not settle.isascii() or not settle.isdigit():
+                raise InvalidInput(f"{settle[:50]!r} is no number of seconds")
+            await self._configuration.update_set(name, rules=rules, settle=int(settle[:9]))
             return "Saved."
 
         return await answer(request, work, f"{address_of(name)}#rules")

@@ -15,6 +15,8 @@ from clicktrail.model.request import Request as Request
 from clicktrail.model.rules import NO_RULES as NO_RULES
 from clicktrail.model.rules import Rules as Rules
 from clicktrail.model.subscription import Subscription as Subscription
+from clicktrail.model.thresholds import USUAL as USUAL
+from clicktrail.model.thresholds import Thresholds as Thresholds
 
 Tags = dict[str, list[str]]
 """Tag name → its values, in the order given."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from clicktrail.model.thresholds import USUAL, Thresholds
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -25,6 +27,8 @@ class Rules:
     """Whether what somebody appends to a tracking link is appended to its URL."""
     anonymous: bool = False
     """Whether links say nothing of an email but its configuration set, day and provider."""
+    thresholds: Thresholds = USUAL
+    """From what on a click is no person's."""
 
 
 NO_RULES = Rules()

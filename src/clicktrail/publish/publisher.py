@@ -18,10 +18,12 @@ from clicktrail.model import (
     HONEYPOT_LINK,
     OPEN_LINK,
     UNSUBSCRIBE_LINK,
+    USUAL,
     Click,
     EventType,
     Judgement,
     Request,
+    Thresholds,
     Verdict,
 )
 from clicktrail.model.anonymous import is_anonymous
@@ -207,8 +209,7 @@ class Publisher:
         opens = cache(partial(targets, configuration, event_type=EventType.OPEN))
         unsubscribes = cache(partial(targets, configuration, event_type=EventType.SUBSCRIPTION))
         changes = cache(partial(targets, configuration, event_type=EventType.VERDICT_CHANGED))
-        hold = partial(_hold, configuration)
-        batch = _Batch(subjects, told, opens, unsubscribes, changes, hold, now_us())
+        batch = _Batch(subjects, told, opens, unsubscribes, changes, configuration, now_us())
         for click in clicks:
             if click.link == UNSUBSCRIBE_LINK:
                 batch.unsubscribe(click)
@@ -217,14 +218,16 @@ class Publisher:
             if click.link == OPEN_LINK:
                 self._add_open(batch, click, kept)
                 continue
-            signs = self._judge.signs(click, subjects[click.message_id].accepted_at)
+            too_fast = batch.limits_of(click.message_id).too_fast
+            signs = self._judge.signs(click, subjects[click.message_id].accepted_at, too_fast)
             batch.add(kept, signs_that_count(click, signs))
         return batch
 
     def _add_open(self, batch: "_Batch", click: Click, kept: Click) -> None:
         if click.request & Request.HEAD:
             return
-        found = judged(self._judge, click, batch.subjects[click.message_id].accepted_at)
+        limits = batch.limits_of(click.message_id)
+        found = judged(self._judge, click, batch.subjects[click.message_id].accepted_at, limits)
         subject = batch.subjects[kept.message_id]
         to = batch.opens(subject.configuration_set)
         batch.opened.append(logged_open(kept, found, subject, to, batch.at))
@@ -291,8 +294,7 @@ class _Batch:
     """Who is told of unsubscribes."""
     changes: Callable[[str | None], Sequence[Target]]
     """Who wants to know that a verdict has changed."""
-    hold: Callable[[str | None], int]
-    """For how many microseconds a configuration set holds its notifications back."""
+    configuration: Configuration
     at: int
     opened: list[LoggedOpen] = field(default_factory=list)
     left: list[LoggedUnsubscribe] = field(default_factory=list)
@@ -315,7 +317,13 @@ class _Batch:
             return
         if remembered:
             self.evidence[click.event_id] = remembered
-        self.logged.append(self._logged(click, judgement(signs)))
+        limits = self.limits_of(click.message_id)
+        self.logged.append(self._logged(click, judgement(signs, limits.suspect, limits.machine)))
+
+    def limits_of(self, message_id: str) -> Thresholds:
+        """Return the thresholds of an email's configuration set."""
+        owner = self.configuration.sets.get(self.subjects[message_id].configuration_set or "")
+        return owner.rules.thresholds if owner else USUAL
 
     def unsubscribe(self, click: Click) -> None:
         """Add a request to unsubscribe."""
@@ -334,7 +342,8 @@ class _Batch:
 
     def judge(self, message_id: str, new: Evidence, known: Evidence) -> dict[str, Judgement]:
         """Return the judgements of an email's clicks that have changed, by event id."""
-        return judge_again(new, known, self.subjects[message_id].links)
+        links = self.subjects[message_id].links
+        return judge_again(new, known, links, self.limits_of(message_id))
 
     def told(self, logged: LoggedClick, judged: Judgement) -> LoggedClick:
         """Return a new click with another judgement, as it is told."""
@@ -362,7 +371,9 @@ class _Batch:
         if tell and (to := self.targets(set_name)):
             seen = click_object(click, tags, judged.verdict, judged.reasons)
             event = partial(click_event, subject.mail, seen)
-            outgoing = address(click.event_id, to, event, self.at, self.hold(set_name))
+            owner = self.configuration.sets.get(set_name or "")
+            hold = owner.settle * 1_000_000 if owner else 0
+            outgoing = address(click.event_id, to, event, self.at, hold)
         return LoggedClick(
             click,
             subject.counted_at(click.clicked_at),
@@ -374,11 +385,6 @@ class _Batch:
             subject.tags,
             subject.version,
         )
-
-
-def _hold(configuration: Configuration, set_name: str | None) -> int:
-    owner = configuration.sets.get(set_name or "")
-    return owner.settle * 1_000_000 if owner else 0
 
 
 def _announcement(

@@ -78,9 +78,9 @@ load_senders = msgspec.json.Decoder(tuple[str, ...]).decode
 
 def dump_rules(rules: Rules) -> str:
     """Return rules as they are kept. Raises `InvalidInput`."""
-    kept = asdict(checked(rules))
+    kept, first = asdict(checked(rules)), asdict(NO_RULES)
     return msgspec.json.encode(
-        {name: value for name, value in kept.items() if value != getattr(NO_RULES, name)}
+        {name: value for name, value in kept.items() if value != first[name]}
     ).decode()
 
 

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from clicktrail.model import Rules
+from clicktrail.model import USUAL, ConfigurationSet, Rules
+from clicktrail.model.thresholds import read_thresholds, text_of
 
 NoTrackHost = Annotated[
     list[str] | None,
@@ -84,9 +85,22 @@ Anonymous = Annotated[
     ),
 ]
 
+LimitsOfVerdicts = Annotated[
+    str | None,
+    typer.Option(
+        "--thresholds",
+        metavar="NAMES",
+        help="From what on a click is no person's: 'machine=3 burst=1s', of "
+        + text_of(USUAL, all_of_them=True)
+        + ", which are as usual where they are not named; '' for all as usual.",
+    ),
+]
+
 
 def given_rules(**given: Any) -> dict[str, Any]:
-    """Return the rules that were given, by the names of `Rules`."""
+    """Return the rules that were given, by the names of `Rules`. Raises `InvalidInput`."""
+    if (thresholds := given.get("thresholds")) is not None:
+        given["thresholds"] = read_thresholds(thresholds)
     return {
         name: tuple(filter(None, value)) if isinstance(value, list) else value
         for name, value in given.items()
@@ -107,6 +121,7 @@ def rules_rows(rules: Rules) -> list[tuple[str, str]]:
         ("Longest tracking link", str(rules.link_limit) if rules.link_limit else "no limit"),
         ("Appended to tracking links", "handed on" if rules.pass_parameters else "dropped"),
         ("Who clicks", "not known" if rules.anonymous else "known"),
+        ("Thresholds of verdicts", text_of(rules.thresholds) or "as usual"),
     ]
 
 
@@ -122,4 +137,25 @@ def shown_rules(rules: Rules) -> dict[str, Any]:
         "linkLimit": rules.link_limit,
         "passParameters": rules.pass_parameters,
         "anonymous": rules.anonymous,
+        "thresholds": text_of(rules.thresholds, all_of_them=True),
+    }
+
+
+def shown(found: ConfigurationSet) -> dict[str, Any]:
+    """Return a configuration set as JSON shows it."""
+    return {
+        "name": found.name,
+        "clickTracking": found.click_tracking,
+        "openTracking": found.open_tracking,
+        "engagementStatistics": found.engagement,
+        "redirectDomain": found.redirect_domain,
+        "httpsPolicy": found.https_policy.value,
+        "keepHtml": found.keep_html,
+        "trackVisibleUrls": found.track_visible_urls,
+        **shown_rules(found.rules),
+        "settleSeconds": found.settle,
+        "eventDestinations": [
+            {"name": d.name, "enabled": d.enabled, "types": sorted(d.types), "arn": d.arn}
+            for d in found.destinations
+        ],
     }

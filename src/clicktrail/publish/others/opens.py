@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 
-from clicktrail.model import Click, Judgement, Request, Verdict
+from clicktrail.model import USUAL, Click, Judgement, Request, Thresholds, Verdict
 from clicktrail.publish.event import open_event, open_object
 from clicktrail.publish.nameless import signs_that_count
 from clicktrail.publish.routing import Target, address
@@ -33,7 +33,9 @@ def proxy_of(user_agent: str) -> str:
     return YAHOO if "YahooMailProxy" in user_agent else ""
 
 
-def judged(judge: Judge, click: Click, accepted_at: int | None) -> tuple[Judgement, str]:
+def judged(
+    judge: Judge, click: Click, accepted_at: int | None, limits: Thresholds = USUAL
+) -> tuple[Judgement, str]:
     """Return who opened an email, and the image proxy that fetched for them.
 
     Apple's fetches all images of all emails, read or not: a machine. Of those that fetch when
@@ -41,11 +43,12 @@ def judged(judge: Judge, click: Click, accepted_at: int | None) -> tuple[Judgeme
     """
     # What browsers send when a link is opened, they do not send for an image.
     image = replace(click, request=click.request & Request.ALTERED)
-    signs = signs_that_count(click, judge.signs(image, accepted_at))
+    signs = signs_that_count(click, judge.signs(image, accepted_at, limits.too_fast))
     proxy = proxy_of(click.user_agent)
     if proxy or _MAIL_PROGRAM.search(click.user_agent):
         signs &= ~USER_AGENT
-    found = judgement(signs | PROXY if proxy else signs)
+    signs |= PROXY if proxy else 0
+    found = judgement(signs, limits.suspect, limits.machine)
     return (Judgement(Verdict.MACHINE, found.reasons) if proxy == APPLE else found), proxy
 
 

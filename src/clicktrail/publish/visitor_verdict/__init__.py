@@ -6,12 +6,13 @@ both, and so do people (a private relay gives each request an address). The reas
 with what each weighs, are in `clicktrail.store.clicks.reasons`.
 """
 
-from clicktrail.model import Click, Request
+from clicktrail.model import USUAL, Click, Request
 from clicktrail.publish.networks import Networks
 from clicktrail.publish.visitor_verdict.agents import (
     names_itself_a_browser,
     names_itself_a_machine,
 )
+from clicktrail.publish.visitor_verdict.records import record
 from clicktrail.publish.visitor_verdict.signs import (
     ALTERED,
     CLOUD,
@@ -27,11 +28,9 @@ from clicktrail.publish.visitor_verdict.signs import (
     USER_AGENT,
     judgement,
 )
-from clicktrail.publish.visitor_verdict.together import judge_again, record
+from clicktrail.publish.visitor_verdict.together import judge_again
 
 __all__ = ["Judge", "judge_again", "judgement", "names_itself_a_machine", "record"]
-
-TOO_FAST_MICROSECONDS = 1_000_000
 
 _BROWSER = Request.HTML | Request.LANGUAGE
 """What every browser sends with a navigation: Chromium, Firefox and Safari, their web views in
@@ -53,10 +52,11 @@ class Judge:
         """Take other known networks, for the clicks to come."""
         self._networks, self._clouds = networks, clouds
 
-    def signs(self, click: Click, accepted_at: int | None) -> int:
+    def signs(self, click: Click, accepted_at: int | None, too_fast: int = USUAL.too_fast) -> int:
         """Return the signs of a click.
 
-        ``accepted_at`` is when its email was accepted, ``None`` where that is not known.
+        ``accepted_at`` is when its email was accepted, ``None`` where that is not known;
+        ``too_fast`` that of its configuration set (`Thresholds`).
         """
         signs = 0
         if names_itself_a_machine(click.user_agent):
@@ -67,7 +67,7 @@ class Judge:
             signs |= NETWORK
         elif self._clouds and click.ip in self._clouds:
             signs |= CLOUD
-        if accepted_at is not None and click.clicked_at - accepted_at < TOO_FAST_MICROSECONDS:
+        if accepted_at is not None and click.clicked_at - accepted_at < too_fast * 1000:
             signs |= TOO_FAST
         if click.request:
             signs |= _shown(click.request, click.user_agent)

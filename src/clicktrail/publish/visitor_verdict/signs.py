@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from clicktrail.model import Judgement
+from clicktrail.model import USUAL, Judgement
 from clicktrail.store.clicks.reasons import REASONS, judgement_of
 
 OWN_BITS = 12
@@ -53,14 +53,15 @@ CERTAIN = sum(_SIGNS[reason] for reason, why in REASONS.items() if why.weight > 
 """Each of these alone is a machine's."""
 
 
-@lru_cache(1 << 8)
-def judgement(signs: int) -> Judgement:
-    """Return the judgement of a click with those signs."""
+@lru_cache(1 << 9)
+def judgement(signs: int, suspect: int = USUAL.suspect, machine: int = USUAL.machine) -> Judgement:
+    """Return the judgement of a click with those signs (`judgement_of`)."""
     if signs & BURST:
         signs &= ~(SWEEP | DOUBLE_FETCH)  # the same fact twice
     reasons = [reason for reason in REASONS if signs & _SIGNS[reason]]
     weight = sum(REASONS[reason].weight for reason in reasons)
-    return judgement_of(reasons, weight + sum(bool(signs & more) for more in _HEAVIER))
+    weight += sum(bool(signs & more) for more in _HEAVIER)
+    return judgement_of(reasons, weight, suspect, machine)
 
 
 _HEAVIER = (LARGE_BURST, HEADLESS)

@@ -7,12 +7,19 @@ nor who reads them makes a difference; each new click can only speak against oth
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from typing import NamedTuple, TypeVar
-from zlib import crc32
+from typing import TypeVar
 
-from clicktrail.base.ids import ID_LENGTH, made_at
-from clicktrail.model import Click, Judgement
+from clicktrail.model import USUAL, Judgement, Thresholds
+from clicktrail.publish.visitor_verdict.records import (
+    LINK,
+    Seen,
+    ids_of,
+    is_head,
+    parts_of,
+    seen_by_id,
+    seen_of,
+    time_of,
+)
 from clicktrail.publish.visitor_verdict.signs import (
     ALTERED,
     BURST,
@@ -26,26 +33,26 @@ from clicktrail.publish.visitor_verdict.signs import (
     TOO_FAST,
     judgement,
 )
-from clicktrail.store.clicks.evidence import NOBODY, RECORD, Evidence
+from clicktrail.store.clicks.evidence import Evidence
 
 K = TypeVar("K")
 
 SECOND = 1_000_000
 
-BURST_MICROSECONDS = 2 * SECOND
+MILLISECOND = 1000
+
 BURST_SUSPECT = 2
 BURST_MACHINE = 3
-"""Different links of one email within that time."""
+"""Different links of one email within the time of a burst (`Thresholds`)."""
 CROWD = 3
 """So many visitors, with more than one browser, are as good as two links."""
 
 RUSH_MICROSECONDS = 30 * SECOND
 """How far from a visit of the hidden link the same rush may reach: clicks of the email that follow
-one another within `BURST_MICROSECONDS`."""
+one another within the time of a burst."""
 
-SWEEP_MICROSECONDS = 15 * SECOND
 SWEEP_LINKS = 4
-"""Different links of which each follows the last within that time: so many."""
+"""Different links of which each follows the last within the time of a sweep: so many."""
 SHORT_SWEEP_MICROSECONDS = 8 * SECOND
 SHORT_SWEEP_LINKS = 3
 SHORT_SWEEP_OPENS = 6
@@ -59,9 +66,6 @@ SLOW_SWEEP_SHARE = 0.8
 HEAD_MICROSECONDS = 40 * SECOND
 """How far from a ``HEAD`` of the same visitor a click is not a person's."""
 
-DOUBLE_MICROSECONDS = 5 * SECOND
-"""How soon after a scanner the person opens the same link."""
-
 _IDLE = TOO_FAST | ALTERED
 """Whoever has these alone seems a person."""
 
@@ -73,44 +77,27 @@ _LOOK_BACK, _LOOK_AHEAD = 32, 8
 """So many clicks each is compared with: work is linear in them."""
 
 
-def record(click: Click, signs: int) -> str:
-    """Return what is remembered of a click to judge others by.
-
-    Its id, which tells the time, the link, the signs, and three bytes by which its address and
-    browser are told from others that click in the same email. ``click`` is as it may be kept.
-    """
-    link = min(max(click.link, 0), 0xFFFF)
-    return f"{click.event_id}{link:04x}{signs:03x}{_visitor(click.ip, click.user_agent)}"
-
-
-def _visitor(ip: str, agent: str) -> str:
-    if not ip:
-        return NOBODY
-    return f"{_checksum(ip) & 0xFFFF:04x}{_checksum(agent) & 0xFF:02x}"
-
-
-def _checksum(text: str) -> int:
-    return crc32(text.encode(errors="replace"))
-
-
-def judge_again(new: Evidence, known: Evidence, links: int = 0) -> dict[str, Judgement]:
+def judge_again(
+    new: Evidence, known: Evidence, links: int = 0, limits: Thresholds = USUAL
+) -> dict[str, Judgement]:
     """Return the judgements of an email's clicks that what is new changes, by event id.
 
     New clicks have been judged by their own signs. ``links`` is how many the email has; 0 where
-    that is not known.
+    that is not known; ``limits`` are those of its configuration set.
     """
     if not (new.traps or known.traps):
         found: dict[str, Judgement] = {}
-        for run in _runs_of(new.records, known.records, links):
-            added = set(_ids(new.records))
+        for run in _runs_of(new.records, known.records, links, limits):
+            added = set(ids_of(new.records))
             before = [each for each in run if each.event_id not in added]
-            found.update(_changes(before, run, (), (), links))
+            found.update(_changes(before, run, (), (), links, limits))
         return found
-    earlier = _read(known.records)
-    traps = _read(known.traps)
-    everything = {**earlier, **_read(new.records)}.values()
-    trapped = {**traps, **_read(new.traps)}.values()
-    return _changes([*earlier.values()], [*everything], [*traps.values()], [*trapped], links)
+    earlier = seen_by_id(known.records)
+    traps = seen_by_id(known.traps)
+    everything = {**earlier, **seen_by_id(new.records)}.values()
+    trapped = {**traps, **seen_by_id(new.traps)}.values()
+    before, trapped_before = [*earlier.values()], [*traps.values()]
+    return _changes(before, [*everything], trapped_before, [*trapped], links, limits)
 
 
 def _changes(
@@ -119,33 +106,25 @@ def _changes(
     traps_before: Sequence["Seen"],
     traps: Sequence["Seen"],
     links: int,
+    limits: Thresholds,
 ) -> dict[str, Judgement]:
     """Return the judgements that differ after more came, by event id."""
     own = {each.event_id: each.signs for each in after}
-    together = judge_together(after, traps, links)
+    together = judge_together(after, traps, links, limits)
     if together == own:  # what was there before had no more: nothing speaks for a click
         return {}
-    signs = own | judge_together(before, traps_before, links)
+    signs = own | judge_together(before, traps_before, links, limits)
+    weights = limits.suspect, limits.machine
     return {
-        event_id: judgement(found)
+        event_id: judgement(found, *weights)
         for event_id, found in together.items()
-        if judgement(found) != judgement(signs[event_id])
+        if judgement(found, *weights) != judgement(signs[event_id], *weights)
     }
 
 
-class Seen(NamedTuple):
-    """A click, as it is remembered; in the order of time."""
-
-    at: int
-    event_id: str
-    link: int
-    signs: int
-    visitor: str
-    """``""`` where it is not known."""
-    agent: str
-
-
-def judge_together(clicks: Sequence[Seen], traps: Sequence[Seen], links: int) -> dict[str, int]:
+def judge_together(
+    clicks: Sequence[Seen], traps: Sequence[Seen], links: int, limits: Thresholds = USUAL
+) -> dict[str, int]:
     """Return all signs of clicks of one email, by event id.
 
     ``traps`` are visits of its hidden link. Takes as many steps as there are clicks.
@@ -153,11 +132,11 @@ def judge_together(clicks: Sequence[Seen], traps: Sequence[Seen], links: int) ->
     ordered, trapped = sorted(clicks), sorted(traps)
     found = {each.event_id: each.signs for each in ordered}
     for sign, ids in (
-        *chain.from_iterable(map(_bursts, _runs(ordered, BURST_MICROSECONDS))),
-        *_sweeps(ordered, trapped, links),
+        *_bursts(ordered, limits.burst * MILLISECOND),
+        *_sweeps(ordered, trapped, links, limits.sweep * MILLISECOND),
         (HEAD, _looked_at(ordered)),
-        (DOUBLE_FETCH, _fetched_twice(ordered)),
-        (HONEYPOT, _trapped(ordered, trapped) if trapped else ()),
+        (DOUBLE_FETCH, _fetched_twice(ordered, limits.double_fetch * MILLISECOND)),
+        (HONEYPOT, _trapped(ordered, trapped, limits.burst * MILLISECOND) if trapped else ()),
     ):
         for event_id in ids:
             found[event_id] |= sign
@@ -168,8 +147,13 @@ _Found = Iterator[tuple[int, Iterable[str]]]
 """A sign, and the clicks that have it."""
 
 
-def _bursts(ordered: Sequence[Seen]) -> _Found:
-    """Find the clicks that are in some two seconds with other links, or with other visitors."""
+def _bursts(ordered: Sequence[Seen], within: int) -> _Found:
+    """Find the clicks that are within some microseconds of other links, or of other visitors."""
+    for run in _runs(ordered, within):
+        yield from _bursts_of(run, within)
+
+
+def _bursts_of(ordered: Sequence[Seen], within: int) -> _Found:
     if len(ordered) == 1:
         return
     links: Counter[int] = Counter()
@@ -178,7 +162,7 @@ def _bursts(ordered: Sequence[Seen]) -> _Found:
     end = 0
     done = {BURST: 0, BURST | LARGE_BURST: 0}
     for start, first in enumerate(ordered):
-        while end < len(ordered) and ordered[end].at - first.at <= BURST_MICROSECONDS:
+        while end < len(ordered) and ordered[end].at - first.at <= within:
             _count(ordered[end], 1, links, visitors, agents)
             end += 1
         crowd = len(visitors) >= CROWD and len(agents) > 1
@@ -207,15 +191,15 @@ def _add(counter: Counter[K], key: K, by: int) -> None:
         del counter[key]
 
 
-def _sweeps(ordered: Sequence[Seen], traps: Sequence[Seen], links: int) -> _Found:
+def _sweeps(ordered: Sequence[Seen], traps: Sequence[Seen], links: int, within: int) -> _Found:
     """Find the clicks of who opens link after link; with the hidden one among them, for certain."""
     if len(ordered) < SHORT_SWEEP_LINKS:
         return
-    for run in _runs(ordered, SWEEP_MICROSECONDS):
+    for run in _runs(ordered, within):
         different = len({each.link for each in run})
         if different >= SWEEP_LINKS:
             yield SWEEP, [each.event_id for each in run]
-    for run in _runs(ordered, SHORT_SWEEP_MICROSECONDS):
+    for run in _runs(ordered, min(SHORT_SWEEP_MICROSECONDS, within)):
         different = len({each.link for each in run})
         is_enough = len(run) >= SHORT_SWEEP_OPENS or (links and different >= links)
         if different >= SHORT_SWEEP_LINKS and is_enough:
@@ -269,13 +253,13 @@ def _looked_at(ordered: Sequence[Seen]) -> Iterator[str]:
                 yield each.event_id
 
 
-def _fetched_twice(ordered: Sequence[Seen]) -> Iterator[str]:
+def _fetched_twice(ordered: Sequence[Seen], within: int) -> Iterator[str]:
     """Find the clicks soon after which the same link is opened by somebody who seems a person."""
     for place, each in enumerate(ordered):
         if each.signs & (CERTAIN | IS_HEAD) or not each.visitor:
             continue
         for other in ordered[place + 1 : place + 1 + _LOOK_AHEAD]:
-            if other.at - each.at > DOUBLE_MICROSECONDS:
+            if other.at - each.at > within:
                 break
             is_other = other.visitor not in ("", each.visitor) and other.agent != each.agent
             if is_other and other.link == each.link and not other.signs & ~_IDLE:
@@ -283,13 +267,13 @@ def _fetched_twice(ordered: Sequence[Seen]) -> Iterator[str]:
                 break
 
 
-def _trapped(ordered: Sequence[Seen], traps: Sequence[Seen]) -> Iterator[str]:
+def _trapped(ordered: Sequence[Seen], traps: Sequence[Seen], within: int) -> Iterator[str]:
     """Find the clicks of who followed the hidden link, and of the rushes in which it was."""
     visitors = {each.visitor for each in traps} - {""}
     yield from (each.event_id for each in ordered if each.visitor in visitors)
     times = [each.at for each in traps]
     hidden = {each.event_id for each in traps}
-    for rush in _runs(sorted([*ordered, *traps]), BURST_MICROSECONDS):
+    for rush in _runs(sorted([*ordered, *traps]), within):
         first, last = bisect_left(times, rush[0].at), bisect_right(times, rush[-1].at)
         for one in rush if first < last else ():
             near = bisect_left(times, one.at - RUSH_MICROSECONDS, first, last)
@@ -310,13 +294,13 @@ def _runs(ordered: Iterable[Seen], gap: int) -> Iterator[list[Seen]]:
         yield run
 
 
-def _runs_of(new: str, known: str, links: int) -> Iterator[list[Seen]]:
+def _runs_of(new: str, known: str, links: int, limits: Thresholds) -> Iterator[list[Seen]]:
     """Return the new clicks with all that are near them, in the order of time.
 
     Most say nothing of one another: then their times are all that is read.
     """
-    added = sorted(_parts(new))
-    texts = sorted(added + _parts(known))
+    added = sorted(parts_of(new))
+    texts = sorted(added + parts_of(known))
     if len(added) == 1 and _is_alone(added[0], texts):
         return
     texts = [*dict.fromkeys(texts)]
@@ -326,36 +310,38 @@ def _runs_of(new: str, known: str, links: int) -> Iterator[list[Seen]]:
         if first < end:
             continue
         gaps = []
-        at = own = _time(text)
+        at = own = time_of(text)
         last, start = first + 1, end
-        while first > start and (gap := at - _time(texts[first - 1])) <= NEAR:
+        while first > start and (gap := at - time_of(texts[first - 1])) <= NEAR:
             gaps.append(gap)
             at, first = at - gap, first - 1
-        while last < len(texts) and (gap := _time(texts[last]) - own) <= NEAR:
+        while last < len(texts) and (gap := time_of(texts[last]) - own) <= NEAR:
             gaps.append(gap)
             own, last = own + gap, last + 1
         end = last
         near = texts[first:end]
-        if gaps and (_may_speak(gaps, near, links) or any(map(_is_head, near))):
-            yield [_seen(each) for each in near]
+        if gaps and (_may_speak(gaps, near, links, limits) or any(map(is_head, near))):
+            yield [seen_of(each) for each in near]
 
 
 def _is_alone(text: str, texts: Sequence[str]) -> bool:
     """Whether none of the ordered records, in which this is, is near it."""
     place = bisect_left(texts, text)
     beside = [*texts[max(place - 1, 0) : place], *texts[place + 1 : place + 2]]
-    at = _time(text)
-    return all(abs(at - _time(each)) > NEAR for each in beside)
+    at = time_of(text)
+    return all(abs(at - time_of(each)) > NEAR for each in beside)
 
 
-def _may_speak(gaps: Sequence[int], near: Sequence[str], links: int) -> bool:
+def _may_speak(gaps: Sequence[int], near: Sequence[str], links: int, limits: Thresholds) -> bool:
     """Whether clicks with so much time between them may say something of one another."""
     least = min(gaps)
-    if least <= BURST_MICROSECONDS:
+    if least <= limits.burst * MILLISECOND:
         return True
-    if least <= DOUBLE_MICROSECONDS and len({each[_LINK] for each in near}) < len(near):
+    is_double = least <= limits.double_fetch * MILLISECOND
+    if is_double and len({each[LINK] for each in near}) < len(near):
         return True
-    opened = 1 + sum(gap <= SWEEP_MICROSECONDS for gap in gaps)
+    sweep = limits.sweep * MILLISECOND
+    opened = 1 + sum(gap <= sweep for gap in gaps)
     if opened >= (SHORT_SWEEP_LINKS if 0 < links <= SHORT_SWEEP_LINKS else SWEEP_LINKS):
         return True
     return links > 0 and len(gaps) >= _slow_sweep(links) - 1
@@ -363,33 +349,3 @@ def _may_speak(gaps: Sequence[int], near: Sequence[str], links: int) -> bool:
 
 def _slow_sweep(links: int) -> int:
     return max(SLOW_SWEEP_LINKS, round(links * SLOW_SWEEP_SHARE))
-
-
-def _time(text: str) -> int:
-    return made_at(text[:ID_LENGTH])
-
-
-def _is_head(text: str) -> bool:
-    return bool(int(text[_SIGNS.start], 16) & IS_HEAD >> 8)
-
-
-_LINK, _SIGNS = slice(ID_LENGTH, ID_LENGTH + 4), slice(ID_LENGTH + 4, ID_LENGTH + 7)
-
-
-def _read(records: str) -> dict[str, Seen]:
-    return {text[:ID_LENGTH]: _seen(text) for text in _parts(records)}
-
-
-def _ids(records: str) -> list[str]:
-    return [records[at : at + ID_LENGTH] for at in range(0, len(records), RECORD)]
-
-
-def _parts(records: str) -> list[str]:
-    return [records[at : at + RECORD] for at in range(0, len(records), RECORD)]
-
-
-def _seen(text: str) -> Seen:
-    event_id, who = text[:ID_LENGTH], text[ID_LENGTH + 7 :]
-    visitor, agent = ("", "") if who == NOBODY else (who[:4], who[4:])
-    link, signs = int(text[_LINK], 16), int(text[_SIGNS], 16)
-    return Seen(made_at(event_id), event_id, link, signs, visitor, agent)

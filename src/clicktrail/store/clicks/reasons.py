@@ -3,10 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from clicktrail.model import Judgement, Verdict
-
-MACHINE_WEIGHT = 2
-"""What weighs so much together is a machine's; what weighs less is suspect."""
+from clicktrail.model import USUAL, Judgement, Verdict
 
 
 class Why(NamedTuple):
@@ -88,8 +85,13 @@ def why(reasons: Iterable[str]) -> list[tuple[str, str]]:
     return [(id_, REASONS[id_].sentence if id_ in REASONS else id_) for id_ in reasons]
 
 
-def judgement_of(reasons: Iterable[str], weight: int) -> Judgement:
-    """Return the judgement of a click with those reasons, of that weight together."""
-    if weight >= MACHINE_WEIGHT:
+def judgement_of(
+    reasons: Iterable[str], weight: int, suspect: int = USUAL.suspect, machine: int = USUAL.machine
+) -> Judgement:
+    """Return the judgement of a click with those reasons, of that weight together.
+
+    ``suspect`` and ``machine`` are what such clicks weigh at least (`Thresholds`).
+    """
+    if weight >= machine:
         return Judgement(Verdict.MACHINE, tuple(reasons))
-    return Judgement(Verdict.SUSPECT if weight else Verdict.HUMAN, tuple(reasons))
+    return Judgement(Verdict.SUSPECT if weight >= suspect else Verdict.HUMAN, tuple(reasons))
