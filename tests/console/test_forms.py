@@ -23,6 +23,7 @@ from clicktrail.model import (
     Message,
     MessageState,
     Rules,
+    Thresholds,
 )
 from clicktrail.store import Store
 from clicktrail.store.mail.grouping import mailings_of
@@ -177,6 +178,8 @@ async def test_the_rules_of_a_set_are_changed_together_or_not_at_all(
         "append": "utm_source=news&x={tag:y}",
         "archives": "@vault.example",
         "link_limit": "0",
+        "thresholds": "burst=500ms, machine=2",
+        "settle": "30",
     }
     page = await send(admin, "/configurations/news/rules", {**typed, "no_track_text": "(a"})
     assert "Missing close parenthesis" in page.text
@@ -191,7 +194,14 @@ async def test_the_rules_of_a_set_are_changed_together_or_not_at_all(
         append="utm_source=news&x={tag:y}",
         archives=("@vault.example",),
         link_limit=0,
+        thresholds=Thresholds(burst=500),
     )
+    assert (await store.configuration.get_set("news")).settle == 30
+    assert 'name="thresholds" value="burst=500ms"' in page.text
+    for wrong, why in (({"thresholds": "burst=soon"}, "is no time"), ({"settle": "601"}, "601")):
+        page = await send(admin, "/configurations/news/rules", {**typed, **wrong})
+        assert why in page.text
+        assert (await store.configuration.get_set("news")).settle == 30
     page = await send(admin, "/configurations/news/rules", {"link_limit": "2000"})
     assert (await store.configuration.get_set("news")).rules is NO_RULES
 

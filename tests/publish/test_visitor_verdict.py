@@ -17,8 +17,9 @@ from clicktrail.publish.visitor_verdict import (
     names_itself_a_machine,
     record,
 )
+from clicktrail.publish.visitor_verdict.records import seen_of
 from clicktrail.publish.visitor_verdict.signs import IS_HEAD, TOO_FAST
-from clicktrail.publish.visitor_verdict.together import _seen, judge_together
+from clicktrail.publish.visitor_verdict.together import judge_together
 from clicktrail.store.clicks.evidence import RECORD, Evidence
 from clicktrail.store.clicks.reasons import REASONS
 from support.publishing import BROWSER
@@ -297,7 +298,7 @@ def test_only_what_is_near_is_looked_at_and_nothing_is_missed(data: st.DataObjec
     clicks = [_some_click(data, sum(gaps[:n])) for n in range(len(gaps))]
     links = data.draw(st.sampled_from([0, 3, 7]))
     records = {each.event_id: record(each, signs) for each, signs in clicks}
-    at_once = [_seen(text) for text in records.values()]
+    at_once = [seen_of(text) for text in records.values()]
     expected = {id_: judgement(s) for id_, s in judge_together(at_once, (), links).items()}
     found = {each.event_id: judgement(signs) for each, signs in clicks}
     known = ""

@@ -20,6 +20,7 @@ from clicktrail.base.ids import now_us
 from clicktrail.journal import Entry
 from clicktrail.journal.memory import MemoryJournal
 from clicktrail.model import Click, Message
+from clicktrail.model.thresholds import read_thresholds
 from clicktrail.publish.networks import Networks
 from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.publisher import Publisher
@@ -111,6 +112,37 @@ async def test_a_pattern(publishers: Publishers, name: str, together: bool) -> N
         for number, (each, _) in enumerate(made):
             await publishers.publish(number, [each])
             publishers.restart()
+    await check(publishers.stores[0], made)
+
+
+USUALLY = "machine burst", "human", "suspect burst"
+"""Three links at once; a link; two links two seconds apart."""
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "expected"),
+    [
+        ("", USUALLY),
+        ("machine=3", ("suspect burst", "human", "suspect burst")),
+        ("suspect=2", ("machine burst", "human", "human burst")),
+        ("burst=1s", ("machine burst", "human", "human")),
+        ("burst=0s", ("human", "human", "human")),
+        ("too-fast=40s", ("machine too-fast burst", "suspect too-fast", "machine too-fast burst")),
+    ],
+)
+async def test_a_configuration_set_says_from_what_on(
+    publishers: Publishers, thresholds: str, expected: tuple[str, str, str]
+) -> None:
+    """One by one, by publishers in turns: earlier clicks are corrected by the same thresholds."""
+    rules = {"thresholds": read_thresholds(thresholds)}
+    await publishers.stores[0].configuration.update_set("news", rules=rules)
+    at = now_us() - HOUR
+    made = []
+    for times, verdict in zip(((0, 0.2, 0.4), (0,), (0, 1.8)), expected, strict=True):
+        message = await publishers.email(accepted_at=at - 30_000_000)
+        made += clicks_of(message, [At(t, n, verdict) for n, t in enumerate(times)], at)
+    for number, (each, _) in enumerate(made):
+        await publishers.publish(number, [each])
     await check(publishers.stores[0], made)
 
 
