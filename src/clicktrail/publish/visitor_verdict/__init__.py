@@ -51,6 +51,7 @@ class Judge:
     def know(self, networks: Networks, clouds: Networks) -> None:
         """Take other known networks, for the clicks to come."""
         self._networks, self._clouds = networks, clouds
+        self._knows_clouds = bool(clouds)
 
     def signs(self, click: Click, accepted_at: int | None, too_fast: int = USUAL.too_fast) -> int:
         """Return the signs of a click.
@@ -65,7 +66,7 @@ class Judge:
             signs = NO_USER_AGENT
         if click.ip in self._networks:
             signs |= NETWORK
-        elif self._clouds and click.ip in self._clouds:
+        elif self._knows_clouds and click.ip in self._clouds:
             signs |= CLOUD
         if accepted_at is not None and click.clicked_at - accepted_at < too_fast * 1000:
             signs |= TOO_FAST

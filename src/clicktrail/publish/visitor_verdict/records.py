@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from zlib import crc32
 
-from clicktrail.base.ids import ID_LENGTH, made_at
+from clicktrail.base.ids import ID_LENGTH, time_in
 from clicktrail.model import Click
 from clicktrail.publish.visitor_verdict.signs import IS_HEAD
 from clicktrail.store.clicks.evidence import NOBODY, RECORD
@@ -43,7 +43,7 @@ class Seen(NamedTuple):
 
 def time_of(text: str) -> int:
     """Return when the click of a record was, in microseconds since 1970 UTC."""
-    return made_at(text[:ID_LENGTH])
+    return time_in(text)
 
 
 def is_head(text: str) -> bool:
@@ -74,4 +74,4 @@ def seen_of(text: str) -> Seen:
     event_id, who = text[:ID_LENGTH], text[ID_LENGTH + 7 :]
     visitor, agent = ("", "") if who == NOBODY else (who[:4], who[4:])
     link, signs = int(text[LINK], 16), int(text[_SIGNS], 16)
-    return Seen(made_at(event_id), event_id, link, signs, visitor, agent)
+    return Seen(time_in(event_id), event_id, link, signs, visitor, agent)

@@ -150,12 +150,11 @@ _Found = Iterator[tuple[int, Iterable[str]]]
 def _bursts(ordered: Sequence[Seen], within: int) -> _Found:
     """Find the clicks that are within some microseconds of other links, or of other visitors."""
     for run in _runs(ordered, within):
-        yield from _bursts_of(run, within)
+        if len(run) > 1:
+            yield from _bursts_of(run, within)
 
 
 def _bursts_of(ordered: Sequence[Seen], within: int) -> _Found:
-    if len(ordered) == 1:
-        return
     links: Counter[int] = Counter()
     visitors: Counter[str] = Counter()
     agents: Counter[str] = Counter()
