@@ -22,6 +22,7 @@ from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.statistics import digest as digest_of
 from clicktrail.store.finding.texts import Query
 from clicktrail.store.mail.grouping import mailings_of
+from clicktrail.store.mail.kept.books import plain_of
 from support.postgres import NEEDS_POSTGRES, Postgres
 
 FOLDER = Path(clicktrail.store.database.migrate.__file__).parent / "migrations"
@@ -143,6 +144,15 @@ def without_trigrams(connection: Connection) -> None:
     connection.execute(text("CREATE TABLE message_terms (term bigint, message_id text)"))
 
 
+def with_plain_contents(connection: Connection) -> None:
+    """Leave the contents of emails as they were kept before there were dictionaries."""
+    for row in connection.execute(text("SELECT message_id, content FROM message_contents")).all():
+        values = {"id": row.message_id, "plain": plain_of(connection, row.content)}
+        connection.execute(
+            text("UPDATE message_contents SET content = :plain WHERE message_id = :id"), values
+        )
+
+
 async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empty: str) -> None:
     """A store of now is made one of before, and upgraded: its numbers are the same."""
     store = await Store.open(empty)
@@ -154,12 +164,14 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
 
     def older(connection: Connection) -> None:
         without_trigrams(connection)
+        with_plain_contents(connection)
         for table in ("counters", "hour_counters", "tag_counters"):
             for column in ("tracked", "clicked"):
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
         old = "digest, link, shard, url, clicks, unique_clicks, human_clicks"
         for statement in (
             "ALTER TABLE configuration_sets DROP COLUMN rules",
+            "DROP TABLE dictionaries",
             "DROP TABLE mailing_counts",
             "DROP TABLE opens",
             "DROP TABLE open_counters",

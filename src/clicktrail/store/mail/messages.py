@@ -33,9 +33,11 @@ from clicktrail.store.database.older import delete_older, older
 from clicktrail.store.database.turns import take_shard
 from clicktrail.store.finding.damage import write_with_index
 from clicktrail.store.finding.trigrams import forget_texts
-from clicktrail.store.mail.contents import Content, content_of, packed, recipients_of
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.html import pack_html
+from clicktrail.store.mail.kept.books import forget_books
+from clicktrail.store.mail.kept.contents import Content, content_of, packed, recipients_of
+from clicktrail.store.mail.kept.shelf import Shelf
 from clicktrail.store.mail.tables import (
     announcements,
     message_contents,
@@ -47,6 +49,8 @@ from clicktrail.store.mail.underway import Known, Underway
 from clicktrail.store.tables import event_destinations
 
 _STATES = (MessageState.PENDING, MessageState.SENT, MessageState.REFUSED, MessageState.UNKNOWN)
+_DAY = 86_400_000_000
+"""So far the clocks of nodes may be apart for emails to keep what they are read by."""
 _NUMBER = {state: number for number, state in enumerate(_STATES)}
 
 
@@ -94,6 +98,7 @@ class MessageStore:
         self._adding = Batcher(self._add, limit=500)
         self._finishing = Batcher(self._finish, limit=500)
         self._underway = Underway()
+        self._shelf = Shelf(database)
 
     async def add(self, message: Message) -> None:
         """Keep an email; it is durable on return."""
@@ -165,10 +170,12 @@ class MessageStore:
         """Return when all that was handed over is written."""
         await self._adding.drain()
         await self._finishing.drain()
+        await self._shelf.close()
 
     async def _add(self, batch: list[Message]) -> None:
+        await self._shelf.look()
         rows = [_message_row(message) for message in batch]
-        contents = [_content_row(message) for message in batch]
+        contents = [_content_row(message, self._shelf) for message in batch]
         with_html = [each for each in batch if each.html]
         packed = await asyncio.to_thread(_packed, with_html) if with_html else []
 
@@ -181,6 +188,7 @@ class MessageStore:
         for message, (_, _, content) in zip(batch, contents, strict=True):
             if not message.reason:
                 self._underway.add(message, content)
+        self._shelf.learn()
 
     async def _finish(self, batch: list[Finished]) -> None:
         first = {each.message_id: each for each in reversed(batch)}
@@ -194,8 +202,8 @@ def _packed(batch: list[Message]) -> list[tuple[str, bytes]]:
 
 def messages_of(connection: Connection, ids: Sequence[str]) -> list[Message]:
     """Return those of up to 500 emails whose contents are there, within a transaction."""
-    found = map(_message, connection.execute(_SELECT_MESSAGES, {"ids": list(ids)}))
-    return [message for message in found if message is not None]
+    rows = connection.execute(_SELECT_MESSAGES, {"ids": list(ids)}).all()
+    return [message for row in rows if (message := _message(connection, row)) is not None]
 
 
 def _forget(connection: Connection, before: int, limit: int) -> int:
@@ -204,6 +212,8 @@ def _forget(connection: Connection, before: int, limit: int) -> int:
     forget_texts(connection, messages_of(connection, old))
     for column in (key, message_html.c.message_id, unindexed.c.message_id):
         connection.execute(delete(column.table).where(column.in_(old)))
+    if len(old) < limit:  # nothing older is there
+        forget_books(connection, before - _DAY)
     return len(old)
 
 
@@ -250,11 +260,11 @@ def _tracked(connection: Connection, sent: list[Any], known: Mapping[str, Known]
             if what.links:
                 cohorts.add_unclicked(row, what.tags)
             continue
-        content = None if row.content is None else content_of(row.id, row.content)
+        content = None if row.content is None else content_of(connection, row.id, row.content)
         if content is None:  # it was erased meanwhile
             cohorts.add_sent(row, Belonging(), clicked)
         elif content.links:
-            message = _message(row) if clicked else None
+            message = _message(connection, row) if clicked else None
             groups = tuple(k.digest for k in mailings_of(message)) if message else ()
             cohorts.add_sent(row, Belonging(tags_of(_links(content)), groups), clicked)
     return cohorts
@@ -319,7 +329,7 @@ def _message_row(message: Message) -> Row:
     )
 
 
-def _content_row(message: Message) -> Row:
+def _content_row(message: Message, shelf: Shelf) -> Row:
     content = Content(
         message.source,
         message.source_ip,
@@ -328,15 +338,16 @@ def _content_row(message: Message) -> Row:
         tuple((k.index, k.url, k.tags, k.part, k.offset) for k in message.links),
         message.warnings,
     )
-    return message.id, packed(message.recipients), packed(content)
+    kept = shelf.pack(message.recipients, packed(content))
+    return message.id, packed(message.recipients), kept
 
 
 def _links(content: Content) -> tuple[Link, ...]:
     return tuple(Link(*link) for link in content.links)
 
 
-def _message(row: Any) -> Message | None:
-    content = content_of(row.id, row.content)
+def _message(connection: Connection, row: Any) -> Message | None:
+    content = content_of(connection, row.id, row.content)
     recipients = recipients_of(row.id, row.recipients)
     if content is None or recipients is None:
         return None

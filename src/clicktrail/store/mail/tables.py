@@ -37,7 +37,16 @@ message_contents = Table(
     Column("recipients", LargeBinary, nullable=False),
     Column("content", LargeBinary, nullable=False),
 )
-"""Headers, addresses, tags and links, as MessagePack (`clicktrail.store.mail.messages`)."""
+"""Headers, addresses, tags and links, as MessagePack (`clicktrail.store.mail.kept.contents`)."""
+
+dictionaries = Table(
+    "dictionaries",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+)
+"""What the contents of many emails have in common (`clicktrail.store.mail.kept.books`)."""
 
 message_html = Table(
     "message_html",

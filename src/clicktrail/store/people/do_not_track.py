@@ -19,7 +19,7 @@ from clicktrail.rules.wishes import checked_entry, entries_of
 from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
-from clicktrail.store.mail.contents import recipients_of
+from clicktrail.store.mail.kept.contents import recipients_of
 from clicktrail.store.mail.tables import message_contents, messages
 from clicktrail.store.orders import Part, renew
 from clicktrail.store.tables import do_not_track as table

@@ -54,6 +54,7 @@ from clicktrail.store.database.turns import ERASING, take_shard, take_turn
 from clicktrail.store.finding.damage import build_anew, write_with_index
 from clicktrail.store.finding.texts import text_of
 from clicktrail.store.finding.trigrams import add_texts, compact, forget_texts
+from clicktrail.store.mail.kept.books import Damaged, plain_of, repacked
 from clicktrail.store.mail.messages import messages_of
 from clicktrail.store.mail.tables import (
     erased_messages,
@@ -160,22 +161,26 @@ class _Forgetting:
 
     async def _messages(self) -> None:
         async for rows in rows_of(self._database, message_contents, BATCH):
-            ids = [row.message_id for row in rows if self._is_concerned(row)]
+            ids = await self._database.read(partial(self._concerned, rows))
             if ids:
                 change = partial(self._change_contents, ids)
                 gone, changed = await write_with_index(self._database, change)
                 self._done.messages += gone
                 self._done.messages_changed += changed
 
-    def _is_concerned(self, row: Any) -> bool:
+    def _concerned(self, rows: Iterable[Any], connection: Connection) -> list[str]:
+        return [row.message_id for row in rows if self._is_concerned(row, connection)]
+
+    def _is_concerned(self, row: Any, connection: Connection) -> bool:
         person = self._person
-        if not (person.may_be_in(row.recipients) or person.may_be_in(row.content)):
-            return False
         try:
+            plain = plain_of(connection, row.content)
+            if not (person.may_be_in(row.recipients) or person.may_be_in(plain)):
+                return False
             return any(map(person.is_one, _unpack(row.recipients))) or (
-                person.erased(content := _unpack(row.content)) != content
+                person.erased(content := _unpack(plain)) != content
             )
-        except msgspec.MsgspecError:  # damaged: the person may be in what cannot be read
+        except (msgspec.MsgspecError, Damaged):  # the person may be in what cannot be read
             return True
 
     def _change_contents(self, ids: list[str], connection: Connection) -> tuple[int, int]:
@@ -188,8 +193,8 @@ class _Forgetting:
         for row in rows:
             try:
                 recipients: list[str] = _unpack(row.recipients)
-                content = _pack(self._person.erased(_unpack(row.content)))
-            except msgspec.MsgspecError:
+                plain = _pack(self._person.erased(_unpack(plain_of(connection, row.content))))
+            except (msgspec.MsgspecError, Damaged):
                 self._unreadable = True
                 gone.append(row.message_id)
                 continue
@@ -197,6 +202,7 @@ class _Forgetting:
             if recipients and not others:
                 gone.append(row.message_id)
                 continue
+            content = repacked(connection, row.content, plain)
             values = {"key": row.message_id, "to": _pack(others), "new": content}
             connection.execute(_CHANGE_CONTENTS, values)
         left = [self._without_address(m) for m in known if m.id not in gone]

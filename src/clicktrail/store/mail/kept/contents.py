@@ -8,10 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from clicktrail.base.logs import get_logger
 from clicktrail.model import Header, Tags
 from clicktrail.store.database.core import storable
+from clicktrail.store.mail.kept.books import Damaged, plain_of
 
 log = get_logger(__name__)
 
@@ -33,18 +35,18 @@ _decode_recipients = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
 def packed(value: Any) -> bytes:
-    """Return contents, or recipients, as they are kept."""
+    """Return recipients as they are kept; contents, before a book makes them small."""
     try:
         return _encode(value)
     except UnicodeEncodeError:
         return _encode(_storable(msgspec.to_builtins(value)))
 
 
-def content_of(message_id: str, kept: bytes) -> Content | None:
-    """Return the contents of an email; ``None`` where they are damaged."""
+def content_of(connection: Connection, message_id: str, kept: bytes) -> Content | None:
+    """Return the contents of an email, within a transaction; ``None`` where they are damaged."""
     try:
-        return _decode_content(kept)
-    except msgspec.MsgspecError:
+        return _decode_content(plain_of(connection, kept))
+    except (msgspec.MsgspecError, Damaged):
         tell_damage(message_id)
         return None
 

@@ -1,0 +1,1 @@
+"""How the contents of emails are kept: packed, in few bytes."""
