@@ -262,6 +262,40 @@ def test_what_cannot_be_used_is_a_problem_until_it_can(tmp_path: Path, embedded:
         wait_for(lambda: not why() or None, "a ready service", PATIENCE)
 
 
+@pytest.mark.parametrize("embedded", [pytest.param(True, marks=pytest.mark.long), False])
+def test_changes_of_links_that_cannot_be_read_are_a_problem_until_they_can(
+    tmp_path: Path, embedded: bool
+) -> None:
+    with Service(tmp_path, embedded=embedded) as service:
+        name = service.configuration_set()
+        [link, *_] = hrefs(html_of(service.send(email_with(HTML, name))))
+        url = service.request(link, "HEAD").location
+        assert url is not None
+        orders = service.data / "orders"
+
+        def why() -> set[str]:
+            status, body = ask(service, "/readyz")
+            return set(json.loads(body)["why"]) if status == 503 else set()
+
+        def lead(to: str) -> None:
+            service.cli("link", "replace", url, to)
+            wait_for(lambda: service.request(link, "HEAD").location == to or None, to)
+
+        lead("http://b.example/1")
+        orders.write_bytes(b"\xc1")  # written anew by itself
+        lead("http://b.example/2")
+        orders.unlink()
+        orders.mkdir()
+        wait_for(lambda: why() == {"orders", "copy of orders"} or None, "both problems")
+        assert service.request(link, "HEAD").location == "http://b.example/2"
+        checked = json.loads(service.run("check", "--json").stdout)
+        assert str(orders) in checked["orders"][0]
+        orders.rmdir()
+        wait_for(lambda: not why() or None, "a ready service")
+        lead("http://b.example/3")
+        assert json.loads(service.run("check", "--json").stdout)["orders"] == []
+
+
 @pytest.mark.long
 def test_on_a_full_disk_it_is_not_ready_and_says_what_fails(tmp_path: Path) -> None:
     data = tmp_path / "data"

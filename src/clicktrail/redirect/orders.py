@@ -6,6 +6,7 @@ from collections.abc import Callable
 from clicktrail.base.complaints import complaint
 from clicktrail.base.logs import get_logger
 from clicktrail.base.tasks import end
+from clicktrail.errors import ClicktrailError
 from clicktrail.keys.orders import OrdersCopy
 from clicktrail.redirect.changes import Changes
 
@@ -18,7 +19,7 @@ class Following:
     """Hands on what the copy says, at once and whenever it was written anew.
 
     It is read in a thread: of thousands of changes that takes long, and people click meanwhile.
-    What cannot be read is told in the log, once; what was read before holds.
+    What cannot be read is told in the log, once, and by `check`; what was read before holds.
     """
 
     def __init__(self, copy: OrdersCopy, hand_on: Callable[[Changes], None]) -> None:
@@ -28,7 +29,10 @@ class Following:
         """What was handed on."""
         self._mark: object = None
         """Which copy that was."""
-        self._told = False
+        self._damaged: object = None
+        """Which copy was found damaged."""
+        self._problem = ""
+        """Why what is there now cannot be read."""
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -40,6 +44,11 @@ class Following:
         """End."""
         await end(self._running)
 
+    async def check(self) -> None:
+        """Raise `ClicktrailError` while what is there cannot be read."""
+        if self._problem:
+            raise ClicktrailError(f"{self._copy.path}: {self._problem}")
+
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
@@ -50,19 +59,22 @@ class Following:
         try:
             mark = self._copy.mark()
             if mark == self._mark:
+                self._problem = ""
+                return
+            if mark == self._damaged:
                 return
             orders = self._copy.read()
             if orders is not None:
                 self._changes = Changes(orders, self._changes)
                 self._hand_on(self._changes)
-            self._mark, self._told = mark, False
+            self._mark, self._problem = mark, ""
         except OSError as error:  # it may pass: read again
             self._complain(complaint(error, self._copy.path))
         except ValueError:
-            self._mark = mark
+            self._damaged = mark
             self._complain("damaged: delete it, and it is written anew")
 
     def _complain(self, why: str) -> None:
-        if not self._told:
+        if not self._problem:
             log.warning("orders cannot be read", path=str(self._copy.path), reason=why)
-        self._told = True
+        self._problem = why

@@ -29,12 +29,19 @@ async def renew_copy(folder: Path, source: OrderSource) -> None:
 
 
 class OrdersKeeper:
-    """Writes it when it has changed. Several may keep one copy."""
+    """Writes it when it has changed, and when the copy has. Several may keep one copy."""
 
     def __init__(self, folder: Path, source: OrderSource) -> None:
         self._copy = OrdersCopy(folder)
         self._source = source
+        self._problem = ""
+        """Why it cannot be written."""
         self._running: asyncio.Task[None] | None = None
+
+    async def check(self) -> None:
+        """Raise `ClicktrailError` while it cannot be written: redirects do not hear of changes."""
+        if self._problem:
+            raise ClicktrailError(self._problem)
 
     async def start(self) -> None:
         """Begin in the background: nobody waits for it."""
@@ -45,19 +52,23 @@ class OrdersKeeper:
         await end(self._running)
 
     async def _run(self) -> None:
-        known, failing = _version(_read(self._copy)), False
+        known, seen, failing = "", None, False
         while True:
             try:
-                if self._copy.mark() is None:
-                    known = ""
+                mark = self._copy.mark()
+                if mark is None or mark != seen:  # new, gone, or damaged since
+                    known, seen = _version(await asyncio.to_thread(_read, self._copy)), mark
                 orders = await self._source.newer(known)
                 if orders is not None:
                     known = await asyncio.to_thread(_write, self._copy, orders, known)
-                failing = False
+                failing, self._problem = False, ""
             except (ClicktrailError, OSError) as error:
+                why = reason_of(error)
                 if not failing:
-                    log.warning("orders are as they were", reason=reason_of(error))
+                    log.warning("orders are as they were", reason=why)
                 failing = True
+                if isinstance(error, OSError):  # of store and broker, others tell
+                    self._problem = why
             except Exception:  # a fault of ours must not end it
                 log.exception("orders cannot be kept")
             await asyncio.sleep(LOOK_SECONDS)

@@ -19,6 +19,7 @@ from clicktrail.commands.upkeep.store_index import RESTORE, repair_index
 from clicktrail.errors import ClicktrailError, InvalidInput
 from clicktrail.journal import ClicksTooLarge, Journal
 from clicktrail.journal.spoolfile import SpoolReader, spool_files, try_to_write
+from clicktrail.keys.orders import OrdersCopy
 from clicktrail.keys.ringfile import KeyFile
 from clicktrail.service.parts.folder import lost_store, secret_in, store_url
 from clicktrail.service.parts.journal import open_journal
@@ -44,6 +45,7 @@ def check(context: typer.Context, as_json: Json = False) -> None:
         "store": lambda: stored,
         "journal": lambda: _journal(settings, folder),
         "spool": lambda: _spool(folder),
+        "orders": lambda: _orders(folder),
         "disk": lambda: _disk(settings, folder),
         "set aside": lambda: _set_aside(folder),
     }
@@ -101,6 +103,17 @@ def _webhook_secret(settings: Settings, path: Path) -> list[str]:
         webhook_secret(settings, path)
     except ClicktrailError as error:
         return [str(error)]
+    return []
+
+
+def _orders(folder: Path) -> list[str]:
+    copy = OrdersCopy(folder)
+    try:
+        copy.read()
+    except OSError as error:
+        return [f"{copy.path}: {complaint(error, copy.path)}"]
+    except ValueError:
+        return [f"{copy.path} is damaged: delete it, and the service writes it anew"]
     return []
 
 

@@ -61,6 +61,7 @@ async def build(house: House) -> None:
     orders = OrdersKeeper(house.folder, store.orders)
     await orders.start()
     house.ends.append(orders.stop)
+    house.tries["copy of orders"] = orders.check
     periods = Periods(
         settings["retention.messages"],
         settings["retention.clicks"],

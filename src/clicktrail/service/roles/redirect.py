@@ -80,6 +80,7 @@ async def build(house: House) -> None:
     following = Following(OrdersCopy(house.folder), app.follow)
     following.start()
     house.ends.append(following.stop)
+    house.tries["orders"] = following.check
     server = RedirectServer(app, _listeners(settings, certificates), trusts=visitors.trusts)
     house.ends.append(server.stop)
     with opening(settings, "redirect.listen", "redirect.tls_listen"):
