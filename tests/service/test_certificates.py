@@ -12,18 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography import x509
 
+from support.command_line import invoke
 from support.pebble import Pebble, needs_pebble
 from support.ports import Ports
-from support.service import (
-    AT_ANY_PORT,
-    PATIENCE,
-    Service,
-    email_with,
-    hrefs,
-    html_of,
-    invoke,
-    wait_for,
-)
+from support.service import AT_ANY_PORT, PATIENCE, Service, email_with, hrefs, html_of, wait_for
 
 pytestmark = needs_pebble
 

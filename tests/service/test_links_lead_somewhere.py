@@ -15,15 +15,8 @@ import pytest
 from clicktrail.errors import SettingError
 from clicktrail.settings.settings import Settings
 from support.certificates import make_certificate
-from support.service import (
-    PATIENCE,
-    Service,
-    email_with,
-    hrefs,
-    html_of,
-    invoke,
-    wait_for,
-)
+from support.command_line import invoke
+from support.service import PATIENCE, Service, email_with, hrefs, html_of, wait_for
 from support.ses import access_key, ses_client
 
 HTML = '<a href="http://a.example/">a</a> <a href="https://b.example/">b</a>'

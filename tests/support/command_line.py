@@ -27,7 +27,7 @@ def make_once() -> None:
 
 def invoke(words: Sequence[str], given: bytes | None = None) -> Result:
     """Run a command in this process."""
-    typer.testing._get_command = _get_command
+    vars(typer.testing)["_get_command"] = _get_command
     return CliRunner().invoke(_build(words[0]), list(words), input=given)
 
 
