@@ -27,6 +27,7 @@ MARK = "<!-- made by `make docs` from here on -->\n"
 
 KEPT = "Kept and given back; it changes nothing."
 SAME = "As in SES."
+TAGGED = "Of configuration sets, identities, contact lists and templates."
 DIFFERENCES = {
     "BatchGetMetricData": "`Namespace` `VDM`; metrics `SEND`, `CLICK`, `OPEN`, `UNSUBSCRIBE` (which"
     " SES has not), and `DELIVERY_CLICK` as the same as `CLICK`, by day (UTC); every other metric"
@@ -81,8 +82,7 @@ DIFFERENCES = {
     "ListConfigurationSets": "`Filter` is refused.",
     "ListEmailIdentities": "`Filter` is refused.",
     "ListEmailTemplates": "By name.",
-    "ListTagsForResource": "Of configuration sets and identities; region and account of the ARN"
-    " may be any.",
+    "ListTagsForResource": TAGGED + " Region and account of the ARN may be any.",
     "PutConfigurationSetArchivingOptions": KEPT,
     "PutConfigurationSetDeliveryOptions": KEPT,
     "PutConfigurationSetReputationOptions": KEPT,
@@ -109,9 +109,9 @@ DIFFERENCES = {
     " what it refuses is told at once (`MessageRejected`). `EndpointId`,"
     " `TenantName`, `FromEmailAddressIdentityArn` and `FeedbackForwardingEmailAddressIdentityArn`"
     " are passed over. `EmailTags` and `Headers` have at most 100 entries each.",
-    "TagResource": "Of configuration sets and identities.",
+    "TagResource": TAGGED,
     "TestRenderEmailTemplate": "`RenderedTemplate` has neither `From` nor `To`.",
-    "UntagResource": "Of configuration sets and identities.",
+    "UntagResource": TAGGED,
     "UpdateConfigurationSet": "`MessageSecurityOptions` may hold the `DefaultScheme`; the"
     " `SmimeScheme` is refused: emails are not signed with S/MIME here.",
     "UpdateConfigurationSetEventDestination": "What is not given stays as it is.",

@@ -22,8 +22,10 @@ HTML = '<h1>Hi</h1><a href="http://shop.example/offer" postbox:tags="product:boo
 PIECES = (
     *("/guide/click", "/live/events", "/statistics.csv", "/mailings/{digest}/clicked.csv"),
     *("/messages/{id}/map", "/mailings/{digest}/map", "/guide/{step}"),
+    *("/templates/{name}/preview", "/contact-lists/{list}/contact"),  # the latter: CONTACT
 )
 """Addresses that are no pages, or somebody else's."""
+CONTACT = "/contact-lists/news/contact?address=anna@example.com"
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +49,19 @@ def fill(service: Service) -> None:
     service.request(link, headers={"User-Agent": "curl/8.5.0"})
     service.wait_for_events("clicks", 2)
     service.cli("identity", "create", "shop.example", "--configuration-set", "news")
+    service.cli("unsubscribes", "add", "news", "anna@example.com", "--topic", "sport")
+    service.cli("suppression", "add", "bert@example.com")
 
 
 @pytest.fixture(scope="module")
 def paths(running: Service, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The address of every page: what stands in for parameters is what there is."""
-    token = apart(lambda: account(running, "walks", "viewer"))
+    token = apart(lambda: account(running, "walks", "administrator"))
     with Visitor(running) as visitor:
         visitor.welcome(token)
+        visitor.sent("/contact-lists/news/topics", {"topic": "sport", "default": "OPT_IN"})
+        parts = {"subject": "Hi {{name}}", "html": "<p>Hi {{name}}", "text": "Hi"}
+        visitor.sent("/templates", {"name": "news", **parts})
 
         def first(name: str) -> str:
             at = re.compile(rf"/{name}/([\w-]{{21,32}})")
@@ -62,7 +69,12 @@ def paths(running: Service, tmp_path_factory: pytest.TempPathFactory) -> list[st
             return str(found[1])
 
         known = {"id": first("messages"), "digest": first("mailings")}
-        known |= {"identity": first("identities"), "name": "news", "destination": "hook"}
+        known |= {
+            "identity": first("identities"),
+            "name": "news",
+            "destination": "hook",
+            "list": "news",
+        }
     return [
         route.path_format.format(**known)
         for route in apart(lambda: asyncio.run(routes(tmp_path_factory.mktemp("routes"))))
@@ -94,7 +106,13 @@ def test_axe_finds_nothing(
     page.fill("input[name=password]", PASSWORD)
     page.fill("input[name=again]", PASSWORD)
     page.click("main button")
-    for path in [*paths, "/nothing-here", "/messages?q=none", "/?per=hour&since=2026-11-20"]:
+    for path in [
+        *paths,
+        CONTACT,
+        "/nothing-here",
+        "/messages?q=none",
+        "/?per=hour&since=2026-11-20",
+    ]:
         looked_at += look(page, axe, base + path)
     context.close()
     assert looked_at == []

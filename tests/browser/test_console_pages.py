@@ -94,7 +94,10 @@ def test_a_click_that_is_judged_anew_changes_in_place(page: Any, running: Servic
 @pytest.mark.parametrize("width", [375, 1280])
 @pytest.mark.parametrize(
     "path",
-    ["/", "/configurations", "/identities", "/messages", "/mailings", "/live", "/dead-letters"],
+    [
+        *("/", "/configurations", "/identities", "/messages", "/mailings", "/live"),
+        *("/dead-letters", "/contact-lists", "/suppression", "/do-not-track", "/templates"),
+    ],
 )
 def test_no_page_is_wider_than_the_window(
     page: Any, running: Service, path: str, width: int

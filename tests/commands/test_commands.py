@@ -2,11 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated, get_args, get_origin, get_type_hints
 
 import pytest
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 from clicktrail.cli import build
 from clicktrail.keys.ringfile import KeyFile
@@ -217,6 +219,29 @@ def test_settings_are_shown_with_their_source_and_secrets_are_not(
     assert rows["smtp.listen"]["value"] == "127.0.0.1:2626"
     assert rows["smtp.listen"]["from"] == "CLICKTRAIL_SMTP_LISTEN"
     assert rows["webhook.secret"]["value"] == "(hidden)"
+
+
+def numbers(app: typer.Typer) -> Iterator[tuple[str, OptionInfo | ArgumentInfo]]:
+    """Yield the whole numbers that commands take, each with what is said of it."""
+    for command in app.registered_commands:
+        assert command.callback is not None
+        hints = get_type_hints(command.callback, include_extras=True)
+        for name, hint in hints.items():
+            if get_origin(hint) is Annotated and get_args(hint)[0] in (int, int | None):
+                info = get_args(hint)[1]
+                yield f"{command.callback.__name__} {name}", info
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        yield from numbers(group.typer_instance)
+
+
+def test_whole_numbers_have_a_limit_that_databases_take() -> None:
+    found = dict(numbers(build()))
+    assert len(found) > 5
+    # Neither of the two comes to a database: a key's number, and JSON.
+    unbounded = {name for name, info in found.items() if info.max is None}
+    assert {name.split()[-1] for name in unbounded} <= {"key", "link_limit"}, unbounded
+    assert max(info.max for info in found.values() if info.max is not None) < 2**63
 
 
 def test_empty_lists_say_what_to_do(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from html import unescape
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +15,8 @@ from clicktrail import console as package
 from clicktrail.base.arn import stream_arn
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.console.app import Console
+from clicktrail.console.entry.drafts import LIFE, Drafts
+from clicktrail.errors import AlreadyExists
 from clicktrail.model import (
     NO_RULES,
     ConfigurationSet,
@@ -25,8 +28,10 @@ from clicktrail.model import (
     Rules,
     Thresholds,
 )
+from clicktrail.model.subscription import ContactList
 from clicktrail.store import Store
 from clicktrail.store.mail.grouping import mailings_of
+from clicktrail.store.mail.templates import EmailTemplate
 from support.forms import send
 
 TEMPLATES = sorted((Path(package.__file__).parent / "templates").glob("*.html"))
@@ -75,9 +80,12 @@ async def test_every_form_is_answered_with_a_page_that_can_be_loaded_again(
             for each in await store.configuration.list_identities():
                 await store.configuration.delete_identity(each.name)
             who = await store.configuration.create_identity("shop.example")
-            there = path.format(
-                name="news", destination="hook", identity=who.id, digest=mailing.hex()
-            )
+            with suppress(AlreadyExists):
+                await store.contacts.create_list(ContactList("news", 1, 1))
+            with suppress(AlreadyExists):
+                await store.templates.create(EmailTemplate("news", "Hi", "text"))
+            known = {"destination": "hook", "identity": who.id, "digest": mailing.hex()}
+            there = path.format(name="news", list="news", **known)
             page = await send(admin, there, dict(filled))
             assert page.status_code in (200, 303), (path, page.text)  # at first, the guide
             again = await admin.get(str(page.url))
@@ -206,14 +214,33 @@ async def test_the_rules_of_a_set_are_changed_together_or_not_at_all(
     assert (await store.configuration.get_set("news")).rules is NO_RULES
 
 
-async def test_what_is_too_long_to_be_shown_again_is_said(
-    store: Store, admin: httpx.AsyncClient
+async def test_what_is_too_long_for_a_cookie_is_kept_for_its_session_and_then_said(
+    store: Store, console: Console, admin: httpx.AsyncClient, viewer: httpx.AsyncClient
 ) -> None:
     await make(store, "news")
     long = "".join(chr(0x4E00 + n) for n in range(5000))
     page = await send(admin, "/configurations/news", {"redirect_domain": long})
     assert page.status_code == 200
-    assert "is too long to be shown again" in page.text
+    assert f'value="{long}"' in page.text
+    viewer.cookies.set("clicktrail_said", admin.cookies["clicktrail_said"])
+    assert long not in (await viewer.get(str(page.url))).text
+    console.app.state.drafts = Drafts()  # as after a restart
+    again = await admin.get(str(page.url))
+    assert long not in again.text
+    assert "is too long to be shown again" in again.text
+
+
+def test_drafts_go_when_they_are_old_and_when_there_are_too_many() -> None:
+    now = 0.0
+    drafts = Drafts[str](10, lambda: now)
+    first, second = drafts.keep("a", "first", 5), drafts.keep("a", "second", 5)
+    assert (drafts.get("a", first), drafts.get("b", first)) == ("first", None)
+    third = drafts.keep("b", "third", 5)
+    assert [drafts.get("a", first), drafts.get("a", second)] == [None, "second"]
+    now = LIFE
+    assert drafts.get("b", third) is None
+    drafts.keep("a", "fourth", 10)
+    assert len(drafts._kept) == 1
 
 
 @pytest.mark.parametrize("forged", ["0" * 64 + ".eJw", "x", "\u00fc", "." * 4000])

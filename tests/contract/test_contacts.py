@@ -1,8 +1,10 @@
 """What every store keeps of contact lists, and of who has left them."""
 
+import asyncio
 import random
 import string
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,7 @@ from clicktrail.store import Store
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.unsubscribes import LoggedUnsubscribe, Unsubscribe
 from clicktrail.store.database.core import storable
+from clicktrail.store.people import contacts as contact_store
 from clicktrail.store.people.contact_rows import ATTRIBUTES_LIMIT, MOST_TOPICS
 from clicktrail.store.people.suppression import SuppressionReason
 
@@ -188,3 +191,28 @@ async def test_whoever_got_an_email_can_leave_whatever_their_address_is(store: S
     assert await store.unsubscribed.unwilling("ours", "", there) == there
     assert list(await store.suppression.among(there)) == there
     assert all(len(each.subscription.address) <= 320 for each in await store.unsubscribed.page())
+
+
+async def test_a_long_list_is_deleted_a_piece_at_a_time_and_others_write_in_between(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contact_store, "_AT_ONCE", 10)
+    await store.contacts.create_list(a_list("ours", NEWS))
+    wishes = [Subscription("ours", "news", f"{number}@x.example") for number in range(200)]
+    await store.unsubscribed.put([*wishes, Subscription("theirs", "news", ANNA)])
+    deleting = asyncio.create_task(store.contacts.delete_list("ours"))
+    left = set()
+    while not deleting.done():
+        await store.unsubscribed.put([Subscription("theirs", "", ANNA)])
+        with suppress(NotFound):
+            left.add(len(await store.contacts.page("ours")))
+    await deleting
+    assert left - {0, 200}, "somebody wrote in between"
+    with pytest.raises(NotFound):
+        await store.contacts.get_list("ours")
+    assert await store.unsubscribed.page(contact_list="ours") == []
+    await store.contacts.create_list(a_list("ours", NEWS))
+    assert await store.unsubscribed.unwilling("ours", "news", ["7@x.example"]) == []
+    assert await store.unsubscribed.unwilling("theirs", "news", [ANNA]) == [ANNA]
+    with pytest.raises(NotFound):
+        await store.contacts.delete_list("none")

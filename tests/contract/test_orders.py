@@ -58,9 +58,14 @@ async def test_changes_hold_the_newest_first_until_they_are_undone(store: Store)
         await orders.undo(second.id, "carla")
     with pytest.raises(NotFound, match="configuration set 'x'"):
         await orders.replace(OLD, NEW, by="", configuration_set="x")
+    for wrong in ("", "a.example/x", "mailto:a@b.example", "//a.example/"):
+        with pytest.raises(InvalidInput, match="begins with http"):
+            await orders.block(wrong, "gone", by="")
     for wrong in ("", "b.example", "ftp://b.example/", "https://", "javascript:1"):
         with pytest.raises(InvalidInput, match="no URL of http"):
             await orders.replace(OLD, wrong, by="")
+    made = await orders.replace(OLD, "http://b.example/\udcff", by="")
+    assert made.destination == "http://b.example/\ufffd"
 
 
 async def test_changes_are_found_by_all_urls_of_an_email(store: Store) -> None:

@@ -162,6 +162,7 @@ def test_many_are_added_from_standard_input_and_an_erased_person_stays_on_it(
     words = ["recipients", "do-not-track", "add", "-", "--data", str(service.data)]
     done = invoke(words, b"one@many.example\n\n@many2.example\n" + person.encode())
     assert "3 will not be tracked" in done.stdout
+    assert invoke(words, b"one@many.example\n").stdout.startswith("1 will not be tracked")
     assert invoke(words, b"ok@many3.example\nnobody\n").exit_code == 1
     name = service.configuration_set()
     service.cli("recipients", "forget", person, "--yes")

@@ -242,8 +242,18 @@ def test_an_identity_of_an_address_comes_and_goes(ses: Any, name: str) -> None:
         ses.get_email_identity(EmailIdentity=address)
 
 
-def test_tags_are_added_replaced_and_removed(ses: Any, name: str) -> None:
-    arn = f"arn:aws:ses:eu-central-1:123456789012:configuration-set/{name}"
+@pytest.mark.parametrize("kind", ["configuration-set", "identity", "contact-list", "template"])
+def test_tags_are_added_replaced_and_removed(ses: Any, name: str, kind: str) -> None:
+    named = f"a+{name}@Example.org" if kind == "identity" else name
+    arn = f"arn:aws:ses:eu-central-1:123456789012:{kind}/{named}"
+    content = {"Subject": "Hi", "Text": "Hi"}
+    match kind:
+        case "identity":
+            ses.create_email_identity(EmailIdentity=named)
+        case "contact-list":
+            ses.create_contact_list(ContactListName=name, Tags=[{"Key": "a", "Value": "0"}])
+        case "template":
+            ses.create_email_template(TemplateName=name, TemplateContent=content)
     ses.tag_resource(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
     ses.tag_resource(ResourceArn=arn, Tags=[{"Key": "a", "Value": "3"}])
     ses.untag_resource(ResourceArn=arn, TagKeys=["b", "c"])
@@ -252,6 +262,20 @@ def test_tags_are_added_replaced_and_removed(ses: Any, name: str) -> None:
         ses.list_tags_for_resource(ResourceArn="arn:aws:s3:::bucket")
     with pytest.raises(ses.exceptions.NotFoundException):
         ses.list_tags_for_resource(ResourceArn=arn + "x")
+    more = [{"Key": f"k{n}", "Value": ""} for n in range(50)]
+    with pytest.raises(ses.exceptions.BadRequestException, match="at most 50"):
+        ses.tag_resource(ResourceArn=arn, Tags=more)
+    match kind:
+        case "identity":
+            shown = ses.get_email_identity(EmailIdentity=named)
+            ses.delete_email_identity(EmailIdentity=named)
+        case "contact-list":
+            shown = ses.get_contact_list(ContactListName=name)
+        case "template":
+            shown = ses.get_email_template(TemplateName=name)
+        case _:
+            shown = ses.get_configuration_set(ConfigurationSetName=name)
+    assert shown["Tags"] == [{"Key": "a", "Value": "3"}]
 
 
 def test_the_account_may_send(ses: Any) -> None:

@@ -15,18 +15,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clicktrail.console.clicks.changes import LinkChanges
 from clicktrail.console.clicks.live import Live
-from clicktrail.console.clicks.wishes import Wishes
 from clicktrail.console.configurations import Configurations
 from clicktrail.console.deadletters import DeadLetters
 from clicktrail.console.destinations import Destinations, SendTest
-from clicktrail.console.entry.doorman import SIGN_OUT, Doorman
+from clicktrail.console.entry.doorman import FORM_LIMIT, LONG_FORM, Doorman
+from clicktrail.console.entry.drafts import Drafts
 from clicktrail.console.entry.entrance import Entrance
 from clicktrail.console.guide import Guide, Sampler
 from clicktrail.console.identities import Identities
 from clicktrail.console.mailings import MailingPages
+from clicktrail.console.mailtemplates import Render, TemplatePages
 from clicktrail.console.messages import Messages
 from clicktrail.console.numbers.mailinglist import MailingList
 from clicktrail.console.numbers.overview import Notices, Overview
+from clicktrail.console.people.contacts import ContactPages
+from clicktrail.console.people.lists import ListPages
+from clicktrail.console.people.suppressed import SuppressedPages
+from clicktrail.console.people.wishes import Wishes
 from clicktrail.console.views import SECURITY, Views
 from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import ClicktrailError, InvalidInput, StoreUnavailable
@@ -57,8 +62,10 @@ class Console:
         visitors: Visitors | None = None,
         retry_for: float = 86400,
         notices: Notices = _none,
+        render: Render | None = None,
     ) -> None:
-        """``sampler`` does the guide's steps, ``send_test`` sends test events.
+        """``sampler`` does the guide's steps, ``send_test`` sends test events, ``render`` tries
+        templates.
 
         ``visitors`` tells whose a request is behind proxies, ``retry_for`` how long notifications
         are tried, in seconds. ``notices`` tells what people should look after.
@@ -72,10 +79,13 @@ class Console:
         destinations = Destinations(store, views, send_test)
         identities = Identities(store, views)
         messages = Messages(store, views)
+        templates = TemplatePages(store, views, render)
         mailings = MailingPages(store, views)
         mailing_list = MailingList(store, views)
         changes = LinkChanges(store)
+        lists, contacts = ListPages(store, views), ContactPages(store, views)
         wishes = Wishes(store, views)
+        suppressed = SuppressedPages(store, views)
         dead = DeadLetters(store, views, retry_for)
         self._live = Live(store, views)
 
@@ -85,17 +95,22 @@ class Console:
         def public(path: str, handler: Handler, *methods: str) -> Route:
             return Route(path, doorman.open_to_all(handler), methods=list(methods))
 
-        def form(path: str, handler: Handler) -> Route:
-            return page(path, handler, "POST")
+        def form(
+            path: str, handler: Handler, *, limit: int = FORM_LIMIT, changes: bool = True
+        ) -> Route:
+            guarded = doorman.guarded(handler, limit=limit, changes=changes)
+            return Route(path, guarded, methods=["POST"])
 
         # Names that people give have no words of ours beside them: one segment is the other's
         # name, or a word, never either.
         one_set = "/configurations/{name}"
         one_destination = one_set + "/destinations/{destination}"
+        one_template = "/templates/{name}"
+        one_list = "/contact-lists/{list}"
         routes = [
             public("/sign-in", entrance.sign_in, "GET", "POST"),
             public("/welcome/{token}", entrance.welcome, "GET", "POST"),
-            form(SIGN_OUT, entrance.sign_out),
+            form("/sign-out", entrance.sign_out, changes=False),
             page("/", overview.show),
             page("/guide", guide.show),
             page("/guide/click", guide.click),
@@ -125,6 +140,13 @@ class Console:
             page("/messages", messages.list),
             page("/messages/{id}", messages.show),
             page("/messages/{id}/map", messages.map),
+            page("/templates", templates.list),
+            form("/templates", templates.create, limit=LONG_FORM),
+            page(one_template, templates.show),
+            form(one_template, templates.change, limit=LONG_FORM),
+            form(one_template + "/render", templates.render, limit=LONG_FORM, changes=False),
+            page(one_template + "/preview", templates.preview),
+            form(one_template + "/delete", templates.delete),
             page("/mailings", mailing_list.list),
             page("/comparison", mailing_list.compare),
             page("/mailings/{digest}", mailings.show),
@@ -133,6 +155,21 @@ class Console:
             form("/mailings/{digest}/links/undo", changes.undo),
             page("/mailings/{digest}/clicked", mailings.clicked),
             page("/mailings/{digest}/clicked.csv", mailings.download),
+            page("/contact-lists", lists.list),
+            form("/contact-lists", lists.create),
+            page(one_list, lists.show),
+            form(one_list, lists.change),
+            form(one_list + "/topics", lists.put_topic),
+            form(one_list + "/topics/remove", lists.remove_topic),
+            form(one_list + "/delete", lists.delete),
+            form(one_list + "/contacts", contacts.add),
+            page(one_list + "/contact", contacts.show),
+            form(one_list + "/contact", contacts.change),
+            form(one_list + "/contact/delete", contacts.delete),
+            page("/suppression", suppressed.show),
+            form("/suppression", suppressed.add),
+            form("/suppression/remove", suppressed.remove),
+            form("/suppression/import", suppressed.import_list, limit=LONG_FORM),
             page("/do-not-track", wishes.show),
             form("/do-not-track", wishes.add),
             form("/do-not-track/remove", wishes.remove),
@@ -166,6 +203,7 @@ class Console:
                 Exception: problem,
             },
         )
+        self.app.state.drafts = Drafts()
 
     def stop(self) -> None:
         """End the answers that last: live pages."""

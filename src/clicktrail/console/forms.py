@@ -3,7 +3,7 @@
 Each is answered with a redirect (303, RFC 9110 § 15.4.4) to a page, which can be loaded again and
 gone back to. What that page says of it (done, or refused and why, with what was typed) goes in a
 cookie that is authenticated with the session; the page's address has its mark (``?said=…``), so
-that no other page says it.
+that no other page says it. What is too long for a cookie stays here for a while (`entry.drafts`).
 """
 
 import base64
@@ -21,15 +21,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.entry.cookies import SESSION, cookie, keep
+from clicktrail.console.entry.drafts import LIFE, Drafts
 from clicktrail.errors import ClicktrailError
 
 COOKIE = "clicktrail_said"
-_LIFE = 15 * 60
-"""Seconds for which a page can say it."""
 _COOKIE_LIMIT = 2400
 """Characters: proxies take heads of 4 KB as they come."""
-_SAID_LIMIT = 512 * 1024
-"""Bytes, unpacked."""
+_SAID_LIMIT = 64 * 1024
+"""Bytes, unpacked: what is longer is no cookie's."""
 _TEXT_LIMIT, _SHORT_TEXT = 1000, 300
 _MARK = 16
 _NOT_TYPED = ("csrf", "place")
@@ -47,6 +46,10 @@ class Said:
     good: bool = False
     typed: Mapping[str, list[str]] = default(default_factory=dict)
     """What a refused form held."""
+    shown: Mapping[str, str] = default(default_factory=dict)
+    """What was made of a form, to be looked at."""
+    draft: str = ""
+    """The key of all this, where it is kept apart."""
 
     def at(self, place: str) -> "Said":
         """Return what is said of one form."""
@@ -98,6 +101,11 @@ async def answer(
     return _lead(request, then or form, Said(text, good=True))
 
 
+def show(request: Request, text: str, form: str, shown: Mapping[str, str]) -> Response:
+    """Lead back to the form, which holds what was typed, and shows what was made of it."""
+    return _lead(request, form, Said(text, good=True, typed=_typed(request), shown=shown))
+
+
 def refuse(request: Request, error: ClicktrailError, form: str) -> Response:
     """Lead back to the form at ``/page#place``, which says why, and holds what was typed."""
     return _lead(request, form, Said(str(error)[:_TEXT_LIMIT], typed=_typed(request)))
@@ -126,7 +134,7 @@ def show_unsent(request: Request, page: str, mark: str, token: str) -> Response:
 
 def keep_said(request: Request, response: Response, kept: str) -> None:
     """Let the browser keep what a page is to say."""
-    keep(request, response, COOKIE, kept, _LIFE)
+    keep(request, response, COOKIE, kept, LIFE)
 
 
 def _typed(request: Request) -> dict[str, list[str]]:
@@ -138,7 +146,7 @@ def _lead(request: Request, address: str, said: Said, token: str = "") -> Respon
         return RedirectResponse(address, 303)
     token = token or cookie(request, SESSION)
     page, _, place = address.partition("#")
-    kept = _kept(token, replace(said, place=place))
+    kept = _kept(token, replace(said, place=place), request.app.state.drafts)
     sign = "&" if "?" in page else "?"
     response = RedirectResponse(f"{page}{sign}said={kept[:_MARK]}#{place}", 303)
     keep_said(request, response, kept)
@@ -147,7 +155,11 @@ def _lead(request: Request, address: str, said: Said, token: str = "") -> Respon
 
 def said(request: Request) -> Said:
     """Return what the page that is asked for says of a form; nothing for most pages."""
-    return _read(request, request.query_params.get("said", ""))
+    found = _read(request, request.query_params.get("said", ""))
+    if not found.draft:
+        return found
+    drafts: Drafts[Said] = request.app.state.drafts
+    return drafts.get(cookie(request, SESSION), found.draft) or found
 
 
 def _read(request: Request, mark: str) -> Said:
@@ -164,14 +176,18 @@ def _read(request: Request, mark: str) -> Said:
         return _NOTHING
 
 
-def _kept(token: str, said: Said) -> str:
-    """Return what a cookie holds: without what was typed where that is too long."""
-    packed = zlib.compress(msgspec.json.encode(said), 9)
-    text = base64.urlsafe_b64encode(packed).decode().rstrip("=")  # which no cookie may hold
-    kept = f"{_authenticator(token, text)}.{text}"
-    if len(kept) <= _COOKIE_LIMIT:
-        return kept
-    return _kept(token, replace(said, text=said.text[:_SHORT_TEXT] + _TOO_LONG, typed={}))
+def _kept(token: str, said: Said, drafts: Drafts[Said] | None = None) -> str:
+    """Return what a cookie holds: what was typed stays in ``drafts`` where it is too long."""
+    written = msgspec.json.encode(said)
+    if len(written) <= _SAID_LIMIT:
+        packed = zlib.compress(written, 9)
+        text = base64.urlsafe_b64encode(packed).decode().rstrip("=")  # which no cookie may hold
+        kept = f"{_authenticator(token, text)}.{text}"
+        if len(kept) <= _COOKIE_LIMIT:
+            return kept
+    key = drafts.keep(token, said, len(written)) if drafts is not None else ""
+    short = said.text[:_SHORT_TEXT] + _TOO_LONG
+    return _kept(token, Said(short, said.place, said.good, draft=key))
 
 
 def _authenticator(token: str, text: str) -> str:

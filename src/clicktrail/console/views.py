@@ -54,6 +54,7 @@ class Views:
             csrf=getattr(request.state, "csrf", ""),
             path=request.url.path,
             said=said(request),
+            mark=request.query_params.get("said", ""),
             zone=zone_of(request),
             given_zone=given_zone(request),
             **values,

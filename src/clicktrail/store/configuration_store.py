@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from clicktrail.base.batch import Batcher
 from clicktrail.base.ids import new_id, now_us
@@ -233,26 +233,6 @@ class ConfigurationStore:
                 event_destinations.c.name == name,
             )
             connection.execute(statement)
-            bump(connection)
-
-        await self._database.write(work)
-
-    async def tag_set(self, name: str, tags: ResourceTags) -> None:
-        """Replace the tags of a configuration set. Raises `NotFound`, `InvalidInput`."""
-        await self._tag(configuration_sets, name, tags, need_set)
-
-    async def tag_identity(self, name: str, tags: ResourceTags) -> None:
-        """Replace the tags of an identity. Raises `NotFound`, `InvalidInput`."""
-        await self._tag(identities, normal_identity_name(name), tags, need_identity)
-
-    async def _tag(
-        self, table: Table, name: str, tags: ResourceTags, need: Callable[[Connection, str], None]
-    ) -> None:
-        dumped = dump_tags(tags)
-
-        def work(connection: Connection) -> None:
-            need(connection, name)
-            connection.execute(update(table).where(table.c.name == name).values(tags=dumped))
             bump(connection)
 
         await self._database.write(work)

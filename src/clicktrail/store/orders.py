@@ -1,5 +1,6 @@
 """What redirects are told beside what links hold: changes of links after they were sent."""
 
+import re
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -168,13 +169,20 @@ _RENEW = BulkInsert(
 )
 
 
+_WEB = re.compile("https?:", re.IGNORECASE)
+"""How all tracked URLs begin: what has no scheme is tracked as http (behaviour § 2)."""
+
+
 def _made(
     url: str, to: str | None, configuration_set: str, since: int, by: str, because: str = ""
 ) -> LinkChange:
     at = now_us()
     url, by = storable(weburl.stripped(url)), storable(by)
-    if not url or len(url.encode()) > MAX_URL:
-        raise InvalidInput(f"give the URL of the links, as the emails have it: not {url[:300]!r}")
+    if not _WEB.match(url) or len(url.encode()) > MAX_URL:
+        raise InvalidInput(
+            "give the URL of the links, as the emails have it, which begins with http:// or"
+            f" https://: not {url[:300]!r}"
+        )
     return LinkChange(new_id(at), url, to, because, configuration_set, since, at, by)
 
 
@@ -199,7 +207,7 @@ def _changes(rows: Iterable[object]) -> Iterable[LinkChange]:
 
 def _checked(destination: str) -> str:
     """Return a URL of http(s) as it is kept. Raises `InvalidInput`."""
-    url = weburl.stripped(destination)
+    url = storable(weburl.stripped(destination))
     written = weburl.serialized(url)
     if written is None or not written.startswith(("http://", "https://")):
         raise InvalidInput(
@@ -208,4 +216,4 @@ def _checked(destination: str) -> str:
     if len(url.encode()) > MAX_URL:
         raise InvalidInput(f"links can lead to URLs of at most {MAX_URL} bytes")
     # As a browser would read it, with its scheme and slashes whole.
-    return storable(url) if url.lower().startswith(("http://", "https://")) else written
+    return url if url.lower().startswith(("http://", "https://")) else written

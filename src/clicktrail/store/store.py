@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from clicktrail.store.people.suppression import SuppressionList
     from clicktrail.store.people.unsubscribed import UnsubscribedStore
     from clicktrail.store.people.users import UserStore
+    from clicktrail.store.resource_tags import ResourceTagStore
     from clicktrail.store.sealing import SealingKeys
 
 T = TypeVar("T")
@@ -92,6 +93,7 @@ class Store:
     trail: "Subject[Trail]" = Subject("mail.trail:Trail")
     nodes: "Subject[NodeStore]" = Subject("nodes:NodeStore")
     orders: "Subject[OrderStore]" = Subject("orders:OrderStore")
+    resource_tags: "Subject[ResourceTagStore]" = Subject("resource_tags:ResourceTagStore")
     do_not_track: "Subject[DoNotTrack]" = Subject("people.do_not_track:DoNotTrack")
     partitions: "Subject[Partitions]" = Subject("database.partitions:Partitions")
     sealing_keys: "Subject[SealingKeys]" = Subject("sealing:SealingKeys")

@@ -22,7 +22,10 @@ def open_link(
     as_json: Json = False,
 ) -> None:
     """Show what a tracking link holds, and which email it is from."""
-    path = urlsplit(url).path
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # a bracket without its pair
+        path = ""
     if "/" in url and not path.startswith(PATHS):
         raise InvalidInput(f"{url!r} is not a tracking link: its path does not begin with {PATH}")
     opened = keys_of(context).open(path.rpartition("/")[2])

@@ -48,7 +48,7 @@ def add(context: typer.Context, entries: Entries) -> None:
         return count
 
     count = with_store(context, work)
-    typer.echo(f"{entries[0] if count == 1 else count} will not be tracked, from now on.")
+    typer.echo(f"{_whom(entries, count)} will not be tracked, from now on.")
 
 
 @do_not_track.command("remove")
@@ -63,7 +63,7 @@ def remove(context: typer.Context, entries: Entries) -> None:
         return count
 
     count = with_store(context, work)
-    typer.echo(f"{entries[0] if count == 1 else count} may be tracked again.")
+    typer.echo(f"{_whom(entries, count)} may be tracked again.")
 
 
 @do_not_track.command("list")
@@ -87,6 +87,10 @@ def list_entries(context: typer.Context, as_json: Json = False) -> None:
         ((e.name, rfc3339(e.made_at), e.made_by) for e in found),
         empty="Everybody may be tracked.",
     )
+
+
+def _whom(entries: list[str], count: int) -> str:
+    return str(count) if len(entries) > 1 or "-" in entries else entries[0]
 
 
 def _given(entries: list[str]) -> Iterator[str]:

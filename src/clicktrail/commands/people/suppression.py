@@ -2,16 +2,19 @@
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from itertools import islice
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clicktrail.base.ids import rfc3339
-from clicktrail.base.redact import reason_of
-from clicktrail.commands.shared.common import Json, print_json, print_table, with_store
+from clicktrail.commands.shared.common import (
+    MOST_LISTED,
+    Json,
+    print_json,
+    print_table,
+    with_store,
+)
 from clicktrail.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -21,8 +24,7 @@ if TYPE_CHECKING:
 suppression = typer.Typer(no_args_is_help=True, help="Addresses that get no email.")
 
 _BATCH = 1000
-"""Entries that are read or written at once."""
-_SHOWN = 5
+"""Entries that are read at once."""
 
 Address = Annotated[str, typer.Argument(help="The address.")]
 Reason = Annotated[
@@ -35,7 +37,7 @@ Reason = Annotated[
 def list_suppressed(
     context: typer.Context,
     reason: Annotated[str | None, typer.Option(help="Only those with this reason.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="How many at most.")] = 1000,
     as_json: Json = False,
 ) -> None:
     """List addresses, in order; `export` gives all."""
@@ -82,23 +84,17 @@ def import_list(
     A line without a reason gets that of --reason. Lines that cannot be used are named, the others
     are taken; then the exit status is 1.
     """
+    from clicktrail.store.people.suppression import Entries  # noqa: PLC0415 - much to load
+
     default = _reason(reason)
     opened = nullcontext(sys.stdin) if file == "-" else open(file, encoding="utf-8-sig")  # noqa: SIM115, PTH123
     with opened as source:
-        lines = _Lines(source, default)
-
-        async def work(store: "Store") -> int:
-            taken = 0
-            while entries := list(islice(lines, _BATCH)):
-                await store.suppression.put_many(entries)
-                taken += len(entries)
-            return taken
-
-        taken = with_store(context, work)
+        entries = Entries(source, default)
+        taken = with_store(context, lambda store: store.suppression.take(entries))
     typer.echo(f"Put {taken} addresses on the suppression list.")
-    if lines.wrong:
-        shown = "\n  ".join(lines.wrong[:_SHOWN])
-        raise InvalidInput(f"{len(lines.wrong)} lines of {file} were left out:\n  {shown}")
+    if entries.wrong:
+        shown = "\n  ".join(entries.wrong)
+        raise InvalidInput(f"{entries.left_out} lines of {file} were left out:\n  {shown}")
 
 
 @suppression.command("export")
@@ -113,34 +109,6 @@ def export(context: typer.Context) -> None:
             after = found[-1].address
 
     with_store(context, work)
-
-
-class _Lines(Iterable[tuple[str, "SuppressionReason"]]):
-    """The entries of a CSV file; ``wrong`` tells of lines that are none."""
-
-    def __init__(self, source: IO[str], reason: "SuppressionReason") -> None:
-        self.wrong: list[str] = []
-        self._entries = self._read(csv.reader(source), reason)
-
-    def __iter__(self) -> Iterator[tuple[str, "SuppressionReason"]]:
-        return self._entries
-
-    def _read(self, rows: Any, reason: str) -> Iterator[tuple[str, "SuppressionReason"]]:
-        from clicktrail.store.people.suppression import entry_of  # noqa: PLC0415 - much to load
-
-        try:
-            for row in rows:
-                address, given, *_ = (*(cell.strip() for cell in row), "", "")
-                if not address or (rows.line_num == 1 and "@" not in address):  # names of columns
-                    continue
-                try:
-                    yield entry_of(address, given or reason)
-                except InvalidInput as error:
-                    self.wrong.append(f"line {rows.line_num}: {error}")
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InvalidInput(
-                f"line {rows.line_num + 1} is no line of a CSV file in UTF-8: {reason_of(error)}"
-            ) from None
 
 
 def _reason(text: str) -> "SuppressionReason":

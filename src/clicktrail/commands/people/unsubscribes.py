@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clicktrail.base.ids import rfc3339
-from clicktrail.commands.shared.common import Json, print_json, print_table, with_store
+from clicktrail.commands.shared.common import (
+    MOST_LISTED,
+    Json,
+    print_json,
+    print_table,
+    with_store,
+)
 from clicktrail.model import Subscription
 
 if TYPE_CHECKING:
@@ -29,7 +35,7 @@ Topic = Annotated[str, typer.Option(help="A topic of the list; without one, all 
 def list_unsubscribed(
     context: typer.Context,
     contact_list: Annotated[str | None, typer.Option(help="Only from this list.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="How many at most.")] = 1000,
     as_json: Json = False,
 ) -> None:
     """List who has unsubscribed, by list and address; `export` gives all."""

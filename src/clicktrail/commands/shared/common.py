@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+MOST_LISTED = 1_000_000
+"""Rows of a list that is shown at once."""
 
 
 def settings_of(context: typer.Context) -> Settings:

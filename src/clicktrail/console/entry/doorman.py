@@ -18,6 +18,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 FORM_LIMIT = 64 * 1024
 """Bytes of a form; a longer one is refused."""
+LONG_FORM = 2 * 1024 * 1024
+"""The same of forms with whole documents, as they are sent: a byte may take three."""
 FIELDS_LIMIT = 1000
 """More than any page of ours has, with all of a list chosen."""
 
@@ -31,11 +33,13 @@ class Doorman:
         self._accounts = accounts
         self._views = views
 
-    def guarded(self, handler: Endpoint, role: Role = Role.VIEWER) -> Endpoint:
+    def guarded(
+        self, handler: Endpoint, *, limit: int = FORM_LIMIT, changes: bool = True
+    ) -> Endpoint:
         """Return an endpoint for those who are signed in.
 
         What changes something (any method but ``GET`` and ``HEAD``) is for administrators alone,
-        whatever ``role`` says; signing out excepted.
+        unless ``changes`` says that it does not. A form has at most ``limit`` bytes.
         """
 
         async def endpoint(request: Request) -> Response:
@@ -43,17 +47,14 @@ class Doorman:
             if account is None:
                 return await _to_sign_in(request)
             if request.method not in _SAFE:
-                if (refusal := await self._refusal(request)) is not None:
+                if (refusal := await self._refusal(request, limit)) is not None:
                     return refusal
                 # Once more: while the form came in, the account may have gone, or its role.
                 account = await self.recognise(request)
                 if account is None:
                     return await _to_sign_in(request)
-                needed = Role.ADMINISTRATOR if request.url.path != SIGN_OUT else role
-                if needed is Role.ADMINISTRATOR and account.role is not Role.ADMINISTRATOR:
+                if changes and account.role is not Role.ADMINISTRATOR:
                     return self._views.problem(request, 403, _ADMINISTRATORS)
-            elif role is Role.ADMINISTRATOR and account.role is not role:
-                return self._views.problem(request, 403, _ADMINISTRATORS)
             return await handler(request)
 
         return endpoint
@@ -81,10 +82,10 @@ class Doorman:
 
         return endpoint
 
-    async def _refusal(self, request: Request) -> Response | None:
+    async def _refusal(self, request: Request, limit: int) -> Response | None:
         if _is_cross_site(request):
             return self._views.problem(request, 403, _CROSS_SITE)
-        if not await _read_form(request):
+        if not await _read_form(request, limit):
             return self._views.problem(request, 413, _TOO_LARGE)
         csrf: str = request.state.csrf
         if not hmac.compare_digest(field(request, "csrf").encode(), csrf.encode()):
@@ -92,7 +93,6 @@ class Doorman:
         return None
 
 
-SIGN_OUT = "/sign-out"
 UNSENT = "unsent"
 """In the query of the sign-in page: a form was sent without a session. The mark of what the browser
 keeps of it, or ``1``."""
@@ -173,12 +173,12 @@ def _is_cross_site(request: Request) -> bool:
         return True
 
 
-async def _read_form(request: Request) -> bool:
+async def _read_form(request: Request, limit: int = FORM_LIMIT) -> bool:
     """Keep the form's fields in ``request.state.form``; ``False`` where it is too large."""
-    body = b""
+    body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > FORM_LIMIT:
+        if len(body) > limit:
             return False
     try:
         request.state.form = parse_qs(

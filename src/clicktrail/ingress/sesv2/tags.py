@@ -1,11 +1,11 @@
-"""SES v2: tags of configuration sets and identities."""
+"""SES v2: tags of configuration sets, identities, contact lists and templates."""
 
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 from clicktrail.ingress.sesv2.operations import Body, Call, Operation, bad_request
 from clicktrail.model import ResourceTags
-from clicktrail.store.configuration_store import ConfigurationStore
+from clicktrail.store.resource_tags import KINDS, ResourceTagStore
 
 
 class Tag(Body):
@@ -38,12 +38,12 @@ def shown_tags(tags: ResourceTags) -> list[dict[str, str]]:
 class TagOperations:
     """What is done with tags. A resource is named by an ARN that ends in its kind and name.
 
-    ``arn:aws:ses:REGION:ACCOUNT:configuration-set/NAME`` and ``…:identity/NAME``; region and
-    account may be any.
+    ``arn:aws:ses:REGION:ACCOUNT:configuration-set/NAME``, ``…:identity/NAME``,
+    ``…:contact-list/NAME`` and ``…:template/NAME``; region and account may be any.
     """
 
-    def __init__(self, configuration: ConfigurationStore) -> None:
-        self._configuration = configuration
+    def __init__(self, tags: ResourceTagStore) -> None:
+        self._tags = tags
 
     def rows(self) -> Iterable[Operation]:
         """Return the operations."""
@@ -53,41 +53,32 @@ class TagOperations:
 
     async def list(self, call: Call, _: Body) -> object:
         """``ListTagsForResource``."""
-        return {"Tags": shown_tags(await self._tags(*_resource(call.asked("ResourceArn") or "")))}
+        kind, name = _resource(call.asked("ResourceArn") or "")
+        return {"Tags": shown_tags(await self._tags.get(kind, name))}
 
     async def tag(self, _: Call, body: TagResource) -> object:
         """``TagResource``: tags of the same key are replaced."""
-        kind, name = _resource(body.resource_arn)
-        tags = dict(await self._tags(kind, name)) | dict(given_tags(body.tags))
-        await self._put(kind, name, tuple(tags.items()))
+        new = dict(given_tags(body.tags))
+        await self._tags.change(*_resource(body.resource_arn), lambda tags: tags | new)
         return {}
 
     async def untag(self, call: Call, _: Body) -> object:
         """``UntagResource``."""
-        kind, name = _resource(call.asked("ResourceArn") or "")
         gone = set(call.query.get("TagKeys", ()))
-        tags = await self._tags(kind, name)
-        await self._put(kind, name, tuple(tag for tag in tags if tag[0] not in gone))
+
+        def without(tags: dict[str, str]) -> dict[str, str]:
+            return {key: value for key, value in tags.items() if key not in gone}
+
+        await self._tags.change(*_resource(call.asked("ResourceArn") or ""), without)
         return {}
-
-    async def _tags(self, kind: str, name: str) -> ResourceTags:
-        if kind == "identity":
-            return (await self._configuration.get_identity(name)).tags
-        return (await self._configuration.get_set(name)).tags
-
-    async def _put(self, kind: str, name: str, tags: ResourceTags) -> None:
-        if kind == "identity":
-            await self._configuration.tag_identity(name, tags)
-        else:
-            await self._configuration.tag_set(name, tags)
 
 
 def _resource(arn: str) -> tuple[str, str]:
     head, _, rest = arn.partition(":")
     kind, _, name = rest.rpartition(":")[2].partition("/")
-    if head != "arn" or kind not in ("identity", "configuration-set") or not name:
+    if head != "arn" or kind not in KINDS or not name:
         raise bad_request(
-            f"ResourceArn is {arn[:100]!r}: expected arn:aws:ses:REGION:ACCOUNT:identity/NAME or"
-            " …:configuration-set/NAME"
+            f"ResourceArn is {arn[:100]!r}: expected arn:aws:ses:REGION:ACCOUNT:KIND/NAME,"
+            f" of the kinds {', '.join(KINDS)}"
         )
     return kind, unquote(name)

@@ -89,7 +89,7 @@ def operations(house: House, store: Store) -> list[Operation]:
         *IdentityOperations(store, followed_vault(house.folder)).rows(),
         *SuppressionOperations(store).rows(),
         *ContactOperations(store).rows(),
-        *TagOperations(store.configuration).rows(),
+        *TagOperations(store.resource_tags).rows(),
         *MetricData(store).rows(),
         *TemplateOperations(templates, settings.hostname).rows(),
         *sender.rows(),

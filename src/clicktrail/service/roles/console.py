@@ -10,7 +10,7 @@ from clicktrail.model import Role
 from clicktrail.service.checks.opening import opening
 from clicktrail.service.house import House
 from clicktrail.service.notices import Notices
-from clicktrail.service.parts.samples import Samples
+from clicktrail.service.parts.samples import Samples, Trials
 from clicktrail.service.parts.store import open_store
 from clicktrail.settings.settings import Settings
 from clicktrail.store import Store
@@ -36,7 +36,10 @@ async def build(house: House) -> None:
 
     notices = Notices(settings, house.folder, store)
     house.ends.append(notices.stop)
-    console = Console(store, Samples(house, store), send_test, visitors, retry_for, notices)
+    trials = Trials(house)
+    house.ends.append(trials.stop)
+    samples = Samples(house, store)
+    console = Console(store, samples, send_test, visitors, retry_for, notices, trials.render)
     limits = Limits(waiting=settings["console.max_live_pages"])
     server = AsgiServer(console.app, settings["console.listen"], limits, visitors.trusts)
     house.ends.append(server.stop)

@@ -53,7 +53,7 @@ def since_of(text: str) -> int:
             at = datetime.fromisoformat(text)
         if at.tzinfo is None:
             raise ValueError
-        return max(0, int(at.timestamp() * 1_000_000))
+        return max(0, int(at.astimezone(UTC).timestamp() * 1_000_000))
     except (ValueError, OverflowError):
         raise InvalidInput(
             f"since {text[:100]!r} is no time: give a day such as 2026-11-23, 7d for the last 7"

@@ -9,7 +9,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    Select,
     Table,
     and_,
     exists,
@@ -135,13 +134,11 @@ def need_topics(known: ContactList, preferences: Preferences) -> None:
             raise InvalidInput(f"topic {topic[:64]!a} is not on the contact list {known.name!r}")
 
 
-def filtered(
-    query: Select[tuple[Any, ...]], known: ContactList, only: Filter
-) -> Select[tuple[Any, ...]]:
-    """Return a query for those contacts of a list alone."""
+def condition(known: ContactList, only: Filter) -> ColumnElement[bool]:
+    """Return what holds for those contacts of a list alone."""
     off, is_out = contacts.c.unsubscribed, only.status is SubscriptionStatus.OPT_OUT
     if not only.topic:
-        return query.where(off if is_out else ~off)
+        return off if is_out else ~off
     said = and_(
         contact_topics.c.contact_list == contacts.c.contact_list,
         contact_topics.c.digest == contacts.c.digest,
@@ -150,7 +147,7 @@ def filtered(
     found: ColumnElement[bool] = exists().where(said, contact_topics.c.status == only.status.value)
     if only.with_default and known.default(only.topic) is only.status:
         found = or_(found, ~exists().where(said))
-    return query.where(or_(off, found) if is_out else and_(~off, found))
+    return or_(off, found) if is_out else and_(~off, found)
 
 
 def checked_text(text: str, what: str) -> str:

@@ -1,6 +1,6 @@
 """Contact lists and their contacts (SES: "list management")."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,19 +8,20 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from clicktrail.base.ids import now_us
 from clicktrail.base.text.digest import digest_of
-from clicktrail.errors import AlreadyExists
+from clicktrail.errors import AlreadyExists, NotFound
 from clicktrail.model import check_name
-from clicktrail.model.subscription import Contact, ContactList, Topic
+from clicktrail.model.subscription import Contact, ContactList, SubscriptionStatus, Topic
 from clicktrail.rules.recipients import checked_recipient
 from clicktrail.store.database.core import Database, storable
+from clicktrail.store.finding.looking import Looked, look
 from clicktrail.store.people.contact_rows import (
     Filter,
     Preferences,
     checked_attributes,
     checked_text,
+    condition,
     contact_row,
     dump_topics,
-    filtered,
     known_list,
     list_there,
     load_list,
@@ -33,6 +34,9 @@ from clicktrail.store.people.contact_rows import (
 )
 from clicktrail.store.people.tables import contact_lists, contact_topics, contacts
 from clicktrail.store.validation import dump_tags
+
+_AT_ONCE = 5000
+"""Contacts that one transaction deletes."""
 
 
 class ContactStore:
@@ -84,16 +88,63 @@ class ContactStore:
         if not await self._database.write(lambda c: c.execute(changing.values(values)).rowcount):
             raise missing_list(name)
 
-    async def delete_list(self, name: str) -> None:
-        """Delete a list with all its contacts. Raises `NotFound`."""
+    async def put_topic(self, name: str, topic: Topic, *, new: bool = False) -> None:
+        """Add a topic to a list, or change the one of its name; a ``new`` one must not be there.
 
+        Raises `NotFound`, `AlreadyExists`, `InvalidInput`.
+        """
+
+        def changed(topics: dict[str, Topic]) -> None:
+            if new and topic.name in topics:
+                raise AlreadyExists(f"there is a topic {topic.name!r} already")
+            topics[topic.name] = topic
+
+        await self._change_topics(name, changed)
+
+    async def remove_topic(self, name: str, topic: str) -> None:
+        """Take a topic off a list. Raises `NotFound`.
+
+        What people have said of it stays in force.
+        """
+
+        def changed(topics: dict[str, Topic]) -> None:
+            if topics.pop(topic, None) is None:
+                raise NotFound(f"there is no topic {topic[:64]!a} on the contact list {name!r}")
+
+        await self._change_topics(name, changed)
+
+    async def _change_topics(self, name: str, change: Callable[[dict[str, Topic]], None]) -> None:
         def work(connection: Connection) -> None:
-            known_list(connection, name)
-            for table in (contact_topics, contacts):
-                connection.execute(delete(table).where(table.c.contact_list == name))
-            connection.execute(delete(contact_lists).where(contact_lists.c.name == name))
+            topics = {each.name: each for each in known_list(connection, name).topics}
+            change(topics)
+            values = {"topics": dump_topics(tuple(topics.values())), "updated_at": now_us()}
+            at = contact_lists.c.name == name
+            connection.execute(update(contact_lists).where(at).values(values))
 
         await self._database.write(work)
+
+    async def delete_list(self, name: str) -> None:
+        """Delete a list with all its contacts. Raises `NotFound`.
+
+        The list goes with the last of them: where this ends before, it is there, and can be
+        deleted. Others write in between: a transaction takes some thousand contacts.
+        """
+        mine = contacts.c.contact_list == name
+        nth = select(contacts.c.digest).where(mine).order_by(contacts.c.digest)
+        nth = nth.offset(_AT_ONCE - 1).limit(1)
+
+        def some(connection: Connection) -> bool:
+            known_list(connection, name)
+            last = connection.scalar(nth)
+            for table in (contact_topics, contacts):
+                gone = delete(table).where(table.c.contact_list == name)
+                connection.execute(gone if last is None else gone.where(table.c.digest <= last))
+            if last is None:
+                connection.execute(delete(contact_lists).where(contact_lists.c.name == name))
+            return last is not None
+
+        while await self._database.write(some):
+            pass
 
     async def create(self, name: str, made: Contact) -> None:
         """Add a contact. Raises `NotFound` for the list, `AlreadyExists`, `InvalidInput`."""
@@ -163,6 +214,43 @@ class ContactStore:
 
         await self._database.write(work)
 
+    async def say(
+        self,
+        name: str,
+        address: str,
+        said: Mapping[str, SubscriptionStatus | None],
+        unsubscribed: bool,
+        attributes: str,
+    ) -> None:
+        """Change a contact, and what it says of some topics; ``None``: nothing any more.
+
+        What it says of others stays, of those too that are not on the list any more. Raises
+        `NotFound`, `InvalidInput`.
+        """
+        digest = digest_of(checked_recipient(address))
+        values = {
+            "address": address.strip("<> \t"),
+            "unsubscribed": unsubscribed,
+            "attributes": checked_attributes(attributes),
+            "updated_at": now_us(),
+        }
+
+        def work(connection: Connection) -> None:
+            known = known_list(connection, name)
+            row = contact_row(connection, name, digest)
+            if row is None:
+                raise missing(name, address)
+            [found] = with_topics(connection, name, [row])
+            now: dict[str, SubscriptionStatus | None] = dict(found.preferences)
+            new = {topic: each for topic, each in said.items() if each and topic not in now}
+            need_topics(known, tuple(new.items()))
+            kept = now | dict(said)
+            connection.execute(update(contacts).where(*this(contacts, name, digest)).values(values))
+            connection.execute(delete(contact_topics).where(*this(contact_topics, name, digest)))
+            put_topics(connection, name, digest, [(t, s) for t, s in kept.items() if s])
+
+        await self._database.write(work)
+
     async def delete(self, name: str, address: str) -> None:
         """Delete a contact, and with it what it has said. Raises `NotFound`, `InvalidInput`."""
         digest = digest_of(checked_recipient(address))
@@ -193,7 +281,27 @@ class ContactStore:
 
         def work(connection: Connection) -> list[Contact]:
             known = known_list(connection, name)
-            rows = connection.execute(query if only is None else filtered(query, known, only))
+            wanted = query if only is None else query.where(condition(known, only))
+            rows = connection.execute(wanted)
             return with_topics(connection, name, rows.all())
+
+        return await self._database.read(work)
+
+    async def search(
+        self, name: str, part: str, after: str, limit: int, only: Filter | None = None
+    ) -> Looked[Contact]:
+        """Return up to ``limit`` contacts whose address has a part, after an address, in order.
+
+        Raises `NotFound`.
+        """
+        query = select(contacts).where(contacts.c.contact_list == name)
+
+        def work(connection: Connection) -> Looked[Contact]:
+            known = known_list(connection, name)
+            wanted = [] if only is None else [condition(known, only)]
+            rows, following = look(
+                connection, query, contacts.c.address, part, wanted, after, limit
+            )
+            return Looked(with_topics(connection, name, rows), following)
 
         return await self._database.read(work)

@@ -3,20 +3,24 @@
 It is asked about each email, once for all emails that arrive meanwhile.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import csv
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
 from clicktrail.base.batch import Batcher
 from clicktrail.base.ids import now_us
+from clicktrail.base.redact import reason_of
 from clicktrail.base.text.digest import digest_of
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.rules.recipients import checked_recipient, readable, recipient_key
 from clicktrail.store.configuration_rows import bump
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
+from clicktrail.store.finding.looking import Looked, look
 from clicktrail.store.tables import suppressed_destinations as table
 
 _AT_ONCE = 500
@@ -72,6 +76,14 @@ class SuppressionList:
         named = {checked_recipient(address): reason for address, reason in entries}
         await self._database.write(lambda connection: suppress(connection, named))
 
+    async def take(self, entries: "Entries") -> int:
+        """Put all entries on the list, some at a time; return how many. Raises `InvalidInput`."""
+        taken = 0
+        while some := list(islice(entries, _AT_ONCE)):
+            await self.put_many(some)
+            taken += len(some)
+        return taken
+
     async def get(self, address: str) -> Suppressed:
         """Return what is known of an address. Raises `NotFound`, `InvalidInput`."""
         query = select(table).where(table.c.digest == digest_of(checked_recipient(address)))
@@ -109,6 +121,21 @@ class SuppressionList:
             query = query.where(table.c.updated_at <= until)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [Suppressed(r.address, SuppressionReason(r.reason), r.updated_at) for r in rows]
+
+    async def search(
+        self, part: str, after: str, limit: int, reason: SuppressionReason | None = None
+    ) -> Looked[Suppressed]:
+        """Return up to ``limit`` entries whose address has a part, after an address, in order.
+
+        Only those with the reason, where one is given.
+        """
+        only = [table.c.reason == reason.value] if reason else []
+        query = select(table)
+        rows, following = await self._database.read(
+            lambda c: look(c, query, table.c.address, part, only, after, limit)
+        )
+        found = [Suppressed(r.address, SuppressionReason(r.reason), r.updated_at) for r in rows]
+        return Looked(found, following)
 
     async def _ask(self, batch: list[_Question]) -> None:
         digests = {
@@ -156,6 +183,42 @@ def erase_suppressed(connection: Connection, address: str) -> int:
     digest = digest_of(recipient_key(address))
     statement = update(table).where(table.c.digest == digest, table.c.address != "")
     return connection.execute(statement.values(address="")).rowcount
+
+
+class Entries(Iterator[tuple[str, SuppressionReason]]):
+    """The entries of a CSV file: ``address,REASON`` a line, as SES takes and exports them.
+
+    Lines that are none are left out: ``left_out`` counts them, ``wrong`` tells of the first. Lines
+    without a reason have that of ``reason``. Raises `InvalidInput` for what is no CSV at all.
+    """
+
+    MOST_TOLD = 5
+
+    def __init__(self, lines: Iterable[str], reason: SuppressionReason) -> None:
+        self.left_out = 0
+        self.wrong: list[str] = []
+        self._rows = csv.reader(lines)
+        self._reason = reason
+
+    def __next__(self) -> tuple[str, SuppressionReason]:
+        try:
+            for row in self._rows:
+                address, given, *_ = (*(cell.strip() for cell in row), "", "")
+                number = self._rows.line_num
+                if not address or (number == 1 and "@" not in address):  # names of columns
+                    continue
+                try:
+                    return entry_of(address, given or self._reason)
+                except InvalidInput as error:
+                    self.left_out += 1
+                    if len(self.wrong) < self.MOST_TOLD:
+                        self.wrong.append(f"line {number}: {error}")
+        except (csv.Error, UnicodeDecodeError) as error:
+            number = self._rows.line_num + 1
+            raise InvalidInput(
+                f"line {number} is no line of a CSV file in UTF-8: {reason_of(error)}"
+            ) from None
+        raise StopIteration
 
 
 def entry_of(address: str, reason: str) -> tuple[str, SuppressionReason]:

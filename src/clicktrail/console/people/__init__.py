@@ -1,0 +1,1 @@
+"""Pages about recipients: contact lists, the suppression list, who is not tracked."""
