@@ -10,7 +10,8 @@ from clicktrail.base.ids import new_id, now_us, pack_id
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.keys.orders import OrdersCopy
 from clicktrail.model import Click, Link, Message, MessageState, Reason
-from clicktrail.model.orders import digest_of
+from clicktrail.model.orders import ListTopics, digest_of
+from clicktrail.model.subscription import ContactList, SubscriptionStatus, Topic
 from clicktrail.service.orders import OrdersKeeper
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
@@ -108,7 +109,7 @@ async def test_who_is_listed_is_found_with_the_emails_they_had_got(store: Store)
     later = await store.orders.newer(led.version)
     assert later is not None
     assert (later.changes, later.untracked) == (None, digest_of(pack_id(theirs[1])))
-    assert await store.orders.newer("") == later.over(led)
+    assert await store.orders.newer("") == later.over(led.over(now))
     with pytest.raises(NotFound, match="not on the list"):
         await store.do_not_track.remove("anna@example.com")
     with pytest.raises(InvalidInput, match="not a domain"):
@@ -160,3 +161,26 @@ async def test_a_click_says_where_it_was_led(store: Store, destination: str | No
     found = await store.browse.click(click.event_id)
     assert found is not None
     assert found.click.destination == destination
+
+
+async def test_topics_are_told_of_lists_that_have_several(store: Store) -> None:
+    first, second = (Topic(n, n.title() * 40, SubscriptionStatus.OPT_IN) for n in ("one", "two"))
+    await store.contacts.create_list(ContactList("ours", 1, 1, topics=(first, second)))
+    await store.contacts.create_list(ContactList("theirs", 1, 1, topics=(first,)))
+    told = await store.orders.newer("")
+    assert told is not None
+    assert told.lists == (
+        ListTopics("ours", (("one", "One" * 33 + "O"), ("two", "Two" * 33 + "T"))),
+    )
+    assert await store.orders.newer(told.version) is None
+    assert await store.orders.newer(told.version.rpartition(" ")[0]) is not None, "a node of before"
+    await store.contacts.put_topic("theirs", second)
+    more = await store.orders.newer(told.version)
+    assert more is not None
+    assert more.changes is None
+    assert [each.name for each in more.lists or ()] == ["ours", "theirs"]
+    await store.contacts.delete_list("ours")
+    await store.contacts.remove_topic("theirs", "one")
+    less = await store.orders.newer(more.version)
+    assert less is not None
+    assert less.lists == ()

@@ -2,13 +2,16 @@
 
 import asyncio
 import random
+import re
 from pathlib import Path
 
 import pytest
 
 from clicktrail.errors import JournalUnavailable
 from clicktrail.journal.memory import MemoryJournal
-from clicktrail.model import UNSUBSCRIBE_LINK, Click, Subscription
+from clicktrail.model import UNSUBSCRIBE_LINK, Click, Orders, Subscription
+from clicktrail.model.orders import ListTopics
+from clicktrail.redirect.changes import Changes
 from clicktrail.redirect.forms import FORM_LIMIT, is_one_click
 from clicktrail.redirect.server import Patience
 from support.redirecting import MESSAGE, RING, House, house_in, request, statuses
@@ -183,3 +186,59 @@ def test_the_form_is_known_in_parts_as_programs_write_them(part: bytes) -> None:
     assert not is_one_click(b'multipart/form-data; boundary="a b"', twice)
     other = body.replace(b"One-Click", b"One-Click more")
     assert not is_one_click(b'multipart/form-data; boundary="a b"', other)
+
+
+TOPICS = (("sport", "Sport <&>"), ("news", "News"), ("art", "Art"))
+LISTS = Changes(Orders("1", lists=(ListTopics("news", TOPICS),)))
+
+
+async def test_a_list_with_topics_has_a_box_for_each_and_for_all(house: House) -> None:
+    assert b"checkbox" not in await house.say(request(PATH))
+    house.app.follow(LISTS)
+    page = (await house.say(request(PATH, "Accept-Language: de"))).decode()
+    boxes = re.findall(r'name="(topic|all)" value="(\w+)"( checked)?> (.*?)</label>', page)
+    assert boxes == [
+        ("topic", "sport", " checked", "Sport &lt;&amp;&gt;"),
+        ("topic", "news", "", "News"),
+        ("topic", "art", "", "Art"),
+        ("all", "1", "", "Alle diese E-Mails"),
+    ]
+    whole = "/u/" + RING.seal(MESSAGE, UNSUBSCRIBE_LINK, Subscription("news", "", "a@b.c").packed())
+    assert re.findall(rb'name="(\w+)"[^>]*checked', await house.say(request(whole))) == [b"all"]
+    assert await unsubscribed(house) == [], "looking unsubscribes nobody"
+
+
+@pytest.mark.parametrize(
+    ("form", "topics"),
+    [
+        (b"choice=1&topic=news&topic=art&topic=news", ["news", "art"]),
+        (b"choice=1&topic=sport", ["sport"]),
+        (b"choice=1&topic=news&all=1", [""]),
+        (b"choice=1", []),
+        (FORM, ["sport"]),
+    ],
+)
+async def test_what_is_ticked_is_logged_before_the_answer(
+    house: House, form: bytes, topics: list[str]
+) -> None:
+    house.app.follow(LISTS)
+    answer = await house.say(post(form))
+    assert statuses(answer) == [200]
+    assert (b"checkbox" in answer) is (not topics)
+    wishes = [Subscription.unpacked(click.url) for click in await unsubscribed(house)]
+    assert wishes == [Subscription("news", topic, "reader@example.org") for topic in topics]
+    assert house.app.unsubscribes == len(topics)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *(b"choice=1&topic=other", b"choice=1&topic=", b"choice=1&topic=news&x=1", b"topic=news"),
+        b"choice=1&List-Unsubscribe=One-Click",
+        b"choice=1" + b"&topic=news" * 50,
+    ],
+)
+async def test_other_forms_store_nothing(house: House, form: bytes) -> None:
+    house.app.follow(LISTS)
+    assert statuses(await house.say(post(form))) == [400]
+    assert await unsubscribed(house) == []

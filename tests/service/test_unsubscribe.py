@@ -8,6 +8,7 @@ import re
 import smtplib
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from clicktrail.settings.kinds import Address
 from support.milter_client import Envelope, MilterClient, Reply
-from support.service import PATIENCE, Answer, Service, email_with, hrefs, html_of
+from support.service import PATIENCE, Answer, Service, email_with, hrefs, html_of, wait_for
 from support.signing import is_good
 from support.visitor import Visitor
 
@@ -361,6 +362,30 @@ def test_contact_lists_by_the_api(service: Service, ses: Any) -> None:
     for call in (ses.get_contact_list, ses.delete_contact_list, ses.list_contacts):
         with pytest.raises(ses.exceptions.NotFoundException):
             call(ContactListName=name)
+
+
+def test_who_leaves_a_list_with_topics_chooses_some(service: Service, ses: Any) -> None:
+    name, reader = f"topics-{service.configuration_set(stream=False)}", "reader@gmail.com"
+    link = link_of(service.send(listed(name, topic="sport")))
+    assert b"checkbox" not in service.request(link).body
+    topics = [
+        {"TopicName": t, "DisplayName": t.title(), "DefaultSubscriptionStatus": "OPT_IN"}
+        for t in ("sport", "news", "art")
+    ]
+    ses.create_contact_list(ContactListName=name, Topics=topics)
+    wait_for(lambda: service.request(link).body.count(b"checkbox") == 4 or None, "the topics")
+    form = b"choice=1&topic=news&topic=art"
+    assert service.request(link, "POST", URLENCODED, form).status == 200
+    for topic in ("news", "art"):
+        wait_for(partial(refusal, service, ses, name, topic), topic)
+    assert refusal(service, ses, name, "sport") is None
+    found = ses.get_contact(ContactListName=name, EmailAddress=reader)
+    said = {each["TopicName"]: each["SubscriptionStatus"] for each in found["TopicPreferences"]}
+    assert (said, found["UnsubscribeAll"]) == ({"news": "OPT_OUT", "art": "OPT_OUT"}, False)
+    ses.update_contact_list(ContactListName=name, Topics=topics[:1])
+    wait_for(lambda: b"checkbox" not in service.request(link).body or None, "one button")
+    assert press(service, link).status == 200
+    wait_for(lambda: refusal(service, ses, name, "sport"), "the wish")
 
 
 def pages(call: Any, member: str, **arguments: Any) -> list[dict[str, Any]]:

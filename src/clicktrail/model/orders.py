@@ -1,4 +1,5 @@
-"""What redirects are told beside what links hold: changes of links after they were sent."""
+"""What redirects are told beside what links hold: where links lead since they were changed, whose
+clicks are not logged, and the topics of contact lists."""
 
 import msgspec
 
@@ -24,6 +25,14 @@ class LinkChange(msgspec.Struct, frozen=True):
     undone_by: str = ""
 
 
+class ListTopics(msgspec.Struct, frozen=True):
+    """A contact list with several topics: what people choose from who leave it."""
+
+    name: str
+    topics: tuple[tuple[str, str], ...]
+    """Each with its name for people."""
+
+
 class Orders(msgspec.Struct, frozen=True):
     """All that holds now, or what of it is new to whoever asked.
 
@@ -37,11 +46,13 @@ class Orders(msgspec.Struct, frozen=True):
     untracked: bytes | None = b""
     """Emails whose clicks are not logged: `digest_of` of each, sorted. ``None`` for those that are
     known: there may be millions."""
+    lists: tuple[ListTopics, ...] | None = ()
+    """``None`` for those that are known."""
 
     @property
     def untracked_version(self) -> str:
         """That of ``untracked``."""
-        return self.version.partition(" ")[2]
+        return self.version.partition(" ")[2].partition(" ")[0]
 
     def over(self, known: "Orders") -> "Orders":
         """Return all that holds, of which these are new to who knows the rest."""
@@ -49,6 +60,7 @@ class Orders(msgspec.Struct, frozen=True):
             self.version,
             known.changes if self.changes is None else self.changes,
             known.untracked if self.untracked is None else self.untracked,
+            known.lists if self.lists is None else self.lists,
         )
 
 

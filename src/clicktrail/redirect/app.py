@@ -15,11 +15,11 @@ from clicktrail.doors.forwarded import Visitors
 from clicktrail.errors import InvalidToken, JournalUnavailable
 from clicktrail.journal import Journal
 from clicktrail.keys.token import OPEN_PATH, PATH, UNSUBSCRIBE_PATH, Opened
-from clicktrail.model import OPEN_LINK, UNSUBSCRIBE_LINK, Click, Request
+from clicktrail.model import OPEN_LINK, UNSUBSCRIBE_LINK, Click, Request, Subscription
 from clicktrail.redirect.altered import candidates
 from clicktrail.redirect.changes import Changes
 from clicktrail.redirect.exchange import Exchange
-from clicktrail.redirect.forms import FORM_LIMIT, is_one_click
+from clicktrail.redirect.forms import FORM_LIMIT, chosen_topics, is_one_click
 from clicktrail.redirect.location import location, passed_on
 from clicktrail.redirect.pages import (
     FAVICON,
@@ -181,11 +181,21 @@ class RedirectApp:
         )
         self._enqueue(click, exchange, head, body if get else b"")
 
-    def _enqueue(self, click: Click, exchange: Exchange, head: bytes, body: bytes) -> None:
+    def _enqueue(
+        self,
+        click: Click,
+        exchange: Exchange,
+        head: bytes,
+        body: bytes,
+        more: Sequence[Click] = (),
+    ) -> None:
+        """Log a click, and ``more`` that the same request asks for; then answer it."""
         if not self._waiting:
             # Not at once: the clicks that this turn of the loop brings are logged together.
             asyncio.get_running_loop().call_soon(self._start_logging)
         self._waiting.append((click, exchange, head, body))
+        for each in more:
+            self._waiting.append((each, _NOBODY, b"", b""))
 
     def _unsubscribe(self, token: bytes, exchange: Exchange) -> None:
         """Show the page with the button; where its form comes, log it.
@@ -198,19 +208,46 @@ class RedirectApp:
         elif exchange.method == b"POST":
             exchange.receive(FORM_LIMIT, partial(self._take_form, opened, exchange))
         elif exchange.method in (b"GET", b"HEAD"):
-            head, body = self._public.unsubscribe(_language(exchange))
+            head, body = self._form_of(opened, exchange)
             exchange.answer(head, body if exchange.method == b"GET" else b"")
         else:
             exchange.answer(*FORM_METHODS)
 
     def _take_form(self, opened: Opened, exchange: Exchange, form: bytes) -> None:
-        if not is_one_click(exchange.header(b"content-type") or b"", form):
+        kind = exchange.header(b"content-type") or b""
+        if is_one_click(kind, form):
+            wishes = [opened.url]
+        elif (chosen := self._chosen(opened, chosen_topics(kind, form))) is None:
             exchange.answer(*NOT_THE_FORM)
+            return
+        else:
+            wishes = chosen
+        if not wishes:  # nothing is ticked
+            exchange.answer(*self._form_of(opened, exchange))
             return
         at = now_us()
         # Where from, nobody needs to know: mostly a mail provider sends it.
-        click = Click(new_id(at), opened.message_id, UNSUBSCRIBE_LINK, opened.url, at, "", "")
-        self._enqueue(click, exchange, *self._public.unsubscribed(_language(exchange)))
+        first, *more = (
+            Click(new_id(at), opened.message_id, UNSUBSCRIBE_LINK, wish, at, "", "")
+            for wish in wishes
+        )
+        self._enqueue(first, exchange, *self._public.unsubscribed(_language(exchange)), more)
+
+    def _form_of(self, opened: Opened, exchange: Exchange) -> Answer:
+        """Return the page that unsubscribes: with the topics of a list that has several."""
+        if (mine := _subscription(opened)) and (topics := self._changes.topics(mine.contact_list)):
+            return self._public.preferences(_language(exchange), topics, mine.topic)
+        return self._public.unsubscribe(_language(exchange))
+
+    def _chosen(self, opened: Opened, topics: list[str] | None) -> list[str] | None:
+        """Return the wishes to leave topics as links hold them; ``None`` for topics of no list."""
+        mine = _subscription(opened)
+        if mine is None or topics is None:
+            return None
+        known = {"", mine.topic, *(name for name, _ in self._changes.topics(mine.contact_list))}
+        if not known.issuperset(topics):
+            return None
+        return [Subscription(mine.contact_list, t, mine.address).packed() for t in topics]
 
     def _opened(self, token: bytes) -> tuple[Opened | None, int]:
         """Return what a token holds, and whether it was altered on its way (`Request.ALTERED`)."""
@@ -277,10 +314,11 @@ class RedirectApp:
         if blocked:
             self._gone.inc(blocked)
         self._sent_on.inc(len(batch) - len(special) - blocked)
-        self._shown.inc(len(special) - (unsubscribes if failed else 0))
+        beside = sum(e is _NOBODY for _, e, _, _ in batch) if unsubscribes else 0
+        self._shown.inc(len(special) - (unsubscribes if failed else beside))
         for click, exchange, head, body in batch:
             if failed and click.link == UNSUBSCRIBE_LINK:  # who asked may ask again
-                self._metrics.redirects.labels("503").inc()
+                self._metrics.redirects.labels("503").inc(exchange is not _NOBODY)
                 exchange.answer(*self._public.not_unsubscribed(_language(exchange)))
             else:
                 exchange.answer(head, body)
@@ -307,6 +345,35 @@ class RedirectApp:
         if self._untold:
             self._tell()
             self._telling = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_more)
+
+
+class _Nobody:
+    """Who waits for a click beside the first of a request: it is answered once."""
+
+    method = target = fields = b""
+    peer = ""
+
+    def header(self, name: bytes) -> bytes | None:
+        return None
+
+    def headers(self, name: bytes) -> list[bytes]:
+        return []
+
+    def receive(self, limit: int, then: Callable[[bytes], None]) -> None:
+        """Receive nothing."""
+
+    def answer(self, head: bytes, body: bytes = b"") -> None:
+        """Tell nobody."""
+
+
+_NOBODY = _Nobody()
+
+
+def _subscription(opened: Opened) -> Subscription | None:
+    try:
+        return Subscription.unpacked(opened.url)
+    except ValueError:
+        return None
 
 
 def _language(exchange: Exchange) -> bytes | None:

@@ -33,8 +33,11 @@ class Changes:
         self._shift = 24
         self._untracked = array("Q")
         self._version = "" if orders is None else orders.untracked_version
+        self._topics: dict[str, tuple[tuple[str, str], ...]] = {}
+        """Of each contact list that has several."""
         if orders is None:
             return
+        self._topics.update((each.name, each.topics) for each in orders.lists or ())
         self._know(orders.changes or (), before._spelled if before is not None else {})
         if before is not None and self._version and before._version == self._version:
             self.spared, self._shift = before.spared, before._shift
@@ -62,6 +65,10 @@ class Changes:
                 continue
             return change
         return None
+
+    def topics(self, contact_list: str) -> tuple[tuple[str, str], ...]:
+        """Return the topics of a list that has several, each with its name for people."""
+        return self._topics.get(contact_list, ())
 
     def _know(self, changes: Iterable[LinkChange], spelled: Mapping[str, set[str]]) -> None:
         for change in changes:

@@ -1,4 +1,5 @@
-"""The form by which somebody unsubscribes with one click (RFC 8058 § 3.2)."""
+"""The forms by which somebody unsubscribes: with one click (RFC 8058 § 3.2), or from topics that
+they choose on our page."""
 
 import re
 from urllib.parse import parse_qsl
@@ -28,6 +29,28 @@ def is_one_click(content_type: bytes, body: bytes) -> bool:
         text = body.decode("latin-1").strip()
         return parse_qsl(text, keep_blank_values=True) == [(_FIELD, _VALUE)]
     return kind == _MULTIPART and _is_one_part(content_type, body)
+
+
+CHOICE, TOPIC, ALL = "choice", "topic", "all"
+"""The fields of the form with topics: that it is this one, a topic, the list as a whole."""
+_MOST_FIELDS = 50
+
+
+def chosen_topics(content_type: bytes, body: bytes) -> list[str] | None:
+    """Return what was ticked in the form with topics, ``""`` for the list as a whole, which has all
+    the others in it; ``None`` for another form."""
+    if content_type.partition(b";")[0].strip().lower() != _URLENCODED:
+        return None
+    try:
+        fields = parse_qsl(body.decode("latin-1"), True, max_num_fields=_MOST_FIELDS)
+    except ValueError:  # too many
+        return None
+    if (CHOICE, "1") not in fields or {name for name, _ in fields} - {CHOICE, TOPIC, ALL}:
+        return None
+    if any(name == ALL for name, _ in fields):
+        return [""]
+    topics = list(dict.fromkeys(value for name, value in fields if name == TOPIC))
+    return topics if all(topics) else None
 
 
 def _is_one_part(content_type: bytes, body: bytes) -> bool:

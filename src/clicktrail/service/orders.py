@@ -76,7 +76,7 @@ class OrdersKeeper:
 
 def _write(copy: OrdersCopy, orders: Orders, known: str) -> str:
     """Write what is new over what is known; return the version of what is there then."""
-    if orders.changes is None or orders.untracked is None:
+    if None in (orders.changes, orders.untracked, orders.lists):
         there = _read(copy)
         if there is None or there.version != known:  # somebody else keeps it too
             return _version(there)

@@ -1,7 +1,7 @@
 """What redirects are told beside what links hold: changes of links after they were sent."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -11,10 +11,12 @@ from clicktrail.base.ids import is_id, new_id, now_us, pack_id
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.keys.packing import MAX_URL
 from clicktrail.model import LinkChange, Orders
-from clicktrail.model.orders import digest_of
+from clicktrail.model.orders import ListTopics, digest_of
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
+from clicktrail.store.people.contact_rows import load_list
 from clicktrail.store.people.person import Person
+from clicktrail.store.people.tables import contact_lists
 from clicktrail.store.tables import (
     configuration_sets,
     link_changes,
@@ -27,6 +29,10 @@ MOST = 10_000
 MOST_UNTRACKED = 2_000_000
 """Emails that redirects know not to log clicks of, the newest: 8 bytes each. Of others, publishers
 leave clicks out."""
+MOST_LISTS = 10_000
+"""Contact lists whose topics redirects know; who leaves another one leaves it as a whole."""
+TITLE_LIMIT = 100
+"""Characters of a topic's name that people are shown."""
 BECAUSE_LIMIT = 1000
 """Characters."""
 _AT_ONCE = 500
@@ -38,6 +44,7 @@ class Part(IntEnum):
 
     CHANGES = 1
     UNTRACKED = 2
+    LISTS = 3
 
 
 class OrderStore:
@@ -51,20 +58,25 @@ class OrderStore:
 
         def work(connection: Connection) -> Orders | None:
             there = {row.id: row.version for row in connection.execute(_VERSIONS)}
+            if Part.LISTS not in there and connection.scalar(_LISTS.limit(1)):
+                there[Part.LISTS] = "0"  # they are older than orders
             version = " ".join(there.get(part.value, "") for part in Part) if there else ""
             if version == known:
                 return None
-            changes_known, _, untracked_known = known.partition(" ")
-            changes = untracked = None
+            # A node of before knows less parts.
+            changes_known, untracked_known, lists_known, *_ = (*known.split(" "), None, None)
+            changes = untracked = lists = None
             if not known or there.get(Part.CHANGES, "") != changes_known:
                 holding = select(link_changes).where(link_changes.c.undone_at == 0)
                 newest = holding.order_by(link_changes.c.id.desc())
                 changes = tuple(_changes(connection.execute(newest)))
-            if not known or there.get(Part.UNTRACKED, "") != untracked_known:
+            if not known or there.get(Part.UNTRACKED, "") != (untracked_known or ""):
                 ids = connection.scalars(_UNTRACKED)
                 digests = {digest_of(pack_id(id_)) for id_ in ids if is_id(id_)}
                 untracked = b"".join(sorted(digests))
-            return Orders(version, changes, untracked)
+            if there.get(Part.LISTS, "") != lists_known:
+                lists = tuple(_lists(connection))
+            return Orders(version, changes, untracked, lists)
 
         return await self._database.read(work)
 
@@ -131,11 +143,20 @@ class OrderStore:
 
 
 _VERSIONS = select(orders_version.c.id, orders_version.c.version)
+_LISTS = select(contact_lists).where(contact_lists.c.topics != "[]").order_by(contact_lists.c.name)
 _UNTRACKED = (
     select(untracked_messages.c.message_id)
     .order_by(untracked_messages.c.message_id.desc())
     .limit(MOST_UNTRACKED)
 )
+
+
+def _lists(connection: Connection) -> Iterator[ListTopics]:
+    for row in connection.execute(_LISTS.limit(MOST_LISTS)):
+        topics = load_list(row).topics
+        if len(topics) > 1:
+            shown = ((each.name, each.display_name[:TITLE_LIMIT]) for each in topics)
+            yield ListTopics(row.name, tuple(shown))
 
 
 def renew(connection: Connection, part: Part) -> None:

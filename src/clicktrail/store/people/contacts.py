@@ -14,6 +14,7 @@ from clicktrail.model.subscription import Contact, ContactList, SubscriptionStat
 from clicktrail.rules.recipients import checked_recipient
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.finding.looking import Looked, look
+from clicktrail.store.orders import Part, renew
 from clicktrail.store.people.contact_rows import (
     Filter,
     Preferences,
@@ -60,6 +61,8 @@ class ContactStore:
             if list_there(connection, made.name) is not None:
                 raise AlreadyExists(f"there is a contact list {made.name!r} already")
             connection.execute(insert(contact_lists), row)
+            if made.topics:
+                renew(connection, Part.LISTS)
 
         await self._database.write(work)
 
@@ -85,8 +88,14 @@ class ContactStore:
         if description is not None:
             values["description"] = checked_text(description, "the description")
         changing = update(contact_lists).where(contact_lists.c.name == storable(name))
-        if not await self._database.write(lambda c: c.execute(changing.values(values)).rowcount):
-            raise missing_list(name)
+
+        def work(connection: Connection) -> None:
+            if not connection.execute(changing.values(values)).rowcount:
+                raise missing_list(name)
+            if topics is not None:
+                renew(connection, Part.LISTS)
+
+        await self._database.write(work)
 
     async def put_topic(self, name: str, topic: Topic, *, new: bool = False) -> None:
         """Add a topic to a list, or change the one of its name; a ``new`` one must not be there.
@@ -120,6 +129,7 @@ class ContactStore:
             values = {"topics": dump_topics(tuple(topics.values())), "updated_at": now_us()}
             at = contact_lists.c.name == name
             connection.execute(update(contact_lists).where(at).values(values))
+            renew(connection, Part.LISTS)
 
         await self._database.write(work)
 
@@ -141,6 +151,7 @@ class ContactStore:
                 connection.execute(gone if last is None else gone.where(table.c.digest <= last))
             if last is None:
                 connection.execute(delete(contact_lists).where(contact_lists.c.name == name))
+                renew(connection, Part.LISTS)
             return last is not None
 
         while await self._database.write(some):
