@@ -22,7 +22,7 @@ FORMS = [
 ]
 
 
-def rewritten(html: str, rules: Rules, size: int = 0) -> Rewritten:
+def rewritten(html: str, rules: Rules, size: int = 0, *, report: bool = True) -> Rewritten:
     extension = extending(rules, {"campaign": ["Früh&ling", "x"]})
     policy = Policy(
         link=lambda index, url: f"https://t.example/c/{index}{'x' * size}",
@@ -32,7 +32,7 @@ def rewritten(html: str, rules: Rules, size: int = 0) -> Rewritten:
         link_limit=rules.link_limit,
     )
     head = "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-    return rewrite_message(head.encode() + html.encode(), policy, report=True)
+    return rewrite_message(head.encode() + html.encode(), policy, report=report)
 
 
 @pytest.mark.parametrize("html", FORMS)
@@ -81,3 +81,61 @@ def test_what_cannot_stand_in_a_query_is_encoded_and_what_is_encoded_stays() -> 
         "c=x=y?",
         "d",
     ]
+
+
+def other(attributes: str = "", url: str = "https://b.example/") -> str:
+    return f'<a href="{url}"{attributes}>x</a>'
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        *FORMS,
+        f'<a postbox:tags="k:v,bad" href="{URL}">x</a>',
+        f'<a href="{URL}" ses:tags="k:v">https://a.example/x</a>',
+        '<a href="https://a.example/x?a=1 2">x</a>',  # what is doubtful of it does not matter
+    ],
+)
+def test_links_beside_those_that_stay_are_tracked_as_without_a_report(html: str) -> None:
+    rules = Rules(no_track_hosts=("a.example",), append="c=d")
+    both = "".join((other(), html, other(' postbox:tags="k:v"')))
+    slowly = rewritten(both, rules)
+    quickly = rewritten(both, rules, report=False)
+    assert [link.url for link in slowly.links] == ["https://b.example/?c=d"] * 2
+    assert (quickly.message, quickly.links) == (slowly.message, slowly.links)
+    assert quickly.warnings == slowly.warnings
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example",
+        "https://a.example/",
+        "https://a.example?x=/",
+        "https://a.example#/",
+        "https://a.example:8443/x",
+        "https://A.EXAMPLE/x",
+        "http://me:pw@a.example/x",
+        "http://b.example@a.example/x",
+        "http:a.example/b.example/",
+        "http:/a.example/b.example/",
+        "http:////a.example/b.example/",
+        "https://///a.example/b.example/",
+        "https:\\\\a.example\\b.example/",
+        "https://a.example\\@b.example/",
+        "https://%61.example/",
+        "https://ａ.example/",
+        "https://a.example./",
+        "https://" + "u" * 600 + "@a.example/",
+    ],
+)
+def test_a_rule_is_about_the_host_that_a_browser_asks(url: str) -> None:
+    no, only = Rules(no_track_hosts=("a.example",)), Rules(only_track_hosts=("a.example",))
+    for _ in range(2):
+        stays, tracked = staying(no, ()), staying(only, ())
+        assert stays is not None
+        assert tracked is not None
+        assert (stays(url), tracked(url)) == ("host", "")
+        beside = url.replace("a.example", "c.example").replace("%61", "c").replace("ａ", "c")
+        beside = beside.replace("A.EXAMPLE", "c.example")
+        assert (stays(beside), tracked(beside)) == ("", "host")

@@ -95,7 +95,8 @@ def with_parameters(url: str, parameters: Sequence[tuple[str, str]]) -> str:
 
 
 def _name_of(piece: str) -> str:
-    return unquote_plus(piece.partition("=")[0])
+    name = piece.partition("=")[0]
+    return unquote_plus(name) if "%" in name or "+" in name else name
 
 
 def _scalar(text: str) -> str:

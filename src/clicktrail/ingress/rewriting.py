@@ -216,7 +216,8 @@ def _apply(
     Raises `InvalidInput`: see `staying`.
     """
     policy.link_limit = rules.link_limit or sys.maxsize
-    policy.stays = staying(rules, header.values("list-unsubscribe"))
+    unsubscribe = () if rules.track_unsubscribe else header.values("list-unsubscribe")
+    policy.stays = staying(rules, unsubscribe)
     policy.extended = None if extension is None else extension.of
     if rules.pass_parameters:
         link = policy.link

@@ -15,7 +15,7 @@ the key can read, change or make a token, and opening one needs nothing but the 
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -290,6 +290,7 @@ _LAST = (_LETTERS, "", _LETTERS[::16], _LETTERS[::4])
 """The last letters of a text, by its length modulo 4; none where no text is as long."""
 
 
+@lru_cache(1024)
 def _varint(number: int) -> bytes:
     out = bytearray()
     while number > 0x7F:

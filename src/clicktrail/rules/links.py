@@ -54,12 +54,20 @@ def staying(rules: Rules, unsubscribe: Iterable[str]) -> Callable[[str], str] | 
     ``unsubscribe`` are the email's fields List-Unsubscribe. Raises `InvalidInput` where the machine
     cannot search for the rule's expression.
     """
-    always = _always(rules)
-    if rules.track_unsubscribe or not (urls := _urls_in(unsubscribe)):
-        return always
+    excludes, has = _compiled(rules)
+    urls = frozenset[str]() if rules.track_unsubscribe else _urls_in(unsubscribe)
+    if excludes is None and has is None and not urls:
+        return None
+    # Few links lead to one of their hosts: only these are looked at more closely.
+    hosts = frozenset(map(_host, urls))
 
     def tell(url: str) -> str:
-        return (always(url) if always else "") or ("unsubscribe" if _is_among(url, urls) else "")
+        host = _host(url)
+        if excludes is not None and excludes(host):
+            return "host"
+        if has is not None and has(url):
+            return "text"
+        return "unsubscribe" if host in hosts and _is_among(url, urls) else ""
 
     return tell
 
@@ -103,37 +111,48 @@ _short_extended = lru_cache(4096)(weburl.with_parameters)
 
 
 @lru_cache(64)
-def _always(rules: Rules) -> Callable[[str], str] | None:
-    """Return what the rules that are the same for each email say."""
+def _compiled(rules: Rules) -> tuple[Callable[[str], bool] | None, Callable[[str], bool] | None]:
+    """Return whether links to a host stay as they are, and URLs with that text, if any do."""
     no, only = Hosts(rules.no_track_hosts), Hosts(rules.only_track_hosts)
     has = _search_of(rules.no_track_text) if rules.no_track_text else None
-    if not no and not only and has is None:
-        return None
+    if not no and not only:
+        return None, has
 
-    def tell(url: str) -> str:
-        if (no and no.has(url)) or (only and not only.has(url)):
-            return "host"
-        return "text" if has is not None and has(url) else ""
+    @lru_cache(1024)
+    def excludes(host: str) -> bool:
+        return bool((no and no.has(host)) or (only and not only.has(host)))
 
-    short = lru_cache(4096)(tell)
-    return lambda url: short(url) if len(url) <= _REMEMBERED else tell(url)
+    return excludes, has
 
 
 @lru_cache(256)
 def _search_of(expression: str) -> Callable[[str], bool]:
     # With the first rule that needs it: few have one, and the library is large.
     search: Callable[[str], bool] = import_module("clicktrail.base.automaton").search_of(expression)
-    return search
+    short = lru_cache(4096)(search)
+    return lambda url: (short if len(url) <= _REMEMBERED else search)(url)
 
 
 def _urls_in(fields: Iterable[str]) -> frozenset[str]:
-    """Return the URLs of fields as in RFC 2369 § 2: in angle brackets, white space ignored."""
+    """Return the web's URLs of fields as in RFC 2369 § 2: in angle brackets, less white space."""
     urls: set[str] = set()
     for field in fields:
         for found in _BRACKETED.findall(field):
             url = "".join(found.split()).partition("#")[0]
-            urls.add(_normal(url) or url)
+            if url[:4].lower() == "http":
+                urls.add(_normal(url) or url)
     return frozenset(urls)
+
+
+def _host(url: str) -> str:
+    """Return what `weburl.host` does, ``""`` for none; links of one email have few hosts."""
+    end = url.find("/", 8)  # URL § 4.4, authority state: it ends the host, if anything is before it
+    if 8 < end <= _REMEMBERED and (host := _short_host(url[:end])):
+        return host
+    return weburl.host(url) or ""
+
+
+_short_host = lru_cache(4096)(weburl.host)
 
 
 def _is_among(url: str, urls: frozenset[str]) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from clicktrail.base import weburl
 from clicktrail.base.hostname import a_labels, domain_name, host_name
 from clicktrail.errors import InvalidInput
 
@@ -36,9 +35,9 @@ class Hosts:
     def __bool__(self) -> bool:
         return bool(self._exact or self._ends)
 
-    def has(self, url: str) -> bool:
-        """Whether a URL leads to one of them."""
-        host = (weburl.host(url) or "").strip("[]").removesuffix(".")
+    def has(self, host: str) -> bool:
+        """Whether a host is one of them; it is as `weburl.host` has it, ``""`` for none."""
+        host = host.strip("[]").removesuffix(".")
         return host in self._exact or host.endswith(self._ends)
 
 

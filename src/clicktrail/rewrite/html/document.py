@@ -162,7 +162,8 @@ class _Rewriter:
             if policy.unserved is not None and policy.unserved(url):
                 return False
             if policy.stays is not None and policy.stays(url):
-                return False
+                url = doubtful = None
+        if url is not None:
             if policy.extended is not None:
                 url = policy.extended(url)
                 if len(url) * 4 > policy.max_url:
@@ -251,8 +252,7 @@ class _Rewriter:
         policy = self._policy
         if len(tag.attributes) > 1 and says_no_track(tag, self._value):
             return "no-track", url, b""
-        target = url if policy.extended is None else policy.extended(url)
-        if len(target) * 4 > policy.max_url and self._is_too_long(target):
+        if self._is_too_long(url):
             return "too-long", url, b""
         if policy.is_own(url):
             return "own", url, b""
@@ -262,6 +262,9 @@ class _Rewriter:
             return "no-https", url, b""
         if policy.stays is not None and (rule := policy.stays(url)):
             return rule, url, b""
+        target = url if policy.extended is None else policy.extended(url)
+        if target is not url and self._is_too_long(target):
+            return "too-long", url, b""
         new = policy.link(self._index, target).encode("ascii")
         if len(new) > policy.link_limit:
             return "link-limit", url, b""
@@ -281,6 +284,8 @@ class _Rewriter:
         return not self._policy.visible_urls
 
     def _is_too_long(self, url: str) -> bool:
+        if len(url) * 4 <= self._policy.max_url:
+            return False
         size = len(url.encode("utf-8", "surrogatepass"))
         if size <= self._policy.max_url:
             return False
