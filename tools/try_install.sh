@@ -2,9 +2,9 @@
 # Install Clicktrail in a fresh Debian 12 as the README has it, and click once through https, with a
 # certificate that Pebble (Debian's `pebble`) issued:
 #   tools/try_install.sh [--in FOLDER] WAY …   as root, with debootstrap, pebble and Python 3.11
-# WAY: checkout, pip, pipx, uv (of the wheel), deb, image (needs buildah). FOLDER (a temporary one)
-# is kept where it is given; the Debian that is there already is used. There is no systemd in it:
-# what the package's unit starts is started as the package's user.
+# WAY: checkout, pip, pipx, uv (of the wheel), deb, image (needs buildah and nft). FOLDER (a
+# temporary one) is kept where it is given; the Debian that is there already is used. There is no
+# systemd in it: what the package's unit starts is started as the package's user.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,14 +22,15 @@ inside() {
   trap 'tail -n 20 "$folder"/log/* >&2' ERR
   rm -rf "$folder/log" "$folder/mail" && mkdir "$folder/log"
   ip link set lo up
+  ip address add 192.0.2.1/32 dev lo # this machine's address in the world, so to say
   echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start # as the unit's capability; as in containers
-  printf '127.0.0.1 localhost click.example.com\n::1 localhost\n' >"$folder/hosts"
+  printf '%s\n' '127.0.0.1 localhost' '::1 localhost' '192.0.2.1 click.example.com' >"$folder/hosts"
   mount --bind "$folder/hosts" /etc/hosts
   cp "$folder/hosts" "$root/etc/hosts"
   mount -t proc proc /proc && mount --bind /proc "$root/proc" && mount --rbind /dev "$root/dev"
   authority
   # The mail server, which takes what comes.
-  .venv/bin/python -m aiosmtpd -n -l 127.0.0.1:25 -c aiosmtpd.handlers.Mailbox "$folder/mail" &
+  .venv/bin/python -m aiosmtpd -n -l 0.0.0.0:25 -c aiosmtpd.handlers.Mailbox "$folder/mail" &
 
   "install_$way"
   say "installed; the certificate"
@@ -51,9 +52,9 @@ python() { SSL_CERT_FILE=$folder/root.pem .venv/bin/python "$@"; }
 
 authority() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
-    -addext subjectAltName=DNS:localhost -keyout "$folder/ca.key" -out "$folder/ca.pem" 2>/dev/null
+    -addext subjectAltName=DNS:localhost,DNS:host.containers.internal -keyout "$folder/ca.key" -out "$folder/ca.pem" 2>/dev/null
   cat >"$folder/pebble.json" <<JSON
-{"pebble": {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000",
+{"pebble": {"listenAddress": "0.0.0.0:14000", "managementListenAddress": "127.0.0.1:15000",
   "certificate": "$folder/ca.pem", "privateKey": "$folder/ca.key", "httpPort": 80, "tlsPort": 443}}
 JSON
   pebble -strict -config "$folder/pebble.json" >"$folder/log/pebble" 2>&1 &
@@ -148,22 +149,46 @@ upgrade_and_remove() {
   [ ! -e "$root/etc/clicktrail/clicktrail.toml" ] && [ -s "$root/var/lib/clicktrail/keys.json" ]
 }
 
-# As `podman run --read-only --tmpfs /tmp -v …` has it: nothing but these two is written to.
+# As `podman run --read-only --tmpfs /tmp -v … -p … -e …` has it: nothing but these two is written
+# to, and it has a network of its own.
 install_image() {
   rm -rf "$folder/data" && mkdir "$folder/data" && chown 10001:10001 "$folder/data"
+  echo '10.88.0.1 host.containers.internal' >>"$root/etc/hosts"
   mount --rbind "$root" "$root" && mount -o remount,bind,ro "$root"
   mount -t tmpfs tmpfs "$root/tmp" && chmod 1777 "$root/tmp"
   mount --bind "$folder/data" "$root/var/lib/clicktrail"
   install -m 644 "$folder/ca.pem" "$root/tmp/ca.pem"
   readarray -t environment <"$folder/environment"
-  # Ports are not published here: it listens where they would be.
-  begin image "${trial[@]}" CLICKTRAIL_SMARTHOST_URL=smtp://127.0.0.1:25 \
-    CLICKTRAIL_TRACKING_HOST=click.example.com CLICKTRAIL_REDIRECT_LISTEN=0.0.0.0:80 \
-    CLICKTRAIL_REDIRECT_TLS_LISTEN=0.0.0.0:443 CLICKTRAIL_ACME_EMAIL=me@example.com clicktrail serve
+  publish 80:8480 443:8443 2525:2525
+  begin image "${trial[@]}" CLICKTRAIL_ACME_DIRECTORY=https://host.containers.internal:14000/dir \
+    CLICKTRAIL_SMARTHOST_URL=smtp://host.containers.internal:25 CLICKTRAIL_SMTP_ALLOW=10.88.0.0/16 \
+    CLICKTRAIL_TRACKING_HOST=click.example.com CLICKTRAIL_REDIRECT_TLS_LISTEN=0.0.0.0:8443 \
+    CLICKTRAIL_ACME_EMAIL=me@example.com clicktrail serve
   typed 5 >"$root/tmp/typed"
   image sh -eu /tmp/typed
 }
-image() { chroot --userspec=10001:10001 "$root" env -i "${environment[@]}" "$@"; }
+publish() { # port:port-in-the-container …, as podman's bridge does
+  unshare --net sleep infinity &
+  container=/proc/$!/ns/net
+  until [ "$(readlink "$container")" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.1; done
+  ip link add veth0 type veth peer name eth0 netns $!
+  ip address add 10.88.0.1/16 dev veth0 && ip link set veth0 up
+  nsenter --net="$container" sh -euc 'ip link set lo up && ip link set eth0 up
+    ip address add 10.88.0.2/16 dev eth0 && ip route add default via 10.88.0.1'
+  echo 1 | tee /proc/sys/net/ipv4/ip_forward >/proc/sys/net/ipv4/conf/all/route_localnet
+  nft -f - <<NFT
+table ip published {
+  map ports { type inet_service : ipv4_addr . inet_service; }
+  chain out { type nat hook output priority -100; fib daddr type local dnat to tcp dport map @ports; }
+  chain in { type nat hook prerouting priority -100; fib daddr type local dnat to tcp dport map @ports; }
+  chain back { type nat hook postrouting priority 100; oifname veth0 ip saddr != 192.0.2.1 masquerade; }
+}
+$(printf 'add element ip published ports { %s : 10.88.0.2 . %s }\n' ${@//:/ })
+NFT
+}
+image() {
+  nsenter --net="$container" chroot --userspec=10001:10001 "$root" env -i "${environment[@]}" "$@"
+}
 image_says() { image clicktrail "$@"; }
 healthy() { eval "image $(cat "$folder/health")"; }
 
@@ -231,7 +256,7 @@ if [ "${1:-}" = --in ]; then
   shift 2
 else
   folder=$(mktemp -d)
-  trap 'rm -rf "$folder"' EXIT
+  trap 'rm -rf --one-file-system "$folder"' EXIT
 fi
 way=${1:-}
 for each; do declare -F "install_$each" >/dev/null || way=; done
