@@ -32,7 +32,7 @@ def call(service: Service, key: dict[str, str]) -> Any:
         region_name="eu-central-1",
         aws_access_key_id=key["AccessKeyId"],
         aws_secret_access_key=key["SecretAccessKey"],
-        config=Config(retries={"total_max_attempts": 1}),
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE),
     ).list_configuration_sets()
 
 

@@ -7,7 +7,7 @@ import boto3
 import botocore
 from botocore.config import Config
 
-from support.service import Service
+from support.service import PATIENCE, Service
 
 LISTED = (1, 44, 8)
 """The version of botocore whose operations are in ``ingress/sesv2_missing.py``."""
@@ -34,5 +34,9 @@ def ses_client(service: Service, key: tuple[str, str], **options: Any) -> Any:
         region_name="eu-central-1",
         aws_access_key_id=key[0],
         aws_secret_access_key=key[1],
-        config=Config(retries={"total_max_attempts": 1}, **options),
+        # boto3's own 60 seconds may pass on a busy machine.
+        config=Config(
+            **{"connect_timeout": PATIENCE, "read_timeout": PATIENCE, **options},
+            retries={"total_max_attempts": 1},
+        ),
     )
