@@ -31,7 +31,7 @@ from clicktrail.model import Where
 from clicktrail.store.clicks.tables import counters, hour_counters, link_counters, tag_counters
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
-from clicktrail.store.mail.pages import digest_of, page_of
+from clicktrail.store.mail.pages import digest_of_page
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -50,12 +50,7 @@ class Dimensions(NamedTuple):
 
     def daily(self) -> "Dimensions":
         """Return the same of the whole day."""
-        return _daily(self)
-
-
-@lru_cache(1000)
-def _daily(hour: Dimensions) -> Dimensions:
-    return hour._replace(time=hour.time[:10])
+        return Dimensions(self.time[:10], *self[1:])
 
 
 @dataclass(slots=True)
@@ -267,17 +262,11 @@ def add_link_counts(
     connection: Connection, shard: int, counts: Mapping[tuple[Dimensions, str], Counts]
 ) -> None:
     """Add to the counters by original URL."""
-    rows = []
-    for (key, url), count in counts.items():
-        own, page = _digests(url)
-        rows.append((*key, own, shard, url, *clicks_of(count), page))
+    rows = [
+        (*key, digest(url), shard, url, *clicks_of(count), digest_of_page(url))
+        for (key, url), count in counts.items()
+    ]
     _ADD_LINKS.run(connection, sorted(rows, key=lambda row: row[:5]))
-
-
-@lru_cache(1000)
-def _digests(url: str) -> tuple[bytes, bytes]:
-    """Return the digests of a URL and of its page: batch after batch has the same."""
-    return digest(url), digest_of([page_of(url)])
 
 
 def add_tag_counts(
@@ -296,6 +285,7 @@ def _in_order(counts: Mapping[K, Counts]) -> list[tuple[K, Counts]]:
     return sorted(counts.items(), key=lambda item: item[0])
 
 
+@lru_cache(1000)
 def digest(url: str) -> bytes:
     """Return the 16 bytes that stand for a URL in a key."""
     return hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).digest()

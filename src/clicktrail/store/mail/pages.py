@@ -53,6 +53,12 @@ def digest_of(pages: Iterable[str]) -> bytes:
     return hashlib.blake2b(joined, digest_size=16).digest()
 
 
+@lru_cache(1000)
+def digest_of_page(url: str) -> bytes:
+    """Return the 16 bytes that stand for what a link leads to: many clicks have the same."""
+    return digest_of([page_of(url)])
+
+
 def version_of(links: Iterable[Link]) -> bytes:
     """Return what tells emails of a mailing apart: what their links lead to, in their order."""
     return digest_of(page_of(link.url) for link in links)
