@@ -69,8 +69,13 @@ def policy_of(
 ) -> Policy:
     """Return how the links of an email are replaced by tracking links to those hosts."""
     prefix = hosts.prefix
+    plain, secure = prefix("http:", https), prefix("https:", https)
+
+    def link(index: int, url: str) -> str:
+        return (secure if url[:6].lower() == "https:" else plain) + seal(index, url)
+
     return Policy(
-        link=lambda index, url: prefix(url, https) + seal(index, url),
+        link=link,
         is_own=is_own,
         honeypot=honeypot,
         visible_urls=visible_urls,

@@ -138,7 +138,7 @@ class _Rewriter:
 
     def usual(self, found: re.Match[bytes]) -> bool:
         """Take a link in its usual form (`PLAIN_LINK`); ``False`` where it needs a closer look."""
-        _, before, _, url_there, value, single, _, behind, _, shown = found.groups()
+        _, before, early, url_there, value, single, _, behind, late, shown = found.groups()
         if (before and behind) or (self._has_class and NO_TRACK_CLASS in found[0]):
             return False
         url: str | None
@@ -178,18 +178,21 @@ class _Rewriter:
         edits = self.outcome.edits
         link_tags: LinkTags = ()
         if before:
-            link_tags = self._parsed(*found.span(PLAIN_TAGS[0] + 1))
-            edits.append((*found.span(PLAIN_TAGS[0]), b""))
-        elif behind:
-            link_tags = self._parsed(*found.span(PLAIN_TAGS[1] + 1))
+            start, end = found.span(PLAIN_TAGS[0])
+            link_tags = self._parsed(early, end - 1)
+            edits.append((start, end, b""))
+        if url is not None:
+            start, end = found.span(href)
+            edits.append((start, end, new))
+        if behind:
+            start, end = found.span(PLAIN_TAGS[1])
+            link_tags = self._parsed(late, end - 1)
+            edits.append((start, end, b""))
         if url is not None:
             index = self._index
             self._index = index + 1
-            edits.append((*found.span(href), new))
             place = self._characters(found.start())
             self.outcome.links.append(Link(index, url, link_tags, self._part, place))
-        if behind:
-            edits.append((*found.span(PLAIN_TAGS[1]), b""))
         return True
 
     def _read_plainly(self, start: int, end: int) -> str | None:
@@ -301,12 +304,15 @@ class _Rewriter:
         for name in (b"postbox:tags", b"ses:tags"):
             found = tag.attributes.get(name)
             if found is not None:
-                tags += self._parsed(*_value_at(found))
+                start, end = _value_at(found)
+                tags += self._parsed(self._html[start:end], end)
         return tags
 
-    def _parsed(self, start: int, end: int) -> LinkTags:
-        """Return the link tags of a value there."""
-        tags, dropped = _parse_tags(self._text.read(start, end))
+    def _parsed(self, value: bytes, end: int) -> LinkTags:
+        """Return the link tags of a value, which ends there."""
+        is_ascii = value.isascii() and self._text.source is self._html
+        raw = value.decode("ascii") if is_ascii else self._text.read(end - len(value), end)
+        tags, dropped = _parse_tags(raw)
         if dropped:
             self.outcome.warnings.extend(
                 f"tags: {piece!r} is dropped: a link tag is key:value" for piece in dropped

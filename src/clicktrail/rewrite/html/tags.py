@@ -14,11 +14,10 @@ def parse_tags(value: str) -> tuple[LinkTags, tuple[str, ...]]:
     tags: list[tuple[str, str]] = []
     dropped: list[str] = []
     for piece in value.split(";"):
-        text = piece.strip(_WHITE)
-        key, colon, tag = text.partition(":")
-        key = key.rstrip(_WHITE)
+        key, colon, tag = piece.partition(":")
+        key = key.strip(_WHITE)
         if colon and key:
-            tags.append((key, tag.lstrip(_WHITE)))
-        elif text:
+            tags.append((key, tag.strip(_WHITE)))
+        elif text := piece.strip(_WHITE):
             dropped.append(text)
     return tuple(tags), tuple(dropped)
