@@ -98,7 +98,10 @@ def test_fields_are_taken_out_wherever_they_stand() -> None:
     rest = [MAILBOX, b"A: b\r\n", b"no field\r\n", b"C: d\r\n\te\r\n", b"\r\nBcc: x\r\n"]
     raw = rest[0] + b"Bcc: x\r\n y\r\n" + rest[1] + rest[2] + b"BCC : z\r\n" + rest[3] + rest[4]
     assert without_fields(raw, {"bcc"}) == b"".join(rest)
-    assert without_fields(b"".join(rest), {"bcc"}) == b"".join(rest)
+    assert read_header(raw).without(raw, {"bcc"}) == b"".join(rest)
+    for unchanged in (b"".join(rest), b"", b"\r\n", b"A: b"):
+        assert without_fields(unchanged, {"bcc"}) == unchanged
+        assert read_header(unchanged).without(unchanged, {"bcc"}) == unchanged
 
 
 def test_a_header_has_a_longest() -> None:

@@ -4,8 +4,8 @@ The one reader of it: what is rewritten, who sends, and which fields are for us 
 """
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from clicktrail.model import Header
 
@@ -38,14 +38,29 @@ class HeaderSection:
     """Where the blank line is, or the email ends."""
     doubt: str = ""
     """Why others may read other fields in it; empty where nobody can."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """Where each field begins and ends, with the end of its line."""
+    by_name: Mapping[str, list[str]] = field(default_factory=dict, compare=False)
+    """The values of fields by their names in lower case."""
 
     def values(self, name: str) -> list[str]:
         """Return the values of all fields of a name (in lower case), without space around them."""
-        return [value.strip() for given, value in self.fields if given.lower() == name]
+        return [value.strip() for value in self.by_name.get(name, ())]
 
     def value(self, name: str) -> str:
         """Return the value of the first field of a name (in lower case), or ``""``."""
-        return next((v.strip() for given, v in self.fields if given.lower() == name), "")
+        found = self.by_name.get(name)
+        return found[0].strip() if found else ""
+
+    def without(self, raw: bytes, names: Collection[str]) -> bytes:
+        """Return the email of this header without these fields (names in lower case)."""
+        kept: list[bytes] = []
+        done = 0
+        for (name, _), (start, end) in zip(self.fields, self.spans, strict=True):
+            if name.lower() in names:
+                kept.append(raw[done:start])
+                done = end
+        return b"".join((*kept, raw[done:])) if kept else raw
 
 
 def first_field(raw: bytes) -> int:
@@ -63,26 +78,36 @@ def read_header(raw: bytes) -> HeaderSection:
     there is a `HeaderSection.doubt`. Raises `HeaderTooLong`.
     """
     fields: list[Header] = []
+    spans: list[tuple[int, int]] = []
+    by_name: dict[str, list[str]] = {}
     doubt = ""
     end = start = first_field(raw)
+    last = start + HEADER_LIMIT
     for found in _lines(raw, start):
-        end = found.end()
-        if end - start > HEADER_LIMIT:
+        begin, end = found.span()
+        if end > last:
             raise HeaderTooLong(f"the header has more than {HEADER_LIMIT} bytes")
         if found.re is FIELD:
-            fields.append((found[1].decode("ascii"), unfolded(found[2]).strip(" \t")))
+            written, content = found.groups()
+            name, value = written.decode("ascii"), unfolded(content).strip(" \t")
+            fields.append((name, value))
+            spans.append((begin, end))
+            by_name.setdefault(name.lower(), []).append(value)
         elif not doubt:
-            number = raw.count(b"\n", 0, found.start()) + 1
+            number = raw.count(b"\n", 0, begin) + 1
             doubt = f"line {number} of the header is no header field"
     if not doubt and raw[end - 2 : end + 2] != b"\r\n\r\n" and end < len(raw) and fields:
         # RFC 5321 § 2.3.8: to some only CRLF ends a line, so that the blank line is not one.
         lone = b"\r\n" not in raw[start:end] and raw[end - 1 : end + 1] == b"\n\n"
         doubt = "" if lone else "lines of the header end in different ways"
-    return HeaderSection(tuple(fields), end, doubt)
+    return HeaderSection(tuple(fields), end, doubt, tuple(spans), by_name)
 
 
 def without_fields(raw: bytes, names: Collection[str]) -> bytes:
-    """Return an email without these fields of its header (names in lower case)."""
+    """Return an email without these fields of its header (names in lower case).
+
+    Where the header has been read, `HeaderSection.without` takes less.
+    """
     kept: list[bytes] = []
     done = 0
     for found in _lines(raw, first_field(raw)):

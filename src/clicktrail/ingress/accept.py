@@ -16,7 +16,6 @@ from clicktrail.base.ids import new_id, now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import MessageRefused
-from clicktrail.headers.fields import without_fields
 from clicktrail.headers.words import decoded_words
 from clicktrail.ingress import lines
 from clicktrail.ingress.choice import choose
@@ -163,7 +162,7 @@ class Acceptor:
         theirs = [field for field in header.fields if field[0].lower() not in CONTROL_HEADERS]
         raw = submission.message
         if len(theirs) < len(header.fields):
-            raw = without_fields(raw, CONTROL_HEADERS)
+            raw = header.without(raw, CONTROL_HEADERS)
         accepted_at = now_us()
         message_id = new_id(accepted_at)
         recipients, readers = submission.recipients, len(submission.recipients)

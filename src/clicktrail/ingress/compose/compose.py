@@ -12,7 +12,7 @@ from email.utils import format_datetime, localtime, make_msgid
 
 from clicktrail.errors import InvalidInput
 from clicktrail.headers.addresses import UnreadableAddress, mailboxes
-from clicktrail.headers.fields import HeaderTooLong, first_field, read_header, without_fields
+from clicktrail.headers.fields import HeaderTooLong, first_field, read_header
 from clicktrail.headers.parameters import parse_type
 from clicktrail.headers.words import text_value
 from clicktrail.ingress.compose.entities import (
@@ -187,7 +187,7 @@ def _raw(request: SendEmailRequest, data: bytes, hostname: str) -> Composed:
         ]
     recipients = _recipients(named)
     lines += _missing(names, sender.address, hostname)
-    message = "".join(lines).encode("ascii") + without_fields(raw, frozenset({"bcc"}))
+    message = "".join(lines).encode("ascii") + header.without(raw, frozenset({"bcc"}))
     return Composed(message, _envelope_sender(request, sender.address), recipients)
 
 
