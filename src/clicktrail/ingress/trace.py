@@ -1,5 +1,6 @@
 """What is put on top of an email: the trace of where it has been (RFC 5321 § 4.4)."""
 
+import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -7,6 +8,8 @@ from functools import lru_cache
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.headers.fields import HeaderSection, first_field
 from clicktrail.ingress.submission import Submission
+
+_NOT_IN_NAME = re.compile(r"[^!-~]|[()<>;\\\"]")
 
 
 def received(submission: Submission, hostname: str, message_id: str, accepted_at: int) -> bytes:
@@ -45,5 +48,4 @@ def _date(seconds: int) -> str:
 
 def _printable(text: str) -> str:
     """Return a name as a header can hold it: what a client calls itself is not to be trusted."""
-    kept = "".join(c for c in text[:255] if "!" <= c <= "~" and c not in '()<>;\\"')
-    return kept or "unknown"
+    return _NOT_IN_NAME.sub("", text[:255]) or "unknown"

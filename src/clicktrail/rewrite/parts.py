@@ -66,6 +66,7 @@ def splice(raw: bytes, done: list[Done]) -> bytes:
 
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
+_CR = ord("\r")
 
 
 def _newline(raw: bytes) -> bytes:
@@ -73,6 +74,9 @@ def _newline(raw: bytes) -> bytes:
 
     RFC 5321 § 2.3.8: in CRLF alone. A file may have LF instead: in its header there is no CRLF.
     """
+    first = raw.find(b"\n")
+    if first > 0 and raw[first - 1] == _CR:
+        return b"\r\n"
     blank = _BLANK_LINE.search(raw)
     end = blank.end() if blank else len(raw)
     return b"\n" if b"\n" in raw[:end] and b"\r\n" not in raw[:end] else b"\r\n"

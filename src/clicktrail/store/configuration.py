@@ -33,6 +33,8 @@ class Configuration:
         for its subdomains too. Domains match in any letter case, local parts exactly
         (RFC 5321 § 2.4).
         """
+        if not self.identities:
+            return None
         local, at, domain = address.strip("<> \t").rpartition("@")
         domain = a_labels(domain)
         if at and (exact := self.identities.get(f"{local}@{domain}")):

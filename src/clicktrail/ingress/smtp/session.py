@@ -203,12 +203,13 @@ class Session(Connection):
         if not self._client_name:
             await self.say(503, "5.5.1 say EHLO first")
             return
-        try:
-            with self.patience():
-                await self._look_again()
-        except MessageRefused as refused:
-            await self.say(refused.code, refused.text)
-            return
+        if self.signed_in:
+            try:
+                with self.patience():
+                    await self._look_again()
+            except MessageRefused as refused:
+                await self.say(refused.code, refused.text)
+                return
         if not self.may_send():
             no = self._not_signed_in()
             await self.say(no.code, no.text)
@@ -227,7 +228,8 @@ class Session(Connection):
                 await self._refuse(refused)
                 return
             client = self._origin.address or self.peer
-            envelope = replace(envelope, origin=self._origin.words)
+            if words := self._origin.words:
+                envelope = replace(envelope, origin=words)
             self.mail = Mail(envelope, self.server.smarthost, client)
             self.has_sent = True
             await self.say(250, "2.1.0 Ok")

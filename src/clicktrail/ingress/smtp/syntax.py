@@ -139,6 +139,8 @@ def _is_original(value: str, *, smtputf8: bool) -> bool:
 
 def reply(code: int, text: str) -> bytes:
     """Return a reply as it goes over the wire; a text of several lines makes several (§ 4.2.1)."""
+    if text.isprintable():  # one line, as nearly all are
+        return f"{code} {text}\r\n".encode()
     lines = [_CONTROL.sub(" ", line.rstrip("\r")) for line in text.split("\n")]
     last = len(lines) - 1
     wire = "".join(f"{code}{'-' if n < last else ' '}{line}\r\n" for n, line in enumerate(lines))
@@ -179,4 +181,6 @@ def _check(address: str, *, smtputf8: bool) -> None:
 
 def _is_garbled(text: str) -> bool:
     """Whether it holds control characters, or bytes that are no UTF-8."""
+    if text.isascii():
+        return not text.isprintable()
     return bool(_CONTROL.search(text)) or any("\ud800" <= c <= "\udfff" for c in text)

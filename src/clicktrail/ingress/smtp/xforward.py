@@ -66,6 +66,8 @@ class Origin:
         return self._value("HELO")
 
     def _value(self, name: str) -> str:
+        if not self.given:
+            return ""
         value = _decoded(self.given.get(name, ""))
         return "" if value.upper() in _UNKNOWN else value
 

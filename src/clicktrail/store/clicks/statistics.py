@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import (
@@ -274,7 +275,7 @@ def add_tag_counts(
 ) -> None:
     """Add to the counters by link tag and value."""
     rows = [
-        (*key, tag, value, shard, *_values(count, NAMES[1:]))
+        (*key, tag, value, shard, *_values_but_sent(count))
         for (key, tag, value), count in _in_order(counts)
     ]
     _ADD_TAGS.run(connection, rows)
@@ -282,7 +283,7 @@ def add_tag_counts(
 
 def _in_order(counts: Mapping[K, Counts]) -> list[tuple[K, Counts]]:
     # Whoever adds to the same counters does so in the same order: nobody waits in a circle.
-    return sorted(counts.items(), key=lambda item: item[0])
+    return sorted(counts.items(), key=itemgetter(0))
 
 
 @lru_cache(1000)
@@ -302,8 +303,7 @@ def clicks_of(count: Counts) -> tuple[int, int, int]:
     return count.clicks, count.unique_clicks, count.human_clicks
 
 
-def _values(count: Counts, names: Sequence[str] = NAMES) -> list[int]:
-    return [getattr(count, name) for name in names]
+_values, _values_but_sent = attrgetter(*NAMES), attrgetter(*NAMES[1:])
 
 
 def adding(table: Table, counts: Sequence[str] = NAMES) -> BulkInsert:

@@ -1,10 +1,11 @@
 """What is known of emails between the smarthost and its answer, so that it is not read again."""
 
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 from clicktrail.model import Message
-from clicktrail.store.clicks.cohorts import Tag, names_of, tags_of
+from clicktrail.store.clicks.cohorts import MOST_TAGS, Tag
 
 LIMIT = 5000
 """Emails; of the oldest beyond that, the contents are read."""
@@ -29,9 +30,10 @@ class Underway:
 
     def add(self, message: Message, contents: bytes) -> None:
         """Remember an email that was kept."""
-        tags = names_of(tags_of(message.links))
+        every = chain.from_iterable([link.tags for link in message.links if link.tags])
+        tags = tuple(islice(dict.fromkeys(every), MOST_TAGS))  # as `cohorts.names_of` has it
         try:
-            "".join(name + value for name, value in tags).encode()
+            "".join(chain.from_iterable(tags)).encode()
         except UnicodeEncodeError:  # it is kept in other words
             return
         while len(self._known) >= LIMIT:
