@@ -49,6 +49,7 @@ def fill(service: Service) -> None:
         message[f"X-{'Long-' * 12}Header"] = WORD * 3
         link = hrefs(html_of(service.send(message, (f"{WORD[:60]}@{'sub.' * 20}example",))))[0]
         service.request(link, headers={"User-Agent": WORD * 2})
+    service.cli("suppression", "add", f"{WORD[:60]}@{'sub.' * 20}example")
     service.wait_for_clicks(LONG, len(SUBJECTS))
 
 
@@ -80,8 +81,8 @@ def test_nothing_sticks_out(page: Any, running: Service) -> None:
     paths += ["/guide", "/configurations", f"/configurations/{LONG}", "/identities"]
     paths += [first(page, running, "/identities", "/identities/"), "/messages", email, "/mailings"]
     paths += [f"/configurations/{LONG}/destinations/{LONG}", f"/?tag={WORD}%3D{WORD}0"]
-    paths += [mailing, f"{mailing}/clicked", tagged, several, "/live", "/dead-letters", "/nothing"]
-    paths += ["/do-not-track"]
+    paths += [mailing, f"{mailing}/clicked", tagged, several, "/live", "/dead-letters"]
+    paths += ["/contact-lists", "/suppression", "/do-not-track", "/templates"]
     found = {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
