@@ -64,7 +64,7 @@ def test_a_viewer_looks_at_everything_and_changes_nothing(
         if method == "GET":
             if path != "/live/events":  # it does not end
                 assert viewer.get(path).status_code in (200, 404), path
-        elif path != "/sign-out":
+        elif path not in ("/sign-out", "/templates/x/render"):  # to try one changes nothing
             answer = viewer.post(path, {"name": "made-by-viewer"})
             assert answer.status_code == 403, path
             assert "Only administrators" in answer.text
