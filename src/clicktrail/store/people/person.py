@@ -26,9 +26,9 @@ _FOLDED = (
 _HIDING = re.compile(
     b"|".join(
         (
-            rb"=\?|%(?:25)*+(?:3[0-9]|[46][1-9a-f]|[57][0-9a])",
+            rb"=\?|%(?>(?:25)*)(?:3[0-9]|[46][1-9a-f]|[57][0-9a])",
             *(first + second for first, second in _FOLDED),
-            *(b"%%(?:25)*+%02x%%(?:25)*+%02x" % (first[0], second[0]) for first, second in _FOLDED),
+            *(b"%%(?>(?:25)*)%02x%%(?>(?:25)*)%02x" % (one[0], two[0]) for one, two in _FOLDED),
         )
     )
 )
