@@ -78,14 +78,14 @@ class Book:
 
     def pack(self, plain: bytes) -> bytes:
         """Return contents as they are kept."""
-        frame = self._compressor.compress(plain, self._compressor.FLUSH_FRAME)
+        frame: bytes = self._compressor.compress(plain, self._compressor.FLUSH_FRAME)
         return self._head + frame[len(_MAGIC) :]
 
     def unpack(self, kept: bytes) -> bytes:
         """Return contents that were packed with this book. Raises `Damaged`."""
         decompressor = zstd.ZstdDecompressor(self._dictionary)
         try:
-            plain = decompressor.decompress(_MAGIC + kept[len(self._head) :], LARGEST)
+            plain: bytes = decompressor.decompress(_MAGIC + kept[len(self._head) :], LARGEST)
         except zstd.ZstdError as error:
             raise Damaged(str(error)) from None
         if not decompressor.eof:
