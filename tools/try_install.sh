@@ -203,7 +203,7 @@ prepare() {
     mv "$folder/debian.new" "$folder/debian"
   fi
   say "packages"
-  rm -f "$folder"/dist/*
+  rm -f "$folder"/dist/* "$folder"/wheels/clicktrail-* # pip would take the one that is there
   .venv/bin/python -m build --no-isolation --outdir "$folder/dist" . >/dev/null
   # For the Debian's Python: this machine's own, or another 3.11.
   own=$(command -v /usr/bin/python3.11 python3.11 | head -n 1)
