@@ -6,9 +6,11 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine, select, update
 
 from clicktrail.store.database import migrate
+from clicktrail.store.mail.kept.books import plain_of
+from clicktrail.store.mail.tables import message_contents
 
 
 def make_older(path: Path, revision: str) -> None:
@@ -24,6 +26,10 @@ def make_older(path: Path, revision: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
     engine.dispose()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        unpack_contents(connection)
+    engine.dispose()
     with closing(sqlite3.connect(older)) as database:
         database.execute("ATTACH ? AS now", (str(path),))
         for table in _tables(database, "main") & _tables(database, "now"):
@@ -36,6 +42,14 @@ def make_older(path: Path, revision: str) -> None:
     for each in path.parent.glob(f"{path.name}-*"):
         each.unlink()
     older.replace(path)
+
+
+def unpack_contents(connection: Connection) -> None:
+    """Keep contents of emails as they were before they were packed."""
+    for row in connection.execute(select(message_contents)).all():
+        mine = message_contents.c.message_id == row.message_id
+        plain = plain_of(connection, row.content)
+        connection.execute(update(message_contents).where(mine).values(content=plain))
 
 
 def _tables(database: sqlite3.Connection, schema: str) -> set[str]:

@@ -22,7 +22,7 @@ from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.statistics import digest as digest_of
 from clicktrail.store.finding.texts import Query
 from clicktrail.store.mail.grouping import mailings_of
-from clicktrail.store.mail.kept.books import plain_of
+from support.older import unpack_contents
 from support.postgres import NEEDS_POSTGRES, Postgres
 
 FOLDER = Path(clicktrail.store.database.migrate.__file__).parent / "migrations"
@@ -89,6 +89,21 @@ async def test_emails_and_clicks_of_before_are_found_and_counted(tmp_path: Path)
     await store.close()
 
 
+async def test_damaged_contents_of_before_do_not_end_the_upgrade(tmp_path: Path) -> None:
+    path = tmp_path / "clicktrail.db"
+    message_id = new_id(AT)
+
+    def older(connection: Connection) -> None:
+        fill(connection, message_id)
+        connection.execute(text("UPDATE message_contents SET content = :d"), {"d": b"\x93\xa1a"})
+
+    upgraded_to(f"sqlite:///{path}", "0005", older)
+    store = await Store.open(f"sqlite:///{path}")
+    places, _ = await store.trail.links(message_id)
+    assert places[0].clicks == 3
+    await store.close()
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=NEEDS_POSTGRES)])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database without tables."""
@@ -144,15 +159,6 @@ def without_trigrams(connection: Connection) -> None:
     connection.execute(text("CREATE TABLE message_terms (term bigint, message_id text)"))
 
 
-def with_plain_contents(connection: Connection) -> None:
-    """Leave the contents of emails as they were kept before there were dictionaries."""
-    for row in connection.execute(text("SELECT message_id, content FROM message_contents")).all():
-        values = {"id": row.message_id, "plain": plain_of(connection, row.content)}
-        connection.execute(
-            text("UPDATE message_contents SET content = :plain WHERE message_id = :id"), values
-        )
-
-
 async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empty: str) -> None:
     """A store of now is made one of before, and upgraded: its numbers are the same."""
     store = await Store.open(empty)
@@ -164,7 +170,7 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
 
     def older(connection: Connection) -> None:
         without_trigrams(connection)
-        with_plain_contents(connection)
+        unpack_contents(connection)
         for table in ("counters", "hour_counters", "tag_counters"):
             for column in ("tracked", "clicked"):
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))

@@ -26,6 +26,24 @@ _DIMENSIONS = ("configuration_set", "identity", "provider")
 _Counts = defaultdict[tuple[Any, ...], list[int]]
 
 
+class _Link(msgspec.Struct, array_like=True):
+    index: int
+    url: str
+    tags: list[tuple[str, str]]
+    part: int = 0
+    offset: int = 0
+
+
+class _Content(msgspec.Struct, array_like=True):
+    """As contents were kept then; what follows is not read."""
+
+    source: str
+    source_ip: str | None
+    headers: list[tuple[str, str]]
+    tags: dict[str, list[str]]
+    links: list[_Link]
+
+
 def upgrade() -> None:
     """Make the columns and the table, and fill them."""
     for table in ("counters", "hour_counters", "tag_counters"):
@@ -64,11 +82,11 @@ def _count(connection: sa.Connection, emails: Sequence[Any], first_hour: str) ->
     days, hours, tags, mailings, refused = (_counts() for _ in range(5))
     people = _people(connection, emails[0].id, emails[-1].id)
     for row in emails:
-        links, headers, pairs = _contents(row)
-        if row.content is not None and not links:
+        content = _content_of(row)
+        if content and not content.links:
             continue
         clicked = people.get(row.id, set())
-        groups = _mailings(row, links, headers, pairs)
+        groups = _mailings(row, content) if content else []
         if row.state != _SENT:  # so far they counted as emails of their mailings
             if row.waiting is None:
                 for digest in groups:
@@ -78,7 +96,7 @@ def _count(connection: sa.Connection, emails: Sequence[Any], first_hour: str) ->
         _add(days[hour[:10], *where], bool(clicked))
         if hour >= first_hour:
             _add(hours[hour, *where], bool(clicked))
-        for tag, places in _indexes(links).items():
+        for tag, places in _indexes(content.links if content else ()).items():
             _add(tags[hour[:10], *where, *tag], bool(clicked & places))
         for digest in groups if clicked else ():
             mailings[digest,][1] += 1
@@ -103,34 +121,35 @@ def _people(connection: sa.Connection, first: str, last: str) -> dict[str, set[i
     return found
 
 
-def _contents(row: Any) -> tuple[list[Any], list[Any], dict[str, list[str]]]:
-    if row.content is None:
-        return [], [], {}
-    _, _, headers, tags, links, *_ = msgspec.msgpack.decode(row.content)
-    return links, headers, tags
+def _content_of(row: Any) -> _Content | None:
+    """Return what is kept of an email; ``None`` where it is gone, or damaged."""
+    try:
+        return msgspec.msgpack.decode(row.content, type=_Content) if row.content else None
+    except msgspec.MsgspecError:
+        return None
 
 
-def _mailings(row: Any, links: list[Any], headers: list[Any], tags: Any) -> list[bytes]:
+def _mailings(row: Any, content: _Content) -> list[bytes]:
     made = Message(
         id=row.id,
         accepted_at=row.accepted_at,
         source="",
         recipients=(),
         configuration_set=row.configuration_set or None,
-        headers=tuple((name, value) for name, value in headers),
-        tags=tags,
-        links=tuple(Link(*link) for link in links),
+        headers=tuple(content.headers),
+        tags=content.tags,
+        links=tuple(Link(e.index, e.url, tuple(e.tags), e.part, e.offset) for e in content.links),
     )
     return [key.digest for key in mailings_of(made)]
 
 
-def _indexes(links: Iterable[Any]) -> dict[tuple[str, str], set[int]]:
+def _indexes(links: Iterable[_Link]) -> dict[tuple[str, str], set[int]]:
     """Return which links have each tag."""
     found: dict[tuple[str, str], set[int]] = {}
-    for index, _, tags, *_ in links:
-        for name, value in tags[:_MOST_TAGS]:
+    for link in links:
+        for name, value in link.tags[:_MOST_TAGS]:
             if (name, value) in found or len(found) < _MOST_TAGS:
-                found.setdefault((name, value), set()).add(index)
+                found.setdefault((name, value), set()).add(link.index)
     return found
 
 
