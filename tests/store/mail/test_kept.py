@@ -1,9 +1,7 @@
 """Contents of emails are kept in few bytes, by dictionaries in which nobody is."""
 
 import asyncio
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,7 @@ from clicktrail.model import Link, Message
 from clicktrail.store import Store
 from clicktrail.store.database.connect import open_database
 from clicktrail.store.database.move import Move
-from clicktrail.store.mail.kept import books
+from clicktrail.store.mail.kept import books, shelf
 from clicktrail.store.mail.kept.books import PLAIN, Book, Damaged, plain_of
 from clicktrail.store.mail.kept.learning import PEOPLE, Sample, learn
 from clicktrail.store.mail.kept.shelf import SAMPLES
@@ -179,22 +177,49 @@ async def test_dictionaries_go_when_another_is_older_than_all_that_is_kept(store
     assert sorted(found) == sorted(book_of(f"texts of {age} days ago").content for age in (62, 3))
 
 
-async def test_an_email_whose_dictionary_is_gone_or_damaged_is_passed_over(tmp_path: Path) -> None:
-    file = tmp_path / "clicktrail.db"
-    url = f"sqlite:///{file}"
-    await add(url, [email(number) for number in range(SAMPLES)])
-    await add(url, [lost := email(1000)])
-    first = email(1)
-    for change in ("UPDATE dictionaries SET content = x'00'", "DELETE FROM dictionaries"):
-        books._known.clear()
-        with closing(sqlite3.connect(file)) as connection, connection:
-            connection.execute(change)
-        store = await Store.open(url)
-        await store.messages.add(first)
-        assert await store.messages.get_many([lost.id, first.id]) == {first.id: first}
-        assert (await store.forget_person(lost.recipients[0])).messages == 1 or change[0] == "D"
-        await store.close()
-        first = email(1)
+HARMS = {
+    "gone": dictionaries.delete(),
+    "damaged": dictionaries.update().values(content=b"\0"),
+}
+
+
+async def harm(url: str, how: str) -> None:
+    database = open_database(url)
+    await database.write(lambda connection: connection.execute(HARMS[how]))
+    await database.close()
+
+
+@pytest.mark.parametrize("how", HARMS)
+async def test_an_email_whose_dictionary_is_gone_or_damaged_is_passed_over(
+    store_url: str, how: str
+) -> None:
+    await add(store_url, [email(number) for number in range(SAMPLES)])
+    await add(store_url, [lost := email(1000)])
+    await harm(store_url, how)
+    books._known.clear()
+    store = await Store.open(store_url)
+    await store.messages.add(first := email(1))
+    assert await store.messages.get_many([lost.id, first.id]) == {first.id: first}
+    assert (await store.forget_person(lost.recipients[0])).messages == 1
+    assert await store.messages.get_many([first.id]) == {first.id: first}
+    await store.close()
+
+
+@pytest.mark.parametrize("how", HARMS)
+async def test_no_email_is_packed_with_a_dictionary_that_is_not_there_any_more(
+    store_url: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "LOOK_SECONDS", 0.0)
+    await add(store_url, [email(number) for number in range(SAMPLES)])
+    store = await Store.open(store_url)
+    await store.messages.add(email(1000))
+    await harm(store_url, how)
+    await store.messages.add(later := email(1001))
+    await store.close()
+    books._known.clear()  # as in another process
+    store = await Store.open(store_url)
+    assert await store.messages.get(later.id) == later
+    await store.close()
 
 
 def test_what_is_damaged_is_told() -> None:

@@ -117,11 +117,16 @@ def repacked(connection: Connection, kept: bytes, plain: bytes) -> bytes:
 
 
 def newest_book(connection: Connection) -> tuple[Book, int] | None:
-    """Return the book that was made last, and when; ``None`` where there is none to be used."""
+    """Return the book that was made last, and when; ``None`` where there is none to be used.
+
+    What is there counts, and not what this process remembers: others read emails by that.
+    """
     query = select(dictionaries).order_by(at.made_at.desc(), at.digest).limit(1)
     row = connection.execute(query).first()
     try:
-        return None if row is None else (_remembered(row.digest, row.content), row.made_at)
+        if row is None or _digest(row.content) != row.digest:
+            return None
+        return _remembered(row.digest, row.content), row.made_at
     except Damaged:
         return None
 

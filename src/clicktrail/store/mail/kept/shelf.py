@@ -51,13 +51,17 @@ class Shelf:
         self._begin()
 
     async def look(self) -> None:
-        """Take the newest book, if that was not done for a while. To be awaited before packing."""
+        """Take the newest book, if that was not done for a while. To be awaited before packing.
+
+        Where there is none any more, emails that are packed with ours could not be read.
+        """
         if time.monotonic() < self._looked + LOOK_SECONDS:
             return
         found = await self._database.read(newest_book)
         self._looked = time.monotonic()
-        if found is not None and found[0].digest != self._book.digest:
-            self._take(*found)
+        book, made_at = found or (PLAIN, 0)
+        if book.digest != self._book.digest:
+            self._take(book, made_at)
 
     def pack(self, recipients: Sequence[str], plain: bytes) -> bytes:
         """Return contents, MessagePack, as they are kept."""
@@ -110,7 +114,7 @@ class Shelf:
 
     def _take(self, book: Book, made_at: int) -> None:
         self._book, self._made_at = book, made_at
-        self._best, self._step = 0.0, STEP
+        self._best, self._step = 0.0, STEP if made_at else 1
         self._begin()
 
     def _begin(self) -> None:
