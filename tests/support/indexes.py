@@ -40,6 +40,10 @@ HARMS = {
     "no places": _run("DROP TABLE message_index_idx"),
     "none": _run("DROP TABLE message_index"),
     "no numbers": _run("DROP TABLE message_numbers"),
+    "no more numbers": _run(
+        "CREATE TRIGGER no_more BEFORE INSERT ON message_numbers"
+        " BEGIN SELECT RAISE(ABORT, 'as where its pages contradict one another'); END"
+    ),
     "nothing": _run("DROP TABLE message_index", "DROP TABLE message_numbers"),
     "pages": _overwrite_pages,
 }

@@ -5,6 +5,7 @@ writes to one and finds it damaged builds it anew; who reads it says what to run
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -56,7 +57,7 @@ def on_index() -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:  # the driver's own, from `BulkInsert`
         if not _is_damage(error):
             raise
         raise IndexDamaged(
@@ -65,11 +66,12 @@ def on_index() -> Iterator[None]:
         ) from error
 
 
-def _is_damage(error: DBAPIError) -> bool:
-    code = getattr(error.orig, "sqlite_errorcode", None)
+def _is_damage(error: DBAPIError | sqlite3.Error) -> bool:
+    own = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(own, "sqlite_errorcode", None)
     if code is not None:
         return code & 0xFF in _SQLITE  # the rest tells more of it
-    return getattr(error.orig, "sqlstate", None) in _POSTGRESQL
+    return getattr(own, "sqlstate", None) in _POSTGRESQL
 
 
 async def write_with_index(database: Database, work: Work[T]) -> T:
