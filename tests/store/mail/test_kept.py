@@ -222,6 +222,17 @@ async def test_no_email_is_packed_with_a_dictionary_that_is_not_there_any_more(
     await store.close()
 
 
+async def test_of_large_emails_fewer_are_enough_to_learn_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "MOST_SAMPLED", 100_000)
+    url = f"sqlite:///{tmp_path / 'clicktrail.db'}"
+    await add(url, [email(number) for number in range(100)])
+    _, plain, found = await kept(url)
+    assert sum(map(len, plain)) > shelf.MOST_SAMPLED
+    assert len(found) == 1
+
+
 def test_what_is_damaged_is_told() -> None:
     plain = msgspec.msgpack.encode(["a text that is long enough to be packed"] * 9)
     book = book_of("a text that is long enough")

@@ -26,6 +26,8 @@ STEP = 10
 and one is made for so many at most."""
 LARGEST_SAMPLE = 32 * 1024
 """Bytes of contents; others have little in common with these."""
+MOST_SAMPLED = 4 * 1024 * 1024
+"""Bytes of contents that a book is made from: fewer emails, where they are large."""
 LOOK_SECONDS = 60.0
 _MOST_STEP = 1000
 _WORSE = 1.25
@@ -73,14 +75,15 @@ class Shelf:
             self._count % self._step == 0
             and recipients
             and len(plain) <= LARGEST_SAMPLE
-            and len(self._samples) < SAMPLES
+            and not self._is_enough()
         ):
             self._samples.append(Sample(recipients[0], plain))
+            self._sampled += len(plain)
         return kept
 
     def learn(self) -> None:
         """Begin to make a new book, where there is enough to learn from and it seems to pay."""
-        if len(self._samples) < SAMPLES or self._learning is not None:
+        if not self._is_enough() or self._learning is not None:
             return
         samples, ratio = self._samples, self._kept / self._plain
         self._begin()
@@ -119,7 +122,10 @@ class Shelf:
 
     def _begin(self) -> None:
         self._samples: list[Sample] = []
-        self._plain = self._kept = self._count = 0
+        self._plain = self._kept = self._count = self._sampled = 0
+
+    def _is_enough(self) -> bool:
+        return len(self._samples) >= SAMPLES or self._sampled >= MOST_SAMPLED
 
 
 def _better(samples: Sequence[Sample], least: float, than: Book) -> Book | None:
