@@ -491,24 +491,29 @@ async def test_what_is_kept_of_others_names_the_person_no_more(store: Store, fil
     other = await email_to(
         store, "berta@example.com", html=("<p>anna.example is not mail.example",)
     )
+    damaged = await email_to(store, "berta@example.com", html=("<p>nobody can read this",))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        change = "UPDATE message_html SET html = x'00' WHERE message_id = ?"
+        connection.execute(change, (damaged.id,))
     await store.contacts.create_list(ContactList("ours", 1, 1))
     said = {
         "berta@example.com": json.dumps({"friends": [ANNA, "carl@example.com"], "age": 7}),
         "carl@example.com": f"knows {ANNA}",
         "dora@example.com": '{"age":  7}',
         "emil@example.com": "[" * 9_000 + json.dumps(ANNA),
+        "fred@example.com": f'{{"of": "{ANNA}", "of": "nobody"}}',
     }
     for address, attributes in said.items():
         await store.contacts.create("ours", Contact(address, 1, 1, attributes=attributes))
     done = await store.forget_person(ANNA)
-    assert (done.messages_changed, done.counters) == (1, 3)
+    assert (done.messages_changed, done.counters) == (2, 4)
     assert (await store.trail.html(showing.id), len(await store.trail.html(other.id))) == (
         (),
         1,
     )
     left = [(await store.contacts.get("ours", address)).attributes for address in said]
     friends = '{"friends":["[erased]","carl@example.com"],"age":7}'
-    assert left == [friends, "[erased]", '{"age":  7}', "[erased]"]
+    assert left == [friends, "[erased]", '{"age":  7}', "[erased]", "[erased]"]
     assert not await store.forget_person(ANNA)
     await store.close()
     assert traces_in(file) == []

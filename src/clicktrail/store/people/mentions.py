@@ -1,6 +1,6 @@
 """Takes a person out of what is kept of others: HTML of their emails, attributes of contacts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from html import unescape
 from typing import Any
@@ -46,8 +46,9 @@ async def erase_attributes(database: Database, person: Person) -> int:
     return count
 
 
-def _is_shown(person: Person, parts: Iterable[str]) -> bool:
-    return any(
+def _is_shown(person: Person, parts: Collection[str]) -> bool:
+    # None are there where it is damaged: the person may be in what cannot be read.
+    return not parts or any(
         person.is_in(part) or ("&" in part and person.is_in(unescape(part))) for part in parts
     )
 
@@ -58,7 +59,9 @@ def _without(person: Person, attributes: str) -> str:
         left = person.erased(said)
     except (msgspec.MsgspecError, RecursionError):
         return str(person.erased(attributes))
-    return attributes if left == said else msgspec.json.encode(left).decode()
+    if left != said:
+        return msgspec.json.encode(left).decode()
+    return str(person.erased(attributes))  # of a name that stands twice, the last was read
 
 
 def _delete_html(gone: dict[str, list[str]], connection: Connection) -> int:
