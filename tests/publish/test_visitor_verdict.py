@@ -194,6 +194,11 @@ def test_a_click_within_a_second_of_acceptance_is_suspect(before: int) -> None:
     assert found == Judgement(Verdict.SUSPECT, ("too-fast",))
 
 
+@pytest.mark.parametrize("before", [SECOND, 0, -5 * SECOND])
+def test_without_a_threshold_no_click_is_too_fast(before: int) -> None:
+    assert Judge().signs(click(), AT - before, too_fast=0) == 0
+
+
 def test_no_user_agent_is_suspect_and_with_another_sign_a_machine() -> None:
     made = click(agent=" ")
     assert judge_all(made) == [Judgement(Verdict.SUSPECT, ("no-user-agent",))]

@@ -57,7 +57,8 @@ class Judge:
         """Return the signs of a click.
 
         ``accepted_at`` is when its email was accepted, ``None`` where that is not known;
-        ``too_fast`` that of its configuration set (`Thresholds`).
+        ``too_fast`` that of its configuration set (`Thresholds`), 0 for never, also where another
+        node's clock is behind.
         """
         signs = 0
         if names_itself_a_machine(click.user_agent):
@@ -68,8 +69,9 @@ class Judge:
             signs |= NETWORK
         elif self._knows_clouds and click.ip in self._clouds:
             signs |= CLOUD
-        if accepted_at is not None and click.clicked_at - accepted_at < too_fast * 1000:
-            signs |= TOO_FAST
+        if too_fast and accepted_at is not None:
+            soon = click.clicked_at - accepted_at < too_fast * 1000
+            signs |= TOO_FAST if soon else 0
         if click.request:
             signs |= _shown(click.request, click.user_agent)
         return signs
