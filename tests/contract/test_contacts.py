@@ -193,6 +193,21 @@ async def test_whoever_got_an_email_can_leave_whatever_their_address_is(store: S
     assert all(len(each.subscription.address) <= 320 for each in await store.unsubscribed.page())
 
 
+async def test_who_change_topics_at_once_undo_nothing_of_one_another(store_url: str) -> None:
+    stores = [await Store.open(store_url) for _ in range(2)]
+    await stores[0].contacts.create_list(a_list())
+    topics = [Topic(f"t{number}", "A topic", IN) for number in range(16)]
+    writing = [
+        each.contacts.put_topic("ours", topic)
+        for each, topic in zip(stores * 8, topics, strict=True)
+    ]
+    await asyncio.gather(*writing)
+    found = (await stores[0].contacts.get_list("ours")).topics
+    assert sorted(found, key=str) == sorted(topics, key=str)
+    for each in stores:
+        await each.close()
+
+
 async def test_a_long_list_is_deleted_a_piece_at_a_time_and_others_write_in_between(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

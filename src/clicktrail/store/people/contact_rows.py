@@ -60,6 +60,14 @@ def known_list(connection: Connection, name: str) -> ContactList:
     return found
 
 
+def held_list(connection: Connection, name: str) -> ContactList:
+    """Return a list, which nobody else changes until the transaction ends. Raises `NotFound`."""
+    query = select(contact_lists).where(contact_lists.c.name == storable(name))
+    if (row := connection.execute(query.with_for_update()).first()) is None:
+        raise missing_list(name)
+    return load_list(row)
+
+
 def load_list(row: Row[Any]) -> ContactList:
     """Return the list of a row."""
     topics = tuple(_load_topics(row.topics))
@@ -83,9 +91,15 @@ def dump_topics(topics: Sequence[Topic]) -> str:
 _load_topics = msgspec.json.Decoder(list[Topic]).decode
 
 
-def contact_row(connection: Connection, name: str, digest: bytes) -> Row[Any] | None:
-    """Return the row of a contact; ``None`` where there is none."""
-    return connection.execute(select(contacts).where(*this(contacts, name, digest))).first()
+def contact_row(
+    connection: Connection, name: str, digest: bytes, *, held: bool = False
+) -> Row[Any] | None:
+    """Return the row of a contact; ``None`` where there is none.
+
+    One that is ``held`` nobody else changes until the transaction ends.
+    """
+    query = select(contacts).where(*this(contacts, name, digest))
+    return connection.execute(query.with_for_update() if held else query).first()
 
 
 def this(table: Table, name: str, digest: bytes) -> list[ColumnElement[bool]]:

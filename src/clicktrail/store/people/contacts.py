@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from clicktrail.base.ids import now_us
 from clicktrail.base.text.digest import digest_of
-from clicktrail.errors import AlreadyExists, NotFound
+from clicktrail.errors import AlreadyExists, InvalidInput, NotFound
 from clicktrail.model import check_name
 from clicktrail.model.subscription import Contact, ContactList, SubscriptionStatus, Topic
 from clicktrail.rules.recipients import checked_recipient
@@ -23,6 +23,7 @@ from clicktrail.store.people.contact_rows import (
     condition,
     contact_row,
     dump_topics,
+    held_list,
     known_list,
     list_there,
     load_list,
@@ -124,7 +125,7 @@ class ContactStore:
 
     async def _change_topics(self, name: str, change: Callable[[dict[str, Topic]], None]) -> None:
         def work(connection: Connection) -> None:
-            topics = {each.name: each for each in known_list(connection, name).topics}
+            topics = {each.name: each for each in held_list(connection, name).topics}
             change(topics)
             values = {"topics": dump_topics(tuple(topics.values())), "updated_at": now_us()}
             at = contact_lists.c.name == name
@@ -232,11 +233,13 @@ class ContactStore:
         said: Mapping[str, SubscriptionStatus | None],
         unsubscribed: bool,
         attributes: str,
+        seen: int | None = None,
     ) -> None:
         """Change a contact, and what it says of some topics; ``None``: nothing any more.
 
-        What it says of others stays, of those too that are not on the list any more. Raises
-        `NotFound`, `InvalidInput`.
+        What it says of others stays, of those too that are not on the list any more. ``seen`` is
+        its ``updated_at`` as it was looked at: who has unsubscribed since does not come back by
+        that. Raises `NotFound`, and `InvalidInput`, also where it has changed since.
         """
         digest = digest_of(checked_recipient(address))
         values = {
@@ -248,9 +251,14 @@ class ContactStore:
 
         def work(connection: Connection) -> None:
             known = known_list(connection, name)
-            row = contact_row(connection, name, digest)
+            row = contact_row(connection, name, digest, held=True)
             if row is None:
                 raise missing(name, address)
+            if seen is not None and row.updated_at != seen:
+                raise InvalidInput(
+                    "the contact has changed since you looked at it, perhaps unsubscribed: see its"
+                    " state, and save again what still holds"
+                )
             [found] = with_topics(connection, name, [row])
             now: dict[str, SubscriptionStatus | None] = dict(found.preferences)
             new = {topic: each for topic, each in said.items() if each and topic not in now}
