@@ -1,11 +1,13 @@
 """Contact lists, contacts and the suppression list in the console, over what the API changes."""
 
+import re
 from html import unescape
 
 import httpx
 import pytest
 
 from clicktrail.errors import InvalidInput, NotFound
+from clicktrail.model import Subscription
 from clicktrail.model.subscription import Contact, ContactList, SubscriptionStatus, Topic
 from clicktrail.store import Store
 from clicktrail.store.finding import looking
@@ -106,6 +108,25 @@ async def test_what_a_contact_said_of_a_topic_that_is_gone_stays(
     assert (await store.contacts.get("news", ANNA)).preferences == (("sport", OUT),)
     with pytest.raises(InvalidInput, match="is not on the contact list"):
         await store.contacts.say("news", ANNA, {"other": OUT}, False, "")
+
+
+async def test_who_has_unsubscribed_meanwhile_does_not_come_back_by_an_old_page(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await listed(store, Contact(ANNA, 1, 1))
+    at = "/contact-lists/news/contact"
+    page = (await admin.get(at, params={"address": ANNA})).text
+    [seen] = re.findall('name="seen" value="([0-9]+)"', page)
+    form = {"address": ANNA, "topic:sport": "", "subscribed": "on", "attributes": "new"}
+    for topic in ("sport", ""):
+        await store.unsubscribed.put([Subscription("news", topic, ANNA)])
+        page = (await send(admin, at, form | {"seen": seen})).text
+        assert "has changed since you looked at it" in page
+        assert ">\nnew</textarea>" in page
+        assert await store.unsubscribed.unwilling("news", "sport", [ANNA]) == [ANNA]
+        [seen] = re.findall('name="seen" value="([0-9]+)"', page)
+    assert "Saved." in (await send(admin, at, form | {"seen": seen})).text
+    assert await store.unsubscribed.unwilling("news", "sport", [ANNA]) == []
 
 
 async def test_contacts_are_found_by_a_part_and_by_what_they_get(

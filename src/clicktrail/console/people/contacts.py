@@ -3,6 +3,7 @@
 Their addresses may hold ``/``, so they stand in the query.
 """
 
+import re
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -73,7 +74,9 @@ class ContactPages:
             }
             attributes = "".join(fields(request, "attributes")).replace("\r\n", "\n")
             off = field(request, "subscribed") != "on"
-            await self._contacts.say(name, address, said, off, attributes)
+            seen = field(request, "seen")
+            known_at = int(seen) if re.fullmatch("[0-9]{1,18}", seen) else None
+            await self._contacts.say(name, address, said, off, attributes, known_at)
             return "Saved."
 
         return await answer(request, work, await self._form(name, address, "settings"))
