@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, delete, update
 
 from clicktrail.base.ids import new_id, now_us, pack_id
 from clicktrail.errors import InvalidInput, NotFound
@@ -16,6 +17,7 @@ from clicktrail.service.orders import OrdersKeeper
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Dimensions
+from clicktrail.store.tables import orders_version
 from support.service import PATIENCE
 
 OLD, NEW = "https://a.example/", "https://b.example/"
@@ -114,6 +116,34 @@ async def test_who_is_listed_is_found_with_the_emails_they_had_got(store: Store)
         await store.do_not_track.remove("anna@example.com")
     with pytest.raises(InvalidInput, match="not a domain"):
         await store.do_not_track.add(["@"], "me")
+
+
+async def test_what_changed_while_parts_had_one_version_is_told(store: Store) -> None:
+    """A copy of then may be older than the store."""
+
+    async def as_before(version: str) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(delete(orders_version).where(orders_version.c.id != 1))
+            connection.execute(update(orders_version).values(version=version))
+
+        await store.orders._database.write(work)
+
+    id_ = await sent(store, "anna@example.com")
+    made = await store.orders.replace(OLD, NEW, by="anna")
+    await store.do_not_track.add(["anna@example.com"], "me")
+    await store.do_not_track.look_for_emails()
+    await as_before("second")
+    behind, up_to_date = [await store.orders.newer(known) for known in ("first", "second")]
+    assert behind is not None
+    assert up_to_date is not None
+    assert behind.untracked == up_to_date.untracked == digest_of(pack_id(id_))
+    version = behind.version
+    assert await store.orders.newer(version) is None
+    await store.do_not_track.remove("anna@example.com")
+    await as_before("third")  # by a node of before
+    later = await store.orders.newer(version)
+    assert later is not None
+    assert (later.changes, later.untracked) == ((made,), b"")
 
 
 async def test_the_copy_has_all_of_what_came_in_parts(

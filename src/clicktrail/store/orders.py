@@ -1,4 +1,4 @@
-"""What redirects are told beside what links hold: changes of links after they were sent."""
+"""What redirects are told beside what links hold (`clicktrail.model.Orders`)."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -58,6 +58,8 @@ class OrderStore:
 
         def work(connection: Connection) -> Orders | None:
             there = {row.id: row.version for row in connection.execute(_VERSIONS)}
+            if Part.CHANGES in there:  # before parts had their own, it was that of both
+                there.setdefault(Part.UNTRACKED, there[Part.CHANGES])
             if Part.LISTS not in there and connection.scalar(_LISTS.limit(1)):
                 there[Part.LISTS] = "0"  # they are older than orders
             version = " ".join(there.get(part.value, "") for part in Part) if there else ""
@@ -70,7 +72,7 @@ class OrderStore:
                 holding = select(link_changes).where(link_changes.c.undone_at == 0)
                 newest = holding.order_by(link_changes.c.id.desc())
                 changes = tuple(_changes(connection.execute(newest)))
-            if not known or there.get(Part.UNTRACKED, "") != (untracked_known or ""):
+            if there.get(Part.UNTRACKED, "") != untracked_known:
                 ids = connection.scalars(_UNTRACKED)
                 digests = {digest_of(pack_id(id_)) for id_ in ids if is_id(id_)}
                 untracked = b"".join(sorted(digests))
