@@ -205,6 +205,8 @@ async def test_a_list_with_topics_has_a_box_for_each_and_for_all(house: House) -
     ]
     whole = "/u/" + RING.seal(MESSAGE, UNSUBSCRIBE_LINK, Subscription("news", "", "a@b.c").packed())
     assert re.findall(rb'name="(\w+)"[^>]*checked', await house.say(request(whole))) == [b"all"]
+    gone = "/u/" + RING.seal(MESSAGE, UNSUBSCRIBE_LINK, Subscription("news", "x", "a@b.c").packed())
+    assert b"checkbox" not in await house.say(request(gone)), "not all, but a topic was meant"
     assert await unsubscribed(house) == [], "looking unsubscribes nobody"
 
 

@@ -234,9 +234,14 @@ class RedirectApp:
         self._enqueue(first, exchange, *self._public.unsubscribed(_language(exchange)), more)
 
     def _form_of(self, opened: Opened, exchange: Exchange) -> Answer:
-        """Return the page that unsubscribes: with the topics of a list that has several."""
-        if (mine := _subscription(opened)) and (topics := self._changes.topics(mine.contact_list)):
-            return self._public.preferences(_language(exchange), topics, mine.topic)
+        """Return the page that unsubscribes: with the topics of a list that has several.
+
+        Not where the email's own is gone since: the button leaves that, and nothing else is ticked.
+        """
+        if mine := _subscription(opened):
+            topics = self._changes.topics(mine.contact_list)
+            if topics and mine.topic in {"", *(name for name, _ in topics)}:
+                return self._public.preferences(_language(exchange), topics, mine.topic)
         return self._public.unsubscribe(_language(exchange))
 
     def _chosen(self, opened: Opened, topics: list[str] | None) -> list[str] | None:
