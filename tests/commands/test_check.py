@@ -37,6 +37,16 @@ def test_a_link_that_leads_nowhere_is_told(run: Run, tmp_path: Path, name: str) 
     assert name in said
 
 
+def test_a_dictionary_that_is_damaged_is_told(run: Run, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "clicktrail.db")) as store:
+        store.execute("INSERT INTO dictionaries VALUES (X'01020304', X'00', 1)")
+        store.commit()
+    status, said = run("check", "--json")
+    assert status == 1
+    [told] = json.loads(said)["dictionaries"]
+    assert "put a backup of it back" in told
+
+
 @pytest.mark.parametrize(
     "harm", ["odd list of segments", "odd blocks", "none", "no numbers", "pages"]
 )

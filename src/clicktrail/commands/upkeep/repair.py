@@ -43,6 +43,7 @@ def check(context: typer.Context, as_json: Json = False) -> None:
         "api-token": lambda: _api_token(settings, folder / "api-token"),
         "webhook-secret": lambda: _webhook_secret(settings, folder / "webhook-secret"),
         "store": lambda: stored,
+        "dictionaries": lambda: [] if stored else _dictionaries(settings, folder),
         "journal": lambda: _journal(settings, folder),
         "spool": lambda: _spool(folder),
         "orders": lambda: _orders(folder),
@@ -82,6 +83,31 @@ def _vault(settings: Settings, folder: Path) -> list[str]:
     except ClicktrailError as error:
         return [str(error)]
     return []
+
+
+def _dictionaries(settings: Settings, folder: Path) -> list[str]:
+    if not has_store(settings, KeyFile(folder / "keys.json")):
+        return []
+    try:
+        damaged = asyncio.run(_damaged_dictionaries(settings))
+    except ClicktrailError as error:
+        return [str(error)]
+    if not damaged:
+        return []
+    return [
+        f"{damaged} of the dictionaries that emails are kept with cannot be used: these emails"
+        f" cannot be read, and the next person that is erased ends them: {RESTORE}"
+    ]
+
+
+async def _damaged_dictionaries(settings: Settings) -> int:
+    from clicktrail.store import Store  # noqa: PLC0415 - not every process needs it
+
+    store = await Store.open(store_url(settings))
+    try:
+        return await store.messages.damaged_dictionaries()
+    finally:
+        await store.close()
 
 
 def _api_token(settings: Settings, path: Path) -> list[str]:

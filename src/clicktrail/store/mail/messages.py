@@ -35,7 +35,7 @@ from clicktrail.store.finding.damage import write_with_index
 from clicktrail.store.finding.trigrams import forget_texts
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.html import pack_html
-from clicktrail.store.mail.kept.books import forget_books
+from clicktrail.store.mail.kept.books import damaged_books, forget_books
 from clicktrail.store.mail.kept.contents import Content, content_of, packed, recipients_of
 from clicktrail.store.mail.kept.shelf import Shelf
 from clicktrail.store.mail.tables import (
@@ -189,6 +189,13 @@ class MessageStore:
             if not message.reason:
                 self._underway.add(message, content)
         self._shelf.learn()
+
+    async def damaged_dictionaries(self) -> int:
+        """Return how many of those that emails are kept with are not what they were.
+
+        Raises `StoreUnavailable`.
+        """
+        return await self._database.read(damaged_books)
 
     async def _finish(self, batch: list[Finished]) -> None:
         first = {each.message_id: each for each in reversed(batch)}

@@ -141,6 +141,12 @@ def add_book(connection: Connection, book: Book, made_at: int) -> bool:
     return connection.scalar(there) == book.content
 
 
+def damaged_books(connection: Connection) -> int:
+    """Return how many dictionaries are not what emails were packed with."""
+    rows = connection.execute(select(dictionaries))
+    return sum(_digest(row.content) != row.digest for row in rows)
+
+
 def forget_books(connection: Connection, before: int) -> int:
     """Delete books that were no longer the newest at that time; return how many."""
     newest = select(at.made_at).where(at.made_at < before).order_by(at.made_at.desc()).limit(1)
