@@ -196,7 +196,7 @@ def test_several_processes_answer_on_one_socket(tmp_path: Path, short: Path) -> 
             finally:
                 os.kill(pid, signal.SIGCONT)
         wait_for(
-            lambda: measured(service)["clicktrail_emails_total{outcome=tracked}"] == 2 or None,
+            lambda: measured(service).get("clicktrail_emails_total{outcome=tracked}") == 2 or None,
             "what both counted",
         )
         for killed in workers:
