@@ -67,7 +67,8 @@ def test_a_damaged_spool_file_costs_no_click_but_the_one_that_was_hit(
         if what == "length":
             lost, data = 0, data[:at] + b"\xff\xff\x01\x00" + data[at + 4 :]
         elif what == "length and checksum":
-            lost, data = 1, data[:at] + b"\xff\xff\x01\x00\x00" + data[at + 5 :]
+            other = bytes([data[at + 4] ^ 0xFF])
+            lost, data = 1, data[:at] + b"\xff\xff\x01\x00" + other + data[at + 5 :]
         elif what == "hole":
             lost, data = 1, data[:at] + data[at + 30 :]
         else:
