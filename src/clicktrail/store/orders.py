@@ -65,7 +65,7 @@ class OrderStore:
             version = " ".join(there.get(part.value, "") for part in Part) if there else ""
             if version == known:
                 return None
-            # A node of before knows less parts.
+            # A node of before knows fewer parts.
             changes_known, untracked_known, lists_known, *_ = (*known.split(" "), None, None)
             changes = untracked = lists = None
             if not known or there.get(Part.CHANGES, "") != changes_known:

@@ -87,8 +87,9 @@ def judge_again(
     """
     if not (new.traps or known.traps):
         found: dict[str, Judgement] = {}
+        added: set[str] = set()
         for run in _runs_of(new.records, known.records, links, limits):
-            added = set(ids_of(new.records))
+            added = added or set(ids_of(new.records))  # most have no such run
             before = [each for each in run if each.event_id not in added]
             found.update(_changes(before, run, (), (), links, limits))
         return found
