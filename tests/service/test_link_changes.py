@@ -3,8 +3,10 @@
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from support.command_line import invoke
+from support.crowd import images
 from support.service import Answer, Service, email_with, hrefs, html_of, wait_for
 from support.visitor import Visitor
 
@@ -27,6 +29,12 @@ def answered(service: Service, link: str, status: int, location: str | None = No
 
     wait_for(look, f"{status} {location}")
     return service.request(link)
+
+
+def mailing_named(visitor: Visitor, subject: str) -> str | None:
+    """Return the address of a mailing's page."""
+    found = re.search(rf'href="(/mailings/\w+)">{subject}<', visitor.get("/mailings").text)
+    return found[1] if found else None
 
 
 def change(service: Service, *words: str) -> str:
@@ -116,11 +124,7 @@ def test_the_console_changes_links_of_a_mailing_and_says_who_did(
     message["Subject"] = f"Recall {name}"
     [link] = hrefs(html_of(service.send(message)))
 
-    def of_mailing() -> str | None:
-        found = re.search(rf'href="(/mailings/\w+)">Recall {name}', admin.get("/mailings").text)
-        return found[1] if found else None
-
-    page = wait_for(of_mailing, "the mailing")
+    page = wait_for(lambda: mailing_named(admin, f"Recall {name}"), "the mailing")
     form = {"url": OLD, "which": "set", "what": "replace", "new": "ftp://x/", "because": ""}
     refused = admin.sent(f"{page}/links", form).text
     assert "is no URL of http or https" in refused
@@ -167,6 +171,57 @@ def test_what_cannot_be_a_change_is_refused_with_the_reason(service: Service) ->
         service, "block", OLD, "--because", "x", "--configuration-set", "nobody"
     )
     assert "no time" in refused(service, "replace", OLD, NEW, "--since", "yesterday")
+
+
+def test_a_link_is_not_changed_to_lead_to_itself_or_to_a_tracking_link(
+    service: Service, admin: Visitor
+) -> None:
+    name = service.configuration_set(types=("CLICK", "OPEN", "SUBSCRIPTION"))
+    page, more = OLD.replace("sale", name), NEW + name
+    message = email_with(
+        HTML.replace("sale", name) + "<a href='{{amazonSESUnsubscribeUrl}}'>off</a>", name
+    )
+    message.replace_header("Subject", f"Mixed {name}")
+    message["X-SES-LIST-MANAGEMENT-OPTIONS"] = f"contactListName={name}"
+    html = html_of(service.send(message))
+    link, leave = hrefs(html)
+    for itself in (page, page.replace("https://shop", "HTTPS:\\\\SHOP")):
+        assert "to themselves" in refused(service, "replace", page, itself)
+    # As a reader's program may have altered them, and by any host: the redirect opens these too.
+    for ours in (link, f"{link}.", f"{link}?fbclid=1", leave, images(html)[0]):
+        for host in (urlsplit(ours).netloc, "click.example.com"):
+            elsewhere = urlsplit(ours)._replace(netloc=host).geturl()
+            assert "is a tracking link of this" in refused(service, "replace", page, elsewhere)
+    assert "is a tracking link: give" in refused(service, "replace", link, NEW)
+    form = {"url": page, "which": "all", "what": "replace", "new": link, "because": ""}
+    mailing = wait_for(lambda: mailing_named(admin, f"Mixed {name}"), "the mailing")
+    assert "is a tracking link of this" in admin.sent(f"{mailing}/links", form).text
+    assert [c for c in all_changes(service) if c["url"] == page] == []
+    # Those of others are URLs like any other.
+    theirs = f"https://other.example{urlsplit(link).path[:-4]}AAAA"
+    ids = [change(service, "replace", page, theirs), change(service, "replace", page, more)]
+    answered(service, link, 302, more)
+    for id_ in ids:
+        change(service, "undo", id_)
+
+
+def test_two_links_that_were_mixed_up_lead_each_where_the_other_did(service: Service) -> None:
+    """A chain that ends where it began is no circle: a click is led once."""
+    name = service.configuration_set()
+    pages = [f"https://shop.example/{name}/{number}" for number in range(3)]
+    links = [sent(service, name, f'<a href="{page}">x</a>') for page in pages]
+    ids = [change(service, "replace", pages[n], pages[(n + 1) % 3]) for n in range(3)]
+    for number, link in enumerate(links):
+        answered(service, link, 302, pages[(number + 1) % 3])
+    led = {click["url"]: click["destination"] for click in clicks(service, name, 3)}
+    assert led == {pages[n]: pages[(n + 1) % 3] for n in range(3)}
+    for id_ in ids:
+        change(service, "undo", id_)
+
+
+def all_changes(service: Service) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(service.cli("link", "changes", "--json"))
+    return found
 
 
 def refused(service: Service, *words: str) -> str:

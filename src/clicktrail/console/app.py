@@ -63,12 +63,14 @@ class Console:
         retry_for: float = 86400,
         notices: Notices = _none,
         render: Render | None = None,
+        leads_here: Callable[[str], bool] | None = None,
     ) -> None:
         """``sampler`` does the guide's steps, ``send_test`` sends test events, ``render`` tries
         templates.
 
         ``visitors`` tells whose a request is behind proxies, ``retry_for`` how long notifications
-        are tried, in seconds. ``notices`` tells what people should look after.
+        are tried, in seconds. ``notices`` tells what people should look after, ``leads_here`` which
+        URLs are tracking links of this installation.
         """
         views = Views()
         doorman = Doorman(store.accounts, views)
@@ -82,7 +84,7 @@ class Console:
         templates = TemplatePages(store, views, render)
         mailings = MailingPages(store, views)
         mailing_list = MailingList(store, views)
-        changes = LinkChanges(store)
+        changes = LinkChanges(store, leads_here)
         lists, contacts = ListPages(store, views), ContactPages(store, views)
         wishes = Wishes(store, views)
         suppressed = SuppressedPages(store, views)

@@ -12,6 +12,7 @@ have in the place of both what an anonymous set says (`clicktrail.model.anonymou
 the key can read, change or make a token, and opening one needs nothing but the key.
 """
 
+import re
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ UNSUBSCRIBE_PATH = "/u/"
 
 PATHS = (PATH, OPEN_PATH, UNSUBSCRIBE_PATH)
 """How the paths of all links begin that hold a token; it is what follows."""
+
+_ANY_PATH = re.compile(rf"https?://[^/?#]*(?:{'|'.join(PATHS)})([0-9A-Za-z_-]+)", re.ASCII)
 
 PASSES = 1 << 27
 """What a link's number has where query parameters appended to the tracking link are passed on: no
@@ -176,6 +179,17 @@ class KeyRing:
         except (ValueError, InvalidToken):
             return False
         return True
+
+    def leads_here(self, url: str) -> bool:
+        """Whether a URL, as a browser writes it, is that of any link or image with our token.
+
+        What programs put behind a token is no part of it: the redirect reads it without, too.
+        """
+        place = _ANY_PATH.match(url)
+        try:
+            return place is not None and bool(self.open(place[1]))
+        except InvalidToken:
+            return False
 
 
 class Sealer:

@@ -1,7 +1,7 @@
 """What redirects are told beside what links hold (`clicktrail.model.Orders`)."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -90,14 +90,17 @@ class OrderStore:
         by: str,
         configuration_set: str = "",
         since: int = 0,
+        leads_here: Callable[[str], bool] | None = None,
     ) -> LinkChange:
         """Lead all links to a URL elsewhere. Raises `InvalidInput`, `NotFound`.
 
         Only links in emails of a ``configuration_set`` where one is named, and accepted ``since`` a
-        time in microseconds since 1970 UTC. ``by`` is who wants it.
+        time in microseconds since 1970 UTC. ``by`` is who wants it. ``leads_here`` tells which URLs
+        are links of this installation (`KeyRing.leads_here`): they lead nobody anywhere else.
         """
         to = _checked(destination)
         made = _made(url, to, configuration_set, since, by)
+        _check_way(made.url, to, leads_here)
         return await self._database.write(lambda connection: _add(connection, made))
 
     async def block(
@@ -221,6 +224,33 @@ def _add(connection: Connection, made: LinkChange) -> LinkChange:
     connection.execute(insert(link_changes).values(values))
     renew(connection, Part.CHANGES)
     return made
+
+
+def _check_way(url: str, to: str, leads_here: Callable[[str], bool] | None) -> None:
+    """Raise `InvalidInput` for a change by which links would lead in a circle, or as before.
+
+    Changes do not chain (`clicktrail.redirect.changes`), so others cannot: of two links that each
+    lead where the other did, each leads there at once.
+    """
+    before, after = weburl.serialized(url) or url, weburl.serialized(to) or to
+    if before == after:
+        raise InvalidInput(
+            f"links to {url[:300]} cannot be changed to lead to themselves: to have them lead there"
+            " again, undo their change (clicktrail link changes)"
+        )
+    if leads_here is None:
+        return
+    if leads_here(after):
+        raise InvalidInput(
+            f"{to[:300]} is a tracking link of this installation: whoever clicks would come back"
+            " here, in a circle perhaps, and be counted as somebody else. Give the URL that it"
+            " leads to (clicktrail link open)"
+        )
+    if leads_here(before):
+        raise InvalidInput(
+            f"{url[:300]} is a tracking link: give the URL that it leads to (clicktrail link open),"
+            " of which all links are changed"
+        )
 
 
 def _changes(rows: Iterable[object]) -> Iterable[LinkChange]:

@@ -1,12 +1,20 @@
 """``clicktrail link replace`` and its like: where links lead that were sent already."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clicktrail.base.ids import rfc3339
-from clicktrail.commands.shared.common import Json, print_json, print_table, with_store
+from clicktrail.commands.shared.common import (
+    Json,
+    print_json,
+    print_table,
+    settings_of,
+    with_store,
+)
 from clicktrail.commands.shared.who import who
+from clicktrail.keys.ringfile import KeyFile
 
 if TYPE_CHECKING:
     from clicktrail.model import LinkChange
@@ -41,7 +49,12 @@ def replace(
     made = with_store(
         context,
         lambda store: store.orders.replace(
-            url, new, by=who(), configuration_set=configuration_set, since=begin
+            url,
+            new,
+            by=who(),
+            configuration_set=configuration_set,
+            since=begin,
+            leads_here=_leads_here(context),
         ),
     )
     _tell(made, f"Links to {made.url} lead to {made.destination}", as_json)
@@ -100,6 +113,12 @@ def undo(
         print_json(_object(undone))
         return
     typer.echo(f"Links to {undone.url} lead again where they did before.")
+
+
+def _leads_here(context: typer.Context) -> Callable[[str], bool] | None:
+    """Return what tells our tracking links; ``None`` where no keys are: there it needs none."""
+    keys = KeyFile(settings_of(context).data / "keys.json")
+    return keys.ring().leads_here if keys.path.exists() else None
 
 
 def _tell(made: "LinkChange", what: str, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """Where the links of a mailing lead since they were changed: forms of its page."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,8 +18,9 @@ PLACE = "changes"
 class LinkChanges:
     """Changes links by URL, for all emails or those of the mailing's configuration set."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, leads_here: Callable[[str], bool] | None = None) -> None:
         self._store = store
+        self._leads_here = leads_here
 
     async def of(self, urls: Iterable[str]) -> list[LinkChange]:
         """Return the changes of links to some URLs, the newest first."""
@@ -41,7 +42,9 @@ class LinkChanges:
                 await orders.block(url, because, by=by, configuration_set=within)
                 return f"Links to {url} lead nowhere."
             new = field(request, "new")
-            made = await orders.replace(url, new, by=by, configuration_set=within)
+            made = await orders.replace(
+                url, new, by=by, configuration_set=within, leads_here=self._leads_here
+            )
             return f"Links to {url} lead to {made.destination}."
 
         return await answer(request, work, _address(request))

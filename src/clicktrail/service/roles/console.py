@@ -39,7 +39,10 @@ async def build(house: House) -> None:
     trials = Trials(house)
     house.ends.append(trials.stop)
     samples = Samples(house, store)
-    console = Console(store, samples, send_test, visitors, retry_for, notices, trials.render)
+    console = Console(
+        *(store, samples, send_test, visitors, retry_for, notices, trials.render),
+        leads_here=lambda url: house.keys.ring().leads_here(url),
+    )
     limits = Limits(waiting=settings["console.max_live_pages"])
     server = AsgiServer(console.app, settings["console.listen"], limits, visitors.trusts)
     house.ends.append(server.stop)
