@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clicktrail.keys.ringfile import KeyFile
+from clicktrail.store.mail.kept.books import PLAIN
 from support.command_line import invoke
 from support.indexes import HARMS
 
@@ -45,6 +46,18 @@ def test_a_dictionary_that_is_damaged_is_told(run: Run, tmp_path: Path) -> None:
     assert status == 1
     [told] = json.loads(said)["dictionaries"]
     assert "put a backup of it back" in told
+
+
+def test_a_dictionary_that_is_gone_is_told(run: Run, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "clicktrail.db")) as store:
+        kept = [("a", PLAIN.pack(b"\x90")), ("b", b"\x90"), ("c", b"\x01\x01\x02\x03\x04\x00")]
+        store.executemany("INSERT INTO message_contents VALUES (?, X'90', ?)", kept)
+        store.commit()
+    status, said = run("check", "--json")
+    assert status == 1
+    [told] = json.loads(said)["dictionaries"]
+    assert told.startswith("1 of")
+    assert "not there any more" in told
 
 
 @pytest.mark.parametrize(

@@ -89,23 +89,23 @@ def _dictionaries(settings: Settings, folder: Path) -> list[str]:
     if not has_store(settings, KeyFile(folder / "keys.json")):
         return []
     try:
-        damaged = asyncio.run(_damaged_dictionaries(settings))
+        damaged, gone = asyncio.run(_unusable_dictionaries(settings))
     except ClicktrailError as error:
         return [str(error)]
-    if not damaged:
-        return []
     return [
-        f"{damaged} of the dictionaries that emails are kept with cannot be used: these emails"
-        f" cannot be read, and the next person that is erased ends them: {RESTORE}"
+        f"{number} of the dictionaries that emails are kept with {what}: these emails cannot be"
+        f" read, and the next person that is erased ends them: {RESTORE}"
+        for number, what in ((damaged, "cannot be used"), (gone, "are not there any more"))
+        if number
     ]
 
 
-async def _damaged_dictionaries(settings: Settings) -> int:
+async def _unusable_dictionaries(settings: Settings) -> tuple[int, int]:
     from clicktrail.store import Store  # noqa: PLC0415 - not every process needs it
 
     store = await Store.open(store_url(settings))
     try:
-        return await store.messages.damaged_dictionaries()
+        return await store.messages.unusable_dictionaries()
     finally:
         await store.close()
 

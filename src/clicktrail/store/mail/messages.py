@@ -35,7 +35,7 @@ from clicktrail.store.finding.damage import write_with_index
 from clicktrail.store.finding.trigrams import forget_texts
 from clicktrail.store.mail.grouping import mailings_of
 from clicktrail.store.mail.html import pack_html
-from clicktrail.store.mail.kept.books import damaged_books, forget_books
+from clicktrail.store.mail.kept.books import forget_books, unusable_books
 from clicktrail.store.mail.kept.contents import Content, content_of, packed, recipients_of
 from clicktrail.store.mail.kept.shelf import Shelf
 from clicktrail.store.mail.tables import (
@@ -190,12 +190,12 @@ class MessageStore:
                 self._underway.add(message, content)
         self._shelf.learn()
 
-    async def damaged_dictionaries(self) -> int:
-        """Return how many of those that emails are kept with are not what they were.
+    async def unusable_dictionaries(self) -> tuple[int, int]:
+        """Return how many of those that emails are kept with are damaged, and how many are gone.
 
         Raises `StoreUnavailable`.
         """
-        return await self._database.read(damaged_books)
+        return await self._database.read(unusable_books)
 
     async def _finish(self, batch: list[Finished]) -> None:
         first = {each.message_id: each for each in reversed(batch)}

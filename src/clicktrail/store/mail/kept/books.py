@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterable
 from functools import cached_property
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.mail.kept.learning import Sample, learn
-from clicktrail.store.mail.tables import dictionaries
+from clicktrail.store.mail.tables import dictionaries, message_contents
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -141,10 +141,15 @@ def add_book(connection: Connection, book: Book, made_at: int) -> bool:
     return connection.scalar(there) == book.content
 
 
-def damaged_books(connection: Connection) -> int:
-    """Return how many dictionaries are not what emails were packed with."""
-    rows = connection.execute(select(dictionaries))
-    return sum(_digest(row.content) != row.digest for row in rows)
+def unusable_books(connection: Connection) -> tuple[int, int]:
+    """Return how many dictionaries are not what emails were packed with, and how many are gone.
+
+    Looks at the beginning of the contents of all emails: that takes a while.
+    """
+    kept = {bytes(row.digest): bytes(row.content) for row in connection.execute(_ALL)}
+    needed = {bytes(head)[1:] for head in connection.scalars(_HEADS) if head[:1] == _MARK}
+    damaged = sum(_digest(content) != digest for digest, content in kept.items())
+    return damaged, len(needed - kept.keys() - {PLAIN.digest})
 
 
 def forget_books(connection: Connection, before: int) -> int:
@@ -182,4 +187,6 @@ def _remembered(digest: bytes, content: bytes) -> Book:
     return book
 
 
+_ALL = select(dictionaries)
+_HEADS = select(func.substr(message_contents.c.content, 1, 1 + DIGEST)).distinct()
 _ADD = BulkInsert(dictionaries, finish=lambda statement: statement.on_conflict_do_nothing())
