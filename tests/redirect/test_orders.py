@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clicktrail.errors import ClicktrailError
 from clicktrail.keys.orders import OrdersCopy
 from clicktrail.keys.token import Opened
 from clicktrail.model import LinkChange, Orders
@@ -74,6 +75,35 @@ async def test_what_could_not_be_read_is_read_as_soon_as_it_can(
         await following.stop()
     assert caplog.text.count("damaged") == 1
     assert heard.empty()
+
+
+async def test_a_fault_of_ours_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = OrdersCopy(tmp_path)
+    copy.write(told("1"))
+    heard: asyncio.Queue[Changes] = asyncio.Queue()
+    well, hear = asyncio.Event(), on_loop(heard)
+
+    def hand_on(changes: Changes) -> None:
+        if not well.is_set():
+            raise LookupError(URL)
+        hear(changes)
+
+    following = Following(copy, hand_on)
+    following.start()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(ClicktrailError, match="LookupError"):
+                await following.check()
+            well.set()
+            assert led(await heard.get()) == "http://b.example/1"
+            copy.write(told("2"))
+            assert led(await heard.get()) == "http://b.example/2"
+            await following.check()
+    finally:
+        await following.stop()
+    assert caplog.text.count("orders cannot be followed") == 1
 
 
 def test_emails_that_are_spared_are_told_from_all_others() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from clicktrail.base.complaints import complaint
 from clicktrail.base.logs import get_logger
+from clicktrail.base.redact import reason_of
 from clicktrail.base.tasks import end
 from clicktrail.errors import ClicktrailError
 from clicktrail.keys.orders import OrdersCopy
@@ -52,7 +53,10 @@ class Following:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await asyncio.to_thread(self._look)
+            try:
+                await asyncio.to_thread(self._look)
+            except RuntimeError as error:  # no thread can be had
+                self._fail(error)
 
     def _look(self) -> None:
         mark = None
@@ -73,6 +77,14 @@ class Following:
         except ValueError:
             self._damaged = mark
             self._complain("damaged: delete it, and it is written anew")
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Tell a fault of ours, which must not end it: it is tried again."""
+        if not self._problem:
+            log.error("orders cannot be followed", exc_info=error)
+        self._problem = reason_of(error)
 
     def _complain(self, why: str) -> None:
         if not self._problem:
