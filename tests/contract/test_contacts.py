@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Connection, update
 
 from clicktrail.base.ids import new_id, now_us
-from clicktrail.errors import AlreadyExists, InvalidInput, NotFound
+from clicktrail.errors import AlreadyExists, InvalidInput, NotFound, StoreUnavailable
 from clicktrail.model import Subscription, Where
 from clicktrail.model.subscription import Contact, ContactList, SubscriptionStatus, Topic
 from clicktrail.store import Store
@@ -20,6 +21,7 @@ from clicktrail.store.database.core import storable
 from clicktrail.store.people import contacts as contact_store
 from clicktrail.store.people.contact_rows import ATTRIBUTES_LIMIT, MOST_TOPICS
 from clicktrail.store.people.suppression import SuppressionReason
+from clicktrail.store.people.tables import contact_lists
 
 IN, OUT = SubscriptionStatus
 ANNA = "Anna.Ott@Bücher.example"
@@ -208,19 +210,24 @@ async def test_who_change_topics_at_once_undo_nothing_of_one_another(store_url: 
         await each.close()
 
 
-async def test_a_long_list_is_deleted_a_piece_at_a_time_and_others_write_in_between(
+async def test_a_long_list_is_deleted_a_piece_at_a_time_and_no_wish_before_the_list(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contact_store, "_AT_ONCE", 10)
     await store.contacts.create_list(a_list("ours", NEWS))
-    wishes = [Subscription("ours", "news", f"{number}@x.example") for number in range(200)]
-    await store.unsubscribed.put([*wishes, Subscription("theirs", "news", ANNA)])
+    off = [Subscription("ours", "news" * (n % 2), f"{n}@off.example") for n in range(50)]
+    await store.unsubscribed.put([*off, Subscription("theirs", "news", ANNA)])
+    for number in range(100):
+        await store.contacts.create("ours", Contact(f"{number}@x.example", 1, 1, (("news", IN),)))
     deleting = asyncio.create_task(store.contacts.delete_list("ours"))
     left = set()
     while not deleting.done():
         await store.unsubscribed.put([Subscription("theirs", "", ANNA)])
         with suppress(NotFound):
             left.add(len(await store.contacts.page("ours")))
+        wishes = await store.unsubscribed.page(contact_list="ours")
+        assert len(wishes) in (0, len(off))
+    assert left - {0, 150}, "somebody wrote in between"
     await deleting
     assert left - {0, 200}, "somebody wrote in between"
     with pytest.raises(NotFound):
@@ -231,3 +238,31 @@ async def test_a_long_list_is_deleted_a_piece_at_a_time_and_others_write_in_betw
     assert await store.unsubscribed.unwilling("theirs", "news", [ANNA]) == [ANNA]
     with pytest.raises(NotFound):
         await store.contacts.delete_list("none")
+
+
+async def test_damaged_topics_spare_other_lists_and_nobody_gets_what_they_may_not_want(
+    store: Store,
+) -> None:
+    for name in ("ours", "theirs"):
+        await store.contacts.create_list(a_list(name, NEWS, SPORT))
+
+    def work(connection: Connection) -> None:
+        harm = {"topics": '[{"name":', "tags": "\x00["}
+        if connection.dialect.name == "postgresql":
+            harm["tags"] = "["
+        ours = contact_lists.c.name == "ours"
+        connection.execute(update(contact_lists).where(ours).values(harm))
+
+    await store.contacts._database.write(work)
+    assert [(each.name, len(each.topics)) for each in await store.contacts.lists()] == [
+        ("ours", 0),
+        ("theirs", 2),
+    ]
+    orders = await store.orders.newer("")
+    assert orders is not None
+    assert [each.name for each in orders.lists or ()] == ["theirs"]
+    with pytest.raises(StoreUnavailable, match=r"ours.* set them anew"):
+        await store.unsubscribed.unwilling("ours", "sport", [ANNA])
+    assert await store.unsubscribed.unwilling("theirs", "sport", [ANNA]) == [ANNA]
+    await store.contacts.put_topic("ours", SPORT)
+    assert await store.unsubscribed.unwilling("ours", "sport", [ANNA]) == [ANNA]

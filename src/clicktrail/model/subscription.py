@@ -61,6 +61,8 @@ class ContactList:
     description: str = ""
     topics: tuple[Topic, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
+    is_damaged: bool = False
+    """Whether its topics cannot be read: nobody knows whom their defaults spare."""
 
     def default(self, topic: str) -> SubscriptionStatus:
         """Return what holds for who has said nothing of a topic; of one that is not on the list,

@@ -4,12 +4,14 @@ import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import lru_cache
 from importlib import import_module
 
 import msgspec
 
 from clicktrail.base.arn import check_deliverable
 from clicktrail.base.hostname import a_labels, domain_name, tracking_host
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import InvalidInput
 from clicktrail.model import (
     MOST_SETTLE,
@@ -21,6 +23,8 @@ from clicktrail.model import (
 )
 from clicktrail.rules.links import TEXT_LIMIT, checked
 from clicktrail.rules.recipients import checked_recipient
+
+log = get_logger(__name__)
 
 
 def check_destination(made: EventDestination) -> None:
@@ -47,7 +51,21 @@ def dump_tags(tags: ResourceTags) -> str:
     return msgspec.json.encode(list(dict(tags).items())).decode()
 
 
-load_tags = msgspec.json.Decoder(ResourceTags).decode
+_decode_tags = msgspec.json.Decoder(ResourceTags).decode
+
+
+def load_tags(text: str) -> ResourceTags:
+    """Return tags that were kept. Damaged ones are told in the log, and are none."""
+    try:
+        return _decode_tags(text)
+    except msgspec.MsgspecError:
+        _tell_damage()
+        return ()
+
+
+@lru_cache(1)
+def _tell_damage() -> None:
+    log.error("tags in the store are damaged, and are passed over: set them anew")
 
 
 MOST_SENDERS = 1000

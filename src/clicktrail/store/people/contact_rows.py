@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -11,18 +12,22 @@ from sqlalchemy import (
     Row,
     Table,
     and_,
+    delete,
     exists,
     insert,
     or_,
     select,
 )
 
+from clicktrail.base.logs import get_logger
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.model import check_name
 from clicktrail.model.subscription import Contact, ContactList, SubscriptionStatus, Topic
 from clicktrail.store.database.core import storable
 from clicktrail.store.people.tables import contact_lists, contact_topics, contacts
 from clicktrail.store.validation import load_tags
+
+log = get_logger(__name__)
 
 MOST_TOPICS = 20
 """Topics of a list, as in SES."""
@@ -69,10 +74,22 @@ def held_list(connection: Connection, name: str) -> ContactList:
 
 
 def load_list(row: Row[Any]) -> ContactList:
-    """Return the list of a row."""
-    topics = tuple(_load_topics(row.topics))
+    """Return the list of a row; topics that are damaged are told in the log, and left out."""
+    is_damaged = False
+    try:
+        topics = tuple(_load_topics(row.topics))
+    except msgspec.MsgspecError:
+        topics, is_damaged = (), True
+        _tell_damage(row.name)
     tags = load_tags(row.tags)
-    return ContactList(row.name, row.created_at, row.updated_at, row.description, topics, tags)
+    return ContactList(
+        row.name, row.created_at, row.updated_at, row.description, topics, tags, is_damaged
+    )
+
+
+@lru_cache(1000)
+def _tell_damage(name: str) -> None:
+    log.error("the topics of a contact list are damaged: set them anew", contact_list=name)
 
 
 def dump_topics(topics: Sequence[Topic]) -> str:
@@ -138,6 +155,22 @@ def put_topics(connection: Connection, name: str, digest: bytes, preferences: Pr
     ]
     if rows:
         connection.execute(insert(contact_topics), rows)
+
+
+def forget_willing(connection: Connection, name: str, after: bytes, last: bytes) -> None:
+    """Delete those contacts of a list who want emails of all they have said something of.
+
+    Of the digests that come after one, up to another.
+    """
+    at, said = contacts.c, contact_topics.c
+    theirs = and_(said.contact_list == at.contact_list, said.digest == at.digest)
+    is_out = exists().where(theirs, said.status == SubscriptionStatus.OPT_OUT.value)
+    willing = and_(
+        at.contact_list == name, at.digest > after, at.digest <= last, ~at.unsubscribed, ~is_out
+    )
+    some = said.digest.in_(select(at.digest).where(willing))
+    connection.execute(delete(contact_topics).where(said.contact_list == name, some))
+    connection.execute(delete(contacts).where(willing))
 
 
 def need_topics(known: ContactList, preferences: Preferences) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -23,6 +24,7 @@ from clicktrail.store.people.contact_rows import (
     condition,
     contact_row,
     dump_topics,
+    forget_willing,
     held_list,
     known_list,
     list_there,
@@ -38,7 +40,7 @@ from clicktrail.store.people.tables import contact_lists, contact_topics, contac
 from clicktrail.store.validation import dump_tags
 
 _AT_ONCE = 5000
-"""Contacts that one transaction deletes."""
+"""Contacts that one transaction looks at to delete them."""
 
 
 class ContactStore:
@@ -137,26 +139,30 @@ class ContactStore:
     async def delete_list(self, name: str) -> None:
         """Delete a list with all its contacts. Raises `NotFound`.
 
-        The list goes with the last of them: where this ends before, it is there, and can be
-        deleted. Others write in between: a transaction takes some thousand contacts.
+        The list goes at last, and with it, at once, all who do not want its emails: where this
+        ends before, it is there, can be deleted, and nobody's wish is forgotten. Others write in
+        between: a transaction looks at some thousand contacts.
         """
-        mine = contacts.c.contact_list == name
-        nth = select(contacts.c.digest).where(mine).order_by(contacts.c.digest)
-        nth = nth.offset(_AT_ONCE - 1).limit(1)
+        place = contacts.c.digest
+        query = select(place).where(contacts.c.contact_list == name).order_by(place)
+        # Held, or who opts out of a topic meanwhile is not seen.
+        query = query.limit(_AT_ONCE).with_for_update()
 
-        def some(connection: Connection) -> bool:
+        def some(connection: Connection, after: bytes) -> bytes | None:
             known_list(connection, name)
-            last = connection.scalar(nth)
-            for table in (contact_topics, contacts):
-                gone = delete(table).where(table.c.contact_list == name)
-                connection.execute(gone if last is None else gone.where(table.c.digest <= last))
-            if last is None:
-                connection.execute(delete(contact_lists).where(contact_lists.c.name == name))
-                renew(connection, Part.LISTS)
-            return last is not None
+            there = connection.scalars(query.where(place > after)).all()
+            if len(there) == _AT_ONCE:
+                forget_willing(connection, name, after, bytes(there[-1]))
+                return bytes(there[-1])
+            for column in (contacts.c.contact_list, contact_topics.c.contact_list):
+                connection.execute(delete(column.table).where(column == name))
+            connection.execute(delete(contact_lists).where(contact_lists.c.name == name))
+            renew(connection, Part.LISTS)
+            return None
 
-        while await self._database.write(some):
-            pass
+        after: bytes | None = b""
+        while after is not None:
+            after = await self._database.write(partial(some, after=after))
 
     async def create(self, name: str, made: Contact) -> None:
         """Add a contact. Raises `NotFound` for the list, `AlreadyExists`, `InvalidInput`."""

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from clicktrail.base.ids import now_us
 from clicktrail.base.text.digest import digest_of
-from clicktrail.errors import NotFound
+from clicktrail.errors import NotFound, StoreUnavailable
 from clicktrail.model import Subscription, check_name
 from clicktrail.model.subscription import SubscriptionStatus
 from clicktrail.rules.recipients import checked_recipient, readable, recipient_key
@@ -128,7 +128,10 @@ class UnsubscribedStore:
         return [Unsubscribed(Subscription(n, t, a), said[n, a, t]) for n, a, t in found]
 
     async def unwilling(self, contact_list: str, topic: str, addresses: Iterable[str]) -> list[str]:
-        """Return who of these does not want what goes to a list and topic (``""``: none)."""
+        """Return who of these does not want what goes to a list and topic (``""``: none).
+
+        Raises `StoreUnavailable` also where the topics of the list are damaged.
+        """
         digests = {address: digest_of(recipient_key(address)) for address in addresses}
         values = {
             "name": storable(contact_list),
@@ -138,6 +141,10 @@ class UnsubscribedStore:
 
         def work(connection: Connection) -> list[str]:
             known = list_there(connection, contact_list)
+            if known and topic and known.is_damaged:
+                raise StoreUnavailable(
+                    f"the topics of the contact list {contact_list!r} are damaged: set them anew"
+                )
             default = known.default(topic).value if known and topic else ""
             rows = connection.execute(_SAID, values)
             said = {bytes(r.digest): (r.unsubscribed, r.status or default) for r in rows}
