@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from clicktrail.base.text.cells import harmless
 from clicktrail.console.numbers.programs import program_of
 from clicktrail.console.numbers.selection import Selection
 from clicktrail.console.views import number, share
@@ -221,7 +222,7 @@ _READ: dict[str, Callable[[Store, Selection], Any]] = {
 def table_rows(found: Breakdown) -> Sequence[Sequence[Any]]:
     """Return it as CSV has it: a heading, and all rows."""
     head = ["name", *(_NAMES.get(name, name) for name in found.columns)]
-    return [head, *([_text(row.name), *row.plain(found.columns)] for row in found.rows)]
+    return [head, *([harmless(row.name), *row.plain(found.columns)] for row in found.rows)]
 
 
 _NAMES = {
@@ -230,8 +231,3 @@ _NAMES = {
     "unique": "unique_clicks",
     "machine": "machine_clicks",
 }
-
-
-def _text(name: str) -> str:
-    """Return a text that others wrote, which no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time
 import msgspec
 
 from clicktrail.base.ids import first_of, rfc3339
+from clicktrail.base.text.cells import harmless
 from clicktrail.errors import InvalidInput
 from clicktrail.store.finding.clickers import Clicker
 
@@ -18,8 +19,6 @@ COLUMNS = (
 )
 CSV, JSON_LINES = "text/csv; charset=utf-8; header=present", "application/x-ndjson"
 """Media types."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula: subjects are outside texts."""
 
 
 async def csv_of(pages: AsyncIterator[list[Clicker]]) -> AsyncIterator[str]:
@@ -78,12 +77,8 @@ def _object(each: Clicker) -> dict[str, object]:
 
 def _cells(each: Clicker) -> list[object]:
     values = _object(each) | {"links": " ".join(each.links)}
-    return [_harmless(values[name]) for name in COLUMNS]
-
-
-def _harmless(value: object) -> object:
-    text = value if isinstance(value, str) else ""
-    return f"'{text}" if text.startswith(_FORMULA) else value
+    cells = (values[name] for name in COLUMNS)
+    return [harmless(cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def _csv(rows: Iterable[Iterable[object]]) -> str:
