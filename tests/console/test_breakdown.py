@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from clicktrail.base.ids import hour_of, new_id, now_us
+from clicktrail.base.text.programs import program_of
 from clicktrail.console.numbers.breakdown import ROWS, TABS
-from clicktrail.console.numbers.programs import program_of
 from clicktrail.model import Click, Identity, Link, Message, MessageState, Verdict
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
@@ -109,7 +109,7 @@ async def test_it_is_sorted_by_each_of_its_columns(store: Store, viewer: httpx.A
         assert sorted_.count("aria-sort") == 1
 
 
-@pytest.mark.parametrize("by", ["tags", "configuration_set", "identity", "provider"])
+@pytest.mark.parametrize("by", ["tags", "configuration_set", "identity", "provider", "devices"])
 async def test_a_row_is_a_filter_and_a_chip_takes_it_away(
     store: Store, viewer: httpx.AsyncClient, by: str
 ) -> None:
@@ -120,7 +120,7 @@ async def test_a_row_is_a_filter_and_a_chip_takes_it_away(
     filtered = (await viewer.get(unescape(row[1]))).text
     (chip,) = re.findall(r'<li><a href="(/\?[^"]*)" title="Without', filtered)
     without = parse_qs(urlsplit(unescape(chip)).query)
-    assert not {"tag", "configuration_set", "identity", "provider"} & set(without)
+    assert not {"tag", "configuration_set", "identity", "provider", "program"} & set(without)
     assert without["by"] == [by]
     assert "Without this filter" not in text
 
@@ -196,15 +196,20 @@ def test_programs_and_devices_are_called_by_their_names(agent: str, name: str) -
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("", [["Firefox on Linux", "2", "1"], ["Safari on iPhone", "1", "0"]]),
-        ("&configuration_set=shop", [["Firefox on Linux", "1", "1"]]),
-        ("&provider=Google", [["Firefox on Linux", "2", "1"], ["Safari on iPhone", "1", "0"]]),
+        ("", [["Firefox on Linux", "2", "2", "1"], ["Safari on iPhone", "1", "1", "0"]]),
+        ("&configuration_set=shop", [["Firefox on Linux", "1", "1", "1"]]),
+        ("&program=Safari on iPhone&by=devices",
+         [["Firefox on Linux", "2", "2", "1"], ["Safari on iPhone", "1", "1", "0"]]),
+        ("&program=Safari on iPhone&by=configuration_set", [["news", "1", "1", "0"]]),
+        ("&program=Firefox on Linux&by=links", []),
+        ("&program=Firefox on Linux&by=tags", []),
+        ("&program=Firefox on Linux&by=mailings", []),
         ("&identity=none", []),
         ("&until=2026-09-20", []),
         ("&since=2026-09-22", []),
         ("&tag=a=b", []),
     ],
-)
+)  # fmt: skip
 async def test_devices_are_those_of_the_clicks(
     store: Store, viewer: httpx.AsyncClient, query: str, found: list[list[str]]
 ) -> None:
@@ -224,5 +229,7 @@ async def test_devices_are_those_of_the_clicks(
         where = Dimensions(hour_of(at), name, "", "Google")
         await store.clicks.record([LoggedClick(click, where, (), verdict)])
     days = "" if "since" in query or "until" in query else "&until=2026-09-21"
-    answer = await viewer.get(f"/statistics.csv?by=devices{query}{days}")
+    answer = await viewer.get(
+        f"/statistics.csv?{query if 'by=' in query else 'by=devices' + query}{days}"
+    )
     assert list(csv.reader(answer.text.splitlines()))[1:] == found

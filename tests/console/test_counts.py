@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from clicktrail.base.ids import hour_of, new_id
+from clicktrail.base.text.programs import program_of
 from clicktrail.console.app import Console
 from clicktrail.console.entry.cookies import SESSION
 from clicktrail.console.numbers.choices import Dimension
@@ -48,6 +49,7 @@ HOUR = 3_600_000_000
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati")
 BEGINS = ("2026-03-27T00:00Z", "2026-10-23T00:00Z", "2026-06-01T00:00Z")
 """Two days before summer time begins and ends in Europe, and far from that."""
+DIMENSIONS: tuple[Dimension, ...] = ("configuration_set", "identity", "provider")
 DAYS = 5
 TAGS = ((), (("product", "book"),), (("product", "book"), ("place", "top")), (("place", "top"),))
 URLS = ("https://a.example/", "https://b.example/1", "https://b.example/2")
@@ -158,7 +160,7 @@ class Raw:
         self._sql.create_function("local", 2, _local)
         run = self._sql.execute
         run("CREATE TABLE m (id, at, state, configuration_set, identity, provider, reason)")
-        run("CREATE TABLE c (id, email, link, at, verdict, url)")
+        run("CREATE TABLE c (id, email, link, at, verdict, url, program)")
         run("CREATE TABLE t (email, link, tag, value)")
         run("CREATE TABLE g (email, digest)")
         for row in emails:
@@ -169,9 +171,10 @@ class Raw:
             )  # fmt: skip
         for row in clicked:
             run(
-                "INSERT INTO c VALUES (?, ?, ?, ?, ?, ?)",
-                (row.event_id, row.message_id, row.link, row.clicked_at, row.verdict, row.url),
-            )
+                "INSERT INTO c VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (row.event_id, row.message_id, row.link, row.clicked_at, row.verdict, row.url,
+                 program_of(row.user_agent)),
+            )  # fmt: skip
         for message in story.emails:
             for link in message.links:
                 for tag in link.tags:
@@ -189,14 +192,16 @@ class Raw:
             "since": where.since, "until": where.until, "tag": tag,
             "value": value, "configuration_set": where.configuration_set,
             "identity": where.identity, "provider": where.provider, "mailing": mailing,
+            "program": where.program,
         }  # fmt: skip
         found: dict[str, Counts] = {}
         for name, query in _QUERIES.items():
             for when, number in self._sql.execute(query, values):
                 setattr(found.setdefault(when, Counts()), name, number)
-        if tag:
-            for each in found.values():
-                each.sent = 0
+        for each in found.values() if tag or where.program else ():
+            each.sent = 0
+            if where.program:
+                each.tracked = each.clicked = 0
         return {when: each for when, each in found.items() if each != Counts()}
 
 
@@ -225,7 +230,7 @@ def _query(what: str, at: str, more: str) -> str:
     )
 
 
-_OF_TAG = _TAGGED.format("c.email", "c.link")
+_OF_TAG = _TAGGED.format("c.email", "c.link") + " AND (:program IS NULL OR c.program = :program)"
 _CLICKS = "c JOIN m ON m.id = c.email"
 _PERSON = f"EXISTS (SELECT 1 FROM c WHERE c.email = m.id AND c.verdict = 'human' AND {_OF_TAG})"
 _HAS_TAG = (
@@ -301,6 +306,7 @@ async def test_what_is_counted_is_what_the_raw_rows_say(
         await compare_times(store, rows, zone, where)
         await compare_groups(store, rows, zone, where)
         await compare_tags(store, rows, where)
+        await compare_programs(store, rows, where)
         await compare_links(store, rows, where)
         await compare_mailings(store, story, rows)
         await compare_csv(store, rows, zone, where)
@@ -322,8 +328,7 @@ async def compare_times(store: Store, rows: Raw, zone: str, where: Where) -> Non
 
 
 async def compare_groups(store: Store, rows: Raw, zone: str, where: Where) -> None:
-    dimensions: tuple[Dimension, ...] = ("configuration_set", "identity", "provider")
-    for by in dimensions:
+    for by in DIMENSIONS:
         groups = await store.statistics.groups(by, hours_of(where, time_zone(zone)))
         for group in groups:
             if getattr(where, by) in (None, group.name):
@@ -343,9 +348,25 @@ async def compare_tags(store: Store, rows: Raw, where: Where) -> None:
         assert tag.clicked <= tag.tracked
 
 
+async def compare_programs(store: Store, rows: Raw, where: Where) -> None:
+    expected = sum_of(rows.counts("UTC", "day", where).values())
+    programs = await store.statistics.groups("program", where)
+    for name in ("clicks", "unique_clicks", "human_clicks"):
+        assert sum(getattr(each, name) for each in programs) == getattr(expected, name)
+    for program in programs:
+        one = replace(where, program=program.name)
+        days = rows.counts("UTC", "day", one)
+        assert plain(program) == sum_of(days.values())
+        found = await store.statistics.daily(one)
+        assert {day.day: plain(day) for day in found if plain(day) != Counts()} == days
+        for by in DIMENSIONS:
+            groups = await store.statistics.groups(by, one)
+            assert sum_of(groups) == sum_of(days.values())
+
+
 async def compare_links(store: Store, rows: Raw, where: Where) -> None:
     expected = sum_of(rows.counts("UTC", "day", where).values())
-    for found in (await store.pages.top(where), await store.statistics.links(where)):
+    for found in (await store.pages.top(where), await store.pages.links(where)):
         numbers = (expected.clicks, expected.unique_clicks, expected.human_clicks)
         assert numbers == (
             sum(each.clicks for each in found),
@@ -373,6 +394,7 @@ async def compare_mailings(store: Store, story: Story, rows: Raw) -> None:
 def compare_devices(text: str, expected: Counts) -> None:
     found = list(csv.DictReader(text.splitlines()))
     assert sum(int(row["clicks"]) for row in found) == expected.clicks
+    assert sum(int(row["unique_clicks"]) for row in found) == expected.unique_clicks
     assert sum(int(row["machine_clicks"]) for row in found) == expected.machine_clicks
 
 
@@ -418,7 +440,7 @@ async def compare_csv(store: Store, rows: Raw, zone: str, where: Where) -> None:
         pair = re.findall(r'name="mailing" value="(\w+)"', list_)[:2]
         both = (await client.get("/comparison", params={"mailing": pair})).text
     console.stop()
-    compare_devices(devices, sum_of(expected.values()))
+    compare_devices(devices, sum_of(rows.counts("UTC", "day", where).values()))
     compare_list(list_, both, rows)
     for row in csv.DictReader(text.splitlines()):
         known = expected.pop(row["day"], Counts())

@@ -137,11 +137,14 @@ async def test_statistics_are_kept_by_every_dimension(house: House) -> None:
     assert [(d.day, d.clicks, d.human_clicks) for d in await read.daily()] == [(day, 3, 2)]
     assert [d.clicks for d in await read.daily(Where(provider="Yandex"))] == [1]
     assert [d.clicks for d in await read.daily(Where(identity="example.com"))] == [2]
-    assert [(k.url[-1], k.clicks, k.unique_clicks, k.human_clicks) for k in await read.links()] == [
+    assert [
+        (k.url[-1], k.clicks, k.unique_clicks, k.human_clicks)
+        for k in await house.store.pages.links()
+    ] == [
         ("0", 2, 2, 2),
         ("1", 1, 1, 0),
     ]
-    assert [k.url[-1] for k in await read.links(Where(provider="Yandex"))] == ["0"]
+    assert [k.url[-1] for k in await house.store.pages.links(Where(provider="Yandex"))] == ["0"]
     assert [(t.tag, t.value, t.clicks) for t in await read.tags()] == [
         ("place", "top", 3),
         ("n", "0", 2),
@@ -178,7 +181,7 @@ class TestMachines:
         assert human_clicks == [(1, 1), (2, 0), (4, 0)]
         verdicts = [e["click"]["bot"]["verdict"] for e in await house.events()]
         assert verdicts == ["human", "suspect", "machine", "machine"]
-        for rows in (await house.store.statistics.links(), await house.store.statistics.tags()):
+        for rows in (await house.store.pages.links(), await house.store.statistics.tags()):
             assert sum(each.human_clicks for each in rows) == 0
 
     async def test_a_burst_within_one_batch_is_told_with_its_final_verdict(
@@ -228,7 +231,7 @@ class TestTheHiddenLink:
             {"verdict": "human", "reasons": []},
             {"verdict": "machine", "reasons": ["honeypot"]},
         ]
-        assert {each.url for each in await house.store.statistics.links()} == {
+        assert {each.url for each in await house.store.pages.links()} == {
             "https://example.com/0",
             "https://example.com/1",
         }
@@ -430,4 +433,4 @@ async def test_text_that_is_no_text_does_not_stop_the_publisher(house: House) ->
     await house.publish()
     [event] = await house.events()
     assert event["click"]["url"] == "https://e.x/\ufffd"
-    assert [k.url for k in await house.store.statistics.links()] == ["https://e.x/\ufffd"]
+    assert [k.url for k in await house.store.pages.links()] == ["https://e.x/\ufffd"]

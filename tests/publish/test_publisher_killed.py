@@ -83,7 +83,7 @@ async def test_every_click_counts_once_and_is_told_once(house: House, tmp_path: 
     assert sum(day.clicks for day in days) == CLICKS
     assert sum(day.unique_clicks for day in days) == 60 * 3
     assert sum(day.human_clicks for day in days) == CLICKS
-    assert sum(each.clicks for each in await house.store.statistics.links()) == CLICKS
+    assert sum(each.clicks for each in await house.store.pages.links()) == CLICKS
     # What is left in the journal is known already.
     left = SqliteJournal(path)
     again = House(house.url, house.store, MemoryJournal(), house.receiver)

@@ -226,9 +226,9 @@ async def check(store: Store, made: Sequence[tuple[Click, str]]) -> None:
     human = sum(verdict.split()[0] == HUMAN for verdict in expected.values())
     day = await counted(store)
     assert (day.clicks, day.human_clicks) == (len(expected), human)
-    for rows in (await store.statistics.links(), await store.statistics.tags()):
+    for rows in (await store.pages.links(), await store.statistics.tags()):
         assert all(0 <= row.human_clicks <= row.clicks for row in rows)
-    assert sum(row.human_clicks for row in await store.statistics.links()) == human
+    assert sum(row.human_clicks for row in await store.pages.links()) == human
     for message_id in {each.message_id for each, _ in made}:
         places, _ = await store.trail.links(message_id)
         of_email = [v for e, v in made if e.message_id == message_id and v.split()[:1] == [HUMAN]]

@@ -371,7 +371,6 @@ class Scope(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Where:
     """What is looked at. What is not given lets everything through; ``""`` stands for none.
-
     Days are ``2026-11-23``; both ends of a period belong to it.
     """
 
@@ -381,8 +380,9 @@ class Where:
     since: str | None = None
     until: str | None = None
     tag: tuple[str, str] | None = None
-    """A link tag and its value: only clicks of such links. Nothing is sent there, and neither
-    links nor hours are known by tag."""
+    """A link tag and its value: only clicks of such links, and neither links nor hours."""
+    program: str | None = None
+    """A program and device: only clicks by these. By them, emails and tags are not known either."""
 
 
 @dataclass(frozen=True, slots=True)

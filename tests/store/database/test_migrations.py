@@ -138,7 +138,7 @@ async def test_what_was_counted_before_there_were_shards_and_days_is_still_there
         [day], [hour] = await statistics.daily(), await statistics.hourly()
         assert (day.day, day.sent, day.clicks) == ("2026-09-21", 5, count)
         assert (hour.day, hour.sent, hour.clicks) == ("2026-09-21T14", 5, count)
-        [link], [tag] = await statistics.links(), await statistics.tags()
+        [link], [tag] = await store.pages.links(), await statistics.tags()
         assert (link.url, link.clicks, tag.value, tag.clicks) == ("https://u", count, "v", count)
         [place] = await store.mailings.links(digest)
         assert (place.clicks, place.unique_clicks, place.human_clicks) == (count, count - 1, 2)
@@ -178,6 +178,7 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
         for statement in (
             "ALTER TABLE configuration_sets DROP COLUMN rules",
             "DROP TABLE dictionaries",
+            "DROP TABLE program_counters",
             "DROP TABLE mailing_counts",
             "DROP TABLE opens",
             "DROP TABLE open_counters",
@@ -258,8 +259,10 @@ async def many_emails(store: Store, chance: random.Random) -> None:
 
 def a_click(message: Message, chance: random.Random) -> LoggedClick:
     link, tags = chance.choice(message.links), tags_of(message.links)
+    at = AT + chance.randrange(1_000_000_000)
+    agent = chance.choice(("", "curl/8.5.0", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"))
     return LoggedClick(
-        Click(new_id(AT), message.id, link.index, link.url, AT, "", ""),
+        Click(new_id(at), message.id, link.index, link.url, at, "", agent),
         Dimensions("2026-09-21T14", message.configuration_set or "", "", "Google"),
         link.tags,
         chance.choice((Verdict.HUMAN, Verdict.MACHINE)),
@@ -277,6 +280,7 @@ async def numbers(store: Store) -> tuple[Any, ...]:
         await statistics.daily(),
         await statistics.hourly(),
         await statistics.groups("provider"),
+        await statistics.groups("program"),
         await statistics.tags(),
         await store.pages.top(),
         await store.mailings.counts([each.digest for each in mailings]),

@@ -285,7 +285,7 @@ async def test_publishers_side_by_side_lose_and_double_nothing(nodes: Nodes) -> 
     assert sum(new) == 300
     day = await counted(store)
     assert (day.clicks, day.unique_clicks) == (300, 7)
-    assert sum(link.clicks for link in await store.statistics.links()) == 300
+    assert sum(link.clicks for link in await store.pages.links()) == 300
     assert sum(tag.clicks for tag in await store.statistics.tags()) == 300
     read = await store.streams.read("clicks", 0, 1000)
     assert Counter(e.event_id for e in read) == Counter(e.click.event_id for e in logged)

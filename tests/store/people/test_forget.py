@@ -215,7 +215,7 @@ async def test_what_was_counted_stays(store: Store) -> None:
     before = await store.statistics.daily()
     await store.forget_person(ANNA)
     assert await store.statistics.daily() == before
-    links = {each.url: (each.clicks, each.unique_clicks) for each in await store.statistics.links()}
+    links = {each.url: (each.clicks, each.unique_clicks) for each in await store.pages.links()}
     assert links == {"[erased]": (2, 1), PLAIN: (1, 1)}
     tags = {(each.tag, each.value): each.clicks for each in await store.statistics.tags()}
     assert tags == {
@@ -293,7 +293,7 @@ async def test_clicks_that_come_later_do_not_bring_the_person_back(
     assert second["mail"] != {"messageId": second["mail"]["messageId"]}  # type: ignore[index]
     day = await counted(store)
     assert (day.clicks, day.unique_clicks, day.human_clicks) == (2, 2, 1)
-    links = {each.url: (each.clicks, each.human_clicks) for each in await store.statistics.links()}
+    links = {each.url: (each.clicks, each.human_clicks) for each in await store.pages.links()}
     assert links == {"[erased]": (1, 0), PLAIN: (1, 1)}
     rows = sorted(row[5:9] for row in await kept(store, "clicks"))
     assert rows == [("", "198.51.100.77", "Annas/Browser", PLAIN), ("burst", "", "", "[erased]")]

@@ -1,17 +1,16 @@
 """What the numbers are made of: a table for each question, ten rows, and all of them as CSV."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from clicktrail.base.text.cells import harmless
-from clicktrail.console.numbers.programs import program_of
 from clicktrail.console.numbers.selection import Selection
 from clicktrail.console.views import number, share
 from clicktrail.store import Store
-from clicktrail.store.clicks.statistics import Counts, LinkClicks
+from clicktrail.store.clicks.pages import LinkClicks
+from clicktrail.store.clicks.statistics import Counts
 from clicktrail.store.clicks.zoned import begin_of
 
 ROWS = 10
@@ -19,8 +18,6 @@ MOST = 1000
 """So many rows are sorted, and are in the CSV: those with the most clicks."""
 LOOKED_AT = 100
 """So many links are looked at where ten are shown: there may be one for each email."""
-CLICKS = 10_000
-"""So many clicks are looked at for devices and programs, the newest."""
 MAILINGS = 200
 """So many mailings are looked at, those with the newest email."""
 
@@ -42,12 +39,13 @@ _COLUMNS: dict[str, tuple[str, Callable[[Counts], float]]] = {
     "unique": ("Unique clicks", lambda counts: counts.unique_clicks),
     "machine": ("Machine clicks", lambda counts: counts.machine_clicks),
 }
+_CLICKS = ("clicks", "unique", "machine")
 _EMAILS = ("tracked", "clicked", "rate", "clicks", "unique", "machine")
 _OF_TAB = {
-    "links": ("clicks", "unique", "machine"),
+    "links": _CLICKS,
     "mailings": _EMAILS,
     "tags": _EMAILS,
-    "devices": ("clicks", "machine"),
+    "devices": _CLICKS,
 }
 """The columns of a table; other tables have all."""
 
@@ -106,6 +104,8 @@ def chosen_tab(selection: Selection) -> str:
         return selection.by
     if selection.tag:
         return "tags"
+    if selection.program:
+        return "devices"
     return "links" if selection.identity or selection.provider else "mailings"
 
 
@@ -113,8 +113,8 @@ async def breakdown(store: Store, selection: Selection, most: int = LOOKED_AT) -
     """Return the table that a selection asks for, ``most`` of its links."""
     by = chosen_tab(selection)
     columns = _OF_TAB.get(by, tuple(_COLUMNS))
-    if by not in _OF_TAB and selection.tag:  # nothing is sent by link tag
-        columns = columns[1:]
+    if by not in _OF_TAB and not selection.sends:
+        columns = _EMAILS if selection.tag else _CLICKS
     sort = selection.sort if selection.sort in (*columns, "name") else "clicks"
     if by == "links":
         rows, hint = await _links(store, selection, most, sort)
@@ -129,8 +129,8 @@ async def breakdown(store: Store, selection: Selection, most: int = LOOKED_AT) -
 
 
 async def _mailings(store: Store, selection: Selection) -> tuple[list[Row], str]:
-    if selection.tag or selection.identity or selection.provider:
-        return [], "Mailings are not counted by identity, provider or link tag."
+    if not selection.sends or selection.identity or selection.provider:
+        return [], "Mailings are not counted by identity, provider, link tag or program."
     since, until = _times(selection)
     chosen = selection.configuration_set
     found = [
@@ -155,11 +155,12 @@ async def _mailings(store: Store, selection: Selection) -> tuple[list[Row], str]
 async def _devices(store: Store, selection: Selection) -> tuple[list[Row], str]:
     if selection.tag:
         return [], "Devices and programs are not counted by link tag."
-    found: defaultdict[str, Counts] = defaultdict(Counts)
-    agents = await store.browse.agents(selection.where, *_times(selection), CLICKS)
-    for agent, clicks, human in agents:
-        found[program_of(agent)].add(Counts(0, clicks, 0, human))
-    return [Row(name, counts) for name, counts in found.items()], "No click of these days is kept."
+    found = await store.statistics.groups("program", selection.all_clicks, MOST)
+    rows = [
+        Row(each.name, each, "/?" + selection.query(program=each.name, hourly=False))
+        for each in found
+    ]
+    return rows, "Nothing was clicked in these days."
 
 
 def _times(selection: Selection) -> tuple[int, int]:
@@ -170,8 +171,8 @@ def _times(selection: Selection) -> tuple[int, int]:
 
 
 async def _links(store: Store, selection: Selection, most: int, sort: str) -> tuple[list[Row], str]:
-    if selection.tag:
-        return [], "Links are not counted by link tag."
+    if not selection.sends:
+        return [], "Links are not counted by link tag or program."
     found = await store.pages.top(selection.where, most, sort)
     rows = [
         Row(
@@ -186,7 +187,9 @@ async def _links(store: Store, selection: Selection, most: int, sort: str) -> tu
 
 
 async def _tags(store: Store, selection: Selection) -> tuple[list[Row], str]:
-    found = await store.statistics.tags(replace(selection.where, tag=None), MOST)
+    if selection.program:
+        return [], "Link tags are not counted by program."
+    found = await store.statistics.tags(selection.all_clicks, MOST)
     rows = [
         Row(
             f"{each.tag}: {each.value}",

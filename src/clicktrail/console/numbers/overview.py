@@ -12,7 +12,6 @@ from starlette.responses import RedirectResponse, Response
 
 from clicktrail.console.guide import Guide
 from clicktrail.console.numbers.breakdown import (
-    CLICKS,
     LOOKED_AT,
     MOST,
     ROWS,
@@ -94,8 +93,7 @@ class Overview:
             table=await breakdown(self._store, selection),
             rows=ROWS,
             looked_at=LOOKED_AT,
-            clicks_looked_at=CLICKS,
-            tags=await statistics.tags(replace(selection.where, tag=None), SUGGESTED),
+            tags=await statistics.tags(selection.all_clicks, SUGGESTED),
             hourly_days=HOURLY_DAYS,
             ranges=[(f"{n} days", selection.last(n)) for n in RANGES],
             sets=await choices(
@@ -107,7 +105,7 @@ class Overview:
 
     async def _opens(self, selection: Selection) -> tuple[int, int] | None:
         """Return opens in these days (of UTC), and those of people; none where there are none."""
-        if selection.tag:
+        if not selection.sends:
             return None
         days = await self._store.opens.daily(selection.exact)
         opens = sum(day.opens for day in days)
@@ -115,7 +113,7 @@ class Overview:
 
     async def _unsubscribes(self, selection: Selection) -> int:
         """Return how often somebody has unsubscribed in these days (of UTC)."""
-        if selection.tag:
+        if not selection.sends:
             return 0
         days = await self._store.unsubscribes.daily(selection.exact)
         return sum(day.unsubscribes for day in days)
@@ -132,7 +130,7 @@ class Overview:
     async def download(self, request: Request) -> Response:
         """Return the days, or all rows of a table, as CSV (RFC 4180).
 
-        By link tag, what was sent is not known: empty.
+        What is not known by link tag or by program is empty.
         """
         selection = await self._selection(request)
         if selection.by in TABS:
@@ -140,8 +138,7 @@ class Overview:
         else:
             time = "hour" if selection.hourly else "day"
             days = await selection.series(self._store.statistics)
-            tagged = selection.tag is not None
-            rows = [(time, *COLUMNS), *((d.day, *_cells(d, tagged=tagged)) for _, d in days)]
+            rows = [(time, *COLUMNS), *((d.day, *_cells(d, selection)) for _, d in days)]
         text = io.StringIO()
         csv.writer(text).writerows(rows)
         zone = str(selection.zone).replace("/", "-")
@@ -151,13 +148,13 @@ class Overview:
         return Response(text.getvalue(), 200, headers, "text/csv; charset=utf-8; header=present")
 
 
-def _cells(counts: Counts, *, tagged: bool) -> list[int | str]:
+def _cells(counts: Counts, selection: Selection) -> list[int | str]:
     """Return what `COLUMNS` have of something that is counted."""
     rate = counts.click_through_rate
+    emails: list[int | str] = [counts.tracked, counts.clicked]
     return [
-        "" if tagged else counts.sent,
-        counts.tracked,
-        counts.clicked,
+        counts.sent if selection.sends else "",
+        *(emails if selection.program is None else ("", "")),
         "" if rate is None else f"{rate:.1f}",
         counts.clicks,
         counts.unique_clicks,
@@ -175,7 +172,7 @@ def _figures(now: Counts, before: Counts, selection: Selection) -> list[Figure]:
         points = f"{rate - former:+.1f} points to the {selection.days} days before"
     sent = "" if selection.tag else f"of {number(now.sent)} sent; "
     machines = share(now.machine_clicks, now.clicks)
-    return [
+    emails = [
         Figure(
             "Emails tracked",
             "Emails with tracking links that were sent on in these days",
@@ -188,6 +185,11 @@ def _figures(now: Counts, before: Counts, selection: Selection) -> list[Figure]:
             f"{number(now.clicked)} \u00b7 {share(now.clicked, now.tracked)}",
             points or NOTHING,
         ),
+    ]
+    if selection.program:  # an email may be clicked by several
+        emails = [replace(e, value="–", change="not known by program") for e in emails]
+    return [
+        *emails,
         Figure(
             "Clicks",
             "Every click in these days, repeated ones too; unique: each link of each email once",
@@ -221,6 +223,6 @@ def _chart(
         "human_clicks": [day.human_clicks for _, day in drawn],
         "before": before + [None] * (len(drawn) - len(before)),
     }
-    sent = [] if selection.tag else [day.sent for _, day in drawn]
+    sent = [] if not selection.sends else [day.sent for _, day in drawn]
     times = [at for at, _ in drawn]
     return msgspec.json.encode({"times": times, "lines": lines, "sent": sent}).decode()

@@ -16,6 +16,8 @@ from clicktrail.store.clicks.zoned import begin_of, daily, hours_of
 HOURLY_DAYS = 14
 """A range of so many days can be looked at by the hour."""
 LONGEST = 3660
+PROGRAM_LIMIT = 64
+"""Characters of the name of a program and device."""
 USUAL = 30
 """Days that are looked at where none are given."""
 EARLIEST, LATEST = date(2000, 1, 1), date(2999, 12, 31)
@@ -34,6 +36,8 @@ class Selection:
     provider: str | None
     tag: tuple[str, str] | None = None
     """Name and value of a link tag: only clicks of such links. What is sent is not known by it."""
+    program: str | None = None
+    """A program and device: only clicks by it, of which emails are not known either."""
     hourly: bool = False
     zone: tzinfo = UTC
     """Whose days and hours they are."""
@@ -55,11 +59,12 @@ class Selection:
         chosen, identity, provider = (asked.get(name) or None for name in FILTERS)
         name, equals, value = asked.get("tag", "").partition("=")
         tag = (name.strip(), value.strip()) if equals and name else None
+        program = asked.get("program", "")[:PROGRAM_LIMIT] or None if tag is None else None
         short = (until - since).days < HOURLY_DAYS
-        hourly = asked.get("per") == "hour" and short and tag is None
+        hourly = asked.get("per") == "hour" and short and tag is None and program is None
         return cls(
-            since, until, chosen, identity, provider, tag, hourly, zone, f"{now:%Y-%m-%dT%H}",
-            asked.get("by", "")[:32], asked.get("sort", "")[:32],
+            since, until, chosen, identity, provider, tag, program, hourly, zone,
+            f"{now:%Y-%m-%dT%H}", asked.get("by", "")[:32], asked.get("sort", "")[:32],
         )  # fmt: skip
 
     def query(self, **changes: Any) -> str:
@@ -70,6 +75,7 @@ class Selection:
             "until": changed.until,
             **{name: getattr(changed, name) for name in FILTERS},
             "tag": "=".join(changed.tag) if changed.tag else None,
+            "program": changed.program,
             "per": "hour" if changed.hourly else None,
             "by": changed.by or None,
             "sort": changed.sort or None,
@@ -84,6 +90,8 @@ class Selection:
                 found.append((title, value, self.query(**{name: None})))
         if self.tag:
             found.append(("Link tag", "=".join(self.tag), self.query(tag=None)))
+        if self.program:
+            found.append(("Device and program", self.program, self.query(program=None)))
         return found
 
     def last(self, days: int) -> "Selection":
@@ -105,7 +113,18 @@ class Selection:
     def where(self) -> Where:
         """The same as `Statistics` takes it, by days of UTC."""
         range_ = self.since.isoformat(), self.until.isoformat()
-        return Where(self.configuration_set, self.identity, self.provider, *range_, self.tag)
+        places = self.configuration_set, self.identity, self.provider
+        return Where(*places, *range_, self.tag, self.program)
+
+    @property
+    def all_clicks(self) -> Where:
+        """The same as `where`, without the filters that only a table of their own knows of."""
+        return replace(self.where, tag=None, program=None)
+
+    @property
+    def sends(self) -> bool:
+        """Whether it is known what was sent: not by link tag, and not by program."""
+        return self.tag is None and self.program is None
 
     @property
     def exact(self) -> Where:

@@ -8,13 +8,23 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from clicktrail.model import Where
-from clicktrail.store.clicks.statistics import EVERYTHING, LinkClicks, chosen, total
+from clicktrail.store.clicks.statistics import EVERYTHING, chosen, total
 from clicktrail.store.clicks.tables import link_counters
 from clicktrail.store.database.core import Database
 from clicktrail.store.mail.pages import page_of, without_campaign
 
 SHOWN = 20
 """So many of the URLs that are one are told, the most clicked."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClicks:
+    """The clicks of one original URL."""
+
+    url: str
+    clicks: int
+    unique_clicks: int
+    human_clicks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,20 @@ class Pages:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def links(self, where: Where = EVERYTHING, limit: int = 1000) -> list[LinkClicks]:
+        """Return clicks by original URL, the most clicked first."""
+        at = link_counters.c
+        clicks, *others = _sums()
+        statement = (
+            select(func.min(at.url), clicks, *others)
+            .where(*chosen(link_counters, where))
+            .group_by(at.digest)
+            .order_by(clicks.desc(), func.min(at.url))
+            .limit(limit)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(statement).all())
+        return [LinkClicks(*row) for row in rows]
 
     async def top(
         self, where: Where = EVERYTHING, limit: int = 1000, by: str = "clicks"

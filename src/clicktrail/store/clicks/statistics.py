@@ -29,7 +29,13 @@ from sqlalchemy.sql.dml import Insert
 
 from clicktrail.base.ids import hour_of
 from clicktrail.model import Where
-from clicktrail.store.clicks.tables import counters, hour_counters, link_counters, tag_counters
+from clicktrail.store.clicks.tables import (
+    counters,
+    hour_counters,
+    link_counters,
+    program_counters,
+    tag_counters,
+)
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.mail.pages import digest_of_page
@@ -101,16 +107,6 @@ class Day(Counts):
     day: str
 
 
-@dataclass(frozen=True, slots=True)
-class LinkClicks:
-    """The clicks of one original URL."""
-
-    url: str
-    clicks: int
-    unique_clicks: int
-    human_clicks: int
-
-
 @dataclass(slots=True, kw_only=True)
 class TagClicks(Counts):
     """What was counted of links with one value of one link tag; what was sent is not known."""
@@ -121,7 +117,7 @@ class TagClicks(Counts):
 
 @dataclass(slots=True, kw_only=True)
 class Group(Counts):
-    """What was counted of one configuration set, identity or provider; ``""`` for none."""
+    """What was counted of one configuration set, identity, provider or program; ``""``: none."""
 
     name: str
 
@@ -137,7 +133,8 @@ class Statistics:
 
     async def daily(self, where: Where = EVERYTHING) -> list[Day]:
         """Return the days on which anything was counted, the earliest first."""
-        return await self._times(tag_counters if where.tag else counters, where)
+        table = _table_of(where)
+        return await self._times(counters if table is None else table, where)
 
     async def hourly(self, where: Where = EVERYTHING) -> list[Day]:
         """Return the hours (``2026-11-23T18``) in which anything was counted, the earliest first.
@@ -148,16 +145,17 @@ class Statistics:
 
     async def groups(
         self,
-        by: Literal["configuration_set", "identity", "provider"],
+        by: Literal["configuration_set", "identity", "provider", "program"],
         where: Where = EVERYTHING,
         limit: int = 1000,
     ) -> list[Group]:
-        """Return sums by one dimension, the most clicked first."""
-        found = _found(where)
+        """Return sums by one dimension, the most clicked first; by program of whole days (UTC)."""
+        found = program_counters if by == "program" else _found(where)
         column, numbers = found.c[by], _sums(found)
         sent, clicks, *_ = numbers
         statement = (
             select(column, *numbers)
+            .where(*(chosen(program_counters, where) if by == "program" else ()))
             .group_by(column)
             .order_by(clicks.desc(), sent.desc(), column)
             .limit(limit)
@@ -181,19 +179,6 @@ class Statistics:
         if day is None or await self.total(first_day) == sum_of(await self.hourly(first_day)):
             return ""
         return f"{hour}U" if hour else "U"  # the first may be known in part, those after it whole
-
-    async def links(self, where: Where = EVERYTHING, limit: int = 1000) -> list[LinkClicks]:
-        """Return clicks by original URL, the most clicked first."""
-        table = link_counters
-        clicks, *others = (total(table.c[name]) for name in _CLICKS)
-        statement = (
-            select(func.min(table.c.url), clicks, *others)
-            .where(*chosen(table, where))
-            .group_by(table.c.digest)
-            .order_by(clicks.desc(), func.min(table.c.url))
-            .limit(limit)
-        )
-        return [LinkClicks(*row) for row in await self._rows(statement)]
 
     async def tags(self, where: Where = EVERYTHING, limit: int = 1000) -> list[TagClicks]:
         """Return clicks by link tag and value, the most clicked first."""
@@ -294,7 +279,6 @@ def digest(url: str) -> bytes:
 
 NAMES = ("sent", "clicks", "unique_clicks", "human_clicks", "tracked", "clicked")
 """The fields of `Counts`, and the columns of tables that count."""
-_CLICKS = NAMES[1:4]
 _DIMENSIONS = ("configuration_set", "identity", "provider")
 
 
@@ -352,8 +336,8 @@ def _found(where: Where) -> Subquery:
     A period from hour to hour (``2026-11-23T18``; both belong to it) is looked up as the days
     within it, which are few rows, and the hours before and after them.
     """
-    if where.tag:
-        return _rows_of(tag_counters, where).subquery()
+    if (table := _table_of(where)) is not None:
+        return _rows_of(table, where).subquery()
     since, until = where.since or "", where.until or ""
     if "T" not in since or "T" not in until:
         table = hour_counters if "T" in since + until else counters
@@ -366,6 +350,13 @@ def _found(where: Where) -> Subquery:
         _rows_of(counters, replace(where, since=first, until=last)),
         _rows_of(hour_counters, replace(where, since=_day_after(last))),
     ).subquery()
+
+
+def _table_of(where: Where) -> Table | None:
+    """Return what is counted by what alone knows of a filter; ``None`` without such a filter."""
+    if where.tag:
+        return tag_counters
+    return program_counters if where.program else None
 
 
 def _rows_of(table: Table, where: Where) -> Select[*tuple[Any, ...]]:
@@ -395,4 +386,6 @@ def chosen(table: Table, where: Where) -> list[ColumnElement[bool]]:
     if where.tag is not None and table is tag_counters:
         tag, value = map(storable, where.tag)
         wanted += [table.c.tag == tag, table.c.value == value]
+    if where.program is not None and table is program_counters:
+        wanted.append(table.c.program == storable(where.program))
     return wanted

@@ -217,6 +217,17 @@ tag_counters = Table(
 )
 """Emails count here where they have a link with the tag, and where a person clicked such a one."""
 
+program_counters = Table(
+    "program_counters",
+    metadata,
+    *_dimensions(),
+    Column("program", String(64), primary_key=True),
+    _shard(),
+    *_click_counts(),
+    sqlite_with_rowid=False,
+)
+"""Clicks by what their User-Agents name (`clicktrail.base.text.programs`)."""
+
 outbox = Table(
     "outbox",
     metadata,

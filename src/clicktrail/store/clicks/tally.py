@@ -4,10 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection
 
+from clicktrail.base.text.programs import program_of
 from clicktrail.model import Click, Verdict
 from clicktrail.store.clicks.cohorts import Belonging, Cohorts, LinkTags, count_people
 from clicktrail.store.clicks.outbox import Notification
@@ -21,7 +23,8 @@ from clicktrail.store.clicks.statistics import (
     clicks_of,
 )
 from clicktrail.store.clicks.streams import NewStreamEvent
-from clicktrail.store.clicks.tables import mailing_links
+from clicktrail.store.clicks.tables import mailing_links, program_counters
+from clicktrail.store.database.bulk import Row
 from clicktrail.store.database.turns import take_shard
 
 Outgoing = NewStreamEvent | Notification
@@ -81,6 +84,7 @@ class Tally:
     hours: defaultdict[Dimensions, Counts] = field(default_factory=_counts)
     links: defaultdict[tuple[Dimensions, str], Counts] = field(default_factory=_counts)
     tags: defaultdict[tuple[Dimensions, str, str], Counts] = field(default_factory=_counts)
+    programs: defaultdict[tuple[Dimensions, str], Counts] = field(default_factory=_counts)
     mailings: defaultdict[tuple[bytes, bytes, int], Counts] = field(default_factory=_counts)
     urls: dict[tuple[bytes, bytes, int], str] = field(default_factory=dict)
     cohorts: Cohorts = field(init=False)
@@ -92,7 +96,8 @@ class Tally:
         """Return all counts that a click belongs to."""
         click, hour = logged.click, logged.dimensions
         key = hour.daily()
-        found = [self.hours[hour], self.links[key, click.url]]
+        program = program_of(click.user_agent)
+        found = [self.hours[hour], self.links[key, click.url], self.programs[key, program]]
         if logged.tags:
             tags = islice(dict.fromkeys(logged.tags), MOST_TAGS)
             found += [self.tags[key, tag, value] for tag, value in tags]
@@ -133,12 +138,17 @@ class Tally:
         add_counts(connection, shard, self.hours)
         add_link_counts(connection, shard, self.links)
         add_tag_counts(connection, shard, self.tags)
+        rows: list[Row] = [
+            (*key, program, shard, *clicks_of(counts))
+            for (key, program), counts in sorted(self.programs.items(), key=itemgetter(0))
+        ]
+        _ADD_PROGRAMS.run(connection, rows)
         self.cohorts.write_mailings(connection, shard)
         rows = [
             (*place, shard, self.urls[place], *clicks_of(counts))
-            for place, counts in sorted(self.mailings.items(), key=lambda item: item[0])
+            for place, counts in sorted(self.mailings.items(), key=itemgetter(0))
         ]
         _ADD_MAILING_LINKS.run(connection, rows)
 
 
-_ADD_MAILING_LINKS = adding(mailing_links)
+_ADD_MAILING_LINKS, _ADD_PROGRAMS = adding(mailing_links), adding(program_counters)

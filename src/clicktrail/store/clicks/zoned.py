@@ -36,9 +36,9 @@ def begin_of(day: date, zone: tzinfo) -> datetime:
 
 
 def days_of(where: Where) -> Where:
-    """Return the same without hours and tag: of what is known by the day (UTC) alone."""
+    """Return the same without hours, tag and program: of what is known by the day (UTC) alone."""
     since, until = where.since and where.since[:10], where.until and where.until[:10]
-    return replace(where, since=since, until=until, tag=None)
+    return replace(where, since=since, until=until, tag=None, program=None)
 
 
 def hours_of(where: Where, zone: tzinfo) -> Where:
@@ -64,6 +64,8 @@ async def objection(statistics: Statistics, where: Where, zone: tzinfo) -> str:
         return ""
     if where.tag is not None:
         return "clicks by link tag are counted by days of UTC"
+    if where.program is not None:
+        return "clicks by program and device are counted by days of UTC"
     if not _cut_at_hours(where, zone):
         return f"{zone} is not a whole number of hours from UTC"
     first = await statistics.first_hour()

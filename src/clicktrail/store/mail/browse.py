@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, select
 
-from clicktrail.base.ids import first_id
-from clicktrail.model import Click, MessageState, Reason, Verdict, Where
+from clicktrail.model import Click, MessageState, Reason, Verdict
 from clicktrail.store.clicks.statistics import total
 from clicktrail.store.clicks.tables import clicked_links, clicks
 from clicktrail.store.clicks.tally import click_of
@@ -90,31 +89,6 @@ class Browse:
             return [click_row(row) for row in reversed(connection.execute(query).all())]
 
         return await self._database.read(work)
-
-    async def agents(
-        self, where: Where, since: int, until: int, limit: int
-    ) -> list[tuple[str, int, int]]:
-        """Return User-Agents with their clicks, and people's, of the newest ``limit`` clicks.
-
-        They are those between two times, in microseconds, of ``where``'s set, identity and
-        provider; for as long as clicks are kept.
-        """
-        at = clicks.c
-        newest = select(at.user_agent, at.verdict).where(
-            at.event_id >= first_id(since), at.event_id < first_id(until)
-        )
-        chosen = [
-            messages.c[name] == storable(value)
-            for name in ("configuration_set", "identity", "provider")
-            if (value := getattr(where, name)) is not None
-        ]
-        if chosen:
-            newest = newest.join(messages, messages.c.id == at.message_id).where(*chosen)
-        some = newest.order_by(at.event_id.desc()).limit(limit).subquery("some")
-        human = func.sum(case((some.c.verdict == Verdict.HUMAN, 1), else_=0))
-        query = select(some.c.user_agent, func.count(), human).group_by(some.c.user_agent)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [(agent, number, people) for agent, number, people in rows]
 
     async def newest_verdicts(self, limit: int) -> dict[str, tuple[Verdict, tuple[str, ...]]]:
         """Return verdicts and reasons of the newest clicks, by event id."""
