@@ -222,7 +222,7 @@ class RedirectApp:
             return
         else:
             wishes = chosen
-        if not wishes:  # nothing is ticked
+        if not wishes:  # nothing is ticked, or what is not there any more
             exchange.answer(*self._form_of(opened, exchange))
             return
         at = now_us()
@@ -245,13 +245,17 @@ class RedirectApp:
         return self._public.unsubscribe(_language(exchange))
 
     def _chosen(self, opened: Opened, topics: list[str] | None) -> list[str] | None:
-        """Return the wishes to leave topics as links hold them; ``None`` for topics of no list."""
+        """Return the wishes to leave topics as links hold them; ``None`` for another form.
+
+        None where one is not on the list: it was when the page was made, or another node knows it
+        first. People choose again from what is there now.
+        """
         mine = _subscription(opened)
         if mine is None or topics is None:
             return None
         known = {"", mine.topic, *(name for name, _ in self._changes.topics(mine.contact_list))}
         if not known.issuperset(topics):
-            return None
+            return []
         return [Subscription(mine.contact_list, t, mine.address).packed() for t in topics]
 
     def _opened(self, token: bytes) -> tuple[Opened | None, int]:
