@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Column, Connection, update
 
 from clicktrail.base.ids import new_id, now_us
-from clicktrail.errors import AlreadyExists, InvalidInput, NotFound
+from clicktrail.errors import AlreadyExists, InvalidInput, NotFound, StoreUnavailable
 from clicktrail.keys.vault import Vault
 from clicktrail.model import (
     ConfigurationSet,
@@ -24,6 +25,13 @@ from clicktrail.model import (
 )
 from clicktrail.store import Store
 from clicktrail.store.clicks.streams import NewStreamEvent
+from clicktrail.store.configuration_rows import bump
+from clicktrail.store.tables import (
+    account_options,
+    configuration_sets,
+    event_destinations,
+    identities,
+)
 
 CLICKS = frozenset({EventType.CLICK})
 STREAM = EventDestination("clicks", "arn:clicktrail:stream:::clicks", CLICKS)
@@ -118,6 +126,34 @@ class TestConfigurationSets:
         assert not (await store.configuration.get_set("news")).click_tracking
         await other.configuration.add_destination("news", STREAM)
         assert (await store.configuration.get_set("news")).click_tracking
+
+    @pytest.mark.parametrize(
+        ("column", "harm", "named"),
+        [
+            (configuration_sets.c.rules, '{"app', "configuration set 'news'"),
+            (configuration_sets.c.https_policy, "LATER", "configuration set 'news'"),
+            (configuration_sets.c.options, "{", "configuration set 'news'"),
+            (event_destinations.c.types, "CLICK,LATER", "event destination 'clicks' of 'news'"),
+            (identities.c.senders, "x@private.example", "identity 'example.com'"),
+            (account_options.c.options, "", "option 'Suppression' of the account"),
+        ],
+    )
+    async def test_what_cannot_be_read_is_named(
+        self, store: Store, other: Store, column: Column[str], harm: str, named: str
+    ) -> None:
+        await store.configuration.create_set(ConfigurationSet("news", destinations=(STREAM,)))
+        await store.configuration.create_identity("example.com", "news")
+        await store.configuration.set_account("Suppression", '{"a":1}')
+        await store.configuration.current()
+
+        def work(connection: Connection) -> None:
+            connection.execute(update(column.table).values({column.name: harm}))
+            bump(connection)
+
+        await other.configuration._database.write(work)
+        with pytest.raises(StoreUnavailable, match=f"the {named} cannot be read") as caught:
+            await store.configuration.current()
+        assert "private" not in str(caught.value)
 
     async def test_deleting_one_frees_its_identities_and_its_name(self, store: Store) -> None:
         await store.configuration.create_set(ConfigurationSet("news", destinations=(STREAM,)))

@@ -1,13 +1,16 @@
 """The rows that the configuration is kept in: how they are made, read and looked for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, select, update
 
 from clicktrail.base.ids import now_us
-from clicktrail.errors import NotFound
+from clicktrail.errors import NotFound, StoreUnavailable
 from clicktrail.model import (
     ConfigurationSet,
     Dkim,
@@ -49,35 +52,33 @@ def refresh(connection: Connection, known: Configuration) -> Configuration:
 
 
 def load(connection: Connection) -> Configuration:
-    """Return the configuration as the connection's transaction sees it."""
+    """Return the configuration as the connection's transaction sees it.
+
+    Raises `StoreUnavailable` for a row that cannot be read: without it emails would be accepted,
+    and events told, otherwise than was said.
+    """
     version = connection.scalar(_SELECT_VERSION)
-    sets = {}
+    sets: dict[str, ConfigurationSet] = {}
     for row in connection.execute(select(configuration_sets).order_by(configuration_sets.c.name)):
-        sets[row.name] = ConfigurationSet(
-            row.name,
-            row.engagement,
-            row.redirect_domain,
-            HttpsPolicy(row.https_policy),
-            sending=row.sending,
-            tags=load_tags(row.tags),
-            options=row.options,
-            keep_html=row.keep_html,
-            track_visible_urls=row.track_visible_urls,
-            engagement_opens=row.engagement_opens,
-            rules=load_rules(row.rules),
-            settle=row.settle,
-        )
+        with _readable(f"the configuration set {row.name!r}"):
+            sets[row.name] = _load_set(row)
     ordered = select(event_destinations).order_by(
         event_destinations.c.created_at, event_destinations.c.name
     )
     for row in connection.execute(ordered):
-        types = frozenset(EventType(text) for text in row.types.split(",") if text)
-        made = EventDestination(row.name, row.arn, types, row.enabled, row.role_arn)
-        owner = sets[row.configuration_set]
+        with _readable(f"the event destination {row.name!r} of {row.configuration_set!r}"):
+            types = frozenset(EventType(text) for text in row.types.split(",") if text)
+            made = EventDestination(row.name, row.arn, types, row.enabled, row.role_arn)
+            owner = sets[row.configuration_set]
         sets[owner.name] = replace(owner, destinations=(*owner.destinations, made))
-    found = connection.execute(select(identities).order_by(identities.c.name))
-    named = {row.name: _load_identity(row) for row in found}
-    account = {row.name: row.options for row in connection.execute(select(account_options))}
+    named = {}
+    for row in connection.execute(select(identities).order_by(identities.c.name)):
+        with _readable(f"the identity {row.name!r}"):
+            named[row.name] = _load_identity(row)
+    account = {}
+    for row in connection.execute(select(account_options)):
+        with _readable(f"the option {row.name!r} of the account"):
+            account[row.name] = _checked(row.options)
     return Configuration(
         int(version or 0),
         MappingProxyType(sets),
@@ -86,6 +87,41 @@ def load(connection: Connection) -> Configuration:
         connection.scalar(_ANY_SUPPRESSED) is not None,
         connection.scalar(_ANY_SPARED) is not None,
     )
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, LookupError):  # its text may hold what is damaged
+        raise StoreUnavailable(
+            f"{what} cannot be read from the store: it is damaged, or of a newer version; put a"
+            " backup back, or upgrade this installation"
+        ) from None
+
+
+def _load_set(row: Any) -> ConfigurationSet:
+    return ConfigurationSet(
+        row.name,
+        row.engagement,
+        row.redirect_domain,
+        HttpsPolicy(row.https_policy),
+        sending=row.sending,
+        tags=load_tags(row.tags),
+        options=_checked(row.options),
+        keep_html=row.keep_html,
+        track_visible_urls=row.track_visible_urls,
+        engagement_opens=row.engagement_opens,
+        rules=load_rules(row.rules),
+        settle=row.settle,
+    )
+
+
+def _checked(options: str) -> str:
+    """Return options as they are kept: JSON, which others read. Raises `ValueError`."""
+    if options != "{}":
+        msgspec.json.decode(options, type=dict[str, Any])
+    return options
 
 
 def _load_identity(row: Any) -> Identity:
