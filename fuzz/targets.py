@@ -1,4 +1,7 @@
-"""What each fuzzer does with one input. Raises where a promise of the rewriter is broken."""
+"""What each fuzzer does with one input, with opens off and on.
+
+Raises where a promise of the rewriter is broken.
+"""
 
 from collections.abc import Callable
 
@@ -8,19 +11,22 @@ from support.rewrite_plans import check_plan, plain_html, plan_of
 
 def html(data: bytes) -> None:
     """The input is the HTML of an email."""
-    check_plan(plain_html(data))
+    for opens in (False, True):
+        check_plan(plain_html(data), opens=opens)
 
 
 def parts(data: bytes) -> None:
     """The input chooses structure, charset and transfer encoding, then comes the HTML."""
     plan = plan_of(data)
-    if plan is not None:
-        check_plan(plan)
+    for opens in (False, True):
+        if plan is not None:
+            check_plan(plan, opens=opens)
 
 
 def mime(data: bytes) -> None:
     """The input is a whole email, well formed or not."""
-    check_message(data)
+    for opens in (False, True):
+        check_message(data, opens=opens)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"html": html, "parts": parts, "mime": mime}

@@ -29,21 +29,17 @@ quiet = settings(
 )
 
 
-def judge_round(rng: Random) -> None:
-    text = document(rng)
-    wrong = judge_document(text, rng)
-    assert not wrong, "\n".join([f"document: {text!r}", *wrong])
-
-
 @settings(quiet, max_examples=EXAMPLES, derandomize="JUDGE_EXAMPLES" not in os.environ)
-@given(st.randoms(use_true_random=False))
-def test_links_are_those_that_real_parsers_find(rng: Random) -> None:
-    judge_round(rng)
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_links_are_those_that_real_parsers_find(rng: Random, opens: bool) -> None:
+    text = document(rng)
+    wrong = judge_document(text, rng, opens=opens)
+    assert not wrong, "\n".join([f"document: {text!r}", *wrong])
 
 
 @pytest.mark.long
 def test_links_are_those_that_real_parsers_find_in_many_documents() -> None:
-    """Other documents each time; their numbers are those of `judge_driver.py`."""
+    """With opens on. Other documents each time; their numbers are those of `judge_driver.py`."""
     first = SystemRandom().randrange(10**9)
     for start in range(first, first + MANY, 500):
         for number, text, wrong in judge_batch(start, 500):
@@ -54,7 +50,7 @@ def test_links_are_those_that_real_parsers_find_in_many_documents() -> None:
 @settings(quiet, max_examples=3_000)
 @given(st.text(alphabet=" \n\0<>/!-[]='\"&;#?aAhrefHREFscriptylx:vmo.", max_size=200))
 def test_noise_of_markup_is_read_as_real_parsers_read_it(text: str) -> None:
-    wrong = judge_document(text)
+    wrong = judge_document(text, opens=len(text) % 2 > 0)
     assert not wrong, "\n".join([f"document: {text!r}", *wrong])
 
 

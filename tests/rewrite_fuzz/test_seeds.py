@@ -11,8 +11,10 @@ from support.rewrite_checks import (
     check_text,
     check_tree,
     check_wire,
+    pixel_of,
     run,
     tracking_link,
+    without_image,
 )
 from support.rewrite_plans import CHARSETS, ENCODINGS, STRUCTURES, check_plan, plain_html, plan_of
 
@@ -23,21 +25,27 @@ def seeds(name: str) -> list[Path]:
     return sorted(path for path in (CORPUS / name).iterdir() if path.is_file())
 
 
+both = pytest.mark.parametrize("opens", [False, True], ids=["clicks", "opens"])
+
+
+@both
 @pytest.mark.parametrize("path", seeds("html"), ids=lambda path: path.stem)
-def test_an_html_seed_keeps_all_promises(path: Path) -> None:
-    check_plan(plain_html(path.read_bytes()))
+def test_an_html_seed_keeps_all_promises(path: Path, opens: bool) -> None:
+    check_plan(plain_html(path.read_bytes()), opens=opens)
 
 
+@both
 @pytest.mark.parametrize("path", seeds("parts"), ids=lambda path: path.stem)
-def test_a_seed_with_choices_keeps_all_promises(path: Path) -> None:
+def test_a_seed_with_choices_keeps_all_promises(path: Path, opens: bool) -> None:
     plan = plan_of(path.read_bytes())
     assert plan is not None
-    check_plan(plan)
+    check_plan(plan, opens=opens)
 
 
+@both
 @pytest.mark.parametrize("path", seeds("mime"), ids=lambda path: path.stem)
-def test_an_email_seed_keeps_all_promises(path: Path) -> None:
-    check_message(path.read_bytes())
+def test_an_email_seed_keeps_all_promises(path: Path, opens: bool) -> None:
+    check_message(path.read_bytes(), opens=opens)
 
 
 def check_plans(structure: int, charset: int, all_flags: tuple[int, ...]) -> None:
@@ -47,6 +55,7 @@ def check_plans(structure: int, charset: int, all_flags: tuple[int, ...]) -> Non
             plan = plan_of(bytes((structure, charset, encoding, 0, flags)) + html)
             if plan is not None:
                 check_plan(plan)
+                check_plan(plan, opens=True)
 
 
 @pytest.mark.parametrize("charset", range(len(CHARSETS)), ids=CHARSETS)
@@ -62,10 +71,10 @@ def test_every_structure_with_every_other_choice(structure: int, charset: int) -
     check_plans(structure, charset, (3, 6, 7, 10))
 
 
-def test_the_seeds_track_links() -> None:
-    tracked = [path.stem for path in seeds("mime") if run(path.read_bytes())[0].links]
-
-    assert len(tracked) >= 8, tracked
+def test_the_seeds_track_links_and_opens() -> None:
+    results = {path.stem: run(path.read_bytes(), opens=True)[0] for path in seeds("mime")}
+    assert sum(bool(result.links) for result in results.values()) >= 8, results
+    assert sum(result.pixel for result in results.values()) >= 8, results
 
 
 SALT = "00c0ffee"
@@ -99,6 +108,34 @@ def test_the_checks_accept_what_is_right() -> None:
 def test_the_checks_notice_a_text_that_differs(after: str) -> None:
     with pytest.raises(Broken):
         check_text(BEFORE, after, LINKS, SALT)
+
+
+IMAGE = (
+    f'<img src="{pixel_of(SALT)}" width="1" height="1" alt=""'
+    ' style="display:block;width:1px;height:1px;border:0">'
+)
+SHOWN = AFTER + IMAGE
+
+
+def test_the_checks_leave_out_the_image_where_it_is_shown() -> None:
+    assert without_image(SHOWN, SALT, exact=True) == (AFTER, 1)
+    assert without_image(AFTER, SALT, exact=True) == (AFTER, 0)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        f"<!--{SHOWN}",
+        f"<template>{SHOWN}",
+        f"{AFTER}<style>{SHOWN}",
+        f"<p {IMAGE}",
+        SHOWN + SHOWN,
+        SHOWN.replace('width="1"', 'width="10"'),
+    ],
+)
+def test_the_checks_notice_an_image_that_is_not_as_it_should_be(after: str) -> None:
+    with pytest.raises(Broken):
+        without_image(after, SALT, exact=True)
 
 
 def test_the_checks_notice_a_link_that_leads_elsewhere() -> None:

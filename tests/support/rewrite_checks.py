@@ -21,6 +21,7 @@ from clicktrail.model import Link, Reason
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
 from links.casefile import read_quoted
 from support.browser_charset import charset_of, only_python_knows, read
+from support.pixels import is_shown, without
 
 LINE_LIMIT = 998
 OWN_HOST = "fuzz.example"
@@ -52,17 +53,24 @@ def demand(holds: object, what: str, *details: object) -> None:
         raise Broken(": ".join((what, *(repr(detail)[:2000] for detail in details))))
 
 
-def run(raw: bytes, *, report: bool = False) -> tuple[Rewritten, str]:
+def run(raw: bytes, *, report: bool = False, opens: bool = False) -> tuple[Rewritten, str]:
     """Rewrite a message; return the result, and the end of all its tracking links.
 
-    The end is made from the message, so that no input can hold such a link by accident.
+    The end is made from the message, so that no input can hold such a link by accident. With
+    ``opens``, it gets the image of `pixel_of` that end.
     """
     salt = f"{crc32(raw):08x}"
     policy = Policy(
         link=lambda index, url: tracking_link(index, url, salt),
         is_own=lambda url: _OWN.fullmatch(url) is not None,
+        pixel=pixel_of(salt) if opens else None,
     )
     return rewrite_message(raw, policy, report=report), salt
+
+
+def pixel_of(salt: str) -> str:
+    """Return the address of the image that tells of opens."""
+    return f"https://{OWN_HOST}/o/{salt}"
 
 
 def tracking_link(index: int, url: str, salt: str) -> str:
@@ -74,17 +82,20 @@ def tracking_link(index: int, url: str, salt: str) -> str:
     return f"{scheme}://{OWN_HOST}/c/{index}-{crc32(data):08x}-{salt}"
 
 
-def check_message(raw: bytes) -> Rewritten:
+def check_message(raw: bytes, *, opens: bool = False) -> Rewritten:
     """Check all that holds for any bytes at all; return the result."""
-    result, salt = run(raw)
+    result, salt = run(raw, opens=opens)
+    demand(opens or not result.pixel, "an image that nobody asked for")
     if result.reason is not None:
-        demand(result.message == raw, "not tracked, but changed", result.reason)
         demand(not result.links, "not tracked, but there are links", result.reason)
-        return result
-    demand(result.links, "tracked, but without links")
+        if not result.pixel:
+            demand(result.message == raw, "not tracked, but changed", result.reason)
+            return result
+    else:
+        demand(result.links, "tracked, but without links")
     demand([link.index for link in result.links] == list(range(len(result.links))), "link numbers")
     check_wire(raw, result.message)
-    check_again(raw, result.message)
+    check_again(raw, result.message, opens=opens)
     check_parts(raw, result, salt)
     return result
 
@@ -105,12 +116,12 @@ def check_wire(before: bytes, after: bytes) -> None:
         demand(was or not found, f"{what} that was not there before", found and found.start())
 
 
-def check_again(raw: bytes, message: bytes) -> None:
+def check_again(raw: bytes, message: bytes, *, opens: bool = False) -> None:
     """Check that our own links are known: rewriting once more changes nothing.
 
     But for links that asked not to be tracked: that attribute is gone.
     """
-    again, _ = run(message)
+    again, _ = run(message, opens=opens)
     asked = again.links and "no-track" in {row.why for row in run(raw, report=True)[0].report}
     demand(asked or not again.links, "rewritten again, it gets more links", again.links[:3])
     demand(asked or again.message == message, "rewritten again, it changes")
@@ -124,6 +135,7 @@ def check_parts(before: bytes, result: Rewritten, salt: str) -> None:
     old, new = (list(_leaves(_parse(raw))) for raw in (before, result.message))
     demand(len(old) == len(new), "the structure changed")
     found: list[int] = []
+    images = 0
     for (was, shown), (now, _) in zip(old, new, strict=True):
         demand(was.preamble == now.preamble, "a preamble changed")
         demand(was.epilogue == now.epilogue, "an epilogue changed")
@@ -137,12 +149,18 @@ def check_parts(before: bytes, result: Rewritten, salt: str) -> None:
             inside = check_bodies(was, now, result.links, salt)
             if inside is None:
                 return
-            found += inside
+            found += inside[0]
+            images += inside[1]
+    demand(images == result.pixel, "images", images)
     demand(sorted(found) == list(range(len(result.links))), "links", found)
 
 
-def check_bodies(was: Message, now: Message, links: Sequence[Link], salt: str) -> list[int] | None:
-    """Compare the text of an HTML part before and after; return the numbers of its links.
+def check_bodies(
+    was: Message, now: Message, links: Sequence[Link], salt: str
+) -> tuple[list[int], int] | None:
+    """Compare the text of an HTML part before and after.
+
+    Return the numbers of its links, and how many images of ours it has.
 
     ``None`` where the standard library cannot decode it for sure.
     """
@@ -153,15 +171,22 @@ def check_bodies(was: Message, now: Message, links: Sequence[Link], salt: str) -
         charset = was.get_content_charset()
     except ValueError:
         return None
-    return check_decoded(old, new, charset, links, salt)
+    before, after, exact = texts(old, new, charset, salt)
+    after, images = without_image(after, salt, exact=exact)
+    return check_text(before, after, links, salt, exact=exact), images
 
 
-def check_decoded(
-    before: bytes, after: bytes, charset: str | None, links: Sequence[Link], salt: str
-) -> list[int]:
-    """Compare two contents of an HTML part; return the numbers of the links found in it."""
-    old, new, exact = texts(before, after, charset, salt)
-    return check_text(old, new, links, salt, exact=exact)
+def without_image(html: str, salt: str, *, exact: bool) -> tuple[str, int]:
+    """Return a document without the image of ours, and whether it has one: 0 or 1.
+
+    Check that a browser shows it, where the text is ``exact`` what one reads.
+    """
+    image = pixel_of(salt)
+    bare, count = without(html, image)
+    demand(count <= 1, "images", count)
+    demand(not count or not exact or is_shown(html, image), "an image that is not shown", html)
+    demand(image not in bare, "the image is not as it should be", html)
+    return bare, count
 
 
 def texts(before: bytes, after: bytes, charset: str | None, salt: str) -> tuple[str, str, bool]:

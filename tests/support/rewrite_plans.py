@@ -21,6 +21,7 @@ from support.rewrite_checks import (
     demand,
     run,
     texts,
+    without_image,
 )
 
 CHOICES = 5
@@ -179,24 +180,27 @@ def plain_html(content: bytes) -> Plan:
     return Plan(0, "utf-8", b"base64", 76, b"\r\n", False, content)
 
 
-def check_plan(plan: Plan) -> None:
+def check_plan(plan: Plan, *, opens: bool = False) -> None:
     """Check that the email is rewritten as promised."""
     pieces = plan.pieces
     raw = b"".join(pieces)
-    result, salt = run(raw)
+    result, salt = run(raw, opens=opens)
+    demand(opens or not result.pixel, "an image that nobody asked for")
     if result.reason is not None:
-        demand(result.message == raw, "not tracked, but changed", result.reason)
         demand(not result.links, "not tracked, but there are links")
         allowed = Reason.SIGNED if plan.signed else Reason.NO_LINKS
         unread = charset_of(plan.content, plan.charset) == "replacement"
         allowed = Reason.UNPARSABLE if unread and not plan.signed else allowed
         demand(result.reason is allowed, "not tracked", result.reason)
         demand(plan.signed or not _sees_canary(plan), "the first link is not tracked")
-        return
+        if not result.pixel:
+            demand(result.message == raw, "not tracked, but changed", result.reason)
+            return
     demand(not plan.signed, "signed, but changed")
     check_wire(raw, result.message)
-    check_again(raw, result.message)
+    check_again(raw, result.message, opens=opens)
     found: list[int] = []
+    images = 0
     for old, new in zip(pieces[1::2], _parts(pieces, result.message), strict=True):
         encoding, body = _split(plan, new)
         if old != new:
@@ -204,10 +208,13 @@ def check_plan(plan: Plan) -> None:
         before = plan.decoded(plan.encoded, plan.encoding)
         after = plan.decoded(body, encoding)
         old_text, new_text, exact = texts(before, after, plan.charset or None, salt)
+        new_text, count = without_image(new_text, salt, exact=exact)
+        images += count
         found += check_text(old_text, new_text, result.links, salt, exact=exact)
         check_tree(old_text, new_text, salt)
+    demand(images == result.pixel, "images", images)
     demand(found == list(range(len(result.links))), "links", found)
-    if _sees_canary(plan):
+    if result.links and _sees_canary(plan):
         demand(result.links[0].url == "http://canary.example/?a=1&b=2", "the first link")
 
 

@@ -18,7 +18,7 @@ def endings(html: bytes, outcome: Outcome) -> Iterator[int]:
     """Yield where what is shown ends, the likeliest place first; none, where nothing is shown."""
     if outcome.body_end >= 0 and not outcome.templates:
         yield outcome.body_end
-    for place in _places(html):
+    for place in places(html):
         if is_shown(html, place, outcome):
             yield place
 
@@ -45,7 +45,8 @@ def is_shown(html: bytes, place: int, outcome: Outcome) -> bool:
     return last is not None and last.start() == place - start
 
 
-def _places(html: bytes) -> Iterator[int]:
+def places(html: bytes) -> Iterator[int]:
+    """Yield where a document looks as if what is shown of it ended, the likeliest first."""
     for pattern in _ENDS:
         found = [match.start() for match in pattern.finditer(html)]
         yield from islice(reversed(found), _TRIES)

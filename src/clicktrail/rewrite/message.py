@@ -81,7 +81,8 @@ def rewrite_message(
     html = tuple(map(_as_sent_html, done)) if keep_html and links else ()
     pixel = False
     if policy.pixel is not None:
-        pixel = any(add_pixel(one.text, one.outcome, policy.pixel) for one in done)
+        with_body = (one for one in done if one.part.has_body)
+        pixel = any(add_pixel(one.text, one.outcome, policy.pixel) for one in with_body)
         if not pixel:
             warnings.append(NO_PLACE)
     if policy.honeypot and links:

@@ -70,14 +70,18 @@ def edit_transfer(
 def encode_transfer(body: bytes, data: bytes, encoding: str, newline: bytes) -> tuple[bytes, str]:
     """Return ``data`` in the transfer encoding and style of ``body``, and which encoding it is.
 
-    The others become quoted-printable where a line would be too long; binary only where none was.
-    Raises `Undecodable`.
+    The others become quoted-printable where a line would be too long, binary only where none was;
+    and where NULs come into text that has none (RFC 5322 § 4.5.3: UTF-16 that is not encoded, which
+    RFC 2781 § 4 forbids). Raises `Undecodable`.
     """
     if encoding == "base64":
         return _base64(data, body, newline), encoding
     if encoding == "quoted-printable":
         return quoted.encode(data, newline), encoding
-    if is_long(data, newline) and (encoding != "binary" or not is_long(body, newline)):
+    is_binary = encoding == "binary"
+    if is_long(data, newline) and not (is_binary and is_long(body, newline)):
+        return quoted.encode(data, newline), "quoted-printable"
+    if b"\0" in data and b"\0" not in body and not is_binary:
         return quoted.encode(data, newline), "quoted-printable"
     return data, encoding
 

@@ -56,6 +56,11 @@ class Part:
     signed: bool = False
     """It, or a part around it, is signed or encrypted."""
 
+    @property
+    def has_body(self) -> bool:
+        """Whether anything can be added to its body: else that would go on with its header."""
+        return self.body < self.end or self.header.end < self.header.size
+
 
 class Unparsable(ValueError):
     """The bytes are not an email that can be understood."""
