@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from clicktrail.doors.tls import Certificate
 from clicktrail.journal import Entry
 from clicktrail.journal.memory import MemoryJournal
 from clicktrail.model import Click
@@ -104,6 +105,22 @@ async def test_old_tls_and_plain_text_are_refused_on_https(
         writer.close()
         response = await house.http.get(f"https://{address}{path_of()}")
         assert response.status_code == 302
+
+
+async def test_a_fault_of_ours_leaves_no_silent_client_for_ever(
+    tmp_path: Path,
+    certificate: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(self: Certificate) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(Certificate, "renew", fail)
+    patience = Patience(request=0.2, idle=0.2, look=0.01)
+    async with house_in(tmp_path, certificate=certificate, patience=patience) as house:
+        await until(lambda: "housekeeping failed" in caplog.text)
+        assert await house.say(then_close=False) in (b"", b"(reset)")
 
 
 async def serial_of(address: Address) -> int:

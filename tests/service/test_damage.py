@@ -1,6 +1,7 @@
 """Files of the data folder are damaged: what can be read is counted once, and nobody is misled."""
 
 import json
+import smtplib
 import sqlite3
 import struct
 from collections.abc import Callable
@@ -330,6 +331,34 @@ def test_a_damaged_store_is_told_without_a_traceback(tmp_path: Path) -> None:
         assert status == 1
         assert "clicktrail.db" in said.replace("\n", "")
     assert link
+
+
+def test_a_row_of_the_configuration_that_is_damaged_is_named(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        name = service.configuration_set()
+        file = service.data / "clicktrail.db"
+
+        def put(rules: str) -> None:
+            with closing(sqlite3.connect(file, timeout=PATIENCE)) as store:
+                store.execute("UPDATE configuration_sets SET rules = ?", [rules])
+                store.execute("UPDATE configuration_version SET version = version + 1")
+                store.commit()
+
+        put('{"private@mail.example')
+        with pytest.raises(smtplib.SMTPResponseException, match="451"):
+            service.send(email_with(HTML, name))
+        status, said = ask(service, "/readyz")
+        assert status == 503
+        assert f"configuration set '{name}' cannot be read".encode() in said
+        assert f"configuration set '{name}' cannot be read" in run(service, "check")[1].replace(
+            "\n", ""
+        )
+        put("{}")
+        service.send(email_with(HTML, name))
+        log = service.log.read_text()
+        assert f"configuration set '{name}' cannot be read" in log
+        assert "private@mail.example" not in log + said.decode()
+        assert "Traceback" not in log
 
 
 def test_a_store_whose_log_alone_is_there_is_not_begun_anew(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Protocol
 
+from clicktrail.base.logs import get_logger
 from clicktrail.doors.connections import Connections, Stage, most_connections
 from clicktrail.doors.handshake import BACKLOG, Choose, TlsListener
 from clicktrail.doors.tls import Certificate, server_context
 from clicktrail.redirect.exchange import Exchange, Office
 from clicktrail.redirect.http import Connection
 from clicktrail.settings.kinds import Address
+
+log = get_logger(__name__)
 
 MAX_CONNECTIONS = 20_000
 FOR_ONE = 4
@@ -189,10 +192,13 @@ class RedirectServer:
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(self._patience.look)
-            self._tick()
-            self._sweep(self._office.now)
-            for certificate in self._certificates:
-                certificate.renew()
+            try:
+                self._tick()
+                self._sweep(self._office.now)
+                for certificate in self._certificates:
+                    certificate.renew()
+            except Exception:  # a fault of ours must not leave silent clients here for ever
+                log.exception("housekeeping failed")
 
     def _tick(self) -> None:
         self._office.now = asyncio.get_running_loop().time()
