@@ -8,22 +8,33 @@ of the store that the service itself uses, so that all counters and indexes are 
 be. Then the real service is started on that data, somebody signs in, and asks for each page
 ``--times`` times over HTTP, one after the other. With ``--folder`` the data stay there, and a later
 run takes them as they are. Needs some 5 GB.
+
+``--beside CHECKOUT`` compares with an older build, whose source is there: it makes the data, a copy
+is upgraded, and both services run at once and are asked in turns for each page that both have.
 """
 
 import argparse
 import asyncio
+import json
+import os
 import platform
 import random
 import re
+import shutil
+import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -56,7 +67,9 @@ from support.service import Service  # noqa: E402
 from support.visitor import Visitor  # noqa: E402
 
 MOST_MILLISECONDS = 100
+MOST_RATIO = 1.2
 RESULT = Path(__file__).parent / "results" / "console.md"
+BESIDE = RESULT.with_name("console_beside.md")
 DAYS, DAY = 60, 86_400_000_000
 SETS = ("news", "shop", "receipts")
 PROVIDERS = ("gmail.com", "yandex.ru", "mail.ru", "outlook.com", "example.org")
@@ -160,7 +173,7 @@ async def seed(folder: Path, messages: int, number: int) -> None:
 CLICKS = frozenset({EventType.CLICK})
 
 
-def pages(visitor: Visitor) -> dict[str, str]:
+def pages(visitor: Visitor | httpx.Client) -> dict[str, str]:
     """Return what is asked for: a name, and the path."""
     list_ = visitor.get("/messages?q=books").text
     found = re.search(r"/messages/[\w-]{21}", list_)
@@ -227,6 +240,110 @@ def measure(visitor: Visitor, times: int) -> list[tuple[str, float, float, int]]
     return rows
 
 
+@dataclass(frozen=True)
+class Build:
+    """A running service of one build, and somebody who has signed in to its console."""
+
+    client: httpx.Client
+    pid: int
+    pages: list[str]
+
+    def cpu(self) -> float:
+        """Return the milliseconds of CPU that its console has taken (proc(5), ``schedstat``)."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1_000_000
+
+
+def make_data(checkout: Path, folder: Path, messages: int, number: int) -> None:
+    """Let an older build fill a data folder."""
+    folder.mkdir(parents=True)
+    made = (
+        "import asyncio, console; from pathlib import Path;"
+        f"asyncio.run(console.seed(Path({str(folder)!r}), {messages}, {number}))"
+    )
+    subprocess.run([sys.executable, "-P", "-c", made], env=_environment(checkout), check=True)
+
+
+def _environment(checkout: Path) -> dict[str, str]:
+    path = ":".join(str(checkout / name) for name in ("src", "tests", "benchmarks"))
+    return os.environ | {"PYTHONPATH": path}
+
+
+@contextmanager
+def running(checkout: Path, folder: Path) -> Iterator[Build]:
+    """Run the service of a build on a data folder."""
+    program = Path(__file__).with_name("console_of_a_build.py")
+    with subprocess.Popen(
+        [sys.executable, "-P", str(program), str(folder)],
+        env=_environment(checkout),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as service:
+        assert service.stdin
+        assert service.stdout
+        told = json.loads(service.stdout.readline())
+        with httpx.Client(base_url=told["url"], cookies=told["cookies"], timeout=300) as client:
+            yield Build(client, told["pid"], told["pages"])
+        service.stdin.close()
+
+
+def wait_for_index(folder: Path) -> None:
+    """Return when the service has indexed all emails of before the upgrade."""
+    with closing(sqlite3.connect(folder / "data" / "clicktrail.db")) as database:
+        while database.execute("SELECT count(*) FROM unindexed").fetchone()[0]:
+            time.sleep(1)
+
+
+def compare(older: Build, newer: Build, times: int) -> list[tuple[str, float, float]]:
+    """Return for each page that both have the CPU time (ms) of an answer: the median."""
+    rows = []
+    for name, path in pages(newer.client).items():
+        if name not in older.pages or older.client.get(path).status_code != 200:
+            continue
+        newer.client.get(path)
+        taken: tuple[list[float], list[float]] = [], []
+        for _ in range(times):
+            for build, some in zip((older, newer), taken, strict=True):
+                before = build.cpu()
+                build.client.get(path)
+                some.append(build.cpu() - before)
+        was, now = map(statistics.median, taken)
+        rows.append((name, was, now))
+    return rows
+
+
+def beside(checkout: Path, folder: Path, given: argparse.Namespace) -> None:
+    """Compare with an older build; end with whether a page is slower than it may be."""
+    was, now = folder / "older", folder / "newer"
+    if not was.exists():
+        make_data(checkout, was / "data", given.messages, given.clicks)
+    if not now.exists():
+        shutil.copytree(was, now)
+    with ExitStack() as both:
+        newer = both.enter_context(running(ROOT, now))
+        wait_for_index(now)
+        older = both.enter_context(running(checkout, was))
+        rows = compare(older, newer, given.times)
+    lines = ["| page | older (ms) | this build (ms) | ratio |", "| --- | ---: | ---: | ---: |"]
+    lines += [f"| {name} | {a:.1f} | {b:.1f} | {b / a:.2f} |" for name, a, b in rows]
+    print("\n".join(lines))
+    slow = [name for name, a, b in rows if b > MOST_RATIO * a]
+    print(f"More than {MOST_RATIO} times as long: {', '.join(slow) or 'none'}")
+    if given.write:
+        asked = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+        commit = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+        head = (
+            f"# The console's pages, beside an older build\n\n{given.messages:,} emails, "
+            f"{given.clicks:,} clicks, made by the older build ({commit}), and upgraded. Both run "
+            f"at once and are asked in turns, {given.times} times for each page: CPU time of the "
+            f"console's process for an answer, the median, which tells more than a clock on a "
+            f"busy machine. {platform.machine()}, Python {platform.python_version()}.\n\n"
+        )
+        BESIDE.write_text(head + "\n".join(lines) + "\n")
+    sys.exit(bool(slow))
+
+
 def main() -> None:
     """Seed, start, ask, tell."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -235,8 +352,11 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=15)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="an older build's source")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
+        if given.beside:
+            beside(given.beside.resolve(), given.folder or Path(temporary), given)
         service = Service(given.folder or Path(temporary), embedded=False)
         if not service.data.exists():
             service.data.mkdir(parents=True)

@@ -262,6 +262,49 @@ class TestSearch:
         assert [each.sent for each in await store.mailings.newest("subject", 5)] == [4]
 
 
+WHOLES = (
+    ("reader77@mail.ru", "reader77@mail.ru"),
+    ("<READER77@mail.ru>", "reader77@mail.ru"),
+    ("@mail.ru", "reader77@mail.ru"),
+    ("<77@a.example>", "reader77@mail.ru"),
+    ("reader77@mail.ru offers", "reader77@mail.ru"),
+    ("news@a.example", "reader77@mail.ru reader177@mail.ru.example"),
+    ("reader77@mail", "reader77@mail.ru"),
+    ("77@mail.ru", "reader77@mail.ru reader177@mail.ru.example"),
+    ("reader77@mail.ru winter", ""),
+)
+"""What is typed, and the recipients of the emails that it finds as a whole, where it is one."""
+
+
+async def two_alike(store: Store) -> None:
+    for number, name in (("77", "reader77@mail.ru"), ("177", "reader177@mail.ru.example")):
+        fields = (("From", "News <news@a.example>"), ("Message-ID", f"<{number}@a.example>"))
+        headers = (*fields, ("To", f"A reader <{name}>"), ("Subject", "Our offers"))
+        await sent(store, recipients=(name,), headers=headers, links=())
+    await indexed(store)
+
+
+async def test_what_is_whole_is_found_as_a_whole_alone(store: Store) -> None:
+    await two_alike(store)
+    for typed, recipients in WHOLES:
+        looked = await store.search.find(Query.parse(typed), 50, exact=True)
+        known = await store.messages.get_many([row.id for row in looked.rows])
+        names = {known[row.id].recipients[0] for row in looked.rows}
+        assert names == set(recipients.split()), typed
+        assert looked.exact is (typed not in ("reader77@mail", "77@mail.ru")), typed
+
+
+async def test_pages_of_wholes_go_on(store: Store) -> None:
+    for _ in range(3):
+        await two_alike(store)
+    query, before, found = Query.parse("@mail.ru"), None, []
+    while before != "":
+        looked = await store.search.find(query, 2, before, exact=True)
+        found += [row.id for row in looked.rows]
+        before = looked.older
+    assert len(set(found)) == len(found) == 3
+
+
 async def test_sqlite_reads_few_emails_to_find_one_by_its_number(tmp_path: Path) -> None:
     store = await Store.open(f"sqlite:///{tmp_path / 'clicktrail.db'}")
     for number in range(30):

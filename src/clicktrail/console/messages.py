@@ -72,7 +72,7 @@ class Messages:
         asked = request.query_params
         chosen = [asked.get(name) or None for name in FILTERS]
         text = asked.get("q", "").strip()
-        found = await self._found(text, asked.get("before"), *chosen)
+        found = await self._found(text, asked.get("before"), "parts" not in asked, *chosen)
         ids = [each.id for each in found.rows]
         known = await self._store.messages.get_many(ids)
         counts = await self._store.browse.clicks_of(ids)
@@ -87,7 +87,7 @@ class Messages:
             first="before" not in asked,
             chosen=chosen,
             q=text,
-            kept=urlencode({n: asked[n] for n in ("q", *FILTERS) if asked.get(n)}),
+            kept=urlencode({n: asked[n] for n in ("q", *FILTERS, "parts") if asked.get(n)}),
             sets=await choices(self._store, "configuration_set", chosen[0]),
             identities=await choices(self._store, "identity", chosen[1]),
             clicks=list(CLICKS.items()),
@@ -138,6 +138,7 @@ class Messages:
         self,
         text: str,
         before: str | None,
+        exact: bool,
         set_name: str | None,
         identity: str | None,
         clicks: str | None,
@@ -150,8 +151,8 @@ class Messages:
         clicked = next((each for each in Clicked if each == clicks), None)
         reason = next((each for each in Reason if each == clicks), None)
         places = (set_name, identity)
-        query = Query(query.pieces, *places, clicked, reason=reason)
-        return await self._store.search.find(query, SHOWN, before)
+        query = Query(query.pieces, (), *places, clicked, reason=reason)
+        return await self._store.search.find(query, SHOWN, before, exact=exact)
 
     async def _row(self, request: Request) -> MessageRow:
         message_id = request.path_params["id"]

@@ -104,7 +104,7 @@ async def build_anew(database: Database) -> None:
 
     Raises `IndexDamaged` where something of it stays (`remove_damaged`), and `StoreUnavailable`.
     """
-    await database.write(_begin)
+    await database.write(begin_anew)
     await remove_damaged(database)
 
 
@@ -129,7 +129,8 @@ async def repair(database: Database) -> None:
         await database.write(_cut_off)
 
 
-def _begin(connection: Connection) -> None:
+def begin_anew(connection: Connection) -> None:
+    """Make an empty index, which the publisher fills, and put the old one aside, unread."""
     take_turn(connection, INDEXING)
     take_turn(connection, ERASING)
     if connection.dialect.name == "postgresql":

@@ -5,7 +5,7 @@ does not wait for it. Tracked ones are grouped into mailings in the same transac
 import asyncio
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, select
@@ -52,6 +52,8 @@ class Found:
     """Before which the next search looks; ``""`` where there is nothing older."""
     whole: bool = True
     """Whether there is an index of what was looked for; else the newest emails are read."""
+    exact: bool = False
+    """Whether something was looked for as a whole alone (`Search.find`)."""
 
 
 class Search:
@@ -60,14 +62,25 @@ class Search:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, query: Query, limit: int, before: str | None = None) -> Found:
+    async def find(
+        self, query: Query, limit: int, before: str | None = None, *, exact: bool = False
+    ) -> Found:
         """Return up to ``limit`` emails; with ``before``, those older (`Found.older`).
+
+        ``exact``: a whole address, ``@domain`` or Message-ID of any email is not looked for as a
+        part of longer ones.
 
         There may be less of them and older ones all the same: it looks at so many emails and no
         more (`LOOKED_AT`, `READ`), and the next search goes on behind these.
         """
         at = storable(before) if before else None
-        return await self._database.read(lambda connection: find(connection, query, limit, at))
+
+        def work(connection: Connection) -> Found:
+            asked = with_wholes(connection, query) if exact else query
+            found = find(connection, asked, limit, at)
+            return replace(found, exact=asked is not query)
+
+        return await self._database.read(work)
 
     async def index(self, limit: int) -> int:
         """Index up to ``limit`` emails that are not yet, the newest; return how many.
@@ -101,6 +114,21 @@ class Search:
     async def repair(self) -> None:
         """Begin the index anew, whatever is damaged of it; who indexes fills it."""
         await repair(self._database)
+
+
+def with_wholes(connection: Connection, query: Query) -> Query:
+    """Return the same query with wholes for those of its pieces that are wholes of any email."""
+    found = [p for p in query.pieces if "@" in p and _is_whole_of_any(connection, p)]
+    if not found:
+        return query
+    pieces = tuple(piece for piece in query.pieces if piece not in found)
+    return replace(query, pieces=pieces, wholes=(*query.wholes, *found))
+
+
+def _is_whole_of_any(connection: Connection, piece: str) -> bool:
+    with on_index():
+        one = window(connection, Query(wholes=(piece,)), None, 1).found
+        return connection.execute(one).first() is not None
 
 
 def find(connection: Connection, query: Query, limit: int, before: str | None) -> Found:
@@ -145,7 +173,7 @@ def _sorted(rows: list[MessageRow]) -> list[MessageRow]:
 
 def _meant(connection: Connection, query: Query, ids: list[str]) -> set[str]:
     """Return those of some emails that have all that is looked for."""
-    if not query.pieces and not query.mailing:
+    if not query.pieces and not query.wholes and not query.mailing:
         return set(ids)
     return {each.id for each in messages_of(connection, ids) if query.matches(each)}
 

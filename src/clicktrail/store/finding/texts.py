@@ -25,13 +25,18 @@ MOST_PIECES = 20
 """So much an email can be looked for by: each is a part of the database's query."""
 LINE_LIMIT = 1000
 """Characters of one address, subject or tag that are indexed."""
+MOST_WHOLES = 50
+"""Addresses and Message-IDs of an email that are found as wholes."""
 LIMIT = 8192
 """Characters of an email that are indexed."""
 
+_WHOLE = "whole"
 _HEADERS = ("to", "cc", "from", "message-id")
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _URL = re.compile(r"[a-z]+://(?:[^/?#@]*@)?([^?#]*)", re.IGNORECASE)
 _BEHIND_PATH = re.compile(r"(?<=[^?#])[?#].*", re.DOTALL)
+# From the beginning of a run of such characters: from each of them, it would take the square of it.
+_ADDRESS = re.compile(r"(?<![^\s<>,;:\"])[^\s<>,;:\"]+@[^\s<>,;\"]+")
 _ENDS = "<>,;\"'()«»“”„"
 
 
@@ -50,6 +55,8 @@ class Query:
 
     pieces: tuple[str, ...] = ()
     """Each is somewhere in an address, the subject, a tag, a link or the Message-ID."""
+    wholes: tuple[str, ...] = ()
+    """Each is one of its addresses, or ``@`` with the domain of one, or its Message-ID."""
     configuration_set: str | None = None
     identity: str | None = None
     clicked: Clicked | None = None
@@ -86,7 +93,8 @@ class Query:
 
     def facets(self) -> list[int]:
         """Return what emails must be marked with (`facets_of`)."""
-        return [
+        wholes = [facet(_WHOLE, each) for each in self.wholes]
+        return wholes + [
             facet(kind, value)
             for kind, value in (
                 ("set", self.configuration_set),
@@ -100,6 +108,8 @@ class Query:
     def matches(self, message: Message) -> bool:
         """Whether all pieces are in an email, and it in the mailing."""
         if self.mailing and self.mailing not in {key.digest for key in mailings_of(message)}:
+            return False
+        if self.wholes and not set(self.wholes) <= set(wholes_of(message)):
             return False
         if not self.pieces:
             return True
@@ -128,7 +138,22 @@ def facets_of(message: Message) -> list[int]:
     identity = message.identity.name if message.identity else ""
     pairs = (("set", message.configuration_set), ("identity", identity), ("reason", message.reason))
     found = [facet(kind, value) for kind, value in pairs if value]
+    found += [facet(_WHOLE, each) for each in wholes_of(message)]
     return found + [facet("mailing", key.digest.hex()) for key in mailings_of(message)]
+
+
+def wholes_of(message: Message) -> list[str]:
+    """Return addresses, ``@`` with their domains, and the Message-ID, folded."""
+    addresses, ids = list(message.recipients), []
+    for name, value in message.headers:
+        field = name.lower()
+        if field == "message-id":
+            ids.append(value[:SUBJECT_LIMIT].strip().strip(_ENDS))
+        elif field in _HEADERS:
+            addresses += _ADDRESS.findall(value[:SUBJECT_LIMIT])
+    whole = [folded(storable(each[:LINE_LIMIT])) for each in (*ids, *addresses)[:MOST_WHOLES]]
+    domains = ("@" + each.rpartition("@")[2] for each in whole[len(ids) :])
+    return [each for each in dict.fromkeys((*whole, *domains)) if "@" in each]
 
 
 @lru_cache(10_000)

@@ -1,0 +1,13 @@
+"""Emails are found by whole addresses, domains and Message-IDs too: the index is made anew."""
+
+from alembic import op
+
+from clicktrail.store.finding.damage import begin_anew
+
+revision = "0029"
+down_revision = "0028"
+
+
+def upgrade() -> None:
+    """Begin it; the publisher fills it, the newest emails first."""
+    begin_anew(op.get_bind())
