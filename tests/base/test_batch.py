@@ -37,6 +37,16 @@ async def test_an_error_reaches_everybody_in_the_write_and_nobody_else() -> None
     assert [isinstance(result, OSError) for result in results] == [True, True, False, False]
 
 
+async def test_each_item_of_a_write_may_end_otherwise() -> None:
+    async def write(items: list[int]) -> list[Exception | None]:
+        return [OSError("disk full") if item == 1 else None for item in items]
+
+    batcher = Batcher(write)
+    futures = [batcher.put(number) for number in range(3)]
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    assert [isinstance(result, OSError) for result in results] == [False, True, False]
+
+
 async def test_a_waiter_that_gave_up_harms_nobody() -> None:
     written: list[int] = []
 

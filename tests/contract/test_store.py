@@ -389,6 +389,21 @@ class TestMessages:
         [day] = await store.statistics.daily()
         assert (day.day, day.sent, day.clicks) == ("2026-09-21", 2, 0)
 
+    async def test_how_one_ended_is_kept_where_another_cannot_be(self, store: Store) -> None:
+        made, another = message(), message()
+        await store.messages.add(made)
+        refused, kept, finished = await asyncio.gather(
+            store.messages.add(made),  # its id is there already
+            store.messages.add(another),
+            store.messages.finish(made.id, MessageState.SENT, made.recipients, DAY),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, StoreUnavailable)
+        assert isinstance(kept, StoreUnavailable)  # it came in with the one before
+        assert finished is None
+        assert (await store.messages.get(made.id)).state is MessageState.SENT
+        assert await store.messages.get_many([another.id]) == {}
+
     async def test_only_sent_emails_are_counted(self, store: Store) -> None:
         made = message()
         await store.messages.add(made)

@@ -1,20 +1,26 @@
 """Group commit: one durable write carries everything that arrived while the last one ran."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+Outcomes = Sequence[Exception | None]
+"""What is raised to each whose item was in a write; ``None``: it is durable."""
 
 
 class Batcher(Generic[T]):
     """Hands items to ``write`` in lists; one write runs at a time and none waits for a timer.
 
     ``write`` takes a non-empty list and returns when it is durable; what it raises is raised to
-    everybody whose item was in that list. At most ``limit`` items go into one write.
+    everybody whose item was in that list. Where that differs, it returns what is to be raised to
+    each, ``None`` for those whose item is durable. At most ``limit`` items go into one write.
     """
 
-    def __init__(self, write: Callable[[list[T]], Awaitable[None]], limit: int = 2000) -> None:
+    def __init__(
+        self, write: Callable[[list[T]], Awaitable[Outcomes | None]], limit: int = 2000
+    ) -> None:
         self._write = write
         self._limit = limit
         self._waiting: list[tuple[T, asyncio.Future[None]]] = []
@@ -41,15 +47,16 @@ class Batcher(Generic[T]):
             while self._waiting:
                 batch = self._waiting[: self._limit]
                 del self._waiting[: self._limit]
+                outcomes: Iterable[Exception | None]
                 try:
-                    await self._write([item for item, _ in batch])
-                except Exception as error:  # raised to each waiter
-                    for _, done in batch:
-                        if not done.done():
-                            done.set_exception(error)
-                else:
-                    for _, done in batch:
-                        if not done.done():
+                    outcomes = await self._write([item for item, _ in batch]) or repeat(None)
+                except Exception as raised:
+                    outcomes = repeat(raised)
+                for (_, done), error in zip(batch, outcomes, strict=False):
+                    if not done.done():
+                        if error is None:
                             done.set_result(None)
+                        else:
+                            done.set_exception(error)
         finally:
             self._writer = None

@@ -13,8 +13,8 @@ from clicktrail.store import Store
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.configuration import Configuration
 from clicktrail.store.mail.grouping import mailings_of
-from clicktrail.store.mail.messages import Origin
 from clicktrail.store.mail.pages import version_of
+from clicktrail.store.mail.rows import Origin
 
 LinkTags = tuple[tuple[str, str], ...]
 

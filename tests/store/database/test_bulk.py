@@ -5,12 +5,21 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import Insert
 
 from clicktrail.store.clicks.tables import clicked_links
-from clicktrail.store.database.bulk import BulkInsert
+from clicktrail.store.database.bulk import BulkInsert, ByIds
 from clicktrail.store.people.tables import smtp_users
 from clicktrail.store.schema import metadata
 
@@ -66,3 +75,28 @@ def test_the_driver_takes_the_largest_statement() -> None:
     with closing(sqlite3.connect(":memory:")) as raw:
         most = raw.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
     assert most >= 256 * max(len(table.columns) for table in metadata.tables.values())
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 37, 512, 700])
+def test_rows_are_found_by_their_ids_whatever_their_number(
+    connection: Connection, count: int
+) -> None:
+    rows = [(f"message {n}", n % 2) for n in range(1000)]
+    BulkInsert(clicked_links, ("message_id", "link")).run(connection, rows)
+    message_id, link = clicked_links.c.message_id, clicked_links.c.link
+    wanted = ByIds(
+        select(literal("before"), func.aggregate_strings(message_id, ";"), link)
+        .where(
+            link == 1, message_id.in_(bindparam("ids", expanding=True)), link > bindparam("least")
+        )
+        .group_by(message_id)
+    )
+    ids = [f"message {n}" for n in range(count)]
+    expected = [("before", f"message {n}", 1) for n in range(count) if n % 2]
+    assert sorted(wanted.run(connection, ids, least=0)) == sorted(expected)
+    assert wanted.run(connection, ids, least=1) == []
+
+
+def test_a_statement_without_ids_is_refused(connection: Connection) -> None:
+    with pytest.raises(ValueError, match="cannot be used with many ids"):
+        ByIds(select(clicked_links.c.link)).run(connection, ["a"])

@@ -30,6 +30,7 @@ from clicktrail.base.ids import hour_of
 from clicktrail.model import Link
 from clicktrail.store.clicks.statistics import Counts, Dimensions, adding
 from clicktrail.store.clicks.tables import clicked_links, mailing_counts
+from clicktrail.store.database.bulk import ByIds
 from clicktrail.store.mail.tables import messages
 
 LinkTags = Mapping[int, Sequence[tuple[str, str]]]
@@ -80,23 +81,23 @@ class Cohorts:
 
         ``row`` is the email's of ``messages``.
         """
-        self.add_unclicked(row, names_of(belonging.tags))
+        hour = hour_of_row(row)
+        self.add_unclicked(hour, names_of(belonging.tags))
         if people:
-            self._add_people(_hour(row), belonging, {}, people)
+            self._add_people(hour, belonging, {}, people)
 
-    def add_unclicked(self, row: Any, tags: Iterable[Tag]) -> None:
-        """Add a tracked email that was sent, and the different tags of its links (`names_of`)."""
-        hour = _hour(row)
-        self.hours[hour].tracked += 1
+    def add_unclicked(self, hour: Dimensions, tags: Iterable[Tag], emails: int = 1) -> None:
+        """Add tracked emails that were sent, whose links have these tags (`names_of`)."""
+        self.hours[hour].tracked += emails
         day = hour.daily()
         for name, value in tags:
-            self.tags[day, name, value].tracked += 1
+            self.tags[day, name, value].tracked += emails
 
     def add_people(self, row: Any, belonging: Belonging, now: People, change: People) -> None:
         """Add a change of the clicks of people on an email; ``now`` are all, the change's too."""
         if row.state == SENT:  # else it is added when it is
             before = {link: count - change.get(link, 0) for link, count in now.items()}
-            self._add_people(_hour(row), belonging, before, now)
+            self._add_people(hour_of_row(row), belonging, before, now)
 
     def _add_people(
         self, hour: Dimensions, belonging: Belonging, before: People, now: People
@@ -119,7 +120,7 @@ class Cohorts:
 def people_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[int, int]]:
     """Return how often people clicked the links of emails; emails without are left out."""
     found: dict[str, dict[int, int]] = {}
-    for id_, links, counts in connection.execute(_PEOPLE, {"ids": list(ids)}):
+    for id_, links, counts in _PEOPLE.run(connection, ids):
         numbers = map(int, counts.split(","))
         found[id_] = dict(zip(map(int, links.split(",")), numbers, strict=True))
     return found
@@ -152,7 +153,8 @@ def _any(people: People, links: Iterable[int]) -> bool:
     return False
 
 
-def _hour(row: Any) -> Dimensions:
+def hour_of_row(row: Any) -> Dimensions:
+    """Return what an email counts by, from its row: the hour in which it was accepted."""
     return Dimensions(hour_of(row.accepted_at), row.configuration_set, row.identity, row.provider)
 
 
@@ -191,7 +193,7 @@ def _listed(column: Column[int]) -> ColumnElement[str]:
     return func.aggregate_strings(cast(column, Text), ",")
 
 
-_PEOPLE = (
+_PEOPLE = ByIds(
     # A row for each email, not for each link: most of the time would go into fetching rows.
     select(
         clicked_links.c.message_id,

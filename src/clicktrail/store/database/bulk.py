@@ -6,15 +6,17 @@ dictionaries. And where a statement carries one row, Python's sqlite3 gives up t
 lock for each of them, which a busy event loop is slow to give back.
 """
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Table, select, tuple_
+from sqlalchemy import ClauseElement, Connection, Dialect, Table, select, tuple_
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 
 from clicktrail.store.database.core import Database
@@ -32,6 +34,8 @@ _POSTGRESQL = "sqlalchemy.dialects.postgresql"
 
 # Few sizes, so that the driver finds the statement prepared.
 _SIZES = (256, 64, 16, 4, 1)
+_POSTCOMPILE = re.compile(r"__\[POSTCOMPILE_\w+\]")
+_COUNTS = (1, 4, 16, 64, 512)
 
 
 class BulkInsert:
@@ -73,6 +77,56 @@ class BulkInsert:
                 raise ValueError(f"cannot be repeated for many rows: {compiled}")
             self._texts[dialect.name] = head, group, tail
         return self._texts[dialect.name]
+
+
+class ByIds:
+    """A statement about the rows of some ids: ``… IN :ids``, an expanding parameter."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._texts: dict[str, _Parts] = {}
+
+    def run(self, connection: Connection, ids: Sequence[Any], **given: Any) -> list[Row]:
+        """Execute it for all ids, many at a time; return the rows as the driver has them.
+
+        ``given`` are its other parameters that have no value yet.
+        """
+        found: list[Row] = []
+        parts = self._parts(connection.dialect)
+        before, after = ([given.get(*each) for each in some] for some in parts.others)
+        for start in range(0, len(ids), _COUNTS[-1]):
+            some = list(ids[start : start + _COUNTS[-1]])
+            size = next(count for count in _COUNTS if count >= len(some))
+            some += some[-1:] * (size - len(some))
+            text = parts.head + ", ".join([parts.mark] * size) + parts.tail
+            found += _execute(connection, text, (*before, *some, *after))
+        return found
+
+    def _parts(self, dialect: Dialect) -> "_Parts":
+        if dialect.name not in self._texts:
+            by_place, mark = positional(dialect)
+            compiled = self._statement.compile(dialect=by_place)
+            head, group, tail = str(compiled).partition("(__[POSTCOMPILE_ids])")
+            # Of others it would write the value when it executes: to a driver all are alike.
+            head, tail = (_POSTCOMPILE.sub(mark, each) for each in (head, tail))
+            assert isinstance(compiled, SQLCompiler)
+            names = list(compiled.positiontup or ())
+            if not group or names.count("ids") != 1:
+                raise ValueError(f"cannot be used with many ids: {compiled}")
+            values = [(name, compiled.params[name]) for name in names]
+            at = names.index("ids")
+            others = (values[:at], values[at + 1 :])
+            self._texts[dialect.name] = _Parts(f"{head}(", mark, f"){tail}", others)
+        return self._texts[dialect.name]
+
+
+class _Parts(NamedTuple):
+    """The text of a statement around its ids, and its other parameters before and after them."""
+
+    head: str
+    mark: str
+    tail: str
+    others: tuple[list[tuple[str, Any]], list[tuple[str, Any]]]
 
 
 def insert_or(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":

@@ -6,11 +6,12 @@ another, and ``synchronous=FULL``, so what is committed survives a power cut.
 
 import asyncio
 import fcntl
+import sqlite3
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from clicktrail.base.complaints import database_complaint, named_complaint
 from clicktrail.base.files import create_private, is_orphaned, open_lock
@@ -197,8 +198,14 @@ def _engine(path: Path, connections: int, begin: str, cache: str) -> Engine:
         },
     )
     event.listen(engine, "connect", lambda connection, _: _prepare(connection, cache))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    event.listen(engine, "begin", lambda connection: _driver(connection).execute(begin))
     return engine
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 def _prepare(connection: Any, cache: str) -> None:

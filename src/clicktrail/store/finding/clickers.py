@@ -14,7 +14,7 @@ from clicktrail.store.database.core import Database, storable
 from clicktrail.store.finding.search import find
 from clicktrail.store.finding.texts import Clicked, Query, folded
 from clicktrail.store.mail.grouping import subject_of
-from clicktrail.store.mail.messages import messages_of
+from clicktrail.store.mail.rows import messages_of
 from clicktrail.store.mail.tables import mailings
 
 PAGE = 200

@@ -28,8 +28,8 @@ from clicktrail.store.finding.trigrams import (
 )
 from clicktrail.store.mail.browse import MessageRow, message_row
 from clicktrail.store.mail.grouping import MailingKey, mailings_of
-from clicktrail.store.mail.messages import messages_of
 from clicktrail.store.mail.pages import version_of
+from clicktrail.store.mail.rows import messages_of
 from clicktrail.store.mail.tables import mailings, messages, unindexed
 from clicktrail.store.mail.versions import add_versions
 

@@ -11,7 +11,7 @@ from clicktrail.store.clicks.statistics import total
 from clicktrail.store.clicks.tables import clicked_links, clicks
 from clicktrail.store.clicks.tally import click_of
 from clicktrail.store.database.core import Database, storable
-from clicktrail.store.mail.messages import state_of
+from clicktrail.store.mail.rows import state_of
 from clicktrail.store.mail.tables import messages
 
 

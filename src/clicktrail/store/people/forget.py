@@ -55,7 +55,7 @@ from clicktrail.store.finding.damage import build_anew, write_with_index
 from clicktrail.store.finding.texts import text_of
 from clicktrail.store.finding.trigrams import add_texts, compact, forget_texts
 from clicktrail.store.mail.kept.books import Damaged, plain_of, repacked
-from clicktrail.store.mail.messages import messages_of
+from clicktrail.store.mail.rows import messages_of
 from clicktrail.store.mail.tables import (
     erased_messages,
     mailing_versions,
