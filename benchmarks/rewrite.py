@@ -1,18 +1,21 @@
 """How fast links are rewritten, beside pytracking and what else people do it with.
 
     python benchmarks/rewrite.py [FOLDER]
+    python benchmarks/rewrite.py --rules
 
 Over the same emails, in one process on one core and one run, in interleaved rounds: the medians
 of CPU time count. Every link is new in each round, as in transactional emails: each URL that is
 tracked gets a text that nobody has seen. One row shows the same emails again and again, as those
 of a mailing are, of which links and tags are remembered. First come the examples, then these with
 the HTML documents of FOLDER. Peers are in the dependency group ``bench``; one that is not installed
-is said to be missing. Writes ``benchmarks/results/rewrite.md``.
+is said to be missing. Last comes what opens and rules cost (`rules`), in instructions where
+``valgrind`` is installed; with ``--rules`` that alone. Writes ``benchmarks/results/rewrite.md``.
 """
 
 import os
 import platform
 import secrets
+import shutil
 import statistics
 import sys
 import time
@@ -26,6 +29,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+import rules
 from clicktrail.base.ids import new_id
 from clicktrail.keys.token import Key, KeyRing
 from clicktrail.rewrite import Policy, rewrite_message
@@ -39,6 +43,7 @@ RING = KeyRing([Key(1, bytes(range(64)), 0)])
 BASE = "pytracking adapt_html"
 ENCODINGS = ("8bit", "quoted-printable", "base64")
 HTML_PASS, AGAIN = "HTML pass with tokens", "HTML pass, the same emails again"
+RULES = "## Opens and rules"
 AT_ONCE = 39
 """How many emails a round has, at least."""
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -257,8 +262,23 @@ def about(documents: list[str]) -> str:
     )
 
 
+def with_rules(pieces: list[str]) -> str:
+    """Measure what opens and rules cost, and return the whole page."""
+    table = Table("Way", "Instructions an email", "÷ without")
+    counted = rules.instructions() if shutil.which("valgrind") else {}
+    for way, count in counted.items():
+        table.add_row(way, f"{count:,.0f}", f"{count / counted['without']:.3f}")
+    Console().print(table)
+    shown = markdown(table) if counted else "Not measured: valgrind is not installed."
+    return "\n\n".join((*pieces, RULES, rules.ABOUT, shown)) + "\n"
+
+
 def main() -> None:
     """Measure, print, and write the results."""
+    if sys.argv[1:] == ["--rules"]:
+        before = RESULTS.read_text(encoding="utf-8").partition(f"\n\n{RULES}")[0].rstrip()
+        RESULTS.write_text(with_rules([before]), encoding="utf-8")
+        return
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     groups = {"The examples": [EXAMPLES]}
@@ -279,7 +299,7 @@ def main() -> None:
     pieces += "## As it grows", markdown(tables[-1])
     Console().print(*tables)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("\n\n".join(("# Rewriting links", *pieces)) + "\n", encoding="utf-8")
+    RESULTS.write_text(with_rules(["# Rewriting links", *pieces]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -83,15 +83,19 @@ def with_parameters(url: str, parameters: Sequence[tuple[str, str]]) -> str:
 
     All else of it stays as it is, the fragment too.
     """
-    front, mark, fragment = url.partition("#")
-    before, _, query = front.partition("?")
+    query = url.partition("#")[0].partition("?")[2]
     # HTML 4.01 § B.2.2: some servers take ";" for "&".
     there = {_name_of(piece) for piece in query.replace(";", "&").split("&")} if query else ()
     more = "&".join(text for name, text in parameters if name not in there)
-    if not more:
-        return url
-    between = "&" if query and query[-1] not in "&;" else ""
-    return f"{before}?{query}{between}{more}{mark}{fragment}"
+    return with_query(url, more) if more else url
+
+
+def with_query(url: str, more: str) -> str:
+    """Return a URL with more text at the end of its query, as a parameter of its own."""
+    end = url.find("#")
+    front, fragment = (url, "") if end < 0 else (url[:end], url[end:])
+    between = "?" if "?" not in front else "" if front[-1] in "?&;" else "&"
+    return f"{front}{between}{more}{fragment}"
 
 
 def _name_of(piece: str) -> str:

@@ -17,8 +17,6 @@ PLACEHOLDER = b"{{ses:openTracker}}"
 NO_PLACE = "opens: no image is added: the HTML has no place in which it would be shown"
 
 _IMAGE = b'<img src="%b" width="1" height="1" alt="" style="%bwidth:1px;height:1px;border:0">'
-_FRAMES = (b"rameset", b"RAMESET")
-"""Of what may have frames and no body, which the scanners do not look for."""
 _TRIES = 8
 """How many placeholders are looked at: the first that is shown is replaced."""
 
@@ -32,14 +30,13 @@ def add_pixel(text: Text, outcome: Outcome, url: str) -> bool:
     html, image = text.html, url.encode("ascii")
     if html.find(image[: image.rindex(b"/") + 1]) >= 0:
         return True
-    known = not any(html.find(name) >= 0 for name in _FRAMES)
     for place in _placeholders(html):
-        if (known and is_shown(html, place, outcome)) or shown.is_shown(html, place):
+        if is_shown(html, place, outcome) or shown.is_shown(html, place):
             element = _IMAGE % (image, b"")
             insort(outcome.edits, (place, place + len(PLACEHOLDER), element))
             return True
     doubtful = (place for place in places(html) if shown.is_shown(html, place))
-    for place in chain(endings(html, outcome) if known else (), doubtful):
+    for place in chain(endings(html, outcome), doubtful):
         insort(outcome.edits, (place, place, _IMAGE % (image, b"display:block;")))
         return True
     return False

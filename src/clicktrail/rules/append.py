@@ -39,15 +39,32 @@ def appended(text: str, tags: Tags) -> tuple[tuple[str, str], ...]:
 
     One with a tag that the email does not have is left out.
     """
+    given = tuple([each[0] if (each := tags.get(name)) else None for name in _tags(text)])
+    short = sum(len(each) for each in given if each) <= _REMEMBERED
+    return (_short_filled if short else _filled)(text, given)
+
+
+def _filled(text: str, given: tuple[str | None, ...]) -> tuple[tuple[str, str], ...]:
+    tags = dict(zip(_tags(text), given, strict=True))
     found = []
     for name, literals, names in _read(text):
-        if not names:
-            found.append((name, literals[0]))
-        elif all(map(tags.get, names)):
-            values = [quote(tags[each][0], safe="", errors="replace") for each in names]
-            pairs = zip(literals, [*values, ""], strict=True)
+        values = [tags[each] for each in names]
+        if None not in values:
+            encoded = [quote(each or "", safe="", errors="replace") for each in values]
+            pairs = zip(literals, [*encoded, ""], strict=True)
             found.append((name, "".join(literal + value for literal, value in pairs)))
     return tuple(found)
+
+
+_REMEMBERED = 512
+"""Characters of tags' values of which it is remembered what is made of them."""
+_short_filled = lru_cache(256)(_filled)  # of many emails those that count are the same
+
+
+@lru_cache(256)
+def _tags(text: str) -> tuple[str, ...]:
+    """Return the names of the tags that parameters have."""
+    return tuple(dict.fromkeys(_TAG.findall(text)))
 
 
 @lru_cache(256)

@@ -1,7 +1,7 @@
 """The rules of a configuration set for the links of one email."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
@@ -61,8 +61,14 @@ def staying(rules: Rules, unsubscribe: Iterable[str]) -> Callable[[str], str] | 
     # Few links lead to one of their hosts: only these are looked at more closely.
     hosts = frozenset(map(_host, urls))
 
+    def is_told(url: str) -> str:
+        return "unsubscribe" if _host(url) in hosts and _is_among(url, urls) else ""
+
+    if excludes is None and has is None:
+        return is_told
+
     def tell(url: str) -> str:
-        host = _host(url)
+        host = _host(url) if excludes is not None or hosts else ""
         if excludes is not None and excludes(host):
             return "host"
         if has is not None and has(url):
@@ -78,10 +84,12 @@ class Extension:
     URLs that come when these are used up stay without.
     """
 
-    __slots__ = ("_left", "_parameters")
+    __slots__ = ("_left", "_more", "_parameters", "_signs")
 
-    def __init__(self, parameters: Sequence[tuple[str, str]], most: int) -> None:
-        self._parameters = tuple(parameters)
+    def __init__(self, parameters: tuple[tuple[str, str], ...], most: int) -> None:
+        self._parameters = parameters
+        short = sum(len(text) for _, text in parameters) <= _REMEMBERED
+        self._more, self._signs = (_short_joined if short else _joined)(parameters)
         self._left = most
 
     @property
@@ -93,10 +101,29 @@ class Extension:
         """Return a URL with them."""
         if self._left < 0:
             return url
-        short = len(url) <= _REMEMBERED
-        extended = (_short_extended if short else weburl.with_parameters)(url, self._parameters)
+        for sign in self._signs:
+            if sign in url:
+                short = len(url) <= _REMEMBERED
+                extend = _short_extended if short else weburl.with_parameters
+                extended = extend(url, self._parameters)
+                break
+        else:
+            extended = weburl.with_query(url, self._more)
         self._left -= len(extended) - len(url)
         return url if self._left < 0 else extended
+
+
+def _joined(parameters: tuple[tuple[str, str], ...]) -> tuple[str, tuple[str, ...]]:
+    """Return parameters as one text; and what is in each URL that has one of them already.
+
+    Their names, and what these may be written with.
+    """
+    names = dict.fromkeys(name for name, _ in parameters)
+    signs = ("%", "+", *names) if any(" " in name for name in names) else ("%", *names)
+    return "&".join(text for _, text in parameters), signs
+
+
+_short_joined = lru_cache(256)(_joined)  # of many emails they are the same
 
 
 def extending(rules: Rules, tags: Tags, most: int = APPENDED_LIMIT) -> Extension | None:
@@ -129,8 +156,7 @@ def _compiled(rules: Rules) -> tuple[Callable[[str], bool] | None, Callable[[str
 def _search_of(expression: str) -> Callable[[str], bool]:
     # With the first rule that needs it: few have one, and the library is large.
     search: Callable[[str], bool] = import_module("clicktrail.base.automaton").search_of(expression)
-    short = lru_cache(4096)(search)
-    return lambda url: (short if len(url) <= _REMEMBERED else search)(url)
+    return search
 
 
 def _urls_in(fields: Iterable[str]) -> frozenset[str]:
@@ -158,7 +184,11 @@ _short_host = lru_cache(4096)(weburl.host)
 def _is_among(url: str, urls: frozenset[str]) -> bool:
     if "#" in url:
         url = url.partition("#")[0]
-    return url in urls or (_short_normal if len(url) <= _REMEMBERED else _normal)(url) in urls
+    if url in urls:
+        return True
+    if _WRITTEN.fullmatch(url):
+        return False
+    return (_short_serialized if len(url) <= _REMEMBERED else weburl.serialized)(url) in urls
 
 
 def _normal(url: str) -> str | None:
@@ -172,7 +202,7 @@ _WRITTEN = re.compile(
     r"(?:\?[\w\-.~!$&()*+,;=:@%/?]*)?",
     re.A,
 )
-_short_normal = lru_cache(4096)(_normal)
+_short_serialized = lru_cache(4096)(weburl.serialized)
 
 
 def _distinct(entries: Iterable[str]) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from collections.abc import Collection
 from clicktrail.base.automaton import automaton
 from clicktrail.rewrite.html.markup import RAW_TEXT_NAMES, WS, fold
 
-_TOO_HARD = ("plaintext", "svg", "math")
-"""Elements after which other rules hold."""
+_TOO_HARD = ("plaintext", "svg", "math", "frameset")
+"""Elements after which other rules hold, or which there are instead of a body."""
 
 _NAME_ENDS = WS + "/>"
 _NOT_IN_NAME = _NAME_ENDS + "\"'=<"

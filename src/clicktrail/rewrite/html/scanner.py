@@ -58,11 +58,11 @@ _SKIP_IN_OUTLOOK = _skip(_ALWAYS + rf"|[vV]:[^{WS}/>]*+", _OTHER_ATTRIBUTES)
 _SKIP_TEXT = compile_ascii(rf"(?>(?:[^<]++|<(?![A-Za-z/!?])){{0,{_AT_ONCE}}})")
 _LETTER = re.compile(b"[A-Za-z]")
 _NEEDS_OURS = compile_ascii(f":(?:{fold('tags|no-track')})")
-_NEEDS_CARE = compile_ascii(f"<(?:{fold('svg|math')})")
+_NEEDS_CARE = compile_ascii(f"<(?:{fold('svg|math|frameset')})")
 
 
 def needs_care(html: bytes) -> bool:
-    """Whether there may be SVG or MathML, where other rules hold (`Foreign`)."""
+    """Whether there may be SVG or MathML, where other rules hold (`Foreign`), or no body."""
     return _NEEDS_CARE.search(html) is not None
 
 

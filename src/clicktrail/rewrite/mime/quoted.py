@@ -321,8 +321,11 @@ def _write(out: bytearray, new: bytes, column: int, soft: bytes, literal: bool =
 
     Those that are ``literal`` have nothing to escape.
     """
-    escaped = not literal and bool(new.translate(None, _LITERALS))
-    if escaped:
+    others = b"" if literal else new.translate(None, _LITERALS)
+    escaped = others != b""
+    if escaped and not others.strip(b"= "):  # as in the image that tells of opens
+        new = new.replace(b"=", b"=3D").replace(b" ", b"=20")
+    elif escaped:
         new = _NOT_LITERAL.sub(_escaped, new)
     at, size = 0, len(new)
     if column + size < LINE:
