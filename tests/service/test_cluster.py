@@ -31,11 +31,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @contextmanager
 def clicks(cluster: Cluster, rate: float, least: int = CLICKS) -> Iterator[Crowd]:
-    """Let people click; afterwards there have to be enough clicks, and the books be right."""
+    """Let people click links that are changed meanwhile; afterwards there have to be enough clicks,
+    and the books be right."""
     name = cluster.front.configuration_set(types=("CLICK", "OPEN", "SUBSCRIPTION"))
     with cluster.crowd(name, rate, leave=True) as crowd:
+        crowd.change()
+        crowd.change()
         crowd.wait_for(500)
+        crowd.wait_for_changes()
         yield crowd
+        crowd.change()
         if (missing := least - len(crowd.redirected)) > 0:
             crowd.wait_for(missing, patience=120)
     cluster.check_books(name, crowd)
@@ -53,6 +58,7 @@ def test_a_node_is_killed_over_and_over(cluster: Cluster, name: str) -> None:
     with clicks(cluster, 600) as crowd:
         for _ in range(5):
             cluster.nodes[name].kill()
+            crowd.change()
             crowd.wait_for(1500)
             cluster.nodes[name].start()
             crowd.wait_for(1500)
@@ -63,6 +69,7 @@ def test_the_leader_of_the_stream_is_killed_over_and_over(cluster: Cluster) -> N
         for _ in range(5):
             leader = cluster.nats.leader(STREAM)
             leader.kill()
+            crowd.change()
             crowd.wait_for(1500)
             leader.start()
             crowd.wait_for(1500)

@@ -1,4 +1,7 @@
-"""Killed at random moments under clicks, opens, unsubscribes: what was answered counts once."""
+"""Killed at random moments under clicks, opens, unsubscribes: what was answered counts once.
+
+Links are changed meanwhile: each click counts as it was led.
+"""
 
 import random
 import time
@@ -15,11 +18,14 @@ def kill_rounds(folder: Path, kills: int, seed: int, rate: float) -> None:
     with Service(folder) as service:
         name = service.configuration_set(types=("CLICK", "OPEN", "SUBSCRIPTION"))
         with Crowd(service, name, rate=rate, leave=True) as crowd:
-            for _ in range(kills):
+            for number in range(kills):
                 crowd.wait_for(1)  # each start leads to clicks
+                if number % max(1, kills // 25) == 0:
+                    crowd.change()
                 time.sleep(chance.uniform(0, 0.4))
                 service.kill()
                 service.start()
+            crowd.wait_for_changes()
             crowd.wait_for(100)
         check_books(service, name, crowd)
 

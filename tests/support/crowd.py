@@ -26,6 +26,10 @@ class Crowd:
     ``other`` counts other answers. Where opens are tracked, some look at the email instead:
     ``opened`` are the marks that got the image. With ``leave``, some unsubscribe: ``left`` are the
     marks that were told so; they come back in no notification.
+
+    Links are changed meanwhile by `change`: then ``redirected`` has also those that were led where
+    a change says, or told with 410 that the link is blocked. ``led`` says where each was led,
+    ``None`` for nowhere.
     """
 
     _numbers = 0
@@ -42,6 +46,7 @@ class Crowd:
     ) -> None:
         Crowd._numbers += 1
         self.name = f"crowd-{Crowd._numbers}"
+        self._service, self._set = service, configuration_set
         self._ports = ports or (service.http,)
         self._people = people
         self._pause = people / rate
@@ -54,7 +59,12 @@ class Crowd:
         self.paths = [urlsplit(link).path for link in [*hrefs(shown), *images(shown)]]
         self._halt = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self._changes: list[str] = []
+        """Ids of those that hold, the oldest first."""
+        self._may_lead: dict[str, set[str | None]] = {page: {page} for page in self._pages}
+        self._changed = 0
         self.redirected: set[str] = set()
+        self.led: dict[str, str | None] = {}
         self.opened: set[str] = set()
         self.left: set[str] = set()
         self.tried: set[str] = set()
@@ -76,6 +86,37 @@ class Crowd:
         """Return when that many more clicks were answered 302."""
         goal = len(self.redirected) + more
         wait_for(lambda: len(self.redirected) >= goal or None, f"{more} more redirects", patience)
+
+    def change(self) -> None:
+        """Change a link, by turns: lead one elsewhere, block one, and undo both again."""
+        turn, page = self._changed % 4, self._pages[self._changed % 2]
+        self._changed += 1
+        if turn >= 2:
+            self._service.cli("link", "undo", self._changes.pop(0))
+            return
+        where = ("--configuration-set", self._set, "--json")
+        if turn == 0:
+            to = f"http://b.example/{self.name}/{self._changed}"
+            self._may_lead[page].add(to)
+            made = self._service.cli("link", "replace", page, to, *where)
+        else:
+            self._may_lead[page].add(None)
+            made = self._service.cli("link", "block", page, "--because", "Recalled", *where)
+        self._changes.append(json.loads(made)["id"])
+
+    def wait_for_changes(self) -> None:
+        """Return when some were led elsewhere, and some nowhere."""
+
+        def seen() -> bool | None:
+            led = set(self.led.copy().values())
+            return (None in led and not led <= {None, *self._pages}) or None
+
+        wait_for(seen, "clicks on links that were changed")
+
+    def told_of(self, mark: str) -> dict[str, str | None]:
+        """Return what the event of a click says of where it was led."""
+        to = self.led[mark]
+        return {} if to in self._pages else {"destination": to}
 
     def _run(self) -> None:
         async def all_of_them() -> None:
@@ -125,10 +166,17 @@ class Crowd:
         status = int(lines[0].split()[1])
         if status == 200 and not path.startswith(PATH):
             (self.left if leaves else self.opened).add(mark)
-        elif status == 302 and headers["Location"] == self._pages[self.paths.index(path)]:
+        elif (to := headers.get("Location")) in self._may_lead.get(self._page(path), ()) and (
+            status == (302 if to else 410)
+        ):
+            self.led[mark] = to
             self.redirected.add(mark)
         else:
             self.other[status] += 1
+
+    def _page(self, path: str) -> str:
+        at = self.paths.index(path)
+        return self._pages[at] if at < len(self._pages) else ""
 
 
 LEAVE = '<a href="{{amazonSESUnsubscribeUrl}}">off</a>'
@@ -187,8 +235,8 @@ def check_books(
     *crowds: Crowd,
     left_in_journal: Callable[[], int] | None = None,
 ) -> None:
-    """See that each redirected click is counted once and notified, and that no other click exists;
-    and the same of opens.
+    """See that each redirected click is counted once and notified, with where it was led, and that
+    no other click exists; and the same of opens.
 
     One whose answer was cut off by a fault may be there or not.
     """
@@ -205,6 +253,16 @@ def check_books(
     assert redirected - clicks == set(), "redirected, and not notified"
     assert opened - opens == set(), "shown the image, and not notified"
     assert told - tried == set(), "notified, and nobody clicked"
+    destinations = {
+        event["click"]["userAgent"]: {
+            name: value for name, value in event["click"].items() if name == "destination"
+        }
+        for event in events
+        if event["eventType"] == "Click"
+    }
+    for crowd in crowds:
+        for mark in crowd.redirected:
+            assert destinations[mark] == crowd.told_of(mark), mark
     counted = service.statistics("--configuration-set", configuration_set)["clicks"]
     assert counted == len(clicks)
     assert counted_beside(service, configuration_set, "opens") == len(opens)
