@@ -1,6 +1,7 @@
 """How many clicks are redirected in a second, beside nginx and beside one commit for each click.
 
     python benchmarks/redirect.py [--seconds 2] [--rounds 5] [--write]
+    python benchmarks/redirect.py orders [--seconds 2] [--rounds 5] [--write]
 
 Each server has one core to itself, the client the other one. The servers take turns, round by
 round, nginx before and after. Every request has a token of its own (of 5000) and the headers of a
@@ -10,12 +11,15 @@ wrk util-linux``); without them it says so and measures nothing.
 * clicktrail: ``clicktrail serve --role redirect``: opens the token, logs the click, redirects.
   A click is on the disk before its 302.
 * nginx: ``return 302`` to one address; no token, logs nothing.
+* with orders: at the end, clicktrail where links were changed and people want not to be tracked,
+  beside the same without; with ``orders`` that alone.
 * commit per click: Starlette on granian, the same tokens, one aiosqlite commit for each click.
 """
 
 import argparse
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import platform
@@ -44,7 +48,9 @@ from asker import Asker
 from clicktrail.base.ids import new_id, now_us
 from clicktrail.errors import InvalidToken
 from clicktrail.journal.sqlite import SqliteJournal
+from clicktrail.keys.orders import OrdersCopy
 from clicktrail.keys.ringfile import KeyFile
+from clicktrail.model import LinkChange, Orders
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.ports import Ports
@@ -52,6 +58,8 @@ from support.ports import Ports
 CONNECTIONS = (1, 64, 512)
 MAIN = 64
 TOKENS = 5000
+CHANGES, UNTRACKED = 1000, 100_000
+ORDERS = "## With changed links, and people who are not tracked"
 LOAD = 0.7
 MUST, AIM = 0.20, 0.35
 MUST_COMMIT, AIM_COMMIT = 5, 10
@@ -106,6 +114,24 @@ def write_paths(folder: Path) -> Path:
         )
     )
     return path
+
+
+def write_orders(folder: Path, known: Path) -> None:
+    """Write what a redirect is told of changed links and of people who are not to be tracked.
+
+    One in fifty of the links that are clicked was changed; all clicks are logged.
+    """
+    shutil.copy(known / "keys.json", folder)
+    ring, chance = KeyFile(folder / "keys.json").ring(), random.Random(2)
+    tokens = [path.rpartition("/")[2] for path in (known / "paths.txt").read_text().split()]
+    urls = [ring.open(token).url for token in tokens[::50]]
+    urls += [url_of(number, chance) for number in range(CHANGES - len(urls))]
+    changes = tuple(
+        LinkChange(new_id(), url, f"https://www.shop.example/{number}")
+        for number, url in enumerate(urls)
+    )
+    untracked = b"".join(sorted(chance.randbytes(8) for _ in range(UNTRACKED)))
+    OrdersCopy(folder).write(Orders("1 1 1", changes, untracked))
 
 
 # The contenders
@@ -365,20 +391,68 @@ def report(
     return "\n".join(lines) + "\n"
 
 
-def compare(args: argparse.Namespace) -> None:
-    """Run everything and print the tables."""
-    missing = [program for program in ("nginx", "wrk", "taskset") if not shutil.which(program)]
+def compare_orders(args: argparse.Namespace) -> str:
+    """Measure a redirect with orders beside one without; return a section of the results."""
+    check_programs("wrk", "taskset")
+    with contextlib.ExitStack() as stack:
+        folder, other = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
+        paths = write_paths(folder)
+        write_orders(other, folder)
+        script = write_script(folder, paths)
+        ports = stack.enter_context(Ports(2))
+        without, beside = (
+            Contender(name, port, stack.enter_context(running(clicktrail(where, port), port)))
+            for name, where, port in zip(
+                ("without", "with orders"), (folder, other), ports, strict=True
+            )
+        )
+        asked = http.client.HTTPConnection("127.0.0.1", beside.port)
+        asked.request("HEAD", paths.read_text().partition("\n")[0])
+        if asked.getresponse().getheader("Location") != "https://www.shop.example/0":
+            raise SystemExit("a changed link does not lead where it should: nothing was measured")
+        asked.close()
+        for one in (without, beside):  # to warm up
+            measure(one, script, MAIN, 1)
+        for number in range(args.rounds):
+            for one in (without, beside)[:: 1 if number % 2 else -1]:
+                found = measure(one, script, MAIN, args.seconds)
+                one.runs.setdefault(MAIN, []).append(found)
+        cpu = [one.all(MAIN, "cpu") for one in (beside, without)]
+        return (
+            f"{ORDERS}\n\n{CHANGES:,} changes, of which one in fifty of the links clicked has one,"
+            f" and {UNTRACKED:,} emails whose clicks are not logged, none of them clicked;"
+            f" {MAIN} connections, {args.rounds} rounds of {args.seconds} s in turn:"
+            f" {statistics.median(cpu[0]):.1f} µs of CPU a click, {statistics.median(cpu[1]):.1f}"
+            f" without; the median of the rounds' ratios is {ratios(*cpu):.3f}."
+            " `python benchmarks/redirect.py orders --write`\n"
+        )
+
+
+def check_programs(*names: str) -> None:
+    """End where one is not installed."""
+    missing = [program for program in names if not shutil.which(program)]
     if missing:
         raise SystemExit(f"NOT MEASURED: {', '.join(missing)} not installed")
+
+
+def write_script(folder: Path, paths: Path) -> Path:
+    """Write what ``wrk`` asks for."""
+    script = folder / "wrk.lua"
+    headers = ", ".join(f'["{name}"] = "{value}"' for name, value in HEADERS.items())
+    script.write_text(SCRIPT % (paths, headers))
+    return script
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Run everything and print the tables."""
+    check_programs("nginx", "wrk", "taskset")
     if len(os.sched_getaffinity(0)) < 2:
         print("Only one core: server and client share it, and the ratios mean little.")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)  # nginx's worker is another user
         paths = write_paths(folder)
-        script = folder / "wrk.lua"
-        headers = ", ".join(f'["{name}"] = "{value}"' for name, value in HEADERS.items())
-        script.write_text(SCRIPT % (paths, headers))
+        script = write_script(folder, paths)
         nginx_port, our_port, commit_port = stack.enter_context(Ports(3))
         nginx_pid = stack.enter_context(running(nginx(folder, nginx_port), nginx_port))
         commit_pid = stack.enter_context(
@@ -412,7 +486,7 @@ def compare(args: argparse.Namespace) -> None:
         logged = asyncio.run(count_clicks(folder))
         if logged < asked:
             raise SystemExit(f"{asked:.0f} were redirected, but only {logged} clicks are logged")
-    text = report([ours, before, commit, after], steady, args)
+    text = f"{report([ours, before, commit, after], steady, args)}\n{compare_orders(args)}"
     print(text)
     if args.write:
         RESULT.parent.mkdir(exist_ok=True)
@@ -429,7 +503,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--rate", type=float, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.what == "commit":
+    if args.what == "orders":
+        text = compare_orders(args)
+        print(text)
+        if args.write:
+            whole = RESULT.read_text().partition(f"\n{ORDERS}")[0]
+            RESULT.write_text(f"{whole.rstrip()}\n\n{text}")
+    elif args.what == "commit":
         uvloop.run(run_commit_per_click(args.folder, args.port))
     elif args.what == "client":
         paths = (args.folder / "paths.txt").read_text().split()
