@@ -337,6 +337,7 @@ async def test_certificates_are_served_without_the_store(town: Town) -> None:
         async with town.node(pebble) as node:
             await town.issued()
             first = await node.served(NAME)
+            await until((town.folder / "certificates" / NAME).exists)  # which is after it is served
         (town.folder / "certificates" / "damaged.shop.example").write_bytes(b"{")
         async with town.node(pebble, away=True) as node:
             assert await node.shown(NAME) == first

@@ -11,7 +11,6 @@ import msgspec
 
 from clicktrail.base.arn import check_deliverable
 from clicktrail.base.hostname import a_labels, domain_name, tracking_host
-from clicktrail.base.logs import get_logger
 from clicktrail.errors import InvalidInput
 from clicktrail.model import (
     MOST_SETTLE,
@@ -23,8 +22,6 @@ from clicktrail.model import (
 )
 from clicktrail.rules.links import TEXT_LIMIT, checked
 from clicktrail.rules.recipients import checked_recipient
-
-log = get_logger(__name__)
 
 
 def check_destination(made: EventDestination) -> None:
@@ -65,6 +62,8 @@ def load_tags(text: str) -> ResourceTags:
 
 @lru_cache(1)
 def _tell_damage() -> None:
+    # Loaded here: commands that read configuration sets have nothing to tell, and start sooner.
+    log = import_module("clicktrail.base.logs").get_logger(__name__)
     log.error("tags in the store are damaged, and are passed over: set them anew")
 
 
