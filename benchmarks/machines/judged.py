@@ -56,10 +56,10 @@ async def judge(name: str, number: int, seed: int, path: Path) -> dict[str, Coun
     publisher = Publisher(MemoryJournal(), store, Deliverer(store, {}, Retry()))
     truth: dict[str, str] = {}
     clicks = []
-    for session in sessions(name, number, seed):
+    for place, session in enumerate(sessions(name, number, seed)):
         at = now_us() - AGO
         links = tuple(Link(n, f"https://a.example/{n}") for n in range(session.links))
-        message = Message(new_id(at), at, "a@a.example", ("b@b.example",), links=links)
+        message = Message(new_id(at), at, "a@a.example", (f"b{place}@b.example",), links=links)
         await store.messages.add(message)
         for ask in session.asks:
             if (click := click_of(ask, message)) is not None:

@@ -110,6 +110,12 @@ def own_antivirus(chance: random.Random) -> Session:
     return Session(links, asks)
 
 
+def unsubscribes(chance: random.Random) -> Session:
+    """One gateway follows one link of each recipient's email, from one address."""
+    ask = Ask(chance.uniform(2, 480), 5, "198.18.0.77", _full(chance), True)
+    return Session(6, [ask])
+
+
 # Machines of which a click says nothing
 
 
@@ -121,12 +127,6 @@ def after_the_person(chance: random.Random) -> Session:
         Ask(person.at + chance.uniform(6, 15), person.link, address(chance), _full(chance), True)
     )
     return session
-
-
-def unsubscribes(chance: random.Random) -> Session:
-    """One gateway follows one link of each recipient's email, from one address."""
-    ask = Ask(chance.uniform(2, 480), 5, "198.18.0.77", _full(chance), True)
-    return Session(6, [ask])
 
 
 # People
@@ -199,6 +199,10 @@ LATER: dict[str, tuple[Scenario, str]] = {
         own_antivirus,
         _ISSUES + "jdavidbakr/mail-tracker/issues/228",
     ),
+    "one link of each email, from one address": (
+        unsubscribes,
+        _ISSUES + "SparkDevNetwork/Rock/issues/7034",
+    ),
     "two or three tabs": (in_tabs, "clicktrail's own"),
     "all of a short email": (short_email, "clicktrail's own"),
     "again, as it is slow": (impatient, "clicktrail's own"),
@@ -207,8 +211,4 @@ LATER: dict[str, tuple[Scenario, str]] = {
 }
 LATER_UNKNOWABLE: dict[str, tuple[Scenario, str]] = {
     "a scanner after the person": (after_the_person, _ISSUES + "resend/resend-node/issues/901"),
-    "one link of each email, from one address": (
-        unsubscribes,
-        _ISSUES + "SparkDevNetwork/Rock/issues/7034",
-    ),
 }

@@ -66,13 +66,13 @@ async def replay(folder: Path, number: int, seed: int) -> dict[str, Any]:
     asked: defaultdict[Key, list[tuple[float, str, str]]] = defaultdict(list)
     work: list[tuple[Session, list[str]]] = []
     for name in SCENARIOS | UNKNOWABLE:
-        for session in sessions(name, number, seed):
+        for place, session in enumerate(sessions(name, number, seed)):
             first = session.asks[0].at
             if session.asks[-1].at - first > LONGEST:
                 continue
             at = now_us() - round(first * SECOND)
             links = tuple(Link(n, f"https://a.example/{n}") for n in range(session.links))
-            message = Message(new_id(at), at, "a@a.example", ("b@b.example",), links=links)
+            message = Message(new_id(at), at, "a@a.example", (f"b{place}@b.example",), links=links)
             await store.messages.add(message)
             paths = []
             for ask in session.asks:

@@ -18,6 +18,7 @@ from browsers import (
     library,
     text_headers,
 )
+from crowds import CROWDS, CROWDS_UNKNOWABLE
 from later import LATER, LATER_UNKNOWABLE
 from session import HIDDEN, Ask, Scenario, Session, address, hours, opens
 
@@ -337,8 +338,8 @@ UNKNOWABLE: dict[str, tuple[Scenario, str]] = {
 """What no rule here tells: shown, and in no sum."""
 
 
-SCENARIOS |= LATER
-UNKNOWABLE |= LATER_UNKNOWABLE
+SCENARIOS |= LATER | CROWDS
+UNKNOWABLE |= LATER_UNKNOWABLE | CROWDS_UNKNOWABLE
 
 
 def sessions(name: str, number: int, seed: int) -> Iterator[Session]:

@@ -114,6 +114,7 @@ def test_a_configuration_set_from_beginning_to_end(run: Run) -> None:
         ("configuration-set update there --thresholds burst=41s", "0 to 40s"),
         ("configuration-set update there --thresholds machine=0", "1 to 100"),
         ("configuration-set create new --thresholds suspect=3", "give machine as much"),
+        ("configuration-set create new --thresholds gateway=2", "expected 3 to 80, or 0"),
         ("event-destination add nowhere d --stream s", "nowhere"),
         ("event-destination add there d", "--stream, --webhook or --arn"),
         ("event-destination add there d --stream s --webhook https://a.example/", "one of"),

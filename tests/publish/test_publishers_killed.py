@@ -13,6 +13,7 @@ from clicktrail.journal.memory import MemoryJournal
 from clicktrail.journal.sqlite import SqliteJournal
 from clicktrail.model import Click
 from clicktrail.store import Store
+from support.crowds import clicks_of_crowds
 from support.patterns import GATEWAY, PATTERNS, check, clicks_of
 from support.publishing import HOUR, House, Receiver, to_stream
 
@@ -93,6 +94,7 @@ async def test_verdicts_are_the_same_whoever_reads_which_click_when(
     for pattern in list(PATTERNS.values()) * EMAILS:
         message = await house.message(accepted_at=at - 2 * HOUR)
         made += clicks_of(message, pattern, at)
+    made += await clicks_of_crowds(house.message)
     chance = random.Random(publishers)
     clicks = [each for each, _ in made]
     clicks += chance.sample(clicks, len(clicks) // 10)

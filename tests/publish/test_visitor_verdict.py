@@ -20,8 +20,8 @@ from clicktrail.publish.visitor_verdict import (
 from clicktrail.publish.visitor_verdict.records import seen_of
 from clicktrail.publish.visitor_verdict.signs import IS_HEAD, TOO_FAST
 from clicktrail.publish.visitor_verdict.together import judge_together
-from clicktrail.store.clicks.evidence import RECORD, Evidence
-from clicktrail.store.clicks.reasons import REASONS
+from clicktrail.store.clicks.judging.evidence import RECORD, Evidence
+from clicktrail.store.clicks.judging.reasons import REASONS
 from support.publishing import BROWSER
 
 SECOND = 1_000_000
@@ -179,7 +179,7 @@ def test_every_reason_has_a_sign_and_words() -> None:
     for reason, why in REASONS.items():
         assert why.sentence.endswith(".")
         assert why.weight in (0, 1, 2), reason
-    told = {reason for n in range(19) for reason in judgement(1 << n).reasons}
+    told = {reason for n in range(20) for reason in judgement(1 << n).reasons}
     assert told == set(REASONS)
 
 

@@ -26,7 +26,7 @@ from clicktrail.publish.privacy import Privacy
 from clicktrail.publish.publisher import Publisher
 from clicktrail.publish.visitor_verdict import Judge
 from clicktrail.store import Store
-from clicktrail.store.clicks.evidence import NOBODY, RECENT, RECENT_TRAPS, RECORD
+from clicktrail.store.clicks.judging.evidence import NOBODY, RECENT, RECENT_TRAPS, RECORD
 from clicktrail.store.clicks.tables import evidence
 from support.patterns import (
     BOTH,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from clicktrail.keys.token import PATH
-from clicktrail.store.clicks.reasons import REASONS
+from clicktrail.store.clicks.judging.reasons import REASONS
 from support.service import BROWSER, PATIENCE, Service, email_with, hrefs, html_of, wait_for
 
 LINKS = "".join(f'<p><a href="https://shop.example/{n}">{n}</a></p>' for n in range(5))

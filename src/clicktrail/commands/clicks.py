@@ -86,7 +86,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why a click is a person's, suspect or a machine's, in words."""
-    from clicktrail.store.clicks.reasons import REASONS, why  # noqa: PLC0415
+    from clicktrail.store.clicks.judging.reasons import REASONS, why  # noqa: PLC0415
 
     row = with_store(context, lambda store: store.browse.click(event_id[:ID_LENGTH]))
     if row is None:

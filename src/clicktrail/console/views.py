@@ -11,7 +11,7 @@ from clicktrail import __version__
 from clicktrail.console.forms import path_of, said
 from clicktrail.console.zones import given_zone, page_time, zone_of
 from clicktrail.model import Role
-from clicktrail.store.clicks.reasons import why
+from clicktrail.store.clicks.judging.reasons import why
 
 SECURITY = {
     # Content Security Policy Level 3. All is our own: no inline scripts or styles, no other sites.

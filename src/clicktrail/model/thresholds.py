@@ -7,7 +7,7 @@ from clicktrail.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Weights, and milliseconds (docs/machine-clicks.md)."""
+    """Weights, milliseconds, and recipients (docs/machine-clicks.md)."""
 
     suspect: int = 1
     """What the reasons of a suspect click weigh together, at least."""
@@ -21,6 +21,9 @@ class Thresholds:
     """How soon after a scanner the person opens the same link."""
     sweep: int = 15_000
     """Four links of which each follows the last within that time are a `sweep`."""
+    gateway: int = 8
+    """Links in the emails of so many recipients, opened from one network, may be a `gateway`'s; 0
+    for none."""
 
 
 USUAL = Thresholds()
@@ -30,7 +33,8 @@ MOST_WEIGHT = 100
 MOST_MILLISECONDS = 40_000
 """Clicks with nothing between them for longer are not compared."""
 
-_WEIGHTS = ("suspect", "machine")
+FEWEST_RECIPIENTS, MOST_RECIPIENTS = 3, 80
+
 _UNITS = {"ms": 1, "s": 1000}
 
 
@@ -48,7 +52,8 @@ def read_thresholds(text: str) -> Thresholds:
             raise InvalidInput(
                 f"there is no threshold {name[:50]!r}: expected NAME=VALUE of {known}"
             )
-        found[field] = _weight(name, value) if field in _WEIGHTS else _milliseconds(name, value)
+        read = _READ.get(field, _milliseconds)
+        found[field] = read(name, value)
     made = replace(USUAL, **found)
     if made.suspect > made.machine:
         raise InvalidInput(
@@ -62,7 +67,7 @@ def text_of(thresholds: Thresholds, *, all_of_them: bool = False) -> str:
     """Return the text of thresholds, those alone that are not as usual (`read_thresholds`)."""
     usual = asdict(USUAL)
     return " ".join(
-        f"{name.replace('_', '-')}={value if name in _WEIGHTS else _time(value)}"
+        f"{name.replace('_', '-')}={value if name in _READ else _time(value)}"
         for name, value in asdict(thresholds).items()
         if all_of_them or value != usual[name]
     )
@@ -86,6 +91,19 @@ def _milliseconds(name: str, text: str) -> int:
             " 2s or 500ms"
         )
     return found
+
+
+def _recipients(name: str, text: str) -> int:
+    number = int(text) if _is_number(text) else -1
+    if number and not FEWEST_RECIPIENTS <= number <= MOST_RECIPIENTS:
+        raise InvalidInput(
+            f"{name}={text[:50]!r} is no number of recipients: expected {FEWEST_RECIPIENTS} to"
+            f" {MOST_RECIPIENTS}, or 0 for never"
+        )
+    return number
+
+
+_READ = {"suspect": _weight, "machine": _weight, "gateway": _recipients}
 
 
 def _is_number(text: str) -> bool:

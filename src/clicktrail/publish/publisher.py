@@ -2,51 +2,38 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TypeVar
 
 from clicktrail.base.faults import Faults
-from clicktrail.base.ids import is_id, new_id, now_us
+from clicktrail.base.ids import now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.journal import Entry, Journal
 from clicktrail.model import (
-    HONEYPOT_LINK,
     OPEN_LINK,
     UNSUBSCRIBE_LINK,
-    USUAL,
     Click,
     EventType,
-    Judgement,
     Request,
-    Thresholds,
-    Verdict,
 )
-from clicktrail.model.anonymous import is_anonymous
 from clicktrail.publish.deliver import Deliverer
 from clicktrail.publish.event import (
-    click_event,
-    click_object,
     send_event,
-    verdict_changed_event,
 )
 from clicktrail.publish.nameless import signs_that_count, told_of, without_email
 from clicktrail.publish.others.opens import judged, logged_open
-from clicktrail.publish.others.unsubscribes import logged_unsubscribe
 from clicktrail.publish.privacy import Privacy
-from clicktrail.publish.routing import Target, address, targets
+from clicktrail.publish.routing import address, targets
 from clicktrail.publish.subjects import Subject, Subjects
-from clicktrail.publish.visitor_verdict import Judge, judge_again, judgement, record
+from clicktrail.publish.visitor_verdict import Judge
+from clicktrail.publish.visitor_verdict.jury import Batch
 from clicktrail.store import Store
-from clicktrail.store.clicks.clicks import LoggedClick, Outgoing, SendEvent, storable_click
-from clicktrail.store.clicks.evidence import Evidence
-from clicktrail.store.clicks.opens import LoggedOpen
+from clicktrail.store.clicks.clicks import SendEvent, storable_click
 from clicktrail.store.clicks.outbox import Notification
-from clicktrail.store.clicks.unsubscribes import LoggedUnsubscribe
 from clicktrail.store.configuration import Configuration
 
 log = get_logger(__name__)
@@ -94,7 +81,7 @@ class Publisher:
         self._faults = faults or Faults()
         self._privacy = privacy or Privacy()
         self._metrics = metrics or Metrics()
-        self._prepared: asyncio.Queue[tuple[list[Entry], _Batch] | None] = asyncio.Queue(1)
+        self._prepared: asyncio.Queue[tuple[list[Entry], Batch] | None] = asyncio.Queue(1)
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
@@ -194,7 +181,7 @@ class Publisher:
                 task.cancel()
             await asyncio.wait((reading, stopping))
 
-    async def _prepare(self, entries: Sequence[Entry]) -> "_Batch":
+    async def _prepare(self, entries: Sequence[Entry]) -> Batch:
         """Return clicks ready to be recorded."""
         clicks = [storable_click(c) for c in {e.click.event_id: e.click for e in entries}.values()]
         configuration = await self._store.configuration.current()
@@ -205,11 +192,7 @@ class Publisher:
             spared = await self._store.do_not_track.among(readers)
             # To unsubscribe is their will as well.
             clicks = [c for c in clicks if c.message_id not in spared or c.link == UNSUBSCRIBE_LINK]
-        told = cache(partial(targets, configuration, event_type=EventType.CLICK))
-        opens = cache(partial(targets, configuration, event_type=EventType.OPEN))
-        unsubscribes = cache(partial(targets, configuration, event_type=EventType.SUBSCRIPTION))
-        changes = cache(partial(targets, configuration, event_type=EventType.VERDICT_CHANGED))
-        batch = _Batch(subjects, told, opens, unsubscribes, changes, configuration, now_us())
+        batch = _batch(subjects, configuration)
         for click in clicks:
             if click.link == UNSUBSCRIBE_LINK:
                 batch.unsubscribe(click)
@@ -223,7 +206,7 @@ class Publisher:
             batch.add(kept, signs_that_count(click, signs))
         return batch
 
-    def _add_open(self, batch: "_Batch", click: Click, kept: Click) -> None:
+    def _add_open(self, batch: Batch, click: Click, kept: Click) -> None:
         if click.request & Request.HEAD:
             return
         limits = batch.limits_of(click.message_id)
@@ -232,7 +215,7 @@ class Publisher:
         to = batch.opens(subject.configuration_set)
         batch.opened.append(logged_open(kept, found, subject, to, batch.at))
 
-    async def _record(self, batch: "_Batch") -> int:
+    async def _record(self, batch: Batch) -> int:
         opened = await self._store.opens.record(batch.opened) if batch.opened else []
         for each in opened:
             self._metrics.opens_recorded.labels(each.verdict.value).inc()
@@ -250,7 +233,18 @@ class Publisher:
             self._metrics.clicks_recorded.labels(verdict.value).inc(count)
         if any(isinstance(o, Notification) for each in batch.logged for o in each.outgoing):
             self._deliverer.wake()
+        # Also what somebody left who was killed: these clicks were theirs.
+        if batch.crowds:
+            await self._settle()
         return len(new) + others
+
+    async def _settle(self) -> None:
+        """Put earlier clicks right of which those from their network say something else now."""
+        while ids := await self._store.clicks.unsettled():
+            configuration = await self._store.configuration.current()
+            subjects = await self._subjects.of(ids, configuration)
+            await self._store.clicks.settle(sorted(set(ids)), _batch(subjects, configuration))
+            self._deliverer.wake()
 
     async def _insist(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it works. Raises `_Stopped` where it does not and the publisher stops."""
@@ -282,109 +276,12 @@ class _Stopped(Exception):
     """The publisher was told to stop while something did not work."""
 
 
-@dataclass(slots=True)
-class _Batch:
-    """Clicks to be recorded in one transaction, in which it judges them (`Jury`)."""
-
-    subjects: Mapping[str, Subject]
-    targets: Callable[[str | None], Sequence[Target]]
-    opens: Callable[[str | None], Sequence[Target]]
-    """Who is told of opens."""
-    unsubscribes: Callable[[str | None], Sequence[Target]]
-    """Who is told of unsubscribes."""
-    changes: Callable[[str | None], Sequence[Target]]
-    """Who wants to know that a verdict has changed."""
-    configuration: Configuration
-    at: int
-    opened: list[LoggedOpen] = field(default_factory=list)
-    left: list[LoggedUnsubscribe] = field(default_factory=list)
-    logged: list[LoggedClick] = field(default_factory=list)
-    evidence: dict[str, str] = field(default_factory=dict)
-    visits: dict[str, Evidence] = field(default_factory=dict)
-
-    def add(self, click: Click, signs: int) -> None:
-        """Add a click, as it may be kept, with what speaks against a person in it alone."""
-        known = not is_anonymous(click.message_id)
-        remembered = record(click, signs) if known and is_id(click.event_id) else ""
-        # What nobody wrote, and what was not opened, is no click of the email's.
-        if not known and (click.link == HONEYPOT_LINK or click.request & Request.HEAD):
-            return
-        if click.link == HONEYPOT_LINK:
-            self._visit(click.message_id, Evidence(traps=remembered))
-            return
-        if click.request & Request.HEAD:
-            self._visit(click.message_id, Evidence(remembered))
-            return
-        if remembered:
-            self.evidence[click.event_id] = remembered
-        limits = self.limits_of(click.message_id)
-        self.logged.append(self._logged(click, judgement(signs, limits.suspect, limits.machine)))
-
-    def limits_of(self, message_id: str) -> Thresholds:
-        """Return the thresholds of an email's configuration set."""
-        owner = self.configuration.sets.get(self.subjects[message_id].configuration_set or "")
-        return owner.rules.thresholds if owner else USUAL
-
-    def unsubscribe(self, click: Click) -> None:
-        """Add a request to unsubscribe."""
-        subject = self.subjects[click.message_id]
-        to = self.unsubscribes(subject.configuration_set)
-        if (made := logged_unsubscribe(click, subject, to, self.at)) is not None:
-            self.left.append(made)
-
-    def told_otherwise(self) -> Iterator[Outgoing]:
-        """Yield what is told of anything but clicks."""
-        yield from (one for each in self.opened for one in each.outgoing)
-        yield from (one for each in self.left for one in each.outgoing)
-
-    def _visit(self, message_id: str, seen: Evidence) -> None:
-        self.visits[message_id] = seen + self.visits.get(message_id, Evidence())
-
-    def judge(self, message_id: str, new: Evidence, known: Evidence) -> dict[str, Judgement]:
-        """Return the judgements of an email's clicks that have changed, by event id."""
-        links = self.subjects[message_id].links
-        return judge_again(new, known, links, self.limits_of(message_id))
-
-    def told(self, logged: LoggedClick, judged: Judgement) -> LoggedClick:
-        """Return a new click with another judgement, as it is told."""
-        return self._logged(logged.click, judged)
-
-    def corrected(self, earlier: LoggedClick, before: Verdict, judged: Judgement) -> LoggedClick:
-        """Return an earlier click with another judgement, and who is told that it has changed."""
-        click, subject = earlier.click, self.subjects[earlier.click.message_id]
-        outgoing: tuple[Outgoing, ...] = ()
-        if to := self.changes(subject.configuration_set):
-            seen = click_object(click, earlier.tags, judged.verdict, judged.reasons)
-            event = partial(verdict_changed_event, subject.mail, seen, click.event_id, before)
-            outgoing = address(new_id(self.at), to, event, self.at)
-        return replace(earlier, outgoing=outgoing)
-
-    def counted(self, click: Click) -> LoggedClick:
-        """Return an earlier click of one of these emails with all that it was counted by."""
-        return self._logged(click, judgement(0), tell=False)
-
-    def _logged(self, click: Click, judged: Judgement, tell: bool = True) -> LoggedClick:
-        subject = self.subjects[click.message_id]
-        tags = subject.tags.get(click.link, ())
-        outgoing: tuple[Outgoing, ...] = ()
-        set_name = subject.configuration_set
-        if tell and (to := self.targets(set_name)):
-            seen = click_object(click, tags, judged.verdict, judged.reasons)
-            event = partial(click_event, subject.mail, seen)
-            owner = self.configuration.sets.get(set_name or "")
-            hold = owner.settle * 1_000_000 if owner else 0
-            outgoing = address(click.event_id, to, event, self.at, hold)
-        return LoggedClick(
-            click,
-            subject.counted_at(click.clicked_at),
-            tags,
-            judged.verdict,
-            judged.reasons,
-            outgoing,
-            subject.mailings,
-            subject.tags,
-            subject.version,
-        )
+def _batch(subjects: Mapping[str, Subject], configuration: Configuration) -> Batch:
+    told = cache(partial(targets, configuration, event_type=EventType.CLICK))
+    opens = cache(partial(targets, configuration, event_type=EventType.OPEN))
+    unsubscribes = cache(partial(targets, configuration, event_type=EventType.SUBSCRIPTION))
+    changes = cache(partial(targets, configuration, event_type=EventType.VERDICT_CHANGED))
+    return Batch(subjects, told, opens, unsubscribes, changes, configuration, now_us())
 
 
 def _announcement(

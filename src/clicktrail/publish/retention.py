@@ -41,6 +41,8 @@ class Periods:
     """Numbers by the hour; those by the day are kept for ever."""
     evidence: int = 7
     """What the clicks of an email say of one another, from when it was accepted."""
+    crowds: int = 1
+    """What clicks from one network say of one another, from when their emails were accepted."""
     origins: int = 0
     """Where emails belong, and which of their links were clicked; never shorter than emails and
     clicks themselves."""
@@ -101,6 +103,7 @@ class Retention:
             _Job("opens", periods.clicks, store.opens.forget),
             _Job("unsubscribes", periods.clicks, store.unsubscribes.forget),
             _Job("evidence", periods.evidence, store.clicks.forget_evidence),
+            _Job("crowds", periods.crowds, store.clicks.forget_crowds),
             _Job("origins", periods.origins, store.messages.forget_origins, "origins"),
             _Job("events", periods.events, store.streams.forget),
             _Job("dead letters", periods.events, store.outbox.forget),

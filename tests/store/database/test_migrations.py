@@ -179,6 +179,8 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
             "ALTER TABLE configuration_sets DROP COLUMN rules",
             "DROP TABLE dictionaries",
             "DROP TABLE program_counters",
+            "DROP TABLE crowds",
+            "DROP TABLE crowd_findings",
             "DROP TABLE mailing_counts",
             "DROP TABLE opens",
             "DROP TABLE open_counters",

@@ -2,8 +2,9 @@
 
 What a click says by itself is known when it is read (`Judge`). The rest is what the clicks of an
 email say of one another, whatever address and User-Agent they give (`judge_again`): scanners change
-both, and so do people (a private relay gives each request an address). The reasons, in words and
-with what each weighs, are in `clicktrail.store.clicks.reasons`.
+both, and so do people (a private relay gives each request an address); and what those from one
+network say of it over the emails of many recipients (`gateways`). The reasons, in words and
+with what each weighs, are in `clicktrail.store.clicks.judging.reasons`.
 """
 
 from clicktrail.model import USUAL, Click, Request

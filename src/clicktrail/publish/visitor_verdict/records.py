@@ -1,12 +1,13 @@
 """What is remembered of a click to judge others by: a text of one length (`evidence.RECORD`)."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 from zlib import crc32
 
 from clicktrail.base.ids import ID_LENGTH, time_in
 from clicktrail.model import Click
-from clicktrail.publish.visitor_verdict.signs import IS_HEAD
-from clicktrail.store.clicks.evidence import NOBODY, RECORD
+from clicktrail.publish.visitor_verdict.signs import GATEWAY, IS_HEAD
+from clicktrail.store.clicks.judging.evidence import NOBODY, RECORD
 
 
 def record(click: Click, signs: int) -> str:
@@ -22,11 +23,33 @@ def record(click: Click, signs: int) -> str:
 def _visitor(ip: str, agent: str) -> str:
     if not ip:
         return NOBODY
-    return f"{_checksum(ip) & 0xFFFF:04x}{_checksum(agent) & 0xFF:02x}"
+    return f"{checksum(ip) & 0xFFFF:04x}{checksum(agent) & 0xFF:02x}"
 
 
-def _checksum(text: str) -> int:
+def checksum(text: str) -> int:
+    """Return 32 bits by which a text is told from others, where it may now and then be wrong."""
     return crc32(text.encode(errors="replace"))
+
+
+def marked(records: str, states: Mapping[str, bool]) -> str:
+    """Return records with whether some of the clicks are a gateway's, by event id."""
+    return "".join(
+        _marked(text, states[id_]) if (id_ := text[:ID_LENGTH]) in states else text
+        for text in parts_of(records)
+    )
+
+
+def _marked(text: str, is_gateway: bool) -> str:
+    at = _SIGNS.start
+    high = int(text[at], 32) & ~_HIGH | (_HIGH if is_gateway else 0)
+    return text[:at] + _DIGITS[high] + text[at + 1 :]
+
+
+def signs_of(text: str) -> int:
+    """Return the signs of a record."""
+    high = int(text[_SIGNS.start], 32)
+    low = int(text[_SIGNS.start + 1 : _SIGNS.stop], 16)
+    return (high & ~_HIGH) << 8 | low | (GATEWAY if high & _HIGH else 0)
 
 
 class Seen(NamedTuple):
@@ -48,10 +71,13 @@ def time_of(text: str) -> int:
 
 def is_head(text: str) -> bool:
     """Whether a record is that of a ``HEAD``."""
-    return bool(int(text[_SIGNS.start], 16) & IS_HEAD >> 8)
+    return bool(int(text[_SIGNS.start], 32) & IS_HEAD >> 8)
 
 
 LINK, _SIGNS = slice(ID_LENGTH, ID_LENGTH + 4), slice(ID_LENGTH + 4, ID_LENGTH + 7)
+_HIGH = 16
+"""`GATEWAY` in the first digit of the signs, which has five bits."""
+_DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 
 def seen_by_id(records: str) -> dict[str, Seen]:
@@ -73,5 +99,4 @@ def seen_of(text: str) -> Seen:
     """Return the click of a record."""
     event_id, who = text[:ID_LENGTH], text[ID_LENGTH + 7 :]
     visitor, agent = ("", "") if who == NOBODY else (who[:4], who[4:])
-    link, signs = int(text[LINK], 16), int(text[_SIGNS], 16)
-    return Seen(time_in(event_id), event_id, link, signs, visitor, agent)
+    return Seen(time_in(event_id), event_id, int(text[LINK], 16), signs_of(text), visitor, agent)

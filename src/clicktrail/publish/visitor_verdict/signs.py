@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from clicktrail.model import USUAL, Judgement
-from clicktrail.store.clicks.reasons import REASONS, judgement_of
+from clicktrail.store.clicks.judging.reasons import REASONS, judgement_of
 
 OWN_BITS = 12
 """So many signs a click may have by itself: they are remembered of it."""
@@ -24,8 +24,11 @@ OWN_BITS = 12
 ) = (1 << n for n in range(12))
 """Signs of a click by itself. ``IS_HEAD`` is that of a visit that is no click."""
 
+GATEWAY = 1 << OWN_BITS
+"""What clicks from the same network say of it, over the emails of many: remembered of it, too."""
+
 HONEYPOT, BURST, LARGE_BURST, HEAD, SWEEP, DOUBLE_FETCH, PROXY = (
-    1 << OWN_BITS + n for n in range(7)
+    1 << OWN_BITS + 1 + n for n in range(7)
 )
 """Signs that the clicks of an email give one another; and ``PROXY``, which opens alone have."""
 
@@ -35,6 +38,7 @@ _SIGNS = {
     "network": NETWORK,
     "cloud": CLOUD,
     "honeypot": HONEYPOT,
+    "gateway": GATEWAY,
     "too-fast": TOO_FAST,
     "burst": BURST,
     "no-headers": NO_HEADERS,
@@ -47,7 +51,7 @@ _SIGNS = {
     "proxy": PROXY,
     "altered": ALTERED,
 }
-"""By the reason that is told (`clicktrail.store.clicks.reasons.REASONS`)."""
+"""By the reason that is told (`clicktrail.store.clicks.judging.reasons.REASONS`)."""
 
 CERTAIN = sum(_SIGNS[reason] for reason, why in REASONS.items() if why.weight > 1) & ~OTHER_HINTS
 """Each of these alone is a machine's."""

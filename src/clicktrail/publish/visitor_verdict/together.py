@@ -25,6 +25,7 @@ from clicktrail.publish.visitor_verdict.signs import (
     BURST,
     CERTAIN,
     DOUBLE_FETCH,
+    GATEWAY,
     HEAD,
     HONEYPOT,
     IS_HEAD,
@@ -33,7 +34,7 @@ from clicktrail.publish.visitor_verdict.signs import (
     TOO_FAST,
     judgement,
 )
-from clicktrail.store.clicks.evidence import Evidence
+from clicktrail.store.clicks.judging.evidence import Evidence
 
 K = TypeVar("K")
 
@@ -66,7 +67,7 @@ SLOW_SWEEP_SHARE = 0.8
 HEAD_MICROSECONDS = 40 * SECOND
 """How far from a ``HEAD`` of the same visitor a click is not a person's."""
 
-_IDLE = TOO_FAST | ALTERED
+_IDLE = TOO_FAST | ALTERED | GATEWAY
 """Whoever has these alone seems a person."""
 
 NEAR = max(HEAD_MICROSECONDS, SLOW_SWEEP_MICROSECONDS)
@@ -99,6 +100,27 @@ def judge_again(
     trapped = {**traps, **seen_by_id(new.traps)}.values()
     before, trapped_before = [*earlier.values()], [*traps.values()]
     return _changes(before, [*everything], trapped_before, [*trapped], links, limits)
+
+
+def judge_marked(
+    before: Evidence, after: Evidence, links: int, limits: Thresholds = USUAL
+) -> dict[str, Judgement]:
+    """Return the judgements of an email's clicks that change as records say other signs of them."""
+    weights = limits.suspect, limits.machine
+    was, is_now = (
+        judge_together(
+            [*seen_by_id(each.records).values()],
+            [*seen_by_id(each.traps).values()],
+            links,
+            limits,
+        )
+        for each in (before, after)
+    )
+    return {
+        event_id: judgement(signs, *weights)
+        for event_id, signs in is_now.items()
+        if signs != was[event_id]
+    }
 
 
 def _changes(

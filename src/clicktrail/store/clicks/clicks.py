@@ -1,25 +1,31 @@
 """Clicks: logged, counted and turned into notifications in one transaction, each exactly once."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import Connection, delete, func, literal_column, select
 
 from clicktrail.base.ids import ID_LENGTH, now_us
-from clicktrail.model import Click, Judgement, Verdict
-from clicktrail.store.clicks.evidence import Evidence, Jury, weigh
-from clicktrail.store.clicks.outbox import Notification, enqueue, rewrite
+from clicktrail.model import Click, Verdict
+from clicktrail.store.clicks.judging.corrections import (
+    Corrected,
+    judge,
+    judge_marked,
+    reduced,
+    without_person,
+)
+from clicktrail.store.clicks.judging.crowds import forget_crowds, waiting
+from clicktrail.store.clicks.judging.evidence import Jury
+from clicktrail.store.clicks.outbox import Notification, enqueue
 from clicktrail.store.clicks.streams import NewStreamEvent, append
 from clicktrail.store.clicks.tables import clicked_links, clicks, evidence
-from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Place, Tally, click_of
+from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Place, Tally
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.older import delete_older, older
 from clicktrail.store.mail.tables import announcements
-from clicktrail.store.people.erased import erased_among, reduced_event
-from clicktrail.store.people.person import ERASED
+from clicktrail.store.people.erased import erased_among
 
 __all__ = ["ClickStore", "LoggedClick", "Outgoing", "SendEvent", "storable_click"]
 
@@ -78,6 +84,24 @@ class ClickStore:
             lambda c: delete_older(c, clicks.c.event_id, before, limit)
         )
 
+    async def unsettled(self) -> list[str]:
+        """Return emails with clicks of which those from the same network say something else now.
+
+        Some at a time: `settle` them, and ask again.
+        """
+        return await self._database.read(waiting)
+
+    async def settle(self, message_ids: Sequence[str], jury: Jury[LoggedClick]) -> None:
+        """Put clicks of such emails right: their verdicts, and all that was counted by them."""
+        await self._database.write(lambda c: _settle(c, message_ids, jury))
+
+    async def forget_crowds(self, before: int, limit: int = 500) -> int:
+        """Forget what clicks from one network say of one another; return of how many places.
+
+        That is of up to ``limit`` places, in emails that were accepted before a time.
+        """
+        return await self._database.write(lambda c: forget_crowds(c, before, limit))
+
     async def forget_evidence(self, before: int, limit: int = 500) -> int:
         """Forget what clicks of up to ``limit`` emails made before a time say of one another.
 
@@ -115,7 +139,7 @@ class ClickStore:
             ours = set(connection.scalars(statement).all())
             erased = erased_among(connection, ours)
             outgoing = (
-                _reduced(e.outgoing) if e.message_id in erased else e.outgoing
+                reduced(e.outgoing) if e.message_id in erased else e.outgoing
                 for e in events
                 if e.message_id in ours
             )
@@ -130,12 +154,11 @@ def _record(
     ids = {each.click.message_id for each in first.values()}
     erased = erased_among(connection, ids.union(jury.visits) if jury else ids)
     if erased:
-        first = {id_: _without_person(each, erased) for id_, each in first.items()}
+        first = {id_: without_person(each, erased) for id_, each in first.items()}
     # In one order: publishers who read the same clicks wait for each other, and not in a circle.
     inserted = _insert_clicks(connection, [first[id_] for id_ in sorted(first)])
     found = {id_: first[id_] for id_ in sorted(inserted)}
-    corrections: list[Outgoing] = []
-    no_longer_human = _judge(connection, jury, found, erased, corrections) if jury else []
+    corrected = judge(connection, jury, found, erased) if jury else Corrected()
     new = list(found.values())
     tally = Tally()
     unseen, by_people = _insert_links(connection, new)
@@ -150,116 +173,19 @@ def _record(
                 counts.unique_clicks += 1
             if human:
                 counts.human_clicks += 1
-    for each in no_longer_human:
-        for counts in tally.of(each):
-            counts.human_clicks -= 1
-    tally.count_people(connection, new, no_longer_human, by_people)
+    corrected.count(connection, tally, new, by_people)
     tally.write(connection)
-    send_all(connection, chain(corrections, (o for each in new for o in each.outgoing)))
+    send_all(connection, chain(corrected.told, (o for each in new for o in each.outgoing)))
     return {each.click.event_id: each.verdict for each in new}
 
 
-def _judge(
-    connection: Connection,
-    jury: Jury[LoggedClick],
-    new: dict[str, LoggedClick],
-    erased: set[str],
-    corrections: list[Outgoing],
-) -> list[LoggedClick]:
-    """Judge new clicks together with those of before, and put the new judgements in their place.
-
-    Returns the earlier ones that were human; adds to ``corrections`` what is told of earlier ones.
-    """
-    gathered: defaultdict[str, list[str]] = defaultdict(list)
-    for event_id, each in reversed(new.items()):  # the newest first
-        if event_id in jury.evidence:
-            gathered[each.click.message_id].append(jury.evidence[event_id])
-    weighed = {id_: Evidence("".join(records)) for id_, records in gathered.items()}
-    for id_, visits in jury.visits.items():
-        weighed[id_] = weighed.get(id_, Evidence()) + visits
-    for id_ in erased & weighed.keys():
-        weighed[id_] = weighed[id_].without_person()
-    # Before any count: who has an email's evidence may change what is counted of it, too.
-    changed: dict[str, Judgement] = {}
-    for id_, added, known in weigh(connection, weighed):
-        changed.update(jury.judge(id_, added, known))
-    if not changed:
-        return []
-    for event_id in changed.keys() & new.keys():
-        told = jury.told(new[event_id], changed[event_id])
-        new[event_id] = _without_person(told, erased)
-    query = select(clicks).where(clicks.c.event_id.in_(list(changed))).order_by(clicks.c.event_id)
-    rows = [
-        row
-        for row in connection.execute(query.with_for_update())
-        if _SEVERITY.index(row.verdict) <= _SEVERITY.index(changed[row.event_id].verdict)
-    ]
-    values = [
-        {
-            "key": row.event_id,
-            "new_verdict": changed[row.event_id].verdict.value,
-            "new_reasons": " ".join(changed[row.event_id].reasons),
-        }
-        for row in rows
-    ]
-    if values:
-        connection.execute(_CORRECT, values)
-    fewer = [
-        _without_person(jury.counted(click_of(row)), erased)
-        for row in rows
-        if row.event_id not in new
-        and row.verdict == Verdict.HUMAN
-        and changed[row.event_id].verdict is not Verdict.HUMAN
-    ]
-    for row in rows:
-        judged = changed[row.event_id]
-        if row.event_id not in new and row.verdict != judged.verdict:
-            before = Verdict(row.verdict)
-            corrections += _correct_told(connection, jury, click_of(row), before, judged, erased)
-    if fewer:
-        places = [{"of": each.click.message_id, "at": each.click.link} for each in fewer]
-        connection.execute(_FEWER_HUMAN, sorted(places, key=lambda p: (p["of"], p["at"])))
-    return fewer
-
-
-def _correct_told(
-    connection: Connection,
-    jury: Jury[LoggedClick],
-    click: Click,
-    before: Verdict,
-    judged: Judgement,
-    erased: set[str],
-) -> tuple[Outgoing, ...]:
-    """Change what is yet held back of an earlier click; return what corrects what was told."""
-    earlier = jury.counted(click)
-    held = _without_person(jury.told(earlier, judged), erased).outgoing
-    waiting = [rewrite(connection, o) for o in held if isinstance(o, Notification) and o.hold]
-    if any(waiting):
-        return ()
-    return _without_person(jury.corrected(earlier, before, judged), erased).outgoing
-
-
-_SEVERITY = [Verdict.HUMAN, Verdict.SUSPECT, Verdict.MACHINE]
-
-
-def _without_person(logged: LoggedClick, erased: set[str]) -> LoggedClick:
-    """Return a click as it may be kept, where its email is one of the erased."""
-    if logged.click.message_id not in erased:
-        return logged
-    click = replace(logged.click, ip="", user_agent="", url=ERASED, destination="")
-    outgoing = _reduced(logged.outgoing)
-    return replace(logged, click=click, tags=(), link_tags={}, mailings=(), outgoing=outgoing)
-
-
-def _reduced(outgoing: Iterable[Outgoing]) -> tuple[Outgoing, ...]:
-    return tuple(replace(each, payload=reduced_event(each.payload)) for each in outgoing)
-
-
-_CORRECT = (
-    update(clicks)
-    .where(clicks.c.event_id == bindparam("key"))
-    .values(verdict=bindparam("new_verdict"), reasons=bindparam("new_reasons"))
-)
+def _settle(connection: Connection, message_ids: Sequence[str], jury: Jury[LoggedClick]) -> None:
+    erased = erased_among(connection, message_ids)
+    corrected = judge_marked(connection, jury, message_ids, erased)
+    tally = Tally()
+    corrected.count(connection, tally)
+    tally.write(connection)
+    send_all(connection, corrected.told)
 
 
 def _insert_clicks(connection: Connection, logged: list[LoggedClick]) -> set[str]:
@@ -330,11 +256,6 @@ _ADD_LINKS = BulkInsert(
         clicked_links.c.clicks,
         clicked_links.c.human_clicks,
     ),
-)
-_FEWER_HUMAN = (
-    update(clicked_links)
-    .where(clicked_links.c.message_id == bindparam("of"), clicked_links.c.link == bindparam("at"))
-    .values(human_clicks=clicked_links.c.human_clicks - 1)
 )
 
 

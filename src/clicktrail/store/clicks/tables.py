@@ -56,7 +56,28 @@ evidence = Table(
     sqlite_with_rowid=False,
 )
 """What an email's newest clicks say of one another, by which they are judged together
-(`clicktrail.store.clicks.evidence`)."""
+(`clicktrail.store.clicks.judging.evidence`)."""
+
+crowds = Table(
+    "crowds",
+    metadata,
+    Column("place", String(64), primary_key=True),
+    Column("records", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Clicks from one network, of emails that were accepted in the same hour: ``place`` begins with it
+(`clicktrail.store.clicks.judging.crowds`)."""
+
+crowd_findings = Table(
+    "crowd_findings",
+    metadata,
+    Column("event_id", String(32), primary_key=True),
+    Column("message_id", String(32), nullable=False),
+    Column("is_gateway", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Earlier clicks of which their crowd says something else now: ``is_gateway`` is 1 where they are a
+gateway's, 0 where they are not any more. They wait until the next transaction."""
 
 
 def _shard() -> Column[int]:

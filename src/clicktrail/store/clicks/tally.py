@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
@@ -112,20 +112,23 @@ class Tally:
         connection: Connection,
         new: Sequence[LoggedClick],
         fewer: Sequence[LoggedClick],
+        more: Sequence[LoggedClick],
         by_people: Set[Place],
     ) -> None:
         """Count the emails that a person clicked first, or that no person has clicked any more.
 
-        ``fewer`` are earlier clicks that were a person's, ``by_people`` the links that no person
-        had clicked before the new ones. All of it is written already.
+        ``fewer`` are earlier clicks that were a person's, ``more`` those that are one after all,
+        ``by_people`` the links that no person had clicked before the new ones. All of it is
+        written already.
         """
         people: defaultdict[str, Counter[int]] = defaultdict(Counter)
         belongings: dict[str, Belonging] = {}
         # Whether a person clicked an email, or a link with a tag, changes with such links alone.
-        changed = {id_ for id_, _ in by_people} | {each.click.message_id for each in fewer}
+        changed = {id_ for id_, _ in by_people}
+        changed.update(each.click.message_id for each in chain(fewer, more))
         human = (each for each in new if each.verdict is Verdict.HUMAN)
-        more = [each for each in human if each.click.message_id in changed]
-        for some, change in ((more, 1), (fewer, -1)):
+        added = [each for each in human if each.click.message_id in changed]
+        for some, change in ((added, 1), (more, 1), (fewer, -1)):
             for each in some:
                 id_ = each.click.message_id
                 people[id_][each.click.link] += change

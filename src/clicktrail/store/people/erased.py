@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, select
 
+from clicktrail.store.clicks.judging.crowds import leave_crowds
 from clicktrail.store.clicks.tables import evidence
 from clicktrail.store.database.bulk import BulkInsert, positional
 from clicktrail.store.database.turns import ERASING, share_turn, take_turn
@@ -46,6 +47,7 @@ def mark_erased(connection: Connection, message_ids: Iterable[str]) -> None:
     _MARK.run(connection, [(message_id,) for message_id in marked])
     for start in range(0, len(marked), _SIZES[-1]):
         some = marked[start : start + _SIZES[-1]]
+        leave_crowds(connection, some)
         connection.execute(delete(evidence).where(evidence.c.message_id.in_(some)))
 
 

@@ -67,6 +67,32 @@ class Jury(Protocol[L]):
         """Return the records of what is no click, by the email's id: HEAD, and hidden links."""
         ...
 
+    @property
+    def crowds(self) -> Mapping[str, tuple[str, str]]:
+        """Return the crowds to which clicks belong, and their records in these, by event id."""
+        ...
+
+    def gateways(self, records: str) -> list[int]:
+        """Return the places of records of a crowd in which it says the wrong thing of a click.
+
+        That is whether the click is a gateway's (`clicktrail.store.clicks.judging.crowds`).
+        """
+        ...
+
+    def marked(self, records: str, states: Mapping[str, bool]) -> str:
+        """Return records of clicks of an email, with whether some of them are a gateway's."""
+        ...
+
+    def alone(self, message_id: str, record: str) -> Judgement:
+        """Return the judgement of a click by its record alone."""
+        ...
+
+    def judge_marked(
+        self, message_id: str, before: Evidence, after: Evidence
+    ) -> Mapping[str, Judgement]:
+        """Return judgements of an email's clicks that change where others are a gateway's."""
+        ...
+
     def judge(self, message_id: str, new: Evidence, known: Evidence) -> Mapping[str, Judgement]:
         """Return judgements of an email's clicks that have changed, by event id.
 

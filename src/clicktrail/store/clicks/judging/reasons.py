@@ -30,6 +30,12 @@ REASONS = {
     "honeypot": Why(
         "The email's hidden link was followed: from the same address, or in the same rush.", 2
     ),
+    "gateway": Why(
+        "From the same network (/24, or /64 of IPv6), links in the emails of many recipients were"
+        " opened within minutes after each was accepted, and next to none later: by the same"
+        " browser, or the same of several links, or all within the first minute.",
+        1,
+    ),
     "too-fast": Why("The click came less than a second after the email was accepted.", 1),
     "burst": Why(
         "Different links of the email were opened within two seconds, or one of them by three"

@@ -1,0 +1,1 @@
+"""What clicks say of one another: found in the transaction that counts, and corrected there."""
