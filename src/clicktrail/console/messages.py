@@ -74,7 +74,7 @@ class Messages:
         text = asked.get("q", "").strip()
         found = await self._found(text, asked.get("before"), "parts" not in asked, *chosen)
         ids = [each.id for each in found.rows]
-        known = await self._store.messages.get_many(ids)
+        known = found.known or await self._store.messages.get_many(ids)
         counts = await self._store.browse.clicks_of(ids)
         return self._views.page(
             request,

@@ -21,5 +21,4 @@ async def choices(
     configuration = await store.configuration.current()
     known = configuration.sets if by == "configuration_set" else configuration.identities
     lately = Where(since=str(first_of(LATELY, datetime.now(UTC).date())))
-    counted = await store.statistics.groups(by, period or lately)
-    return options(known, chosen, (each.name for each in counted))
+    return options(known, chosen, await store.statistics.names(by, period or lately))

@@ -162,6 +162,12 @@ class Statistics:
         )
         return [Group(*row, name=name) for name, *row in await self._rows(statement)]
 
+    async def names(self, by: str, where: Where = EVERYTHING, limit: int = 1000) -> list[str]:
+        """Return of which of a dimension anything was counted: sooner than their sums."""
+        name = _found(where).c[by]
+        statement = select(name).distinct().order_by(name).limit(limit)
+        return [row[0] for row in await self._rows(statement)]
+
     async def total(self, where: Where = EVERYTHING) -> Counts:
         """Return all of it together."""
         found = _found(where)

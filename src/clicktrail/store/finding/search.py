@@ -5,7 +5,7 @@ does not wait for it. Tracked ones are grouped into mailings in the same transac
 import asyncio
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, select
@@ -54,6 +54,8 @@ class Found:
     """Whether there is an index of what was looked for; else the newest emails are read."""
     exact: bool = False
     """Whether something was looked for as a whole alone (`Search.find`)."""
+    known: Mapping[str, Message] = field(default_factory=dict)
+    """The emails themselves, by id, where it was needed to read them."""
 
 
 class Search:
@@ -140,18 +142,21 @@ def find(connection: Connection, query: Query, limit: int, before: str | None) -
 def _find(connection: Connection, query: Query, limit: int, before: str | None) -> Found:
     whole = not query.indexed() or is_whole(connection)
     rows: list[MessageRow] = []
+    known: dict[str, Message] = {}
     looked_at = read = 0
     at = before
+    size = min(_WINDOW, 2 * (limit + 1))  # mostly enough, and a large window takes its time
     while looked_at < LOOKED_AT and read < READ:
-        looked = window(connection, query, at, _WINDOW)
+        looked = window(connection, query, at, size)
         wanted = limit + 1 - len(rows)
         some = connection.execute(_shown(looked, query).limit(wanted)).all()
-        meant = _meant(connection, query, [row.id for row in some])
+        found = _meant(connection, query, [row.id for row in some])
+        known |= found or {}
         read += len(some)
         for row in some:
-            if row.id in meant:
+            if found is None or row.id in found:
                 if len(rows) == limit:
-                    return Found(_sorted(rows), str(at), whole)
+                    return Found(_sorted(rows), str(at), whole, known=known)
                 rows.append(message_row(row))
             at = str(row.at)
         if len(some) == wanted:
@@ -160,22 +165,23 @@ def _find(connection: Connection, query: Query, limit: int, before: str | None) 
         ends = looked.read.subquery("looked")
         counted = select(func.count(), func.min(ends.c.at)).select_from(ends)
         number, last = connection.execute(counted).one()
-        if number < _WINDOW:
-            return Found(_sorted(rows), "", whole)
+        if number < size:
+            return Found(_sorted(rows), "", whole, known=known)
         at = str(last)
         looked_at += number
-    return Found(_sorted(rows), str(at), whole)
+        size = _WINDOW
+    return Found(_sorted(rows), str(at), whole, known=known)
 
 
 def _sorted(rows: list[MessageRow]) -> list[MessageRow]:
     return sorted(rows, key=lambda row: row.id, reverse=True)
 
 
-def _meant(connection: Connection, query: Query, ids: list[str]) -> set[str]:
-    """Return those of some emails that have all that is looked for."""
+def _meant(connection: Connection, query: Query, ids: list[str]) -> dict[str, Message] | None:
+    """Return those of some emails that have all that is looked for; ``None`` where all do."""
     if not query.pieces and not query.wholes and not query.mailing:
-        return set(ids)
-    return {each.id for each in messages_of(connection, ids) if query.matches(each)}
+        return None
+    return {each.id: each for each in messages_of(connection, ids) if query.matches(each)}
 
 
 def _shown(looked: Window, query: Query) -> Any:
