@@ -404,6 +404,18 @@ class TestMessages:
         assert (await store.messages.get(made.id)).state is MessageState.SENT
         assert await store.messages.get_many([another.id]) == {}
 
+    async def test_how_one_ended_is_kept_where_another_cannot_be_packed(self, store: Store) -> None:
+        made, odd = message(), message(tags={"campaign": object()})
+        await store.messages.add(made)
+        refused, finished = await asyncio.gather(
+            store.messages.add(odd),
+            store.messages.finish(made.id, MessageState.SENT, made.recipients, DAY),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, TypeError)
+        assert finished is None
+        assert (await store.messages.get(made.id)).state is MessageState.SENT
+
     async def test_only_sent_emails_are_counted(self, store: Store) -> None:
         made = message()
         await store.messages.add(made)

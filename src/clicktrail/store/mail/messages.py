@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select
 
 from clicktrail.base.batch import Batcher, Outcomes
-from clicktrail.errors import NotFound, StoreUnavailable
+from clicktrail.errors import NotFound
 from clicktrail.model import Message, MessageState
 from clicktrail.store.clicks.tables import clicked_links
 from clicktrail.store.database.bulk import BulkInsert
@@ -125,7 +125,7 @@ class MessageStore:
                 await self._add(new, finish)
             else:
                 await self._database.write(finish)
-        except StoreUnavailable as error:
+        except Exception as error:  # whatever is wrong with those that came in
             if not (new and finished):
                 raise
             await self._database.write(finish)
