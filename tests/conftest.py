@@ -55,10 +55,23 @@ def is_room(path: Path) -> bool:
     return path.name.startswith("test_") or any(path.rglob("test_*.py"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring the tests into one order, which all workers have to agree on."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
+    """Bring the tests into one order, which all workers have to agree on.
+
+    Each worker is given a run of them, and one that is done takes from the ends of others' runs: so
+    what is `early` comes at the beginning of a run, and nobody waits for it at the end of all.
+    """
     items.sort(key=lambda item: str(item.path))
+    yield
+    runs = getattr(config, "workerinput", {}).get("workercount", 1)
+    early = [item for item in items if item.get_closest_marker("early")]
+    others = [item for item in items if not item.get_closest_marker("early")]
+    for number, item in enumerate(early):
+        others.insert(number % runs * len(items) // runs, item)
+    items[:] = others
 
 
 def pytest_collection_finish() -> None:

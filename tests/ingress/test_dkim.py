@@ -114,7 +114,7 @@ def test_what_relays_do_on_the_way_does_not(old: bytes, new: bytes) -> None:
     assert is_good(b"Received: from a by b; x\r\n" + whole.replace(old, new))
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     subject=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=300),
     body=st.binary(max_size=300),

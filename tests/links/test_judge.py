@@ -19,7 +19,7 @@ from links.judge_driver import judge_batch
 from links.trial import judge_document
 from links.verdict import expected_output, find, may_be_tracked_as, tags_of
 
-EXAMPLES = int(os.environ.get("JUDGE_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("JUDGE_EXAMPLES", "200"))
 MANY = int(os.environ.get("JUDGE_EXAMPLES", "20000"))
 HTML = [case for case in load_all() if not case.is_mime]
 

@@ -66,6 +66,7 @@ def interrupted(folder: Path, broker: Nats, rounds: int, rate: float) -> None:
         check_books(service, name, crowd, left_in_journal=lambda: broker.left("clicktrail"))
 
 
+@pytest.mark.early
 def test_clicks_outlive_a_broker_that_is_killed_and_one_that_hangs(
     tmp_path: Path, broker: Nats
 ) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from support.service import PATIENCE, Service, email_with, hrefs, html_of
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +18,7 @@ HOST = "click.example.com"
 OF_A_NEWCOMER = re.compile(r"^\$ (clicktrail (?!serve).*)$", re.M)
 
 
+@pytest.mark.early
 def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path, port: int) -> None:
     [settings] = re.findall(r"```toml\n(.*?)```", README, re.S)
     [link] = re.findall(r"```html\n(.*?)```", README, re.S)

@@ -433,6 +433,7 @@ def test_whatever_fails_nothing_tells_a_secret_or_an_address(
     assert found_in("\n".join(processes(service).values()), [*secrets, *PEOPLE]) == []
 
 
+@pytest.mark.early
 @pytest.mark.parametrize("embedded", [True, False], ids=["embedded", "a process each"])
 def test_a_broker_that_cannot_be_reached_is_told_of_without_its_password(
     tmp_path: Path, port: int, embedded: bool

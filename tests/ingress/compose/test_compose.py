@@ -148,7 +148,7 @@ def decoded(text: str) -> str:
     return str(make_header(decode_header(text)))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(subject=TYPED, header=TYPED, file_name=TYPED, description=TYPED, name=TYPED, key=TYPED)
 def test_texts_of_headers_arrive_character_by_character(
     subject: str, header: str, file_name: str, description: str, name: str, key: str

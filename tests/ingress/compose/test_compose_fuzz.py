@@ -81,7 +81,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(BODIES)
 def test_whatever_is_asked_for_is_composed_or_refused(body: dict[str, Any]) -> None:
     try:
