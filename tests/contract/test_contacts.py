@@ -21,7 +21,7 @@ from clicktrail.store.database.core import storable
 from clicktrail.store.people import contacts as contact_store
 from clicktrail.store.people.contact_rows import ATTRIBUTES_LIMIT, MOST_TOPICS
 from clicktrail.store.people.suppression import SuppressionReason
-from clicktrail.store.people.tables import contact_lists
+from clicktrail.store.people.tables import contact_lists, contact_topics
 
 IN, OUT = SubscriptionStatus
 ANNA = "Anna.Ott@Bücher.example"
@@ -266,3 +266,9 @@ async def test_damaged_topics_spare_other_lists_and_nobody_gets_what_they_may_no
     assert await store.unsubscribed.unwilling("theirs", "sport", [ANNA]) == [ANNA]
     await store.contacts.put_topic("ours", SPORT)
     assert await store.unsubscribed.unwilling("ours", "sport", [ANNA]) == [ANNA]
+    await store.contacts.create("ours", Contact(ANNA, 1, 1, (("sport", IN),)))
+    assert await store.unsubscribed.unwilling("ours", "sport", [ANNA]) == []
+    harm_status = update(contact_topics).values({"status": "OPT_OUX"})
+    await store.contacts._database.write(lambda c: c.execute(harm_status).rowcount)
+    assert await store.unsubscribed.unwilling("ours", "sport", [ANNA]) == [ANNA]
+    assert (await store.contacts.get("ours", ANNA)).preferences == (("sport", OUT),)

@@ -132,7 +132,7 @@ def with_topics(connection: Connection, name: str, rows: Sequence[Row[Any]]) -> 
         some = contact_topics.c.digest.in_(digests[start : start + _AT_ONCE])
         query = select(contact_topics).where(contact_topics.c.contact_list == name, some)
         for row in connection.execute(query.order_by(contact_topics.c.topic)):
-            status = SubscriptionStatus(row.status)
+            status = status_of(row.status)
             said.setdefault(bytes(row.digest), []).append((row.topic, status))
     return [
         Contact(
@@ -145,6 +145,12 @@ def with_topics(connection: Connection, name: str, rows: Sequence[Row[Any]]) -> 
         )
         for row in rows
     ]
+
+
+def status_of(kept: str) -> SubscriptionStatus:
+    """Return what a contact has said of a topic; damaged, it is the wish to be left alone."""
+    is_in = kept == SubscriptionStatus.OPT_IN
+    return SubscriptionStatus.OPT_IN if is_in else SubscriptionStatus.OPT_OUT
 
 
 def put_topics(connection: Connection, name: str, digest: bytes, preferences: Preferences) -> None:
@@ -164,7 +170,7 @@ def forget_willing(connection: Connection, name: str, after: bytes, last: bytes)
     """
     at, said = contacts.c, contact_topics.c
     theirs = and_(said.contact_list == at.contact_list, said.digest == at.digest)
-    is_out = exists().where(theirs, said.status == SubscriptionStatus.OPT_OUT.value)
+    is_out = exists().where(theirs, said.status != SubscriptionStatus.OPT_IN.value)
     willing = and_(
         at.contact_list == name, at.digest > after, at.digest <= last, ~at.unsubscribed, ~is_out
     )

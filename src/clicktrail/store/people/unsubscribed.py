@@ -28,7 +28,7 @@ from clicktrail.model.subscription import SubscriptionStatus
 from clicktrail.rules.recipients import checked_recipient, readable, recipient_key
 from clicktrail.store.database.bulk import insert_or
 from clicktrail.store.database.core import Database, storable
-from clicktrail.store.people.contact_rows import known_list, list_there, this
+from clicktrail.store.people.contact_rows import known_list, list_there, status_of, this
 from clicktrail.store.people.tables import contact_lists, contact_topics, contacts
 
 _OUT = SubscriptionStatus.OPT_OUT.value
@@ -147,7 +147,10 @@ class UnsubscribedStore:
                 )
             default = known.default(topic).value if known and topic else ""
             rows = connection.execute(_SAID, values)
-            said = {bytes(r.digest): (r.unsubscribed, r.status or default) for r in rows}
+            said = {
+                bytes(r.digest): (r.unsubscribed, status_of(r.status) if r.status else default)
+                for r in rows
+            }
             nothing = (False, default)
             return [
                 address
