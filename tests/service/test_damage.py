@@ -350,14 +350,41 @@ def test_a_row_of_the_configuration_that_is_damaged_is_named(tmp_path: Path) -> 
         status, said = ask(service, "/readyz")
         assert status == 503
         assert f"configuration set '{name}' cannot be read".encode() in said
-        assert f"configuration set '{name}' cannot be read" in run(service, "check")[1].replace(
-            "\n", ""
-        )
+        told = run(service, "check", "--json")[1]
+        assert f"configuration set '{name}' cannot be read" in told
         put("{}")
         service.send(email_with(HTML, name))
         log = service.log.read_text()
         assert f"configuration set '{name}' cannot be read" in log
         assert "private@mail.example" not in log + said.decode()
+        assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("column", ["identity", "reason"])
+def test_damaged_text_of_an_email_holds_up_no_click_of_others(tmp_path: Path, column: str) -> None:
+    with Service(tmp_path) as service:
+        name = service.configuration_set()
+        links = [
+            hrefs(html_of(service.send(email_with(HTML, name), [f"{who}@gmail.com"])))[0]
+            for who in ("anna", "otto")
+        ]
+        service.stop()
+        with closing(sqlite3.connect(service.data / "clicktrail.db")) as store:
+            [first] = store.execute("SELECT min(id) FROM messages").fetchone()
+            harm = f"UPDATE messages SET {column} = CAST(X'78FF79' AS TEXT) WHERE id = ?"
+            assert store.execute(harm, [first]).rowcount == 1
+            store.execute("UPDATE mailings SET name = CAST(X'676568FF65696D' AS TEXT)")
+            store.commit()
+        service.start()
+        for link in links:
+            assert service.request(link).status == 302
+        assert service.wait_for_clicks(name, 2)["clicks"] == 2
+        status, said = run(service, "recipients", "forget", "otto@gmail.com", "--yes")
+        assert status == 0, said
+        wait_for(lambda: service.logged("text in the database is damaged") or None, "an error")
+        log = service.log.read_text() + said
+        assert "geh" not in log
+        assert "with text" not in log
         assert "Traceback" not in log
 
 

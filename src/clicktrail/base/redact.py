@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from urllib.parse import quote, unquote
 
-from clicktrail.base.complaints import is_of_the_system, named_complaint
+from clicktrail.base.complaints import is_of_the_system, named_complaint, without_text
 
 LONGEST = 2000
 """Characters of one text that are told."""
@@ -52,7 +52,7 @@ _TOLD = frozenset(
         "builtins.ImportError",
         "builtins.NameError",
         "builtins.RecursionError",
-        "sqlite3.Error",  # names tables and columns, never values
+        "sqlite3.Error",  # names tables and columns; values but for what `without_text` leaves out
         "psycopg.OperationalError",
         "aiosmtplib.errors.SMTPException",
         "httpcore.TimeoutException",
@@ -184,7 +184,7 @@ def _text_of(error: BaseException) -> str:
     if names.isdisjoint(_TOLD):
         return ""
     try:
-        return redact(str(error)).strip()
+        return redact(without_text(str(error))).strip()
     except Exception:  # a library's exception may fail to speak of itself
         return ""
 

@@ -19,10 +19,11 @@ from clicktrail.model import ConfigurationSet
 from clicktrail.store import Store
 from clicktrail.store.clicks.tables import clicks
 from clicktrail.store.database import migrate as migrating
+from clicktrail.store.database.bulk import rows_of
 from clicktrail.store.database.connect import open_database
 from clicktrail.store.database.core import storable
 from clicktrail.store.schema import metadata
-from clicktrail.store.tables import configuration_sets
+from clicktrail.store.tables import account_options, configuration_sets
 from support.opening import OPEN
 from support.service import PATIENCE
 
@@ -239,3 +240,26 @@ async def test_a_closed_store_is_unavailable(path: Path) -> None:
 )
 def test_texts_are_made_storable(text: str, stored: str) -> None:
     assert storable(text) == stored
+
+
+async def test_damaged_text_is_read_as_far_as_it_can_be_and_a_damaged_key_is_told(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = open_database(f"sqlite:///{path}")
+    database.prepare()
+
+    async def run(statement: str) -> None:
+        await database.write(lambda connection: connection.exec_driver_sql(statement).rowcount)
+
+    async def found() -> list[str]:
+        return [row.options async for rows in rows_of(database, account_options, 2) for row in rows]
+
+    await run("INSERT INTO account_options VALUES ('a', CAST(X'78FF797A' AS TEXT)), ('b', '{}')")
+    assert await found() == ["x\ufffdyz", "{}"]
+    assert await found() == ["x\ufffdyz", "{}"]
+    assert caplog.text.count("text in the database is damaged") == 1
+    assert "yz" not in caplog.text
+    await run("UPDATE account_options SET name = CAST(X'62FF' AS TEXT) WHERE name = 'b'")
+    with pytest.raises(StoreUnavailable, match="a key of the table account_options is damaged"):
+        await found()
+    await database.close()

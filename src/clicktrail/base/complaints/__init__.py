@@ -78,8 +78,17 @@ def database_complaint(error: Exception, path: Path) -> str:
         advice = ""
     # SQLite's own texts name tables and columns, never values: others are not told.
     is_known = any(each.__module__ == "sqlite3" for each in type(error).__mro__)
-    said = str(error) if is_known else type(error).__name__
+    said = without_text(str(error)) if is_known else type(error).__name__
     return f"{said}: {advice}" if advice else said
+
+
+UNDECODED = "Could not decode to UTF-8 column"
+"""How Python's ``sqlite3`` begins the error of text that is damaged."""
+
+
+def without_text(said: str) -> str:
+    """Return what SQLite has said without the text that could not be decoded."""
+    return said.partition(" with text ")[0] if said.startswith(UNDECODED) else said
 
 
 def _why_not_opened(path: Path) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 
+from clicktrail.errors import StoreUnavailable
 from clicktrail.store.database.core import Database
 
 if TYPE_CHECKING:
@@ -173,7 +174,10 @@ def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 async def rows_of(
     database: Database, table: Table, size: int, after: tuple[Any, ...] | None = None
 ) -> AsyncIterator[list[Any]]:
-    """Yield all rows of a table in the order of its key, ``size`` in each short transaction."""
+    """Yield all rows of a table in the order of its key, ``size`` in each short transaction.
+
+    Raises `StoreUnavailable`, also for a key that is damaged: what comes after it is not found.
+    """
     keys = list(table.primary_key.columns)
     query = select(*keys, *(c for c in table.columns if not c.primary_key))
     query = query.order_by(*keys).limit(size)
@@ -185,4 +189,6 @@ async def rows_of(
     last = after
     while rows := await database.read(partial(read, last)):
         yield rows
-        last = tuple(rows[-1][: len(keys)])
+        before, last = last, tuple(rows[-1][: len(keys)])
+        if last == before:
+            raise StoreUnavailable(f"a key of the table {table.name} is damaged")

@@ -7,17 +7,22 @@ another, and ``synchronous=FULL``, so what is committed survives a power cut.
 import asyncio
 import fcntl
 import sqlite3
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 
-from clicktrail.base.complaints import database_complaint, named_complaint
+from clicktrail.base.complaints import UNDECODED, database_complaint, named_complaint
 from clicktrail.base.files import create_private, is_orphaned, open_lock
+from clicktrail.base.logs import get_logger
+from clicktrail.base.redact import reason_of
 from clicktrail.errors import InvalidInput, StoreUnavailable
 from clicktrail.store.database.core import Database, T, Work
 from clicktrail.store.database.migrate import lock_path, migrate
+
+log = get_logger(__name__)
 
 BUSY_SECONDS = 15.0
 """How long a write waits for the writes of other processes."""
@@ -144,6 +149,33 @@ class SqliteDatabase(Database):
     def _write(self, work: Work[T]) -> T:
         with self._turns:
             return super()._write(work)
+
+    def _transact(self, engine: Engine, work: Work[T]) -> T:
+        """See `Database._transact`. Text that is damaged is read as far as it can be.
+
+        One byte of a row must not hold up all others for good.
+        """
+        try:
+            return super()._transact(engine, work)
+        except (OperationalError, sqlite3.OperationalError) as error:
+            if not str(getattr(error, "orig", error)).startswith(UNDECODED):
+                raise
+            _tell_damage(reason_of(error))
+        with engine.begin() as connection:
+            driver = _driver(connection)
+            driver.text_factory = _as_far_as_it_can_be
+            try:
+                return work(connection)
+            finally:
+                driver.text_factory = str
+
+
+@lru_cache(100)
+def _tell_damage(reason: str) -> None:
+    log.error("text in the database is damaged", reason=reason)
+
+
+_as_far_as_it_can_be = partial(str, encoding="utf-8", errors="replace")
 
 
 class _Turns:

@@ -8,7 +8,13 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from clicktrail.model import Identity, Link, Message, MessageState, Reason, provider_of
 from clicktrail.store.database.bulk import Row
-from clicktrail.store.mail.kept.contents import Content, content_of, packed, recipients_of
+from clicktrail.store.mail.kept.contents import (
+    Content,
+    content_of,
+    packed,
+    recipients_of,
+    tell_damage,
+)
 from clicktrail.store.mail.kept.shelf import Shelf
 from clicktrail.store.mail.tables import message_contents, messages
 
@@ -88,6 +94,11 @@ def message_of(connection: Connection, row: Any) -> Message | None:
     recipients = recipients_of(row.id, row.recipients)
     if content is None or recipients is None:
         return None
+    try:
+        reason, state = Reason(row.reason) if row.reason else None, state_of(row.state)
+    except (LookupError, ValueError):
+        tell_damage(row.id)
+        return None
     set_name = row.configuration_set or None
     return Message(
         id=row.id,
@@ -99,10 +110,10 @@ def message_of(connection: Connection, row: Any) -> Message | None:
         source_ip=content.source_ip,
         headers=content.headers,
         tags=content.tags,
-        reason=Reason(row.reason) if row.reason else None,
+        reason=reason,
         links=links_of(content),
         warnings=content.warnings,
-        state=state_of(row.state),
+        state=state,
     )
 
 
