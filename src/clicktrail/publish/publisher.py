@@ -234,7 +234,7 @@ class Publisher:
         if any(isinstance(o, Notification) for each in batch.logged for o in each.outgoing):
             self._deliverer.wake()
         # Also what somebody left who was killed: these clicks were theirs.
-        if batch.crowds:
+        if batch.is_unsettled or len(new) < len(batch.logged):
             await self._settle()
         return len(new) + others
 

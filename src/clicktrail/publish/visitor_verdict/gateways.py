@@ -20,13 +20,12 @@ from clicktrail.publish.visitor_verdict.signs import ALTERED, CLOUD, TOO_FAST
 from clicktrail.store.clicks.judging.crowds import ALONE, GATEWAY, RECORD, STATE
 
 SECOND = 1_000_000
-_BOUNDS = [60 * SECOND, 180 * SECOND, 540 * SECOND, 3600 * SECOND]
+LATEST = 3600 * SECOND
+"""Later clicks say nothing: they are of another time of the day."""
+_BOUNDS = [60 * SECOND, 180 * SECOND, 540 * SECOND, LATEST]
 _DELAYS = "abcd"
 """How long after its email was accepted a click came, at most."""
 MINUTE, MINUTES, PROMPT = "a", "ab", "abc"
-LATEST_SECONDS = 3600
-"""Later clicks say nothing: they are of another time of the day."""
-
 LATE = 0.05
 """The share of clicks that a gateway's network may have after nine minutes."""
 SAME = 0.9
@@ -68,7 +67,7 @@ def crowd_record(
     recipients on such clicks are a gateway's, 0 for never (`Thresholds`).
     """
     delay = click.clicked_at - accepted_at
-    if not least or delay > LATEST_SECONDS * SECOND or signs & ~_INNOCENT:
+    if not least or delay > LATEST or signs & ~_INNOCENT:
         return ""
     agent, is_phone = _agent(click.user_agent)
     kind = is_phone | (2 if links >= LONG_EMAIL else 0)

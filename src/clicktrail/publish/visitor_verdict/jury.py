@@ -11,7 +11,7 @@ from clicktrail.publish.event import click_event, click_object, verdict_changed_
 from clicktrail.publish.others.unsubscribes import logged_unsubscribe
 from clicktrail.publish.routing import Target, address
 from clicktrail.publish.subjects import Subject
-from clicktrail.publish.visitor_verdict.gateways import crowd_record, misjudged, network_of
+from clicktrail.publish.visitor_verdict.gateways import LATEST, crowd_record, misjudged, network_of
 from clicktrail.publish.visitor_verdict.records import marked, record, signs_of
 from clicktrail.publish.visitor_verdict.signs import judgement
 from clicktrail.publish.visitor_verdict.together import judge_again, judge_marked
@@ -43,6 +43,8 @@ class Batch:
     evidence: dict[str, str] = field(default_factory=dict)
     visits: dict[str, Evidence] = field(default_factory=dict)
     crowds: dict[str, tuple[str, str]] = field(default_factory=dict)
+    is_unsettled: bool = False
+    """Whether earlier clicks may wait for another verdict, since these were recorded."""
 
     def add(self, click: Click, signs: int) -> None:
         """Add a click, as it may be kept, with what speaks against a person in it alone."""
@@ -66,8 +68,8 @@ class Batch:
     def _join_crowd(self, click: Click, signs: int, least: int) -> None:
         """Let a click say something of others from its network, soon after the email came."""
         subject = self.subjects[click.message_id]
-        if subject.accepted_at is None:
-            return
+        if subject.accepted_at is None or click.clicked_at - subject.accepted_at > LATEST:
+            return  # as most
         at, reader = time_in(click.message_id), "".join(subject.readers[:1])
         made = crowd_record(click, signs, at, subject.links, reader, least)
         if made and (network := network_of(click.ip)):
@@ -100,7 +102,9 @@ class Batch:
 
     def gateways(self, records: str) -> list[int]:
         """Return the places of records of a crowd in which it says the wrong thing of a click."""
-        return misjudged(records)
+        found = misjudged(records)
+        self.is_unsettled |= bool(found)
+        return found
 
     def marked(self, records: str, states: Mapping[str, bool]) -> str:
         """Return records of clicks of an email, with whether some of them are a gateway's."""

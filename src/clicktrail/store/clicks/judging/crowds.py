@@ -44,6 +44,8 @@ def join(connection: Connection, jury: Jury[L], new: Iterable[str]) -> set[str]:
     What this says of earlier clicks is left to `settle`. Holds the crowds' rows until the
     transaction ends: take them before the rows of emails.
     """
+    if not jury.crowds:
+        return set()
     added: dict[str, list[str]] = {}
     ours: set[str] = set()
     for event_id in new:
