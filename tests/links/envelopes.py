@@ -92,6 +92,11 @@ class Envelope:
         head = f"Content-Type: text/html{parameter}\nContent-Transfer-Encoding: {self.encoding}\n\n"
         return head.encode().replace(b"\n", self.newline) + self.body
 
+    @property
+    def ends_escaped(self) -> bool:
+        """Whether an escape of ISO-2022-JP is last: behind it nothing is added."""
+        return self.content.rstrip()[-3:-2] == b"\x1b"
+
     def text_of(self, raw: bytes) -> str:
         """Return what a browser reads of this email as it was or as it became."""
         head, _, body = raw.partition(self.newline * 2)

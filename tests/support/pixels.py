@@ -11,6 +11,7 @@ from clicktrail.rewrite.pixel import PLACEHOLDER
 HERE = PLACEHOLDER.decode()
 PIXEL = "https://t.example/o/AbC-_1"
 _HIDING = frozenset(("template", "head", "title"))
+"""Also in a drawing: of SVG's own title nothing is drawn."""
 _ENDS = re.compile("</(?:body|html)", re.IGNORECASE)
 
 
@@ -59,7 +60,7 @@ def _shown_by_turbohtml(html: str) -> Iterator[tuple[str, str]]:
     while stack:
         node = stack.pop()
         if isinstance(node, turbohtml.Element):
-            if node.tag in _HIDING and node.namespace is turbohtml.Namespace.HTML:
+            if node.tag in _HIDING:
                 continue
             if node.namespace is turbohtml.Namespace.HTML and "src" in node.attrs:
                 yield node.tag, str(node.attrs["src"])
@@ -72,7 +73,7 @@ def _shown_by_html5lib(html: str) -> Iterator[tuple[str, str]]:
         node = stack.pop()
         if isinstance(node.tag, str):
             name = node.tag.removeprefix("{http://www.w3.org/1999/xhtml}")
-            if name in _HIDING:
+            if name.rpartition("}")[2] in _HIDING:
                 continue
             if "{" not in name and node.get("src"):
                 yield name, node.get("src")

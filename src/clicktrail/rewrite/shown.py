@@ -10,6 +10,7 @@ MOST = 4 << 20
 _PROBE = "x-clicktrail-0b7c"
 _IMAGE = '<img src="x:clicktrail-0b7c">'
 _HIDING = frozenset(("template", "head", "title"))
+"""Also in a drawing: of SVG's own title nothing is drawn."""
 
 
 def is_shown(html: bytes, place: int) -> bool:
