@@ -350,7 +350,7 @@ def test_a_row_of_the_configuration_that_is_damaged_is_named(tmp_path: Path) -> 
         status, said = ask(service, "/readyz")
         assert status == 503
         assert f"configuration set '{name}' cannot be read".encode() in said
-        told = run(service, "check", "--json")[1]
+        told = run(service, "configuration-set", "list")[1]
         assert f"configuration set '{name}' cannot be read" in told
         put("{}")
         service.send(email_with(HTML, name))
