@@ -171,6 +171,15 @@ def _put_aside(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO {old}")
 
 
+def remove_empty(connection: Connection) -> None:
+    """Remove at once what `begin_anew` put aside, where no email is in it: in a new store."""
+    if connection.exec_driver_sql("SELECT 1 FROM message_contents LIMIT 1").first() is None:
+        with suppress(IndexDamaged):
+            for name in _left(connection):
+                while _remove_some(name, connection):
+                    pass
+
+
 def _cut_off(connection: Connection) -> None:
     """Leave what cannot be removed to no table: its pages go when the file is written anew."""
     _take_out(connection, f"tbl_name GLOB '{_OLD}*'")

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from clicktrail.store.finding.damage import begin_anew
+from clicktrail.store.finding.damage import begin_anew, remove_empty
 
 revision = "0029"
 down_revision = "0028"
@@ -11,3 +11,4 @@ down_revision = "0028"
 def upgrade() -> None:
     """Begin it; the publisher fills it, the newest emails first."""
     begin_anew(op.get_bind())
+    remove_empty(op.get_bind())
