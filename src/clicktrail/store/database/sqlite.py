@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import sqlite3
 from functools import lru_cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,13 +17,10 @@ from sqlalchemy.exc import OperationalError
 
 from clicktrail.base.complaints import UNDECODED, database_complaint, named_complaint
 from clicktrail.base.files import create_private, is_orphaned, open_lock
-from clicktrail.base.logs import get_logger
 from clicktrail.base.redact import reason_of
 from clicktrail.errors import InvalidInput, StoreUnavailable
 from clicktrail.store.database.core import Database, T, Work
 from clicktrail.store.database.migrate import lock_path, migrate
-
-log = get_logger(__name__)
 
 BUSY_SECONDS = 15.0
 """How long a write waits for the writes of other processes."""
@@ -172,6 +170,8 @@ class SqliteDatabase(Database):
 
 @lru_cache(100)
 def _tell_damage(reason: str) -> None:
+    # Loaded here: each command on the store comes by, has nothing to tell, and starts sooner.
+    log = import_module("clicktrail.base.logs").get_logger(__name__)
     log.error("text in the database is damaged", reason=reason)
 
 
