@@ -124,7 +124,7 @@ def prepare(service: Service) -> None:
     for link, times in enumerate(CLICKS):
         for number in range(times):
             place = -1 - number * 2 - link % 2
-            who = {"X-Forwarded-For": f"198.51.100.{len(emails) + place}"}
+            who = {"X-Forwarded-For": f"198.18.{len(emails) + place}.7"}
             service.request(emails[place][link], headers=who)
     service.request(emails[-1][3], headers={"User-Agent": "curl/8.5.0"})
     service.wait_for_events("clicks", sum(CLICKS) + 1)

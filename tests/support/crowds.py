@@ -92,7 +92,7 @@ async def clicks_of_crowds(
     """Return the clicks of all crowds, each from a network of its own."""
     made: list[tuple[Click, str]] = []
     for number, crowd in enumerate(CROWDS.values()):
-        own = [at.replace("192.0.2.", f"10.1.{number}.") for at in crowd.addresses]
+        own = [at.replace("192.0.2.", f"198.18.{number}.") for at in crowd.addresses]
         made += await clicks_of_crowd(replace(crowd, addresses=own), email, accepted())
     return made
 

@@ -86,18 +86,39 @@ def _agent(text: str) -> tuple[str, bool]:
 
 
 def network_of(ip: str) -> str:
-    """Return the network of an address, /24 or /64 of IPv6; ``""`` for what is no address."""
+    """Return the network of an address, /24 or /64 of IPv6; ``""`` for what is none to judge by.
+
+    Those of private networks (RFC 1918, RFC 4193, RFC 6598), the loopback and a link are the
+    machine's own or a proxy's, behind which all readers may be (`redirect.trusted_proxies`).
+    """
     try:
         if ":" not in ip:
-            return socket.inet_pton(socket.AF_INET, ip)[:3].hex()
+            return _of_four(socket.inet_pton(socket.AF_INET, ip))
         raw = socket.inet_pton(socket.AF_INET6, ip.partition("%")[0])
     except (OSError, ValueError):
         return ""
-    mapped = raw.startswith(_MAPPED)
-    return raw[12:15].hex() if mapped else raw[:8].hex()
+    if raw.startswith(_MAPPED):
+        return _of_four(raw[12:])
+    # RFC 4291 § 2.4 (the loopback, those of a link), RFC 4193 § 3.1
+    is_private = raw == _LOOPBACK or raw[0] & 0xFE == 0xFC or (raw[0] == 0xFE and raw[1] >> 6 == 2)
+    return "" if is_private else raw[:8].hex()
+
+
+def _of_four(raw: bytes) -> str:
+    first, second = raw[0], raw[1]
+    if first in (10, 127) or (first, second) in _PRIVATE:
+        return ""
+    return raw[:3].hex()
 
 
 _MAPPED = bytes(10) + b"\xff\xff"
+_LOOPBACK = bytes(15) + b"\1"
+_PRIVATE = {
+    (192, 168),
+    (169, 254),  # RFC 3927 § 2.1
+    *((172, second) for second in range(16, 32)),
+    *((100, second) for second in range(64, 128)),
+}
 
 
 def misjudged(records: str) -> list[int]:
