@@ -10,6 +10,7 @@ from clicktrail.base.ids import now_us
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import ClicktrailError
 from clicktrail.store import Store
+from clicktrail.store.finding.damage import IndexDamaged
 
 log = get_logger(__name__)
 
@@ -118,6 +119,9 @@ class Retention:
         if "messages" in done and time.monotonic() >= self._compacted + COMPACT_SECONDS:
             await store.search.compact(PAUSE_SECONDS)
             self._compacted = time.monotonic()
+        with suppress(IndexDamaged):  # the file is damaged in its place: `clicktrail check` tells
+            while not self._stopping.is_set() and await store.search.remove_former():
+                await self._pause(PAUSE_SECONDS)
         return done
 
     async def _apply(self, job: _Job, before: int, done: dict[str, int]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clicktrail.base.complaints import database_complaint
 
-_INDEX = ("message_index", "message_numbers", "damaged_index_")
+_INDEX = ("message_index", "message_numbers", "damaged_index_", "former_index_")
 """How the names begin of what can be built anew (`clicktrail.store.finding.damage`)."""
 _SINCE = "0015"
 """The revision from which on there is an index."""

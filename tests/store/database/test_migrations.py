@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from sqlalchemy import Connection, create_engine, text
 import clicktrail.store.database.migrate
 from clicktrail.base.ids import new_id
 from clicktrail.model import Click, Link, Message, MessageState, Reason, Verdict
+from clicktrail.publish.retention import Periods, Retention
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.cohorts import tags_of
 from clicktrail.store.clicks.statistics import Dimensions
 from clicktrail.store.clicks.statistics import digest as digest_of
 from clicktrail.store.finding.texts import Query
+from clicktrail.store.integrity import Found, look_at
 from clicktrail.store.mail.grouping import mailings_of
 from support.older import unpack_contents
 from support.postgres import NEEDS_POSTGRES, Postgres
@@ -86,6 +90,25 @@ async def test_emails_and_clicks_of_before_are_found_and_counted(tmp_path: Path)
     assert (link.clicks, link.human_clicks, link.first_at, link.last_at) == (3, 2, AT, AT + 2)
     assert places[7].clicks == 1, "its clicks themselves were forgotten"
     assert (await store.configuration.list_sets()) == []
+    await store.close()
+
+
+async def test_an_upgraded_store_is_well_and_its_former_index_goes_by_itself(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "clicktrail.db"
+
+    def former() -> list[str]:
+        with closing(sqlite3.connect(path)) as connection:
+            names = connection.execute("SELECT name FROM sqlite_master WHERE name GLOB '*_index_*'")
+            return [name for (name,) in names if not name.startswith("message_index_")]
+
+    upgraded_to(f"sqlite:///{path}", "0005", lambda connection: fill(connection, new_id(AT)))
+    store = await Store.open(f"sqlite:///{path}")
+    assert former()
+    assert look_at(path) == Found()
+    await Retention(store, Periods(*[0] * 6)).apply(AT)
+    assert former() == []
     await store.close()
 
 

@@ -41,8 +41,12 @@ _POSTGRESQL = {"XX001", "XX002"}
 
 _TABLES = {"data": "id", "idx": "", "config": ""}
 """FTS5's own tables (SQLite, "FTS5", § 9), with the key of those that are removed in portions."""
-_OLD = "damaged_index_"
-_LEFT = f"SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB '{_OLD}*' ORDER BY name"  # noqa: S608
+DAMAGED, FORMER = "damaged_index_", "former_index_"
+"""How the names begin of what is put aside: damaged, or of an earlier version."""
+_LEFT = (
+    "SELECT name FROM sqlite_master WHERE type = 'table'"  # noqa: S608 - our own names
+    f" AND (name GLOB '{DAMAGED}*' OR name GLOB '{FORMER}*') ORDER BY name"
+)
 
 
 class IndexDamaged(StoreUnavailable):
@@ -109,13 +113,21 @@ async def build_anew(database: Database) -> None:
 
 
 async def remove_damaged(database: Database, pause: float = 0.0) -> None:
-    """Remove what is left of indexes that were damaged, in short transactions.
+    """Remove what is left of indexes that were put aside, in short transactions.
 
     Raises `IndexDamaged` where the file itself is damaged in their place.
     """
     for name in await database.read(_left):
         while await database.write(partial(_remove_some, name)):  # noqa: ASYNC110 - no wait
             await asyncio.sleep(pause)
+
+
+async def remove_some(database: Database) -> bool:
+    """Do a little of `remove_damaged`; return whether there may be more. Raises the same."""
+    names = await database.read(_left)
+    if names:
+        await database.write(partial(_remove_some, names[0]))
+    return bool(names)
 
 
 async def repair(database: Database) -> None:
@@ -129,8 +141,8 @@ async def repair(database: Database) -> None:
         await database.write(_cut_off)
 
 
-def begin_anew(connection: Connection) -> None:
-    """Make an empty index, which the publisher fills, and put the old one aside, unread."""
+def begin_anew(connection: Connection, aside: str = DAMAGED) -> None:
+    """Make an empty index, which the publisher fills, and put the old one ``aside``, unread."""
     take_turn(connection, INDEXING)
     take_turn(connection, ERASING)
     if connection.dialect.name == "postgresql":
@@ -142,7 +154,7 @@ def begin_anew(connection: Connection) -> None:
                 " ON message_texts USING gin (text gin_trgm_ops)"
             )
     else:
-        _put_aside(connection)
+        _put_aside(connection, aside)
         message_numbers.create(connection)
         connection.exec_driver_sql(MADE_BY)
         # By age, so that search has the newest first.
@@ -157,7 +169,7 @@ def begin_anew(connection: Connection) -> None:
     )
 
 
-def _put_aside(connection: Connection) -> None:
+def _put_aside(connection: Connection, aside: str) -> None:
     """Give SQLite's tables of the index other names, at no cost.
 
     FTS5 drops no table that it cannot read: it is taken out of the schema, and its own tables are
@@ -165,9 +177,9 @@ def _put_aside(connection: Connection) -> None:
     """
     names = set(connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars())
     _take_out(connection, "name = 'message_index'")
-    number = 1 + max((int(n.split("_")[2]) for n in names if n.startswith(_OLD)), default=0)
+    number = 1 + max((int(n.split("_")[2]) for n in names if n.startswith(aside)), default=0)
     for name in names & {"message_numbers", *(f"message_index_{each}" for each in _TABLES)}:
-        old = f"{_OLD}{number}_{name.rpartition('_')[2]}"
+        old = f"{aside}{number}_{name.rpartition('_')[2]}"
         connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO {old}")
 
 
@@ -182,7 +194,8 @@ def remove_empty(connection: Connection) -> None:
 
 def _cut_off(connection: Connection) -> None:
     """Leave what cannot be removed to no table: its pages go when the file is written anew."""
-    _take_out(connection, f"tbl_name GLOB '{_OLD}*'")
+    for aside in (DAMAGED, FORMER):
+        _take_out(connection, f"tbl_name GLOB '{aside}*'")
 
 
 def _take_out(connection: Connection, which: str) -> None:

@@ -16,7 +16,13 @@ from clicktrail.store.clicks.tables import clicked_links
 from clicktrail.store.database.bulk import BulkInsert, Row
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.turns import ERASING, INDEXING, share_turn, try_turn
-from clicktrail.store.finding.damage import IndexDamaged, on_index, repair, write_with_index
+from clicktrail.store.finding.damage import (
+    IndexDamaged,
+    on_index,
+    remove_some,
+    repair,
+    write_with_index,
+)
 from clicktrail.store.finding.texts import Clicked, Query, text_of
 from clicktrail.store.finding.trigrams import (
     Window,
@@ -104,6 +110,10 @@ class Search:
     async def compact(self, pause: float = 0.0) -> None:
         """Leave nothing in the index of what was deleted; pause so many seconds between writes."""
         await compact(self._database, pause)
+
+    async def remove_former(self) -> bool:
+        """Remove some of an index that was put aside; return whether there may be more."""
+        return await remove_some(self._database)
 
     async def is_writable(self) -> bool:
         """Whether the index takes what it is given, as far as one email shows."""
