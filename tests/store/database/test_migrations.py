@@ -16,7 +16,8 @@ from sqlalchemy import Connection, create_engine, text
 
 import clicktrail.store.database.migrate
 from clicktrail.base.ids import new_id
-from clicktrail.model import Click, Link, Message, MessageState, Reason, Verdict
+from clicktrail.model import Click, Link, Message, MessageState, Reason, Verdict, Where
+from clicktrail.model.anonymous import anonymous_origin
 from clicktrail.publish.retention import Periods, Retention
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import LoggedClick
@@ -242,6 +243,27 @@ async def test_emails_that_a_person_clicked_are_counted_as_if_they_had_been(empt
     engine.dispose()
     store = await Store.open(empty)
     assert await numbers(store) == expected
+    await store.close()
+
+
+async def test_clicks_of_anonymous_sets_are_counted_by_program_in_their_set(empty: str) -> None:
+    origin = anonymous_origin("news", "anna@gmail.com", AT).text
+
+    def fill(connection: Connection) -> None:
+        click = {"event": new_id(AT), "id": origin, "at": AT}
+        for statement in (
+            "configuration_sets (name, engagement, https_policy, created_at)"
+            " VALUES ('shop', true, 'OPTIONAL', :at), ('news', true, 'OPTIONAL', :at)",
+            "clicks VALUES (:event, :id, 0, :at, 'human', '', '', '', 'https://example.com')",
+            "clicked_links VALUES (:id, 0)",
+        ):
+            connection.execute(text(f"INSERT INTO {statement}"), click)
+
+    upgraded_to(empty, "0005", fill)
+    store = await Store.open(empty)
+    news = Where(configuration_set="news", provider="Google")
+    [counted] = await store.statistics.groups("program", news)
+    assert (counted.clicks, counted.unique_clicks, counted.human_clicks) == (1, 1, 1)
     await store.close()
 
 

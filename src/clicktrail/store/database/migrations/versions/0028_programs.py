@@ -5,6 +5,8 @@ grow with them.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from alembic import op
 
 from clicktrail.base.ids import hour_of
 from clicktrail.base.text.programs import program_of
+from clicktrail.model.anonymous import is_anonymous, provider_in, read_anonymous, set_in
 from clicktrail.store.database.bytewise import bytewise
 
 revision = "0028"
@@ -23,7 +26,7 @@ _KEYS = ("day", *_DIMENSIONS, "program", "shard")
 _NUMBERS = ("clicks", "unique_clicks", "human_clicks")
 _WRITTEN = 10_000
 _CLICKS = sa.text(
-    "SELECT c.event_id, c.clicked_at, c.verdict, c.user_agent, l.first_at,"
+    "SELECT c.event_id, c.message_id, c.clicked_at, c.verdict, c.user_agent, l.first_at,"
     " m.configuration_set, m.identity, m.provider FROM clicks c"
     " LEFT JOIN messages m ON m.id = c.message_id"
     " LEFT JOIN clicked_links l ON l.message_id = c.message_id AND l.link = c.link"
@@ -46,10 +49,11 @@ def upgrade() -> None:
     )
     connection = op.get_bind()
     counts: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
+    sets = connection.execute(sa.text("SELECT name FROM configuration_sets")).scalars().all()
     last = ""
     while rows := connection.execute(_CLICKS, {"last": last, "most": _BATCH}).all():
         for row in rows:
-            where = (getattr(row, name) or "" for name in _DIMENSIONS)
+            where = _where(row, sets)
             day = hour_of(row.clicked_at)[:10]
             numbers = counts[day, *where, program_of(row.user_agent)]
             numbers[0] += 1
@@ -60,6 +64,14 @@ def upgrade() -> None:
             _write(connection, counts)
             counts.clear()
     _write(connection, counts)
+
+
+def _where(row: Any, sets: Sequence[str]) -> Iterable[str]:
+    if is_anonymous(row.message_id):  # there is no email of it
+        with suppress(ValueError):
+            origin = read_anonymous(row.message_id)
+            return set_in(origin, sets), "", provider_in(origin)
+    return [getattr(row, name) or "" for name in _DIMENSIONS]
 
 
 def _write(connection: sa.Connection, counts: dict[tuple[Any, ...], list[int]]) -> None:
