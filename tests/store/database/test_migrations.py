@@ -113,18 +113,22 @@ async def test_an_upgraded_store_is_well_and_its_former_index_goes_by_itself(
     await store.close()
 
 
-async def test_damaged_contents_of_before_do_not_end_the_upgrade(tmp_path: Path) -> None:
+async def test_damaged_contents_and_clicks_of_before_do_not_end_the_upgrade(tmp_path: Path) -> None:
     path = tmp_path / "clicktrail.db"
     message_id = new_id(AT)
 
     def older(connection: Connection) -> None:
         fill(connection, message_id)
         connection.execute(text("UPDATE message_contents SET content = :d"), {"d": b"\x93\xa1a"})
+        agent = "CAST(X'7A2046697265666F782F31FF' AS TEXT)"  # "z Firefox/1", and a byte
+        connection.execute(text(f"UPDATE clicks SET user_agent = {agent}"))
 
     upgraded_to(f"sqlite:///{path}", "0005", older)
     store = await Store.open(f"sqlite:///{path}")
     places, _ = await store.trail.links(message_id)
     assert places[0].clicks == 3
+    [program] = await store.statistics.groups("program")
+    assert (program.name, program.clicks) == ("Firefox", 3)
     await store.close()
 
 

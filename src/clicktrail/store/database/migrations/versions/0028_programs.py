@@ -25,8 +25,8 @@ _DIMENSIONS = ("configuration_set", "identity", "provider")
 _KEYS = ("day", *_DIMENSIONS, "program", "shard")
 _NUMBERS = ("clicks", "unique_clicks", "human_clicks")
 _WRITTEN = 10_000
-_CLICKS = sa.text(
-    "SELECT c.event_id, c.message_id, c.clicked_at, c.verdict, c.user_agent, l.first_at,"
+_CLICKS = (
+    "SELECT c.event_id, c.message_id, c.clicked_at, c.verdict, {agent} AS agent, l.first_at,"
     " m.configuration_set, m.identity, m.provider FROM clicks c"
     " LEFT JOIN messages m ON m.id = c.message_id"
     " LEFT JOIN clicked_links l ON l.message_id = c.message_id AND l.link = c.link"
@@ -49,13 +49,17 @@ def upgrade() -> None:
     )
     connection = op.get_bind()
     counts: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
+    # Outside bytes that are damaged do not end the upgrade.
+    on_sqlite = connection.dialect.name == "sqlite"
+    agent = "CAST(c.user_agent AS BLOB)" if on_sqlite else "c.user_agent"
+    clicks = sa.text(_CLICKS.format(agent=agent))
     sets = connection.execute(sa.text("SELECT name FROM configuration_sets")).scalars().all()
     last = ""
-    while rows := connection.execute(_CLICKS, {"last": last, "most": _BATCH}).all():
+    while rows := connection.execute(clicks, {"last": last, "most": _BATCH}).all():
         for row in rows:
             where = _where(row, sets)
             day = hour_of(row.clicked_at)[:10]
-            numbers = counts[day, *where, program_of(row.user_agent)]
+            numbers = counts[day, *where, program_of(_text(row.agent))]
             numbers[0] += 1
             numbers[1] += row.clicked_at == row.first_at  # others of that link came later
             numbers[2] += row.verdict == "human"
@@ -64,6 +68,10 @@ def upgrade() -> None:
             _write(connection, counts)
             counts.clear()
     _write(connection, counts)
+
+
+def _text(kept: str | bytes) -> str:
+    return kept if isinstance(kept, str) else kept.decode("utf-8", "replace")
 
 
 def _where(row: Any, sets: Sequence[str]) -> Iterable[str]:
