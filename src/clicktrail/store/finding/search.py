@@ -60,6 +60,8 @@ class Found:
     """Whether there is an index of what was looked for; else the newest emails are read."""
     exact: bool = False
     """Whether something was looked for as a whole alone (`Search.find`)."""
+    partly: bool = False
+    """Whether the index is being made anew: older emails are not found yet."""
     known: Mapping[str, Message] = field(default_factory=dict)
     """The emails themselves, by id, where it was needed to read them."""
 
@@ -86,7 +88,8 @@ class Search:
         def work(connection: Connection) -> Found:
             asked = with_wholes(connection, query) if exact else query
             found = find(connection, asked, limit, at)
-            return replace(found, exact=asked is not query)
+            partly = bool(query.indexed() or query.facets()) and _is_made_anew(connection)
+            return replace(found, exact=asked is not query, partly=partly)
 
         return await self._database.read(work)
 
@@ -126,6 +129,12 @@ class Search:
     async def repair(self) -> None:
         """Begin the index anew, whatever is damaged of it; who indexes fills it."""
         await repair(self._database)
+
+
+def _is_made_anew(connection: Connection) -> bool:
+    """Whether the oldest email that waits, which comes last, was in an index of before."""
+    oldest = select(unindexed.c.grouped).order_by(unindexed.c.message_id).limit(1)
+    return bool(connection.scalar(oldest))
 
 
 def with_wholes(connection: Connection, query: Query) -> Query:
