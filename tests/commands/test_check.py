@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clicktrail.keys.ringfile import KeyFile
+from clicktrail.store.mail.kept import books
 from clicktrail.store.mail.kept.books import PLAIN
 from support.command_line import invoke
 from support.indexes import HARMS
@@ -48,7 +49,10 @@ def test_a_dictionary_that_is_damaged_is_told(run: Run, tmp_path: Path) -> None:
     assert "put a backup of it back" in told
 
 
-def test_a_dictionary_that_is_gone_is_told(run: Run, tmp_path: Path) -> None:
+def test_a_dictionary_that_is_gone_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "_HEADS", books._HEADS.limit(2))
     with closing(sqlite3.connect(tmp_path / "clicktrail.db")) as store:
         kept = [("a", PLAIN.pack(b"\x90")), ("b", b"\x90"), ("c", b"\x01\x01\x02\x03\x04\x00")]
         store.executemany("INSERT INTO message_contents VALUES (?, X'90', ?)", kept)

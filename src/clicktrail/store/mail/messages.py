@@ -164,7 +164,7 @@ class MessageStore:
 
         Raises `StoreUnavailable`.
         """
-        return await self._database.read(unusable_books)
+        return await unusable_books(self._database)
 
 
 def _packed(batch: list[Message]) -> list[tuple[str, bytes]]:

@@ -7,12 +7,14 @@ Contents that begin as an array are those of older versions: MessagePack as it i
 
 import hashlib
 import sys
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
 from clicktrail.store.database.bulk import BulkInsert
+from clicktrail.store.database.core import Database
 from clicktrail.store.mail.kept.learning import Sample, learn
 from clicktrail.store.mail.tables import dictionaries, message_contents
 
@@ -30,6 +32,8 @@ _LEVEL = 3
 _TABLES = 4096
 """Bytes that zstd's tables of how often each byte is take in a dictionary, at most."""
 _MOST_KNOWN = 200
+_LOOKED_AT = 20_000
+"""Emails that one transaction looks at for their dictionaries."""
 
 
 class Damaged(ValueError):
@@ -141,15 +145,31 @@ def add_book(connection: Connection, book: Book, made_at: int) -> bool:
     return connection.scalar(there) == book.content
 
 
-def unusable_books(connection: Connection) -> tuple[int, int]:
+async def unusable_books(database: Database) -> tuple[int, int]:
     """Return how many dictionaries are not what emails were packed with, and how many are gone.
 
-    Looks at the beginning of the contents of all emails: that takes a while.
+    Looks at the beginning of the contents of all emails, some thousand in each transaction: that
+    takes a while. Raises `StoreUnavailable`.
     """
+    needed: dict[bytes, str] = {}
+    before, last = None, ""
+    while last != before and (rows := await database.read(partial(_heads, last))):
+        needed |= {bytes(head)[1:]: id_ for id_, head in rows if head[:1] == _MARK}
+        before, last = last, rows[-1][0]
+    return await database.read(partial(_unusable, needed))
+
+
+def _heads(after: str, connection: Connection) -> Sequence[Any]:
+    return connection.execute(_HEADS.where(message_contents.c.message_id > after)).all()
+
+
+def _unusable(needed: Mapping[bytes, str], connection: Connection) -> tuple[int, int]:
+    """``needed`` has the newest email that needs each: it may have been deleted meanwhile."""
     kept = {bytes(row.digest): bytes(row.content) for row in connection.execute(_ALL)}
-    needed = {bytes(head)[1:] for head in connection.scalars(_HEADS) if head[:1] == _MARK}
+    missing = [needed[digest] for digest in needed.keys() - kept.keys() - {PLAIN.digest}]
+    there = select(func.count()).where(message_contents.c.message_id.in_(missing))
     damaged = sum(_digest(content) != digest for digest, content in kept.items())
-    return damaged, len(needed - kept.keys() - {PLAIN.digest})
+    return damaged, connection.scalar(there) or 0
 
 
 def forget_books(connection: Connection, before: int) -> int:
@@ -188,5 +208,9 @@ def _remembered(digest: bytes, content: bytes) -> Book:
 
 
 _ALL = select(dictionaries)
-_HEADS = select(func.substr(message_contents.c.content, 1, 1 + DIGEST)).distinct()
+_HEADS = (
+    select(message_contents.c.message_id, func.substr(message_contents.c.content, 1, 1 + DIGEST))
+    .order_by(message_contents.c.message_id)
+    .limit(_LOOKED_AT)
+)
 _ADD = BulkInsert(dictionaries, finish=lambda statement: statement.on_conflict_do_nothing())
