@@ -305,6 +305,36 @@ async def test_pages_of_wholes_go_on(store: Store) -> None:
     assert len(set(found)) == len(found) == 3
 
 
+async def test_nobody_who_was_erased_is_in_the_index_of_emails_to_others(store: Store) -> None:
+    link = "https://a.example/of/anna@private.example"
+    fields = (("Sender", "anna@private.example"), ("Cc", "anna@private.example"))
+    for changes in (
+        {"links": (Link(0, link),)},
+        {"links": (Link(0, "https://a.example", (("of", "anna@private.example"),)),)},
+        {"source": "anna@private.example"},
+        {"tags": {"of": ["anna@private.example"]}},
+        {"headers": fields},
+        {"recipients": ("b@c.example", "anna@private.example")},
+    ):
+        await sent(store, **changes)
+    await indexed(store)
+
+    async def numbers() -> list[int]:
+        """Return how many emails the index itself has, with all and with what names her."""
+        queries = (Query(("example",)), Query(("anna@private.example",)), Query(("private",)))
+        found = [
+            await store.search._database.read(
+                lambda c, query=query: c.execute(window(c, query, None, 50).found).all()
+            )
+            for query in (*queries, Query((), ("@private.example",)))
+        ]
+        return [len(each) for each in found]
+
+    assert await numbers() == [6, 6, 6, 2]
+    assert (await store.forget_person("anna@private.example")).messages_changed == 6
+    assert await numbers() == [6, 0, 0, 0]
+
+
 async def test_sqlite_reads_few_emails_to_find_one_by_its_number(tmp_path: Path) -> None:
     store = await Store.open(f"sqlite:///{tmp_path / 'clicktrail.db'}")
     for number in range(30):

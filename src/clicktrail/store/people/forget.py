@@ -11,7 +11,7 @@ together with the mark by which the clicks are found.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,6 @@ from sqlalchemy import (
     update,
 )
 
-from clicktrail.model import Message
 from clicktrail.store.clicks.opens import erase_opens
 from clicktrail.store.clicks.statistics import (
     NAMES,
@@ -205,7 +204,8 @@ class _Forgetting:
             content = repacked(connection, row.content, plain)
             values = {"key": row.message_id, "to": _pack(others), "new": content}
             connection.execute(_CHANGE_CONTENTS, values)
-        left = [self._without_address(m) for m in known if m.id not in gone]
+        # As they are kept now, and not as they were but for some places: links name people too.
+        left = messages_of(connection, [m.id for m in known if m.id not in gone])
         found = forget_texts(connection, known, {message.id for message in left})
         add_texts(connection, [(m, text_of(m)) for m in left if m.id in found])
         mark_erased(connection, gone)
@@ -217,15 +217,6 @@ class _Forgetting:
         for table in (mailings, mailing_links, mailing_counts, mailing_versions):
             connection.execute(delete(table).where(table.c.digest.in_(alone)))
         return len(gone), len(rows) - len(gone)
-
-    def _without_address(self, message: Message) -> Message:
-        person = self._person
-        return replace(
-            message,
-            recipients=tuple(r for r in message.recipients if not person.is_one(r)),
-            headers=tuple((name, person.erased(value)) for name, value in message.headers),
-            tags=person.erased(message.tags),
-        )
 
     async def _events(self, table: Table, after: tuple[Any, ...] | None = None) -> Any:
         """Erase the person from events; return the key of the last one that was looked at."""
