@@ -40,6 +40,8 @@ MERGED_PAGES = 200
 """Pages of SQLite's index that one transaction writes anew: some 10 ms."""
 MOST_GRAMS = 60
 """Of so many trigrams SQLite looks for emails that have all."""
+_NEAR, _COMMON = 10_000, 10
+"""Of so many emails PostgreSQL looks at, so many must have a mark for the rest to be looked at."""
 _PRIVATE, _PRIVATE_SIZE = 0xE000, 0x1900  # the private-use area of Unicode's first plane
 
 
@@ -174,15 +176,31 @@ def _merge(pages: int, connection: Connection) -> bool:
 
 def _window_of_texts(connection: Connection, query: Query, before: str | None, size: int) -> Window:
     key = message_texts.c.message_id
-    every = select(message_texts).order_by(key.desc()).limit(size)
-    every = every if before is None else every.where(key < before)
     facets = literal(query.facets(), ARRAY(BigInteger))
-    if not query.indexed() or is_whole(connection):
+    by_index = not query.indexed() or is_whole(connection)
+    # By something else than the key, where it would be read from its end in vain.
+    rare = by_index and query.wholes and not _is_common(connection, before, facets)
+    order = key.concat("") if rare else key
+    every = select(message_texts).order_by(order.desc()).limit(size)
+    every = every if before is None else every.where(key < before)
+    if by_index:
         found = every.where(*_conditions(message_texts.c, query.indexed(), facets))
         return Window(ids := found.with_only_columns(key.label("id"), key.label("at")), ids)
     read = every.subquery("read")
     ids = select(read.c.message_id.label("id"), read.c.message_id.label("at"))
     return Window(ids.where(*_conditions(read.c, query.indexed(), facets)), ids)
+
+
+def _is_common(
+    connection: Connection, before: str | None, facets: BindParameter[Sequence[int]]
+) -> bool:
+    """Whether some of the next emails have all marks: PostgreSQL cannot tell a whole address of
+    one email from one of thousands, and would look through all emails for either."""
+    key = message_texts.c.message_id
+    near = select(message_texts.c.facets).order_by(key.desc()).limit(_NEAR)
+    near_facets = (near if before is None else near.where(key < before)).subquery("near").c.facets
+    of_them = select(func.count()).where(near_facets.op("@>")(facets))
+    return (connection.scalar(of_them) or 0) >= _COMMON
 
 
 def _conditions(
