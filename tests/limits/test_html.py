@@ -7,7 +7,7 @@ import pytest
 from clicktrail.rewrite import rewrite_message
 from clicktrail.rewrite.html.visible import seen
 from limits.growth import Row, check_growth
-from links.trial import TRACKING
+from links.trial import OPENS, TRACKING
 
 HEAD = b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
 AREA = '<area href="http://x.example/">'
@@ -39,6 +39,23 @@ ROWS = [
     Row(f"{before}{piece}", email(before, piece), lambda raw: rewrite_message(raw, TRACKING))
     for before in ("", "<!--[if mso]>", "<p <")
     for piece in PIECES
+]
+DOUBTFUL = "<svg><title>" + "{{ses:openTracker}}" * 8
+
+
+def numbered(piece: str) -> Callable[[int], bytes]:
+    """Return a maker of an email whose image has no place for sure: a parser is asked for it."""
+    length = len(f"{piece} a1000000=b>")
+    return lambda size: (
+        HEAD
+        + "".join(f"{piece} a{number}=b>" for number in range(size // length)).encode()
+        + f"{DOUBTFUL}{'</body></html>' * 3}".encode()
+    )
+
+
+ROWS += [
+    Row(f"the image behind {piece}", numbered(piece), lambda raw: rewrite_message(raw, OPENS))
+    for piece in ("<body", "<html", "<i><p")
 ]
 ROWS += [
     Row(f"what is seen of {piece}", text(piece), seen)

@@ -4,11 +4,18 @@ Our scanners keep to the tags that matter, and doubt where drawings and template
 that are not well-mannered. In these few, a parser decides.
 """
 
+import re
+from itertools import islice
+
 MOST = 4 << 20
 """Bytes before the place: the parser has some ten times as much in memory."""
+MOST_MERGED = 16
+"""Tags of ``html`` and ``body`` before the place: the attributes of each come into one element,
+and each time the parser compares all that are there."""
 
 _PROBE = "x-clicktrail-0b7c"
 _IMAGE = '<img src="x:clicktrail-0b7c">'
+_MERGED = re.compile(rb"<(?:html|body)", re.IGNORECASE)
 _HIDING = frozenset(("template", "head", "title"))
 """Also in a drawing: of SVG's own title nothing is drawn."""
 
@@ -18,7 +25,7 @@ def is_shown(html: bytes, place: int) -> bool:
 
     ``html`` is in a charset in which ASCII is ASCII.
     """
-    if place > MOST:
+    if place > MOST or any(islice(_MERGED.finditer(html, 0, place), MOST_MERGED, None)):
         return False
     # HTML § 13.2.6.5: an image ends the drawing that it stands in; at the end, that spoils nothing.
     is_last = not html[place:].strip()
