@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import update
 
 from clicktrail.errors import InvalidInput, NotFound
 from clicktrail.store import Store
 from clicktrail.store.people.suppression import SuppressionReason
+from clicktrail.store.tables import suppressed_destinations as suppressed
 
 BOUNCE, COMPLAINT, UNSUBSCRIBE = SuppressionReason
 
@@ -94,3 +96,18 @@ async def test_who_is_erased_stays_on_the_list_and_cannot_be_read(store: Store) 
 async def test_what_is_no_address_is_refused_by_name(store: Store, text: str) -> None:
     with pytest.raises(InvalidInput, match="is not an address"):
         await store.suppression.put(text, BOUNCE)
+
+
+@pytest.mark.parametrize("harm", ["odd", ""])
+async def test_a_damaged_reason_lets_no_email_through_and_holds_up_no_other(
+    store: Store, harm: str
+) -> None:
+    for name, reason in (("a@example.com", BOUNCE), ("b@example.com", UNSUBSCRIBE)):
+        await store.suppression.put(name, reason)
+    first = suppressed.c.address == "a@example.com"
+    change = update(suppressed).where(first).values(reason=harm)
+    await store._database.write(lambda connection: connection.execute(change))
+    asked = ["a@example.com", "b@example.com", "c@example.com"]
+    expected = {"a@example.com": COMPLAINT, "b@example.com": UNSUBSCRIBE}
+    assert await store.suppression.among(asked) == expected
+    assert [each.reason for each in await store.suppression.page()] == [*expected.values()]

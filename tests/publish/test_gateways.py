@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select, update
 
 from clicktrail.base.ids import ID_LENGTH, new_id, now_us
 from clicktrail.journal import Entry
@@ -23,7 +23,7 @@ from clicktrail.publish.retention import DAY, Periods, Retention
 from clicktrail.publish.visitor_verdict.gateways import network_of
 from clicktrail.store import Store
 from clicktrail.store.clicks.judging.crowds import RECENT, RECORD
-from clicktrail.store.clicks.tables import crowd_findings, crowds
+from clicktrail.store.clicks.tables import clicks, crowd_findings, crowds, evidence
 from support.crowds import FOUND, PEOPLE, Crowd, accepted, clicks_of_crowd, clicks_of_crowds, over
 from support.patterns import HUMAN, check, verdicts
 from support.publishing import HOUR, House, Receiver, to_stream
@@ -210,3 +210,43 @@ async def test_what_is_remembered_of_a_network_is_bounded_and_forgotten(house: H
 )
 def test_the_network_of_an_address(ip: str, network: str) -> None:
     assert network_of(ip) == network
+
+
+@pytest.mark.parametrize(
+    "harm",
+    ["\ufffd" * 50, "y" * 11, "z" * 45, ""],
+    ids=["other bytes", "short", "of another length", "nothing"],
+)
+async def test_damage_of_what_is_remembered_holds_up_no_click(house: House, harm: str) -> None:
+    crowd = PEOPLE["an office of one browser that opens the first link"]
+    made = await clicks_of_crowd(crowd, house.message, accepted())
+    soon = [each for each, delay in zip(made, crowd.delays, strict=True) if delay < 500]
+    await publish(publisher(house), soon)
+    again = [replace(each, event_id=new_id(), link=1) for each, _ in soon]
+
+    def damage(connection: Connection) -> None:
+        for table, names in ((evidence, ("records", "traps")), (crowds, ("records",))):
+            connection.execute(update(table).values(dict.fromkeys(names, harm)))
+        of_first = clicks.c.event_id == soon[0][0].event_id
+        connection.execute(update(clicks).where(of_first).values(verdict="odd"))
+
+    await house.store._database.write(damage)
+    rest = made[len(soon) :]
+    await publish(publisher(house), [*rest, *((each, "") for each in again)])
+    told = await verdicts(house.store)
+    assert told.keys() == {each.event_id for each in (*(e for e, _ in made), *again)}
+    shown = await house.store.browse.newest_clicks(1000)
+    assert len(shown) == len(told)
+
+
+async def test_damage_of_records_that_are_marked_anew_holds_up_no_click(house: House) -> None:
+    """What was found of clicks from a network waits for records that cannot be read."""
+    made = await clicks_of_crowd(QUICK, house.message, accepted())
+    await publish(publisher(house), made[:5])
+    damaged = func.substr(evidence.c.records, 1, ID_LENGTH) + "\ufffd" * 5
+    await house.store._database.write(lambda c: c.execute(update(evidence).values(records=damaged)))
+    await publish(publisher(house), made[5:])
+    await publish(publisher(house), [])
+    told = await verdicts(house.store)
+    assert {told[each.event_id] for each, _ in made[5:]} == {FOUND}
+    assert await rows(house.store, crowd_findings) == []

@@ -124,8 +124,9 @@ _PRIVATE = {
 def misjudged(records: str) -> list[int]:
     """Return the places of records that say the wrong thing: of a gateway's click, or of another.
 
-    Takes as many steps as there are records.
+    Takes as many steps as there are records. What a disk has cut off at their end says nothing.
     """
+    records = records[: len(records) - len(records) % RECORD]
     states, leasts = records[STATE::RECORD], records[_LEAST::RECORD]
     if _FIRST + len(states) < ord(min(leasts)):  # as most
         return []

@@ -12,7 +12,7 @@ from clicktrail.publish.others.unsubscribes import logged_unsubscribe
 from clicktrail.publish.routing import Target, address
 from clicktrail.publish.subjects import Subject
 from clicktrail.publish.visitor_verdict.gateways import LATEST, crowd_record, misjudged, network_of
-from clicktrail.publish.visitor_verdict.records import marked, record, signs_of
+from clicktrail.publish.visitor_verdict.records import DAMAGE, marked, record, signs_of, sound
 from clicktrail.publish.visitor_verdict.signs import judgement
 from clicktrail.publish.visitor_verdict.together import judge_again, judge_marked
 from clicktrail.store.clicks.clicks import LoggedClick, Outgoing
@@ -97,8 +97,11 @@ class Batch:
 
     def judge(self, message_id: str, new: Evidence, known: Evidence) -> dict[str, Judgement]:
         """Return the judgements of an email's clicks that have changed, by event id."""
-        links = self.subjects[message_id].links
-        return judge_again(new, known, links, self.limits_of(message_id))
+        links, limits = self.subjects[message_id].links, self.limits_of(message_id)
+        try:
+            return judge_again(new, known, links, limits)
+        except DAMAGE:  # one email's must not hold up all clicks for good
+            return judge_again(new, _sound(known), links, limits)
 
     def gateways(self, records: str) -> list[int]:
         """Return the places of records of a crowd in which it says the wrong thing of a click."""
@@ -119,8 +122,11 @@ class Batch:
         self, message_id: str, before: Evidence, after: Evidence
     ) -> dict[str, Judgement]:
         """Return judgements of an email's clicks that change where others are a gateway's."""
-        links = self.subjects[message_id].links
-        return judge_marked(before, after, links, self.limits_of(message_id))
+        links, limits = self.subjects[message_id].links, self.limits_of(message_id)
+        try:
+            return judge_marked(before, after, links, limits)
+        except DAMAGE:
+            return judge_marked(_sound(before), _sound(after), links, limits)
 
     def told(self, logged: LoggedClick, judged: Judgement) -> LoggedClick:
         """Return a new click with another judgement, as it is told."""
@@ -162,3 +168,7 @@ class Batch:
             subject.tags,
             subject.version,
         )
+
+
+def _sound(known: Evidence) -> Evidence:
+    return Evidence(sound(known.records), sound(known.traps))

@@ -1,5 +1,6 @@
 """What is remembered of a click to judge others by: a text of one length (`evidence.RECORD`)."""
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from zlib import crc32
@@ -32,7 +33,17 @@ def checksum(text: str) -> int:
 
 
 def marked(records: str, states: Mapping[str, bool]) -> str:
-    """Return records with whether some of the clicks are a gateway's, by event id."""
+    """Return records with whether some of the clicks are a gateway's, by event id.
+
+    Of damaged ones, those that can be read.
+    """
+    try:
+        return _all_marked(records, states)
+    except DAMAGE:
+        return _all_marked(sound(records), states)
+
+
+def _all_marked(records: str, states: Mapping[str, bool]) -> str:
     return "".join(
         _marked(text, states[id_]) if (id_ := text[:ID_LENGTH]) in states else text
         for text in parts_of(records)
@@ -93,6 +104,20 @@ def ids_of(records: str) -> list[str]:
 def parts_of(records: str) -> list[str]:
     """Return the records that stand one behind the other."""
     return [records[at : at + RECORD] for at in range(0, len(records), RECORD)]
+
+
+DAMAGE = ValueError, IndexError
+"""What reading records raises that a disk has not given back as they were."""
+
+
+def sound(records: str) -> str:
+    """Return those of the records that can be read."""
+    return "".join(filter(_SOUND.fullmatch, parts_of(records)))
+
+
+_SOUND = re.compile(
+    rf"[-0-9A-Z_a-z]{{{ID_LENGTH}}}[0-9a-f]{{4}}[0-9a-v][0-9a-f]{{2}}(?:[0-9a-f]{{6}}|{NOBODY})"
+)
 
 
 def seen_of(text: str) -> Seen:

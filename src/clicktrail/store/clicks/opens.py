@@ -11,7 +11,7 @@ from clicktrail.model import Verdict, Where
 from clicktrail.store.clicks.clicks import send_all
 from clicktrail.store.clicks.statistics import Dimensions, adding, chosen, total
 from clicktrail.store.clicks.tables import open_counters, opens
-from clicktrail.store.clicks.tally import Outgoing
+from clicktrail.store.clicks.tally import Outgoing, verdict_of
 from clicktrail.store.clicks.zoned import days_of
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database, storable
@@ -93,7 +93,7 @@ class OpenStore:
                 row.event_id,
                 row.message_id,
                 row.opened_at,
-                Verdict(row.verdict),
+                verdict_of(row.verdict),
                 tuple(row.reasons.split()),
                 row.proxy,
                 row.ip,

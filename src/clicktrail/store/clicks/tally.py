@@ -73,6 +73,14 @@ def click_of(row: Any) -> Click:
     )
 
 
+def verdict_of(text: str) -> Verdict:
+    """Return a verdict that is kept; in the place of a damaged one, nothing is said for sure."""
+    return Verdict(text) if text in _VERDICTS else Verdict.SUSPECT
+
+
+_VERDICTS = frozenset(Verdict)
+
+
 def _counts() -> defaultdict[Any, Counts]:
     return defaultdict(Counts)
 

@@ -10,6 +10,7 @@ from clicktrail.base.ids import ID_LENGTH
 from clicktrail.errors import NotFound
 from clicktrail.model import Message, Verdict
 from clicktrail.store.clicks.tables import clicked_links, clicks
+from clicktrail.store.clicks.tally import verdict_of
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.finding.search import find
 from clicktrail.store.finding.texts import Clicked, Query, folded
@@ -155,5 +156,5 @@ def _verdicts(connection: Connection, rows: Iterable[Any]) -> dict[str, Verdict]
         some = query.where(clicks.c.event_id.in_(newest[start : start + 500]))
         for row in connection.execute(some):
             if found.get(row.message_id) is not Verdict.SUSPECT:
-                found[row.message_id] = Verdict(row.verdict)
+                found[row.message_id] = verdict_of(row.verdict)
     return found

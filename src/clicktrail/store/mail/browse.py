@@ -9,8 +9,9 @@ from sqlalchemy import Connection, select
 from clicktrail.model import Click, MessageState, Reason, Verdict
 from clicktrail.store.clicks.statistics import total
 from clicktrail.store.clicks.tables import clicked_links, clicks
-from clicktrail.store.clicks.tally import click_of
+from clicktrail.store.clicks.tally import click_of, verdict_of
 from clicktrail.store.database.core import Database, storable
+from clicktrail.store.mail.kept.contents import tell_damage
 from clicktrail.store.mail.rows import state_of
 from clicktrail.store.mail.tables import messages
 
@@ -95,7 +96,7 @@ class Browse:
         at = clicks.c
         query = select(at.event_id, at.verdict, at.reasons).order_by(at.event_id.desc())
         rows = await self._database.read(lambda c: c.execute(query.limit(limit)).all())
-        return {id_: (Verdict(verdict), tuple(why.split())) for id_, verdict, why in rows}
+        return {id_: (verdict_of(verdict), tuple(why.split())) for id_, verdict, why in rows}
 
     async def clicks(self, event_ids: Sequence[str]) -> list[ClickRow]:
         """Return those of some clicks that are kept, the oldest first."""
@@ -134,12 +135,16 @@ class Browse:
 
 def message_row(row: Any) -> MessageRow:
     """Return a row of ``messages`` as it is shown."""
-    reason = Reason(row.reason) if row.reason else None
+    try:
+        reason, state = Reason(row.reason) if row.reason else None, state_of(row.state)
+    except (LookupError, ValueError):
+        tell_damage(row.id)
+        reason, state = None, MessageState.UNKNOWN
     places = (row.configuration_set, row.identity, row.provider)
-    return MessageRow(row.id, row.accepted_at, state_of(row.state), *places, reason)
+    return MessageRow(row.id, row.accepted_at, state, *places, reason)
 
 
 def click_row(row: Any) -> ClickRow:
     """Return a row of ``clicks``, with its email's configuration set, as it is shown."""
     reasons = tuple(row.reasons.split())
-    return ClickRow(click_of(row), Verdict(row.verdict), reasons, row.configuration_set or "")
+    return ClickRow(click_of(row), verdict_of(row.verdict), reasons, row.configuration_set or "")

@@ -90,7 +90,7 @@ class SuppressionList:
         row = await self._database.read(lambda connection: connection.execute(query).first())
         if row is None:
             raise _missing(address)
-        return Suppressed(checked_recipient(address), SuppressionReason(row.reason), row.updated_at)
+        return Suppressed(checked_recipient(address), _reason_of(row.reason), row.updated_at)
 
     async def remove(self, address: str) -> None:
         """Take an address off the list. Raises `NotFound`, `InvalidInput`."""
@@ -120,7 +120,7 @@ class SuppressionList:
         if until is not None:
             query = query.where(table.c.updated_at <= until)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [Suppressed(r.address, SuppressionReason(r.reason), r.updated_at) for r in rows]
+        return [Suppressed(r.address, _reason_of(r.reason), r.updated_at) for r in rows]
 
     async def search(
         self, part: str, after: str, limit: int, reason: SuppressionReason | None = None
@@ -134,7 +134,7 @@ class SuppressionList:
         rows, following = await self._database.read(
             lambda c: look(c, query, table.c.address, part, only, after, limit)
         )
-        found = [Suppressed(r.address, SuppressionReason(r.reason), r.updated_at) for r in rows]
+        found = [Suppressed(r.address, _reason_of(r.reason), r.updated_at) for r in rows]
         return Looked(found, following)
 
     async def _ask(self, batch: list[_Question]) -> None:
@@ -153,8 +153,16 @@ class SuppressionList:
         found = await self._database.read(work)
         for question in batch:
             for address in question.addresses:
-                if reason := found.get(digests[address]):
-                    question.answer[address] = SuppressionReason(reason)
+                if (reason := found.get(digests[address])) is not None:
+                    question.answer[address] = _reason_of(reason)
+
+
+def _reason_of(text: str) -> SuppressionReason:
+    """Return a reason that is kept; a damaged one lets no email through either."""
+    return SuppressionReason(text) if text in _REASONS else SuppressionReason.COMPLAINT
+
+
+_REASONS = frozenset(SuppressionReason)
 
 
 def suppress(

@@ -12,7 +12,7 @@ from clicktrail.store.clicks.judging.crowds import join, settle
 from clicktrail.store.clicks.judging.evidence import Evidence, Jury, weigh
 from clicktrail.store.clicks.outbox import Notification, rewrite
 from clicktrail.store.clicks.tables import clicked_links, clicks
-from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Place, Tally, click_of
+from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Place, Tally, click_of, verdict_of
 from clicktrail.store.people.erased import reduced_event
 from clicktrail.store.people.person import ERASED
 
@@ -121,7 +121,7 @@ def _correct(
     if values:
         connection.execute(_CORRECT, values)
     for row in rows:
-        judged, before = changed[row.event_id], Verdict(row.verdict)
+        judged, before = changed[row.event_id], verdict_of(row.verdict)
         if row.event_id in new or before is judged.verdict:
             continue
         if Verdict.HUMAN in (before, judged.verdict):
@@ -140,7 +140,7 @@ def _may_become(row: Any, judged: Judgement) -> bool:
 
     Else something spoke against it that is not remembered any more.
     """
-    if _SEVERITY.index(row.verdict) <= _SEVERITY.index(judged.verdict):
+    if _SEVERITY.index(verdict_of(row.verdict)) <= _SEVERITY.index(judged.verdict):
         return True
     return set(row.reasons.split()) - {_GATEWAY} == set(judged.reasons)
 
