@@ -26,6 +26,7 @@ from clicktrail.model import (
 from clicktrail.store import Store
 from clicktrail.store.clicks.streams import NewStreamEvent
 from clicktrail.store.configuration_rows import bump
+from clicktrail.store.mail.tables import unindexed
 from clicktrail.store.tables import (
     account_options,
     configuration_sets,
@@ -415,6 +416,19 @@ class TestMessages:
         assert isinstance(refused, TypeError)
         assert finished is None
         assert (await store.messages.get(made.id)).state is MessageState.SENT
+
+    async def test_one_is_kept_where_how_another_ended_cannot_be(self, store: Store) -> None:
+        made, another = message(), message()
+        await store.messages.add(made)
+        await store._database.write(lambda c: unindexed.drop(c))
+        added, failed = await asyncio.gather(
+            store.messages.add(another),
+            store.messages.finish(made.id, MessageState.SENT, made.recipients, DAY),
+            return_exceptions=True,
+        )
+        assert added is None
+        assert isinstance(failed, StoreUnavailable)
+        assert (await store.messages.get(another.id)).id == another.id
 
     async def test_only_sent_emails_are_counted(self, store: Store) -> None:
         made = message()

@@ -6,7 +6,7 @@ thirty rows.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select
@@ -115,7 +115,7 @@ class MessageStore:
     async def _write(self, batch: list[Message | Finished]) -> Outcomes | None:
         """Write emails that came in and how others ended, in one transaction.
 
-        Where that fails, how others ended is tried alone: they were sent all the same.
+        Where that fails, each of both is tried alone: what is wrong with one holds up no other.
         """
         new = [each for each in batch if isinstance(each, Message)]
         finished = [each for each in batch if isinstance(each, Finished)]
@@ -125,11 +125,12 @@ class MessageStore:
                 await self._add(new, finish)
             else:
                 await self._database.write(finish)
-        except Exception as error:  # whatever is wrong with those that came in
+        except Exception:  # whatever is wrong
             if not (new and finished):
                 raise
-            await self._database.write(finish)
-            return [None if isinstance(each, Finished) else error for each in batch]
+            alone = self._add(new, lambda _: None), self._database.write(finish)
+            added, ended = await asyncio.gather(*map(_raised_by, alone))
+            return [ended if isinstance(each, Finished) else added for each in batch]
         return None
 
     async def _add(self, batch: Sequence[Message], finish: Callable[[Connection], None]) -> None:
@@ -165,6 +166,14 @@ class MessageStore:
         Raises `StoreUnavailable`.
         """
         return await unusable_books(self._database)
+
+
+async def _raised_by(work: Awaitable[None]) -> Exception | None:
+    try:
+        await work
+    except Exception as error:
+        return error
+    return None
 
 
 def _packed(batch: list[Message]) -> list[tuple[str, bytes]]:
