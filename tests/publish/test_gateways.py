@@ -22,8 +22,9 @@ from clicktrail.publish.publisher import Publisher
 from clicktrail.publish.retention import DAY, Periods, Retention
 from clicktrail.publish.visitor_verdict.gateways import network_of
 from clicktrail.store import Store
-from clicktrail.store.clicks.judging.crowds import RECENT, RECORD
+from clicktrail.store.clicks.judging.crowds import RECENT, RECORD, _leave
 from clicktrail.store.clicks.tables import clicks, crowd_findings, crowds, evidence
+from clicktrail.store.database.bulk import BulkInsert
 from support.crowds import FOUND, PEOPLE, Crowd, accepted, clicks_of_crowd, clicks_of_crowds, over
 from support.patterns import HUMAN, check, verdicts
 from support.publishing import HOUR, House, Receiver, to_stream
@@ -250,3 +251,24 @@ async def test_damage_of_records_that_are_marked_anew_holds_up_no_click(house: H
     told = await verdicts(house.store)
     assert {told[each.event_id] for each, _ in made[5:]} == {FOUND}
     assert await rows(house.store, crowd_findings) == []
+
+
+async def test_more_is_found_than_a_statement_takes(house: House) -> None:
+    """As where one who has many networks clicks in few emails."""
+    [(click, _)] = await clicks_of_crowd(Crowd([4]), house.message, accepted())
+    await publish(publisher(house), [(click, "")])
+    found = {new_id(now_us()): True for _ in range(70_000)}
+    assert len(found) == 70_000
+    left = [(id_, click.message_id, 1) for id_ in sorted(found)]
+
+    def leave(connection: Connection) -> None:
+        BulkInsert(crowd_findings).run(connection, left)
+        _leave(connection, {**found, click.event_id: True})
+
+    await house.store._database.write(leave)
+    waiting = await rows(house.store, crowd_findings)
+    assert (click.event_id, click.message_id, 1) in [tuple(each) for each in waiting]
+    [(new, _)] = await clicks_of_crowd(Crowd([8]), house.message, accepted())
+    await publish(publisher(house), [(click, ""), (new, "")])
+    assert await rows(house.store, crowd_findings) == []
+    assert (await verdicts(house.store))[click.event_id] == FOUND

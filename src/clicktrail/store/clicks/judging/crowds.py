@@ -24,7 +24,7 @@ from sqlalchemy import (
 from clicktrail.base.ids import ID_LENGTH, is_id, made_at
 from clicktrail.store.clicks.judging.evidence import Evidence, Jury, L
 from clicktrail.store.clicks.tables import clicked_links, clicks, crowd_findings, crowds, evidence
-from clicktrail.store.database.bulk import BulkInsert
+from clicktrail.store.database.bulk import BulkInsert, ByIds
 
 HOUR = 3_600_000_000
 RECORD = 35
@@ -100,7 +100,8 @@ def settle(
     rows = connection.execute(_FINDINGS_OF, {"ids": list(message_ids)}).all()
     if not rows:
         return
-    connection.execute(_DELETE_FINDINGS, {"ids": [row.event_id for row in rows]})
+    # Of one email they may be more than a statement takes, here and where they are left.
+    _DELETE_FINDINGS.run(connection, [row.event_id for row in rows])
     states = {row.event_id: bool(row.is_gateway) for row in rows}
     ids = sorted({row.message_id for row in rows})
     for row in connection.execute(_EVIDENCE, {"ids": ids}).all():
@@ -156,8 +157,8 @@ def _leave(connection: Connection, earlier: Mapping[str, bool]) -> None:
     """Leave what is found of earlier clicks to `settle`; what was left before counts no more."""
     if not earlier:
         return
-    rows = connection.execute(_EMAILS, {"ids": sorted(earlier)}).all()
-    found = sorted((row.event_id, row.message_id, int(earlier[row.event_id])) for row in rows)
+    rows = _EMAILS.run(connection, sorted(earlier))
+    found = sorted((event_id, id_, int(earlier[event_id])) for event_id, id_ in rows)
     _LEAVE.run(connection, found)
 
 
@@ -183,7 +184,7 @@ _LEAVE = BulkInsert(
 )
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _CHANGE = update(crowds).where(crowds.c.place == bindparam("key")).values(records=bindparam("new"))
-_EMAILS = select(clicks.c.event_id, clicks.c.message_id).where(clicks.c.event_id.in_(_ids))
+_EMAILS = ByIds(select(clicks.c.event_id, clicks.c.message_id).where(clicks.c.event_id.in_(_ids)))
 _RECENT = select(clicked_links.c.recent).where(clicked_links.c.message_id.in_(_ids))
 _WAITING = select(crowd_findings.c.message_id).order_by(crowd_findings.c.event_id).limit(FINDINGS)
 _FINDINGS_OF = (
@@ -192,7 +193,7 @@ _FINDINGS_OF = (
     .order_by(crowd_findings.c.event_id)
     .with_for_update()
 )
-_DELETE_FINDINGS = delete(crowd_findings).where(crowd_findings.c.event_id.in_(_ids))
+_DELETE_FINDINGS = ByIds(delete(crowd_findings).where(crowd_findings.c.event_id.in_(_ids)))
 _FORGET_FINDINGS = delete(crowd_findings).where(crowd_findings.c.message_id.in_(_ids))
 _EVIDENCE = (
     select(evidence)
