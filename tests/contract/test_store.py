@@ -420,7 +420,7 @@ class TestMessages:
     async def test_one_is_kept_where_how_another_ended_cannot_be(self, store: Store) -> None:
         made, another = message(), message()
         await store.messages.add(made)
-        await store._database.write(lambda c: unindexed.drop(c))
+        await store._database.write(unindexed.drop)
         added, failed = await asyncio.gather(
             store.messages.add(another),
             store.messages.finish(made.id, MessageState.SENT, made.recipients, DAY),

@@ -7,8 +7,8 @@ that are not well-mannered. In these few, a parser decides.
 import re
 from itertools import islice
 
-MOST = 4 << 20
-"""Bytes before the place: the parser has some ten times as much in memory."""
+MOST = 1 << 20
+"""Bytes before the place: the parser has up to a hundred times as much in memory."""
 MOST_MERGED = 16
 """Tags of ``html`` and ``body`` before the place: the attributes of each come into one element,
 and each time the parser compares all that are there."""
