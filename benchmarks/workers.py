@@ -33,7 +33,8 @@ from support.ports import Ports
 
 SHARE = 0.2
 """Of one core, for each worker."""
-CONNECTIONS = 64
+CONNECTIONS = 32
+"""For each worker, as in `cluster.py`: whoever has twice the load takes twice the workers."""
 MUST, AIM = 1.8, 1.95
 ROLES = ("smtp", "redirect")
 RESULT = Path(__file__).parent / "results" / "workers.md"
@@ -94,20 +95,23 @@ def workers(folder: Path, role: str, *flags: str) -> Iterator[list[Workers]]:
             each.stop()
 
 
-def send(port: int, seconds: float) -> float:
+Load = Callable[[int, int, float], float]
+"""Loads a port for some workers, for seconds, and tells how many a second were answered."""
+
+
+def send(port: int, number: int, seconds: float) -> float:
     """Send emails as fast as they are taken; return how many a second."""
-    smtp.CONNECTIONS = CONNECTIONS
+    smtp.CONNECTIONS = number * CONNECTIONS
     return uvloop.run(smtp.run_client(port, 0, seconds))["rate"]
 
 
-def click(script: Path) -> Callable[[int, float], float]:
+def click(script: Path) -> Load:
     """Return what clicks as fast as it is answered, and tells how many a second."""
 
-    def load(port: int, seconds: float) -> float:
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{round(seconds)}s", "-s", str(script)]
-        done = subprocess.run(
-            [*command, f"http://127.0.0.1:{port}"], check=True, stdout=subprocess.PIPE, text=True
-        )
+    def load(port: int, number: int, seconds: float) -> float:
+        command = ["wrk", "-t1", f"-c{number * CONNECTIONS}", f"-d{round(seconds)}s"]
+        command += ["-s", str(script), f"http://127.0.0.1:{port}"]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         assert "Non-2xx" not in done.stdout, done.stdout
         words = done.stdout.split()
         return float(words[words.index("Requests/sec:") + 1])
@@ -115,11 +119,11 @@ def click(script: Path) -> Callable[[int, float], float]:
     return load
 
 
-def measure(one: Workers, load: Callable[[int, float], float], seconds: float) -> dict[str, float]:
+def measure(one: Workers, load: Load, seconds: float) -> dict[str, float]:
     """Return the rate, CPU seconds of the workers for each, and how idle the machine was."""
     idle, began = idle_seconds(), time.monotonic()
     busy = sum(map(cpu_seconds, one.pids))
-    rate = load(one.port, seconds)
+    rate = load(one.port, one.number, seconds)
     took = time.monotonic() - began
     busy = sum(map(cpu_seconds, one.pids)) - busy
     unused = (idle_seconds() - idle) / took / (os.cpu_count() or 1)
@@ -139,7 +143,7 @@ def report(found: dict[str, dict[int, list[dict[str, float]]]], args: argparse.N
         "# Workers of a role",
         "",
         f"{machine()}; Python {platform.python_version()}; medians of {args.rounds} rounds of"
-        f" {args.seconds:g} s, one worker and two in turn, {CONNECTIONS} connections; each worker"
+        f" {args.seconds:g} s, one worker and two in turn, {CONNECTIONS} connections to each; each"
         f" may use {SHARE:.0%} of a core. `PYTHONPATH=tests python benchmarks/workers.py --write`",
         "",
         "| role | workers | a second | a worker's share of a core | idle |",
@@ -178,7 +182,7 @@ def main() -> None:
         ):
             with workers(folder, role, *flags) as both:
                 for each in both:
-                    load(each.port, 1.0)  # so that all is warm
+                    load(each.port, each.number, 1.0)  # so that all is warm
                 for _ in range(args.rounds):
                     for each in both:
                         found[role][each.number].append(measure(each, load, args.seconds))
