@@ -22,6 +22,7 @@ from clicktrail.publish.publisher import Publisher
 from clicktrail.publish.retention import DAY, Periods, Retention
 from clicktrail.publish.visitor_verdict.gateways import network_of
 from clicktrail.store import Store
+from clicktrail.store.clicks.clicks import RECENT as RECENT_OF_LINK
 from clicktrail.store.clicks.judging.crowds import RECENT, RECORD, _leave
 from clicktrail.store.clicks.tables import clicks, crowd_findings, crowds, evidence
 from clicktrail.store.database.bulk import BulkInsert
@@ -162,6 +163,19 @@ async def test_who_is_erased_is_in_no_crowd(house: House) -> None:
     assert found[again[0][0].event_id] == HUMAN
     [row] = await rows(house.store, crowds)
     assert len(row.records) == 11 * RECORD
+
+
+async def test_of_who_is_erased_no_click_stays_in_a_crowd(house: House) -> None:
+    """Also where there were more than are shown with an email."""
+    [(click, _)] = await clicks_of_crowd(Crowd([5]), house.message, accepted())
+    times = [click.clicked_at + n * 5_000_000 for n in range(RECENT_OF_LINK * 2)]
+    made = [replace(click, event_id=new_id(at), clicked_at=at) for at in times]
+    await publish(publisher(house), [(each, "") for each in made])
+    [row] = await rows(house.store, crowds)
+    assert len(row.records) == len(made) * RECORD
+    await house.store.forget_person("reader0@example.org")
+    [row] = await rows(house.store, crowds)
+    assert row.records == ""
 
 
 async def test_what_is_found_before_a_kill_is_put_right_by_who_reads_it_again(house: House) -> None:

@@ -17,7 +17,7 @@ from clicktrail.base.ids import ID_LENGTH
 from clicktrail.model import Click
 from clicktrail.publish.visitor_verdict.records import checksum
 from clicktrail.publish.visitor_verdict.signs import ALTERED, CLOUD, TOO_FAST
-from clicktrail.store.clicks.judging.crowds import ALONE, GATEWAY, RECORD, STATE
+from clicktrail.store.clicks.judging.crowds import ALONE, EMAIL, GATEWAY, RECORD, STATE, mark_of
 
 SECOND = 1_000_000
 LATEST = 3600 * SECOND
@@ -44,12 +44,11 @@ WEAK = 3
 _INNOCENT = TOO_FAST | ALTERED | CLOUD
 _UNKNOWN = "--"
 
-_DELAY, _AGENT, _KIND, _LINK, _EMAIL, _READER, _LEAST = (
+_DELAY, _AGENT, _KIND, _LINK, _READER, _LEAST = (
     ID_LENGTH + 1,
     ID_LENGTH + 2,
     ID_LENGTH + 4,
     ID_LENGTH + 5,
-    ID_LENGTH + 7,
     ID_LENGTH + 10,
     ID_LENGTH + 13,
 )
@@ -73,7 +72,7 @@ def crowd_record(
     kind = is_phone | (2 if links >= LONG_EMAIL else 0)
     return (
         f"{click.event_id}{ALONE}{_DELAYS[bisect_left(_BOUNDS, delay)]}{agent}{kind}"
-        f"{click.link & 0xFF:02x}{checksum(click.message_id) & 0xFFF:03x}"
+        f"{click.link & 0xFF:02x}{mark_of(click.message_id)}"
         f"{checksum(reader) & 0xFFF:03x}{chr(_FIRST + least)}"
     )
 
@@ -170,7 +169,7 @@ def _recipients(records: str) -> int:
     else:
         return 0
     readers = len(set(_texts(records, _READER, 3)))
-    emails = len(set(_texts(records, _EMAIL, 3)))
+    emails = len(set(_texts(records, EMAIL.start, 3)))
     return max(readers, emails // EMAILS_FOR_ONE) // each
 
 

@@ -2,13 +2,15 @@
 
 A crowd is what came from one network in the emails that were accepted in the same hour: a gateway
 that looks at one link of each email, or people behind one address. What a record says is the
-publisher's business, but where it begins: with the click's event id, and whether the click is a
-gateway's by what is known. That is put right in the transaction that adds to the crowd, whose row
-nobody else changes until it ends. Earlier clicks belong to other emails, which are not held: what
-is found of them waits for a transaction of its own (`settle`), so that nobody waits in a circle.
+publisher's business, but for the click's event id, whether the click is a gateway's by what is
+known, and some bits of its email's id (`mark_of`). Whose it is is put right in the transaction that
+adds to the crowd, whose row nobody else changes until it ends. Earlier clicks belong to other
+emails, which are not held: what is found of them waits for a transaction of its own (`settle`), so
+that nobody waits in a circle.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from zlib import crc32
 
 from sqlalchemy import (
     BindParameter,
@@ -30,6 +32,8 @@ HOUR = 3_600_000_000
 RECORD = 35
 """Characters of a record: event id, `GATEWAY` or `ALONE`, and what the publisher remembers."""
 STATE = ID_LENGTH
+EMAIL = slice(ID_LENGTH + 7, ID_LENGTH + 10)
+"""Where a record says of which email the click is: `mark_of`."""
 GATEWAY, ALONE = "g", "."
 RECENT = 1000
 """So many clicks of a crowd are remembered, the last that came."""
@@ -130,17 +134,27 @@ def forget_crowds(connection: Connection, before: int, limit: int) -> int:
     return len(places)
 
 
+def mark_of(message_id: str) -> str:
+    """Return twelve bits of an email's id, of a checksum."""
+    return f"{crc32(message_id.encode(errors='replace')) & 0xFFF:03x}"
+
+
 def leave_crowds(connection: Connection, message_ids: Sequence[str]) -> None:
     """Take the clicks of emails out of their crowds, within a transaction that nobody shares."""
-    recent = connection.scalars(_RECENT, {"ids": list(message_ids)})
-    ids = {text[at : at + ID_LENGTH] for text in recent for at in range(0, len(text), ID_LENGTH)}
     connection.execute(_FORGET_FINDINGS, {"ids": list(message_ids)})
-    for hour in {made_at(id_) // HOUR for id_ in message_ids if is_id(id_)} if ids else ():
+    marks: dict[int, set[str]] = {}
+    clicked = set(connection.scalars(_CLICKED, {"ids": list(message_ids)}))
+    for id_ in filter(is_id, clicked):
+        marks.setdefault(made_at(id_) // HOUR, set()).add(mark_of(id_))
+    for hour, wanted in marks.items():
         first, next_ = place_of(hour * HOUR), place_of((hour + 1) * HOUR)
         within = select(crowds).where(crowds.c.place >= first, crowds.c.place < next_)
         for place, records in connection.execute(within).all():
-            left = "".join(part for part in parts_of(records) if part[:ID_LENGTH] not in ids)
-            if left != records:
+            parts = parts_of(records)
+            alike = [part[:ID_LENGTH] for part in parts if part[EMAIL] in wanted]
+            theirs = {id_ for id_, email in _EMAILS.run(connection, alike) if email in clicked}
+            if theirs:
+                left = "".join(part for part in parts if part[:ID_LENGTH] not in theirs)
                 connection.execute(_CHANGE, {"key": place, "new": left})
 
 
@@ -185,7 +199,7 @@ _LEAVE = BulkInsert(
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _CHANGE = update(crowds).where(crowds.c.place == bindparam("key")).values(records=bindparam("new"))
 _EMAILS = ByIds(select(clicks.c.event_id, clicks.c.message_id).where(clicks.c.event_id.in_(_ids)))
-_RECENT = select(clicked_links.c.recent).where(clicked_links.c.message_id.in_(_ids))
+_CLICKED = select(clicked_links.c.message_id).where(clicked_links.c.message_id.in_(_ids))
 _WAITING = select(crowd_findings.c.message_id).order_by(crowd_findings.c.event_id).limit(FINDINGS)
 _FINDINGS_OF = (
     select(crowd_findings)
