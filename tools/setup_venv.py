@@ -33,10 +33,9 @@ STAMP = VENV / "installed.json"
 CONSTRAINTS = ROOT / "constraints.txt"
 DEBIAN_WHEELS = Path("/usr/share/python-wheels")
 QUICKLY = ("--quiet", "--no-compile")
-TOOLS = (
-    "pip>=25.1",  # older ones know no dependency groups
-    "uv>=0.9; sys_platform in 'linux darwin' and platform_machine in 'x86_64 aarch64 arm64'",
-)
+NEWER_PIP = "pip>=25.1"
+"""Older ones know no dependency groups."""
+ANY_UV = "uv>=0.9; sys_platform in 'linux darwin' and platform_machine in 'x86_64 aarch64 arm64'"
 UV_CALLS_SO = {"constraint", "extra-index-url", "find-links", "index-url"}
 UV_NEEDS_NOT = {"cache-dir", "default-timeout", "disable-pip-version-check", "timeout"}
 """Settings of pip that change nothing of what is installed."""
@@ -86,14 +85,17 @@ def has_pip() -> bool:
 
 
 def make_venv() -> None:
-    """Make the virtual environment, with pip and uv in it."""
+    """Make the virtual environment, with pip in it, and uv where it can be had."""
     if not PYTHON.exists() or not has_pip():
         venv.create(VENV, clear=True, symlinks=True)
         # A wheel of pip runs from inside the zip file.
         start: list[str | Path] = [PYTHON, find_pip() / "pip"]
     else:
         start = [PYTHON, "-m", "pip"]
-    run(*start, "install", *QUICKLY, "--upgrade", "--constraint", CONSTRAINTS, *TOOLS)
+    chosen = ("install", *QUICKLY, "--upgrade", "--constraint", CONSTRAINTS)
+    run(*start, *chosen, NEWER_PIP)
+    # All goes on without it, more slowly.
+    subprocess.run([PYTHON, "-m", "pip", *chosen, ANY_UV], check=False)
 
 
 def find_pip() -> Path:
