@@ -12,9 +12,9 @@ HERE = PLACEHOLDER.decode()
 PIXEL = "https://t.example/o/AbC-_1"
 _HIDING = frozenset(("template", "head", "title"))
 """Also in a drawing: of SVG's own title nothing is drawn."""
-_ENDS = re.compile("</(?:body|html)", re.IGNORECASE)
-_READ_OTHERWISE = re.compile("<select|<!---?\0", re.IGNORECASE)
-"""What html5lib 1.1 reads otherwise than HTML § 13.2.5.43-44 and § 13.2.6.4.7 have it."""
+_ENDS = re.compile(r"</(?:body|html)[\t\n\f\r />]", re.IGNORECASE)
+_READ_OTHERWISE = re.compile(r"<(?:select|svg|math|template|!\[CDATA\[|!---?\x00)", re.IGNORECASE)
+"""What html5lib 1.1 (2020) reads otherwise than the standard in some documents."""
 
 
 def image_of(url: str) -> re.Pattern[str]:
@@ -36,13 +36,17 @@ def without(html: str, url: str = PIXEL) -> tuple[str, int]:
 def is_shown(html: str, url: str = PIXEL, name: str = "img") -> bool:
     """Whether a browser shows the image: two parsers put it into the body, and hide it nowhere.
 
-    Of `select` the standard was changed since html5lib was written, and comments that begin with a
-    NUL it ends too soon: there one has to do.
+    Where html5lib, the older one, is known to go wrong, the other has to do.
     """
-    wanted = name, url
-    return wanted in _shown_by_turbohtml(html) and (
-        wanted in _shown_by_html5lib(html) or _READ_OTHERWISE.search(html) is not None
+    return is_agreed(html, url, name) or (
+        _READ_OTHERWISE.search(html) is not None and (name, url) in _shown_by_turbohtml(html)
     )
+
+
+def is_agreed(html: str, url: str, name: str) -> bool:
+    """Whether both parsers say so."""
+    wanted = name, url
+    return wanted in _shown_by_turbohtml(html) and wanted in _shown_by_html5lib(html)
 
 
 def has_place(html: str, url: str = PIXEL) -> bool:
@@ -53,7 +57,7 @@ def has_place(html: str, url: str = PIXEL) -> bool:
     end = len(html.rstrip("\t\n\f\r "))
     places = [(found.start(), "x-image") for found in _ENDS.finditer(html)]
     return any(
-        is_shown(f'{html[:place]}<{name} src="{url}">{html[place:]}', url, name)
+        is_agreed(f'{html[:place]}<{name} src="{url}">{html[place:]}', url, name)
         for place, name in (*places, (end, "img"))
     )
 
