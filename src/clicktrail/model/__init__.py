@@ -17,6 +17,7 @@ from clicktrail.model.rules import Rules as Rules
 from clicktrail.model.subscription import Subscription as Subscription
 from clicktrail.model.thresholds import USUAL as USUAL
 from clicktrail.model.thresholds import Thresholds as Thresholds
+from clicktrail.model.where import Where as Where
 
 Tags = dict[str, list[str]]
 """Tag name → its values, in the order given."""
@@ -366,23 +367,6 @@ class Scope(StrEnum):
     """Change configuration sets, identities and what belongs to them; look at them too."""
     READ = "read"
     """Look at configuration sets and identities; read metrics."""
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """What is looked at. What is not given lets everything through; ``""`` stands for none.
-    Days are ``2026-11-23``; both ends of a period belong to it.
-    """
-
-    configuration_set: str | None = None
-    identity: str | None = None
-    provider: str | None = None
-    since: str | None = None
-    until: str | None = None
-    tag: tuple[str, str] | None = None
-    """A link tag and its value: only clicks of such links, and neither links nor hours."""
-    program: str | None = None
-    """A program and device: only clicks by these. By them, emails and tags are not known either."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,9 @@ from clicktrail.base.logs import get_logger
 from clicktrail.base.metrics import Metrics
 from clicktrail.errors import ClicktrailError
 from clicktrail.journal import Entry, Journal
-from clicktrail.model import (
-    OPEN_LINK,
-    UNSUBSCRIBE_LINK,
-    Click,
-    EventType,
-    Request,
-)
+from clicktrail.model import OPEN_LINK, UNSUBSCRIBE_LINK, Click, EventType, Request
 from clicktrail.publish.deliver import Deliverer
-from clicktrail.publish.event import (
-    send_event,
-)
+from clicktrail.publish.event import send_event
 from clicktrail.publish.nameless import signs_that_count, told_of, without_email
 from clicktrail.publish.others.opens import judged, logged_open
 from clicktrail.publish.privacy import Privacy
