@@ -13,8 +13,11 @@ PIXEL = "https://t.example/o/AbC-_1"
 _HIDING = frozenset(("template", "head", "title"))
 """Also in a drawing: of SVG's own title nothing is drawn."""
 _ENDS = re.compile(r"</(?:body|html)[\t\n\f\r />]", re.IGNORECASE)
-_READ_OTHERWISE = re.compile(r"<(?:select|svg|math|template|!\[CDATA\[|!---?\x00)", re.IGNORECASE)
-"""What html5lib 1.1 (2020) reads otherwise than the standard in some documents."""
+_READ_OTHERWISE = re.compile(
+    r"<(?:select|template|!---?\x00)|<(?:svg|math)[\s\S]*</(?:br|p)[\t\n\f\r />]", re.IGNORECASE
+)
+"""What html5lib 1.1 (2020) reads otherwise than HTML § 13.2: `template`, a `select`, a NUL at the
+beginning of a comment, and the end of a drawing by an end tag of `br` or `p`."""
 
 
 def image_of(url: str) -> re.Pattern[str]:
