@@ -37,6 +37,8 @@ _CLEAR = rf"(?:[^= \t\r]|\r\n|{_TOKENS}|[ \t]+(?:[^= \t\r\n]|{_TOKENS}))*"
 _CLEAR_QUICKLY = automaton(rf"\A{_CLEAR}\z")
 _NOT_LITERAL = re.compile(rb"[^!-<>-~]")
 _LITERALS = bytes(each for each in range(0x21, 0x7F) if each != 0x3D)
+_SIMPLE = b"= "
+"""What is to be escaped in the image that tells of opens: all of it, in no time."""
 _ESCAPES = {bytes((each,)): b"=%02X" % each for each in range(256)}
 # What is not itself: an escape, nothing (a soft line break; white space at a line end, which was
 # added on the way, § 6.7 (3)), or a "=" and the character after it.
@@ -139,8 +141,10 @@ def splice(
 def _spliced(body: bytes, edits: Sequence[Edit], soft: bytes) -> bytearray:
     """Return a body with edits of its own bytes made; what is new is yet to be encoded."""
     out = bytearray()
-    # Tracking links have nothing to escape: one look at all of them.
-    literal = not b"".join([new for _, _, new in edits]).translate(None, _LITERALS)
+    # Tracking links have nothing to escape, the image only what is told apart: one look at all.
+    others: bytes | None = b"".join([new for _, _, new in edits]).translate(None, _LITERALS)
+    if others and others.strip(_SIMPLE):
+        others = None
     done = column = 0  # the end of the last edit; the line so far
     for begin, end, new in edits:
         column = _keep(out, body, done, begin, column, soft)
@@ -156,7 +160,7 @@ def _spliced(body: bytes, edits: Sequence[Edit], soft: bytes) -> bytearray:
         if not new and out.endswith((b" ", b"\t")) and _TO_LINE_END.match(body, end):
             column = _write(out, bytes((out.pop(),)), column - 1, soft)  # § 6.7 (3)
         elif new:
-            column = _write(out, new, column, soft, literal)
+            column = _write(out, new, column, soft, others)
         done = end
     _keep(out, body, done, len(body), column, soft, is_last=True)
     return out
@@ -316,17 +320,23 @@ def _escaped(found: re.Match[bytes]) -> bytes:
     return _ESCAPES[found[0]]
 
 
-def _write(out: bytearray, new: bytes, column: int, soft: bytes, literal: bool = False) -> int:
+def _write(
+    out: bytearray, new: bytes, column: int, soft: bytes, others: bytes | None = None
+) -> int:
     """Append new bytes with soft line breaks; return the column after them.
 
-    Those that are ``literal`` have nothing to escape.
+    ``others`` are the bytes to escape in all that is new, if that is known; `_SIMPLE` ones alone.
     """
-    others = b"" if literal else new.translate(None, _LITERALS)
-    escaped = others != b""
-    if escaped and not others.strip(b"= "):  # as in the image that tells of opens
-        new = new.replace(b"=", b"=3D").replace(b" ", b"=20")
-    elif escaped:
-        new = _NOT_LITERAL.sub(_escaped, new)
+    if others is None:
+        others = new.translate(None, _LITERALS)
+    escaped = False
+    if others:
+        raw = new
+        if others.strip(_SIMPLE):
+            new = _NOT_LITERAL.sub(_escaped, new)
+        else:
+            new = new.replace(b"=", b"=3D").replace(b" ", b"=20")
+        escaped = len(new) > len(raw)
     at, size = 0, len(new)
     if column + size < LINE:
         out += new
