@@ -2,6 +2,7 @@
 
 import pytest
 
+from clicktrail.base.weburl import serialized
 from clicktrail.model import Rules
 from clicktrail.rewrite import Policy, Rewritten, rewrite_message
 from clicktrail.rules.append import appended, checked_append
@@ -139,3 +140,46 @@ def test_a_rule_is_about_the_host_that_a_browser_asks(url: str) -> None:
         beside = url.replace("a.example", "c.example").replace("%61", "c").replace("ａ", "c")
         beside = beside.replace("A.EXAMPLE", "c.example")
         assert (stays(beside), tracked(beside)) == ("", "host")
+
+
+LEAVE = [
+    "https://a.example/leave?u=abcd",
+    "https://a.example/leave/abcd",
+    "https://a.example/",
+    "http://abcd/",
+    "https://a.example/b/",
+    "https://a.example/x%2eab",
+    "https://a.example/?u=%20abcd",
+]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *LEAVE,
+        "HTTPS://A.EXAMPLE:443/leave?u=abcd#part",
+        "https:\\\\a.example\\leave\\abcd",
+        "https://a.example/x/../leave/abcd",
+        "https://a.example/leave/abcd/x/%2e%2E/%2E",
+        "https://a.example/leave/abcd/",
+        "https://a.example?u= abcd",
+        "https://a.example",
+        "https:a.example",
+        "https:/a.example/b/c/..",
+        "http:\\\\\\\\/abcd",
+        "http://///abcd",
+        "http:abcd",
+        "https://a.example/x%2Eab",
+        "https://a.example/leave?u=ａbcd",
+        "https://a.example/leave?u=abce",
+        "https://a.example/leave?u=abcd&x",
+        "https://b.example/leave?u=abcd",
+    ],
+)
+def test_a_link_is_that_of_list_unsubscribe_where_a_browser_goes_to_the_same(url: str) -> None:
+    page = (serialized(url) or "").partition("#")[0]
+    for leave in LEAVE:
+        for rules in (Rules(track_unsubscribe=False), Rules((), ("*.example", "abcd"), False)):
+            stays = staying(rules, [f"<{leave}>"])
+            assert stays is not None
+            assert stays(url) == ("unsubscribe" if page == serialized(leave) else "")

@@ -56,24 +56,16 @@ def staying(rules: Rules, unsubscribe: Iterable[str]) -> Callable[[str], str] | 
     """
     excludes, has = _compiled(rules)
     urls = frozenset[str]() if rules.track_unsubscribe else _urls_in(unsubscribe)
-    if excludes is None and has is None and not urls:
-        return None
-    # Few links lead to one of their hosts: only these are looked at more closely.
-    hosts = frozenset(map(_host, urls))
-
-    def is_told(url: str) -> str:
-        return "unsubscribe" if _host(url) in hosts and _is_among(url, urls) else ""
-
+    is_told = _among(urls) if urls else None
     if excludes is None and has is None:
         return is_told
 
     def tell(url: str) -> str:
-        host = _host(url) if excludes is not None or hosts else ""
-        if excludes is not None and excludes(host):
+        if excludes is not None and excludes(url):
             return "host"
         if has is not None and has(url):
             return "text"
-        return "unsubscribe" if host in hosts and _is_among(url, urls) else ""
+        return "" if is_told is None else is_told(url)
 
     return tell
 
@@ -139,15 +131,25 @@ _short_extended = lru_cache(4096)(weburl.with_parameters)
 
 @lru_cache(64)
 def _compiled(rules: Rules) -> tuple[Callable[[str], bool] | None, Callable[[str], bool] | None]:
-    """Return whether links to a host stay as they are, and URLs with that text, if any do."""
+    """Return whether a URL stays as it is for its host, and whether for its text, if any does."""
     no, only = Hosts(rules.no_track_hosts), Hosts(rules.only_track_hosts)
     has = _search_of(rules.no_track_text) if rules.no_track_text else None
     if not no and not only:
         return None, has
 
-    @lru_cache(1024)
-    def excludes(host: str) -> bool:
+    def excludes_host(host: str) -> bool:
         return bool((no and no.has(host)) or (only and not only.has(host)))
+
+    @lru_cache(4096)  # links of one email have few hosts
+    def excludes_front(front: str) -> bool | None:
+        host = weburl.host(front)
+        return excludes_host(host) if host else None
+
+    def excludes(url: str) -> bool:
+        # URL § 4.4, authority state: this ends the host, if anything is before it.
+        end = url.find("/", 8)
+        told = excludes_front(url[:end]) if 8 < end <= _REMEMBERED else None
+        return excludes_host(weburl.host(url) or "") if told is None else told
 
     return excludes, has
 
@@ -170,25 +172,37 @@ def _urls_in(fields: Iterable[str]) -> frozenset[str]:
     return frozenset(urls)
 
 
-def _host(url: str) -> str:
-    """Return what `weburl.host` does, ``""`` for none; links of one email have few hosts."""
-    end = url.find("/", 8)  # URL § 4.4, authority state: it ends the host, if anything is before it
-    if 8 < end <= _REMEMBERED and (host := _short_host(url[:end])):
-        return host
-    return weburl.host(url) or ""
+def _among(urls: frozenset[str]) -> Callable[[str], str]:
+    """Return what says ``unsubscribe`` of a URL that is one of these, as `_urls_in` has them."""
+    tails = frozenset(url[-_TAIL:] for url in urls)
+
+    def tell(url: str) -> str:
+        tail = url[-_TAIL:]
+        # URL § 4.4: letters and digits at the end of a path or a query are what they are. A slash
+        # there is behind the host.
+        if (
+            tail not in tails
+            and tail.isalnum()
+            and url.find("/", 8) > 8
+            and tail.isascii()
+            and "#" not in url
+            and "\\" not in url
+        ):
+            return ""
+        if "#" in url:
+            url = url.partition("#")[0]
+        if url in urls:
+            return "unsubscribe"
+        if _WRITTEN.fullmatch(url):
+            return ""
+        serialized = _short_serialized if len(url) <= _REMEMBERED else weburl.serialized
+        return "unsubscribe" if serialized(url) in urls else ""
+
+    return tell
 
 
-_short_host = lru_cache(4096)(weburl.host)
-
-
-def _is_among(url: str, urls: frozenset[str]) -> bool:
-    if "#" in url:
-        url = url.partition("#")[0]
-    if url in urls:
-        return True
-    if _WRITTEN.fullmatch(url):
-        return False
-    return (_short_serialized if len(url) <= _REMEMBERED else weburl.serialized)(url) in urls
+_TAIL = 4
+"""Characters at the end of a URL: as many are no dot-segment, if they are letters and digits."""
 
 
 def _normal(url: str) -> str | None:
