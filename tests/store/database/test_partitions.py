@@ -17,7 +17,7 @@ from clicktrail.store.clicks.clicks import LoggedClick
 from clicktrail.store.clicks.statistics import Counts, Dimensions, add_counts
 from clicktrail.store.database.connect import open_database
 from clicktrail.store.database.core import Database
-from clicktrail.store.database.partitions import AHEAD, BY_DAY, DAY, make_days
+from clicktrail.store.database.partitions import AHEAD, BY_DAY, DAY, PENDING_KILOBYTES, make_days
 from clicktrail.store.database.turns import SHARDS, take_shard
 from support.counting import counted
 from support.postgres import NEEDS_POSTGRES, Postgres
@@ -106,6 +106,22 @@ async def test_ids_go_to_the_day_in_which_they_were_made(
     await store.clicks.record([last, first])
     assert count(look, part("clicks", midnight - DAY)) == 1
     assert count(look, part("clicks", midnight)) == 1
+
+
+async def test_little_waits_for_the_index_of_each_day(
+    store: Store, database: Database, look: psycopg.Connection
+) -> None:
+    at = now_us() + 20 * DAY
+    await make(database, at, at)
+    found = look.execute(
+        "SELECT index.relname, index.reloptions FROM pg_index JOIN pg_class index"
+        " ON index.oid = indexrelid JOIN pg_am ON pg_am.oid = relam"
+        " WHERE amname = 'gin' AND relkind = 'i'"
+    ).fetchall()
+    assert len({name for name, _ in found if part("message_texts", at) in name}) >= 1
+    assert len({name for name, _ in found if "message_texts_default" in name}) >= 1
+    option = f"gin_pending_list_limit={PENDING_KILOBYTES}"
+    assert [name for name, options in found if options != [option]] == []
 
 
 async def test_what_belongs_to_no_day_is_kept_and_moves_when_its_day_is_made(

@@ -14,7 +14,7 @@ from clicktrail.errors import StoreUnavailable
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-NEWEST = "0030"
+NEWEST = "0031"
 """The revision that this version of Clicktrail works with."""
 
 _FOLDER = Path(__file__).parent / "migrations"

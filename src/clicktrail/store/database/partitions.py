@@ -34,6 +34,10 @@ BY_DAY: dict[str, tuple[Column[str], ...]] = {
 }
 """The tables by what is kept for the same time, each with the id that it is divided by."""
 
+PENDING_KILOBYTES = 64
+"""What waits to be sorted into an index of trigrams or marks. PostgreSQL's own limit is 4 MB
+(§ 70.4.1, `gin_pending_list_limit`), whose pages the index of each day keeps for good."""
+
 _FIRST = date(1970, 1, 1).toordinal()
 _LOCK_MILLISECONDS = 500
 """A table of a day comes or goes only while nobody reads the whole: who waits for that holds up
@@ -118,6 +122,8 @@ def _make(connection: Connection, part: _Part) -> None:
     run = connection.exec_driver_sql
     run(f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}")
     run(f'CREATE TABLE "{part.name}" (LIKE "{part.table}" INCLUDING ALL)')
+    if part.table == message_texts.name:
+        limit_pending(connection, part.name)
     run(f'LOCK TABLE "{part.table}_default" IN ACCESS EXCLUSIVE MODE')
     run(
         f'WITH moved AS (DELETE FROM "{part.table}_default"'  # noqa: S608 - names and ids of ours
@@ -130,6 +136,17 @@ def _make(connection: Connection, part: _Part) -> None:
     )
 
 
+def limit_pending(connection: Connection, tables: str) -> None:
+    """Let little wait for the indexes of tables whose names begin so, on PostgreSQL.
+
+    Not by the index of the whole, whose options PostgreSQL cannot change.
+    """
+    for name in connection.scalars(_PENDING, {"tables": tables}).all():
+        connection.exec_driver_sql(
+            f'ALTER INDEX "{name}" SET (gin_pending_list_limit = {PENDING_KILOBYTES})'
+        )
+
+
 def _drop(connection: Connection, part: _Part) -> None:
     take_turn(connection, DIVIDING)
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}")
@@ -140,6 +157,13 @@ _PARTITIONS = text(
     "SELECT part.relname FROM pg_inherits"
     " JOIN pg_class part ON part.oid = inhrelid JOIN pg_class whole ON whole.oid = inhparent"
     " WHERE whole.relnamespace = current_schema()::regnamespace AND whole.relkind = 'p'"
+)
+
+_PENDING = text(
+    "SELECT of_it.relname FROM pg_index JOIN pg_class of_it ON of_it.oid = indexrelid"
+    " JOIN pg_class part ON part.oid = indrelid JOIN pg_am ON pg_am.oid = of_it.relam"
+    " WHERE part.relnamespace = current_schema()::regnamespace"
+    " AND starts_with(part.relname, :tables) AND amname = 'gin' AND of_it.relkind = 'i'"
 )
 
 

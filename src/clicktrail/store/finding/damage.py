@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from clicktrail.base.logs import get_logger
 from clicktrail.errors import StoreUnavailable
 from clicktrail.store.database.core import Database, Work
+from clicktrail.store.database.partitions import PENDING_KILOBYTES
 from clicktrail.store.database.turns import ERASING, INDEXING, take_turn
 from clicktrail.store.mail.tables import message_numbers
 
@@ -152,6 +153,7 @@ def begin_anew(connection: Connection, aside: str = DAMAGED) -> None:
             connection.exec_driver_sql(
                 "CREATE INDEX IF NOT EXISTS message_texts_words"
                 " ON message_texts USING gin (text gin_trgm_ops)"
+                f" WITH (gin_pending_list_limit = {PENDING_KILOBYTES})"
             )
     else:
         _put_aside(connection, aside)
