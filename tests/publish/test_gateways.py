@@ -24,6 +24,7 @@ from clicktrail.publish.visitor_verdict.gateways import network_of
 from clicktrail.store import Store
 from clicktrail.store.clicks.clicks import RECENT as RECENT_OF_LINK
 from clicktrail.store.clicks.judging.crowds import RECENT, RECORD, _leave
+from clicktrail.store.clicks.judging.evidence import RECENT as RECENT_OF_EMAIL
 from clicktrail.store.clicks.tables import clicks, crowd_findings, crowds, evidence
 from clicktrail.store.database.bulk import BulkInsert
 from support.crowds import FOUND, PEOPLE, Crowd, accepted, clicks_of_crowd, clicks_of_crowds, over
@@ -108,6 +109,31 @@ async def test_a_gateway_that_did_more(house: House) -> None:
     for each in reversed(expected):
         await publish(publisher(house), [each])
     assert await verdicts(house.store) == {each.event_id: told for each, told in expected}
+
+
+async def test_what_is_not_remembered_any_more_is_not_taken_back(house: House) -> None:
+    """Of a burst that later clicks pushed out, when its network is found and acquitted."""
+    crowd = PEOPLE["an office of one browser that opens the first link"]
+    made = await clicks_of_crowd(crowd, house.message, accepted())
+    soon = [each for each, delay in zip(made, crowd.delays, strict=True) if delay < 500]
+    first = soon[0][0]
+    later = [first.clicked_at - 1_000_000] + [
+        first.clicked_at + HOUR + n * 60_000_000 for n in range(RECENT_OF_EMAIL - 1)
+    ]
+    partner, *others = (
+        replace(first, event_id=new_id(at), clicked_at=at, link=1, ip="198.51.100.9")
+        for at in later
+    )
+    both = "suspect burst"
+    await publish(publisher(house), [(partner, ""), soon[0], *((each, "") for each in others)])
+    assert (await verdicts(house.store))[first.event_id] == both
+    await publish(publisher(house), soon[1:])
+    assert (await verdicts(house.store))[soon[1][0].event_id] == FOUND
+    await publish(publisher(house), made[len(soon) :])
+    told = {each.event_id: expected for each, expected in made}
+    told |= dict.fromkeys((each.event_id for each in others), HUMAN)
+    told |= dict.fromkeys((first.event_id, partner.event_id), both)
+    assert await verdicts(house.store) == told
 
 
 @pytest.mark.parametrize(

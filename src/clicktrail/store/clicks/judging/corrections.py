@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from clicktrail.model import Click, Judgement, Verdict
 from clicktrail.store.clicks.judging.crowds import join, settle
 from clicktrail.store.clicks.judging.evidence import Evidence, Jury, weigh
+from clicktrail.store.clicks.judging.reasons import REASONS
 from clicktrail.store.clicks.outbox import Notification, rewrite
 from clicktrail.store.clicks.tables import clicked_links, clicks
 from clicktrail.store.clicks.tally import LoggedClick, Outgoing, Place, Tally, click_of, verdict_of
@@ -106,22 +107,22 @@ def _correct(
         return corrected
     query = select(clicks).where(clicks.c.event_id.in_(list(changed))).order_by(clicks.c.event_id)
     rows = [
-        row
+        (row, becomes)
         for row in connection.execute(query.with_for_update())
-        if _may_become(row, changed[row.event_id])
+        if (becomes := _become(row, changed[row.event_id])) is not None
     ]
     values = [
         {
             "key": row.event_id,
-            "new_verdict": changed[row.event_id].verdict.value,
-            "new_reasons": " ".join(changed[row.event_id].reasons),
+            "new_verdict": judged.verdict.value,
+            "new_reasons": " ".join(judged.reasons),
         }
-        for row in rows
+        for row, judged in rows
     ]
     if values:
         connection.execute(_CORRECT, values)
-    for row in rows:
-        judged, before = changed[row.event_id], verdict_of(row.verdict)
+    for row, judged in rows:
+        before = verdict_of(row.verdict)
         if row.event_id in new or before is judged.verdict:
             continue
         if Verdict.HUMAN in (before, judged.verdict):
@@ -135,14 +136,28 @@ def _correct(
     return corrected
 
 
-def _may_become(row: Any, judged: Judgement) -> bool:
-    """Whether a click may get that judgement: a lighter one only where its crowd has acquitted it.
+def _become(row: Any, judged: Judgement) -> Judgement | None:
+    """Return what a click gets in the place of its judgement; ``None`` where that stays.
 
-    Else something spoke against it that is not remembered any more.
+    A reason that is not remembered any more stays with it, as does the verdict that came of it: a
+    lighter one is only for what others have taken back.
     """
-    if _SEVERITY.index(verdict_of(row.verdict)) <= _SEVERITY.index(judged.verdict):
-        return True
-    return set(row.reasons.split()) - {_GATEWAY} == set(judged.reasons)
+    had, now = row.reasons.split(), judged.reasons
+    forgotten = [id_ for id_ in had if id_ not in now and id_ not in _TAKEN_BACK]
+    if _BURST in now:
+        forgotten = [id_ for id_ in forgotten if id_ not in _SAME_AS_BURST]
+    verdict = verdict_of(row.verdict)
+    is_lighter = _SEVERITY.index(judged.verdict) < _SEVERITY.index(verdict)
+    if forgotten:
+        if is_lighter or judged.verdict is verdict:
+            return None
+        return Judgement(judged.verdict, tuple(sorted({*now, *forgotten}, key=_place)))
+    is_acquitted = _TAKEN_BACK & set(had) - set(now)
+    return None if is_lighter and not is_acquitted else judged
+
+
+def _place(reason: str) -> int:
+    return _ORDER.get(reason, len(_ORDER))
 
 
 def _correct_told(
@@ -162,8 +177,11 @@ def _correct_told(
     return without_person(jury.corrected(earlier, before, judged), erased).outgoing
 
 
-_GATEWAY = "gateway"
-"""The one reason that is taken back (`clicktrail.store.clicks.judging.reasons`)."""
+_TAKEN_BACK = {"gateway"}
+"""The reasons that later clicks take back (`clicktrail.store.clicks.judging.reasons`)."""
+_BURST, _SAME_AS_BURST = "burst", {"sweep", "double-fetch"}
+"""In whose place it is told."""
+_ORDER = {reason: place for place, reason in enumerate(REASONS)}
 _SEVERITY = [Verdict.HUMAN, Verdict.SUSPECT, Verdict.MACHINE]
 
 
