@@ -121,7 +121,8 @@ async def test_two_nodes_make_one_order_of_each_name(town: Town, tmp_path: Path)
             for name in town.names:
                 await town.issued(name)
                 assert await one.served(name) == await two.served(name)
-        assert pebble.orders == len(town.names)
+        # Not the orders: one that failed on a busy machine is made again.
+        assert pebble.told("Issued certificate") == len(town.names)
         assert pebble.told("There are now 2 accounts") == 0
 
 

@@ -472,16 +472,19 @@ async def test_what_it_has_against_us_is_our_trouble_until_it_takes_an_email(
         assert faults.current() == {}
 
 
-async def test_a_greeting_tells_that_it_takes_us_again() -> None:
+@pytest.mark.parametrize("stage", ["CONNECT", "MAIL"])
+async def test_a_greeting_tells_that_it_takes_us_again(stage: str) -> None:
     faults = Faults()
     async with (
-        HostileSmarthost({"CONNECT": "554 no"}) as hostile,
+        HostileSmarthost({stage: "554 no" if stage == "CONNECT" else "530 no"}) as hostile,
         relay(hostile, faults) as smarthost,
     ):
-        with pytest.raises(SmarthostRefusesUs):
-            await smarthost.greet()
-        assert list(faults.current()) == [FAULT]
-        hostile.answers.clear()
+        for _ in range(2):
+            with pytest.raises(SmarthostRefusesUs):
+                await smarthost.greet()
+            assert list(faults.current()) == [FAULT]
+        # What is said of nobody's email is not about us.
+        hostile.answers = {"MAIL": "550 5.1.8 no null sender here"}
         await smarthost.greet()
         assert faults.current() == {}
 

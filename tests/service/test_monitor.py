@@ -68,7 +68,9 @@ def test_an_email_and_its_clicks_are_measured(tmp_path: Path, embedded: bool) ->
             clicks = (
                 v for k, v in found.items() if k.startswith("clicktrail_clicks_recorded_total")
             )
-            return found if sum(clicks) == 2 else None
+            # On a busy machine a click goes by the spool.
+            done = sum(clicks) == 2 and found["clicktrail_spool_bytes"] == 0
+            return found if done else None
 
         found = wait_for(recorded, "clicks that are counted")
         assert found["clicktrail_redirects_total{status=302}"] == 2
@@ -81,7 +83,6 @@ def test_an_email_and_its_clicks_are_measured(tmp_path: Path, embedded: bool) ->
         assert found["clicktrail_links_total"] == 2
         assert found["clicktrail_rewrite_seconds_count"] == 1
         assert found["clicktrail_store_up"] == 1
-        assert found["clicktrail_spool_bytes"] == 0
 
 
 @pytest.mark.parametrize("embedded", [True, False])

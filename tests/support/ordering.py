@@ -29,10 +29,10 @@ from support.ports import Ports
 from support.redirecting import RING
 from support.service import PATIENCE
 
-QUICK = Pace(look=0.05, hold=4, failed=0.2, elsewhere=0.1, rehearsal=5)
-"""Nothing is waited for where nothing comes: a look is a few milliseconds."""
 LONG_PATIENCE = 5 * PATIENCE
 """An order that failed, as on a busy machine, is made again after minutes."""
+QUICK = Pace(look=0.05, hold=LONG_PATIENCE, failed=0.2, elsewhere=0.1, rehearsal=5)
+"""Nothing is waited for where nothing comes: a look is a few milliseconds."""
 
 
 class Unused:

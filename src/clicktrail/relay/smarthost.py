@@ -116,8 +116,19 @@ class SmtpSmarthost:
             self._asking = None
 
     async def greet(self) -> None:
-        """Connect, with TLS and AUTH, and say goodbye. Raises `SmarthostUnavailable`."""
+        """Connect, with TLS and AUTH, begin an email, and say goodbye.
+
+        Some refuse us as late as at MAIL. The null reverse-path is nobody's: what else is said of
+        it is not about us. Raises `SmarthostUnavailable`.
+        """
         connection, _ = await self.connection()
+        try:
+            [reply] = await connection.ask(b"MAIL FROM:<>")
+            with suppress(SmarthostRefused):
+                connection.judge(reply)
+        except SmarthostUnavailable as error:
+            self.note(error)
+            raise
         self.note(None)
         await connection.quit()
 
