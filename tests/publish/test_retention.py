@@ -1,6 +1,7 @@
 """What is too old is deleted, little by little; what was counted stays."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -8,6 +9,7 @@ from clicktrail.base.ids import new_id, now_us
 from clicktrail.publish import retention
 from clicktrail.publish.retention import DAY, Periods, Retention
 from clicktrail.store.clicks.streams import NewStreamEvent
+from clicktrail.store.finding import trigrams
 from support.publishing import House, click, to_stream, to_webhook, until
 
 
@@ -45,7 +47,8 @@ async def test_the_index_of_what_was_deleted_is_written_anew_once_a_day(
     now, store = now_us(), house.store
     compacted: list[float] = []
 
-    async def compact(pause: float) -> None:
+    async def compact(pause: float, ended: Callable[[], bool]) -> None:
+        assert not ended()
         compacted.append(pause)
 
     monkeypatch.setattr(store.search, "compact", compact)
@@ -56,6 +59,23 @@ async def test_the_index_of_what_was_deleted_is_written_anew_once_a_day(
         await house.message(accepted_at=now - 61 * DAY)
         await looking.apply(now)
     assert len(compacted) == 1
+
+
+async def test_the_index_is_written_anew_no_further_than_the_stop(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged: list[object] = []
+    looking = Retention(house.store, Periods(), first=0.0)
+
+    async def merge(*_: object) -> bool:
+        merged.append(1)
+        looking._stopping.set()
+        return len(merged) < 50
+
+    monkeypatch.setattr(trigrams, "write_with_index", merge)
+    await house.message(accepted_at=now_us() - 61 * DAY)
+    await looking.apply(now_us())
+    assert len(merged) == 1
 
 
 async def test_nothing_is_deleted_where_it_is_kept_for_ever(house: House) -> None:

@@ -117,7 +117,7 @@ class Retention:
             if job.days:
                 await self._apply(job, now - job.days * DAY, done)
         if "messages" in done and time.monotonic() >= self._compacted + COMPACT_SECONDS:
-            await store.search.compact(PAUSE_SECONDS)
+            await store.search.compact(PAUSE_SECONDS, self._stopping.is_set)
             self._compacted = time.monotonic()
         with suppress(IndexDamaged):  # the file is damaged in its place: `clicktrail check` tells
             while not self._stopping.is_set() and await store.search.remove_former():

@@ -6,7 +6,7 @@ writes to one and finds it damaged builds it anew; who reads it says what to run
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
@@ -113,13 +113,20 @@ async def build_anew(database: Database) -> None:
     await remove_damaged(database)
 
 
-async def remove_damaged(database: Database, pause: float = 0.0) -> None:
-    """Remove what is left of indexes that were put aside, in short transactions.
+def never() -> bool:
+    """Say that nobody ends what is at work."""
+    return False
+
+
+async def remove_damaged(
+    database: Database, pause: float = 0.0, ended: Callable[[], bool] = never
+) -> None:
+    """Remove what is left of indexes that were put aside, in short transactions, until ``ended``.
 
     Raises `IndexDamaged` where the file itself is damaged in their place.
     """
     for name in await database.read(_left):
-        while await database.write(partial(_remove_some, name)):  # noqa: ASYNC110 - no wait
+        while not ended() and await database.write(partial(_remove_some, name)):  # noqa: ASYNC110
             await asyncio.sleep(pause)
 
 

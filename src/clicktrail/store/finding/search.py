@@ -3,7 +3,7 @@ does not wait for it. Tracked ones are grouped into mailings in the same transac
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from clicktrail.store.database.core import Database, storable
 from clicktrail.store.database.turns import ERASING, INDEXING, share_turn, try_turn
 from clicktrail.store.finding.damage import (
     IndexDamaged,
+    never,
     on_index,
     remove_some,
     repair,
@@ -110,9 +111,12 @@ class Search:
         )
         return await write_with_index(self._database, lambda c: _index(c, ids, found))
 
-    async def compact(self, pause: float = 0.0) -> None:
-        """Leave nothing in the index of what was deleted; pause so many seconds between writes."""
-        await compact(self._database, pause)
+    async def compact(self, pause: float = 0.0, ended: Callable[[], bool] = never) -> None:
+        """Leave nothing in the index of what was deleted; pause so many seconds between writes.
+
+        Between two of them it ends where ``ended`` says so; the next one does the rest.
+        """
+        await compact(self._database, pause, ended)
 
     async def remove_former(self) -> bool:
         """Remove some of an index that was put aside; return whether there may be more."""

@@ -7,7 +7,7 @@ read one by one. Each gives candidates: only who reads an email knows that it is
 """
 
 import asyncio
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from clicktrail.model import Message
 from clicktrail.store.database.bulk import BulkInsert
 from clicktrail.store.database.core import Database
-from clicktrail.store.finding.damage import on_index, remove_damaged, write_with_index
+from clicktrail.store.finding.damage import never, on_index, remove_damaged, write_with_index
 from clicktrail.store.finding.texts import GRAM, Query, facets_of, text_of
 from clicktrail.store.mail.tables import message_numbers, message_texts, messages, unindexed
 
@@ -149,16 +149,18 @@ def try_index(connection: Connection) -> None:
         connection.exec_driver_sql(_DELETE, row)
 
 
-async def compact(database: Database, pause: float = 0.0) -> None:
-    """Write SQLite's index anew, without what was deleted, in short transactions.
+async def compact(
+    database: Database, pause: float = 0.0, ended: Callable[[], bool] = never
+) -> None:
+    """Write SQLite's index anew, without what was deleted, in short transactions, until ``ended``.
 
     Not by ``secure-delete`` of FTS5: that is as slow for each word, and a file that was changed by
     it can no longer be read by SQLite before 3.42 (SQLite, "FTS5", § 6.11).
     """
-    await remove_damaged(database, pause)
+    await remove_damaged(database, pause, ended)
     # A negative number takes all of the index in hand; positive ones go on with that (§ 6.8).
     size = -MERGED_PAGES
-    while await write_with_index(database, partial(_merge, size)):
+    while not ended() and await write_with_index(database, partial(_merge, size)):
         size = MERGED_PAGES
         await asyncio.sleep(pause)
 
