@@ -126,11 +126,13 @@ class SmtpSmarthost:
             [reply] = await connection.ask(b"MAIL FROM:<>")
             with suppress(SmarthostRefused):
                 connection.judge(reply)
+            self.note(None)
+            await connection.quit()
         except SmarthostUnavailable as error:
             self.note(error)
             raise
-        self.note(None)
-        await connection.quit()
+        finally:
+            connection.close()
 
     async def close(self) -> None:
         """Say QUIT on all idle connections, and keep none from now on."""
