@@ -95,15 +95,40 @@ def unpack_id(raw: bytes) -> str:
     return b2a_base64(raw, newline=False)[:ID_LENGTH].translate(_TO_ORDERED).decode()
 
 
+def in_calendar(at_us: int) -> int:
+    """Return the time nearest to one, in microseconds, that a calendar of any time zone has.
+
+    `datetime` ends where RFC 3339 does, with the years 1 and 9999; only a damaged store has others.
+    """
+    return min(max(at_us, _EARLIEST), _LATEST)
+
+
+_EARLIEST = round(datetime(1, 1, 2, tzinfo=UTC).timestamp()) * 1_000_000
+_LATEST = round(datetime(9999, 12, 31, tzinfo=UTC).timestamp()) * 1_000_000 - 1
+NO_TIME = (ValueError, OverflowError, OSError)
+"""What `datetime.fromtimestamp` raises of a time that is not in the calendar."""
+
+
 def rfc3339(at_us: int) -> str:
     """Return a time as RFC 3339 text in UTC (``2026-11-23T18:08:04.933666Z``)."""
     seconds, micros = divmod(at_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{micros:06d}Z"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{micros:06d}Z"
+    except NO_TIME:
+        return rfc3339(in_calendar(at_us))
+
+
+def epoch_seconds(at_us: int) -> float:
+    """Return a time as answers of AWS have it, which clients make a date of their language."""
+    return in_calendar(at_us) / 1e6
 
 
 def day_of(at_us: int) -> str:
     """Return the UTC day of a time (``2026-11-23``)."""
-    return _day(at_us // 86_400_000_000)
+    try:
+        return _day(at_us // 86_400_000_000)
+    except NO_TIME:
+        return _day(in_calendar(at_us) // 86_400_000_000)
 
 
 def first_of(days: int, last: date) -> date:
@@ -113,7 +138,10 @@ def first_of(days: int, last: date) -> date:
 
 def hour_of(at_us: int) -> str:
     """Return the UTC hour of a time (``2026-11-23T18``)."""
-    return _hour(at_us // 3_600_000_000)
+    try:
+        return _hour(at_us // 3_600_000_000)
+    except NO_TIME:
+        return _hour(in_calendar(at_us) // 3_600_000_000)
 
 
 @lru_cache(1000)

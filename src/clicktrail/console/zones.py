@@ -7,6 +7,7 @@ from functools import lru_cache
 from jinja2 import pass_context
 from starlette.requests import Request
 
+from clicktrail.base.ids import in_calendar
 from clicktrail.console.entry.cookies import cookie
 from clicktrail.errors import InvalidInput
 from clicktrail.store.clicks.zoned import time_zone
@@ -37,7 +38,8 @@ def time_text(at_us: int | None, zone: tzinfo = UTC) -> str:
     """Return a time to the second; a dash for none."""
     if at_us is None:
         return "–"
-    return datetime.fromtimestamp(at_us // 1_000_000, zone).strftime("%Y-%m-%d %H:%M:%S")
+    seconds = in_calendar(at_us) // 1_000_000
+    return datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @pass_context

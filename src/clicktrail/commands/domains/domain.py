@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clicktrail.base.hostname import host_name
-from clicktrail.base.ids import now_us
+from clicktrail.base.ids import day_of, now_us
 from clicktrail.commands.domains.findings import Finding, Status
 from clicktrail.commands.shared.common import (
     Json,
@@ -128,12 +127,12 @@ def _order(state: "State", now: int) -> Finding:
 
     health = state.health(now)
     why = f": {state.problem}" if state.problem else ""
-    until = f"{datetime.fromtimestamp(state.expires_at / 1e6, UTC):%Y-%m-%d}"
+    until = day_of(state.expires_at)
     if health is Health.MISSING:
         status = Status.WARNING if why else Status.NOTE
         text = f"no certificate was issued yet{why or ', and none was asked for'}"
     elif health is Health.VALID:
-        renewed = f"{datetime.fromtimestamp(state.renew_at / 1e6, UTC):%Y-%m-%d}"
+        renewed = day_of(state.renew_at)
         status, text = Status.OK, f"the certificate is kept until {until}, renewed on {renewed}"
     elif health is Health.EXPIRING:
         text = f"the certificate of {until} should have been renewed{why}"

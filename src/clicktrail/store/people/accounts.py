@@ -8,6 +8,7 @@ import asyncio
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 from argon2 import PasswordHasher
@@ -15,11 +16,14 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from clicktrail.base.ids import now_us
+from clicktrail.base.logs import get_logger
 from clicktrail.base.text.digest import digest_of
 from clicktrail.errors import AlreadyExists, InvalidInput, NotFound
 from clicktrail.model import Role
 from clicktrail.store.database.core import Database, storable
 from clicktrail.store.people.tables import console_accounts, console_links, console_sessions
+
+log = get_logger(__name__)
 
 SECOND = 1_000_000
 LINK_LIFE = 3 * 86_400 * SECOND
@@ -54,6 +58,23 @@ class Account:
     ready: bool = True
 
 
+def _kept_role(text: str) -> Role:
+    """Return a role that is kept; who has a damaged one may do least, until it is given anew."""
+    return Role(text) if text in _ROLES else _least()
+
+
+_ROLES = frozenset(Role)
+
+
+@cache  # a page asks each time
+def _least() -> Role:
+    log.error(
+        "the role of an account of the console is damaged: it may only look;"
+        " `clicktrail console-user role NAME ROLE` gives it one"
+    )
+    return Role.VIEWER
+
+
 class AccountStore:
     """Keeps accounts of the console. Every method may raise `StoreUnavailable`."""
 
@@ -65,7 +86,7 @@ class AccountStore:
         """Return all accounts, by name."""
         query = select(console_accounts).order_by(console_accounts.c.name)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [Account(row.name, Role(row.role), bool(row.password)) for row in rows]
+        return [Account(row.name, _kept_role(row.role), bool(row.password)) for row in rows]
 
     async def any_ready(self) -> bool:
         """Return whether anybody can sign in."""
@@ -128,7 +149,7 @@ class AccountStore:
             )
         )
         row = await self._database.read(lambda connection: connection.execute(query).first())
-        return Account(row.name, Role(row.role), bool(row.password)) if row else None
+        return Account(row.name, _kept_role(row.role), bool(row.password)) if row else None
 
     async def set_password(self, token: str, password: str) -> str:
         """Set the password of the account of a link; return the token of a new session.
@@ -195,7 +216,7 @@ class AccountStore:
             where = console_sessions.c.digest == digest
             statement = update(console_sessions).where(where).values(seen_at=now)
             await self._database.write(lambda connection: connection.execute(statement))
-        return Account(row.name, Role(row.role))
+        return Account(row.name, _kept_role(row.role))
 
     async def signed_in(self, tokens: Collection[str]) -> set[str]:
         """Return the tokens of sessions that have not ended; they do not live on by it."""

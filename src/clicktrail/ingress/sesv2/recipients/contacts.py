@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from clicktrail.base.ids import now_us
+from clicktrail.base.ids import epoch_seconds, now_us
 from clicktrail.ingress.sesv2.operations import Body, Call, Operation
 from clicktrail.ingress.sesv2.paging import Page, asked_page, next_token, page
 from clicktrail.ingress.sesv2.tags import Tag, given_tags, shown_tags
@@ -136,8 +136,8 @@ class ContactOperations:
                 for topic in found.topics
             ],
             "Description": found.description,
-            "CreatedTimestamp": found.created_at / 1e6,
-            "LastUpdatedTimestamp": found.updated_at / 1e6,
+            "CreatedTimestamp": epoch_seconds(found.created_at),
+            "LastUpdatedTimestamp": epoch_seconds(found.updated_at),
             "Tags": shown_tags(found.tags),
         }
 
@@ -146,7 +146,7 @@ class ContactOperations:
         found = {each.name: each for each in await self._contacts.lists()}
         names, following = page(sorted(found), call, body)
         shown = [
-            {"ContactListName": name, "LastUpdatedTimestamp": found[name].updated_at / 1e6}
+            {"ContactListName": name, "LastUpdatedTimestamp": epoch_seconds(found[name].updated_at)}
             for name in names
         ]
         return {"ContactLists": shown} | following
@@ -184,7 +184,7 @@ class ContactOperations:
         return _shown(found, known) | {
             "ContactListName": name,
             "AttributesData": found.attributes,
-            "CreatedTimestamp": found.created_at / 1e6,
+            "CreatedTimestamp": epoch_seconds(found.created_at),
         }
 
     async def list(self, call: Call, body: ListOfContacts) -> object:
@@ -250,5 +250,5 @@ def _shown(found: Contact, known: ContactList) -> dict[str, Any]:
         "TopicPreferences": said,
         "TopicDefaultPreferences": topics,
         "UnsubscribeAll": found.unsubscribed,
-        "LastUpdatedTimestamp": found.updated_at / 1e6,
+        "LastUpdatedTimestamp": epoch_seconds(found.updated_at),
     }

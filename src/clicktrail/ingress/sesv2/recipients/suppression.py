@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from clicktrail.base.ids import epoch_seconds
 from clicktrail.ingress.sesv2.identities import SUPPRESSION
 from clicktrail.ingress.sesv2.operations import Body, Call, Operation, bad_request
 from clicktrail.ingress.sesv2.paging import asked_page, next_token
@@ -99,7 +100,7 @@ def _shown(found: Suppressed) -> dict[str, object]:
     return {
         "EmailAddress": found.address,
         "Reason": found.reason,
-        "LastUpdateTime": found.updated_at / 1e6,
+        "LastUpdateTime": epoch_seconds(found.updated_at),
     }
 
 

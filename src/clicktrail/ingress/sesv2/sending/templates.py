@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from msgspec.structs import replace
 
+from clicktrail.base.ids import epoch_seconds
 from clicktrail.errors import InvalidInput
 from clicktrail.ingress.compose.compose import preview, render
 from clicktrail.ingress.compose.template_process import TemplateProcesses, TooManyTemplates
@@ -136,7 +137,7 @@ class TemplateOperations:
         size, after = asked_page(call)
         found = await self._templates.kept.page(after, size + 1)
         shown = [
-            {"TemplateName": name, "CreatedTimestamp": created_at / 1e6}
+            {"TemplateName": name, "CreatedTimestamp": epoch_seconds(created_at)}
             for name, created_at in found[:size]
         ]
         following = next_token(found[size - 1][0]) if len(found) > size else {}
